@@ -1,0 +1,77 @@
+/*
+ * Buffer: growable bytes with a hard maximum, and the little-endian encoding
+ * that frames and stored values use.
+ *
+ * A buffer that fails once (out of memory or over its maximum) stays failed
+ * and ignores further appends, so that an encoder checks once, at its end
+ * (buffer_failed). Reading is the mirror: a reader over a slice that ran past
+ * its end stays failed and yields zeros; check reader_failed() once, before
+ * believing anything.
+ *
+ * Owner: whoever called buffer_init; one thread at a time.
+ */
+#ifndef MILLRACE_BASE_BUFFER_H
+#define MILLRACE_BASE_BUFFER_H
+
+#include "shared/base/slice.h"
+
+struct buffer {
+	uint8_t *ptr;
+	size_t len;     /* bytes in use */
+	size_t size;    /* bytes allocated */
+	size_t len_max; /* never longer than this */
+	bool failed;
+};
+
+void buffer_init(struct buffer *buffer, size_t len_max);
+void buffer_deinit(struct buffer *buffer);
+/* Empties it, keeps the memory, forgives a failure. */
+void buffer_clear(struct buffer *buffer);
+bool buffer_failed(const struct buffer *buffer);
+/* Valid until the next call that changes the buffer. */
+struct slice buffer_slice(const struct buffer *buffer);
+/* Moves the bytes out; free() them. NULL if empty or failed. The buffer is empty afterwards. */
+uint8_t *buffer_take(struct buffer *buffer, size_t *len);
+
+/* Room for `len` more bytes, uninitialised and counted as used; NULL on failure. */
+uint8_t *buffer_grow(struct buffer *buffer, size_t len);
+void buffer_append(struct buffer *buffer, const void *bytes, size_t len);
+void buffer_append_slice(struct buffer *buffer, struct slice slice);
+void buffer_append_string(struct buffer *buffer, const char *text);
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void buffer_put_u8(struct buffer *buffer, uint8_t value);
+void buffer_put_u16(struct buffer *buffer, uint16_t value);
+void buffer_put_u32(struct buffer *buffer, uint32_t value);
+void buffer_put_u64(struct buffer *buffer, uint64_t value);
+void buffer_put_i64(struct buffer *buffer, int64_t value);
+/* u32 length, then the bytes. */
+void buffer_put_bytes(struct buffer *buffer, struct slice bytes);
+/* Overwrites the four bytes at `at`, which must exist. */
+void buffer_set_u32(struct buffer *buffer, size_t at, uint32_t value);
+
+struct reader {
+	const uint8_t *ptr;
+	const uint8_t *end;
+	bool failed;
+};
+
+static inline struct reader reader_of(struct slice slice)
+{
+	return (struct reader){slice.ptr, slice.ptr + slice.len, false};
+}
+
+bool reader_failed(const struct reader *reader);
+/* Bytes not yet read; 0 after a failure. */
+size_t reader_left(const struct reader *reader);
+uint8_t reader_u8(struct reader *reader);
+uint16_t reader_u16(struct reader *reader);
+uint32_t reader_u32(struct reader *reader);
+uint64_t reader_u64(struct reader *reader);
+int64_t reader_i64(struct reader *reader);
+/* Borrowed from the slice that the reader is over; empty after a failure. */
+struct slice reader_take(struct reader *reader, size_t len);
+/* What buffer_put_bytes wrote. */
+struct slice reader_bytes(struct reader *reader);
+
+#endif
