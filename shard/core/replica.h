@@ -1,0 +1,133 @@
+/*
+ * Replica: one node's copy of one shard, as a pure core over a kv store.
+ *
+ * The replica is the fold of its partition's records up to `received`; what
+ * is on disk is the fold up to `stored`. Operations arrive as ranges, become
+ * immutable in-memory segments that are searchable at once, merge as they
+ * grow, and are stored in bulk: documents, index and watermark in one
+ * transaction over a prefix that ends at the end of a range.
+ *
+ * Receive rule (replica_receive), checked and applied in one step:
+ *   other incarnation or rules → REFUSED; to <= received → ALREADY;
+ *   from > received → GAP; else the operations at or above received are
+ *   applied in order and received becomes `to`.
+ *
+ * State: RECOVERING from every (re)start until received >= a log end that was
+ * read after this session began (a range's log_end counts only if it names
+ * this session); then ACTIVE until the process ends. A search or get on a
+ * recovering replica answers only when the asker accepts stale answers.
+ * STOPPED: something is damaged; nothing is served, `stop_reason` says why.
+ *
+ * Document numbers are given at receipt and kept in the store, so a document
+ * that is at once in a memory segment and in a later commit counts once.
+ *
+ * Storing: replica_store_begin freezes what is received into a job;
+ * replica_store_run writes it (any thread, touches only the kv store and the
+ * frozen segments); replica_store_end on the owner's thread moves `stored`,
+ * or keeps everything for another try. At most one job at a time.
+ *
+ * Owner: one thread for all calls but replica_store_run. No clock: ages are
+ * the shell's. Allocation failure: ERROR_MEMORY, RETRY, state unchanged.
+ */
+#ifndef MILLRACE_SHARD_CORE_REPLICA_H
+#define MILLRACE_SHARD_CORE_REPLICA_H
+
+#include "shard/kv.h"
+#include "shared/record/batch.h"
+
+/* Changes whenever stored bytes or ICU's rules do; another one: rebuild. */
+#define REPLICA_FORMAT 1
+
+enum replica_state {
+	REPLICA_STATE_RECOVERING = 1,
+	REPLICA_STATE_ACTIVE,
+	REPLICA_STATE_STOPPED
+};
+
+/* What a replica belongs to; stored in it, compared at every opening. */
+struct replica_identity {
+	char cluster_id[64]; /* Kafka's */
+	uint64_t index_id;
+	int32_t generation;
+	int32_t partition;
+	int64_t base; /* received of an empty incarnation */
+	uint64_t rules_digest;
+	struct incarnation incarnation; /* in: used only when the store is empty */
+};
+
+struct replica;
+struct replica_store_job;
+
+/* Takes `kv` (closed by replica_close). An empty store becomes the incarnation
+ * given, at `base`; another one is opened at its stored watermark. ERROR_STATE,
+ * FATAL if it belongs to another cluster, index, generation or partition;
+ * ERROR_VERSION, FATAL for an unknown format; ERROR_DAMAGED. `session` is
+ * unique to this opening. On failure `kv` stays the caller's. */
+int replica_open(struct kv *kv, const struct replica_identity *identity, uint64_t session,
+                 struct replica **replica, struct error *error);
+void replica_close(struct replica *replica);
+
+struct replica_status {
+	enum replica_state state;
+	struct incarnation incarnation;
+	uint64_t session;
+	uint64_t rules_digest;
+	int64_t received;
+	int64_t stored;
+	int64_t log_end; /* the newest known; -1 none */
+	struct anchor anchor; /* of received */
+	struct hash128 digest; /* of the fold up to received */
+	uint64_t documents;    /* live, as of received */
+	uint64_t body_bytes;   /* of live documents */
+	size_t memory_bytes;   /* of segments not yet stored */
+	size_t segments;       /* in memory */
+	char stop_reason[256]; /* STOPPED only */
+};
+
+void replica_status(const struct replica *replica, struct replica_status *status);
+
+/* Applies one range; `answer` is complete in every case that returns 0. Negative only when the
+ * range's bytes are malformed (REJECT) or the store failed (then the replica is STOPPED or unchanged). */
+int replica_receive(struct replica *replica, const struct range *range,
+                    struct range_answer *answer, struct error *error);
+/* Only the state, as an answer; result ALREADY. */
+void replica_answer(const struct replica *replica, struct range_answer *answer);
+/* Merges memory segments where policy says so; bounded work; true if there is more to do. */
+bool replica_merge(struct replica *replica);
+
+/* NULL if nothing is to be stored, a job runs, or memory failed. A job holds a prefix of the ranges
+ * received, limited so that its transaction stays near 8 MB (or one range). */
+struct replica_store_job *replica_store_begin(struct replica *replica);
+int replica_store_run(struct replica_store_job *job, struct error *error);
+/* `result` is what replica_store_run returned; frees the job. */
+void replica_store_end(struct replica *replica, struct replica_store_job *job, int result,
+                       const struct error *error);
+
+struct document {
+	struct slice id;
+	struct slice body;
+	struct insertion_key key;
+	uint32_t score; /* number of query words matched exactly */
+};
+
+/* Documents of one answer; everything in it is owned by the arena it was asked with. */
+struct document_page {
+	struct document *documents;
+	size_t count;
+	uint64_t total; /* matches in the whole replica */
+};
+
+/* ERROR_NOT_FOUND; ERROR_STATE (RETRY) while recovering unless `stale_ok`; ERROR_DAMAGED stops the replica. */
+int replica_get(struct replica *replica, struct slice id, bool stale_ok, struct arena *arena,
+                struct document *document, struct error *error);
+/* The first `limit` documents in insertion order after skipping `offset`. */
+int replica_list(struct replica *replica, uint64_t offset, size_t limit, bool stale_ok,
+                 struct arena *arena, struct document_page *page, struct error *error);
+/* All words of `query`, the last as a prefix unless a separator follows it (an empty query matches everything);
+ * the first `limit` by score (descending), then insertion key. */
+int replica_search(struct replica *replica, struct slice query, size_t limit, bool stale_ok,
+                   struct arena *arena, struct document_page *page, struct error *error);
+/* Reads every stored document, checks checksums, and compares digest and counts. ERROR_DAMAGED. */
+int replica_verify(struct replica *replica, struct error *error);
+
+#endif

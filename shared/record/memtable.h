@@ -1,0 +1,61 @@
+/*
+ * Memtable: the effective operations of one range [from, to) of a shard.
+ *
+ * Its write-ahead log is the Kafka log itself: dropping a memtable loses
+ * nothing, the range is read again. Records are added in offset order;
+ * memtable_cover moves `to` past what was read without becoming an operation
+ * (refused records, transaction markers), so ranges are consumer positions.
+ *
+ * Coalescing: an operation is dropped only for a later put or delete of the
+ * same id in the range. The survivor carries the insertion key to use if it
+ * creates (that of the oldest put since the last delete), and whether a
+ * delete lay between. Applied to any state that is the fold up to some x in
+ * [from, to), the survivors at or above x give the fold up to `to`.
+ *
+ * Copies what it keeps. Bounds: RANGE_BYTES_MAX or one operation, and never
+ * across a multiple of RANGE_SEAL offsets. Owner: one thread.
+ */
+#ifndef MILLRACE_RECORD_MEMTABLE_H
+#define MILLRACE_RECORD_MEMTABLE_H
+
+#include "shared/record/record.h"
+
+#define RANGE_BYTES_MAX (4U * 1024 * 1024)
+#define RANGE_SEAL 4096
+
+/* The last record that a watermark covers: when feeding starts again, that
+ * record, if it is still in the log, must be the same. */
+struct anchor {
+	int64_t offset; /* -1: no record covered yet */
+	int64_t timestamp_ms;
+	uint64_t checksum; /* record_checksum */
+};
+
+struct memtable;
+
+/* An empty one over [from, from); NULL when out of memory. */
+struct memtable *memtable_new(int64_t from);
+void memtable_free(struct memtable *memtable);
+
+/* True if a record at `offset` with an operation of `bytes` has to go into the
+ * next memtable: beyond the seal, or too large unless this one is empty. */
+bool memtable_is_full(const struct memtable *memtable, int64_t offset, size_t bytes);
+/* Adds an operation at op->offset >= to; `to` becomes op->offset + 1. False
+ * when out of memory; then nothing changed. */
+bool memtable_add(struct memtable *memtable, const struct op *op);
+/* Moves `to` forward, at most to the seal. */
+void memtable_cover(struct memtable *memtable, int64_t to);
+/* Every record read is also an anchor, refused ones too. */
+void memtable_set_anchor(struct memtable *memtable, struct anchor anchor);
+
+int64_t memtable_from(const struct memtable *memtable);
+int64_t memtable_to(const struct memtable *memtable);
+/* The seal that ends the range at the latest: the next multiple of RANGE_SEAL above `from`. */
+int64_t memtable_seal(const struct memtable *memtable);
+struct anchor memtable_anchor(const struct memtable *memtable); /* offset -1: none in this range */
+size_t memtable_count(const struct memtable *memtable);         /* survivors */
+size_t memtable_bytes(const struct memtable *memtable);         /* memory held */
+/* The i-th survivor in offset order, valid as long as the memtable is. */
+const struct op *memtable_at(const struct memtable *memtable, size_t i);
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * Record: what Kafka delivers, and the operation it decodes to.
+ *
+ * record_decode is the contract of a log: a pure function of the record, the
+ * generation's rules and the shard's place; it never looks at a clock, at
+ * settings or at what else is stored. A record either becomes one operation
+ * or is refused with a stable code; the same bytes get the same verdict on
+ * every machine and for ever, because replicas are compared by what came out.
+ *
+ * Checks, in this order (the first that fails names the refusal):
+ *   missing_key, invalid_document_id, wrong_partition, unknown_operation,
+ *   invalid_header, too_large, not_json, too_deep, not_an_object, id_mismatch.
+ * An empty value, or operation `delete`, deletes; the other checks of the
+ * body do not apply then.
+ */
+#ifndef MILLRACE_RECORD_RECORD_H
+#define MILLRACE_RECORD_RECORD_H
+
+#include "shared/base/arena.h"
+#include "shared/base/hash.h"
+#include "shared/record/rules.h"
+
+#define RECORD_ID_BYTES_MAX 511
+#define RECORD_HEADERS_MAX 64
+
+struct record_header {
+	struct slice name;
+	struct slice value; /* ptr NULL: null */
+};
+
+/* Borrowed from whoever read it, until that one says otherwise. */
+struct record {
+	int64_t offset;
+	int64_t timestamp_ms; /* -1 if it has none */
+	struct slice key;     /* ptr NULL: no key */
+	struct slice value;   /* ptr NULL: null */
+	const struct record_header *headers;
+	size_t headers_len;
+};
+
+enum op_kind {
+	OP_KIND_PUT = 1,
+	OP_KIND_DELETE = 2
+};
+
+/* Orders listings and breaks ties: by time, then seq, then document id. */
+struct insertion_key {
+	int64_t timestamp_ms;
+	uint32_t seq;
+};
+
+int insertion_key_compare(struct insertion_key a, struct slice id_a,
+                          struct insertion_key b, struct slice id_b);
+
+/* An operation on one document. After coalescing, `key` is the insertion key
+ * to use if the operation creates the document, and `fresh` says that a
+ * delete lies between: then the key is used even if the document exists. */
+struct op {
+	int64_t offset;
+	enum op_kind kind;
+	bool fresh;
+	struct insertion_key key;
+	struct slice id;
+	struct slice body; /* PUT: a JSON object that has the primary key; else empty */
+};
+
+enum refusal_code {
+	REFUSAL_MISSING_KEY = 1,
+	REFUSAL_INVALID_DOCUMENT_ID,
+	REFUSAL_WRONG_PARTITION,
+	REFUSAL_UNKNOWN_OPERATION,
+	REFUSAL_INVALID_HEADER,
+	REFUSAL_TOO_LARGE,
+	REFUSAL_NOT_JSON,
+	REFUSAL_TOO_DEEP,
+	REFUSAL_NOT_AN_OBJECT,
+	REFUSAL_ID_MISMATCH
+};
+
+struct refusal {
+	enum refusal_code code;
+	char text[256]; /* for a person: what is wrong and what to change */
+};
+
+/* "missing_key", …: what dead letters and metrics carry. */
+const char *refusal_name(enum refusal_code code);
+/* Connect's stage for it: KEY_CONVERTER, VALUE_CONVERTER, HEADER_CONVERTER or TASK_PUT. */
+const char *refusal_stage(enum refusal_code code);
+
+/* The place of the log that a record is judged for. */
+struct record_place {
+	const struct rules *rules;
+	enum partitioner partitioner;
+	int32_t partition;
+	int32_t partitions;
+	struct slice primary_key;
+};
+
+enum record_verdict {
+	RECORD_VERDICT_APPLY = 0,
+	RECORD_VERDICT_REFUSE = 1,
+	RECORD_VERDICT_MEMORY = -1 /* no verdict: an allocation failed */
+};
+
+/* Decodes into `op`, whose slices point into the record, or into `arena`
+ * where the primary key had to be added. Fills `refusal` on REFUSE. */
+enum record_verdict record_decode(const struct record *record, const struct record_place *place,
+                                  struct arena *arena, struct op *op, struct refusal *refusal);
+
+/* hash64 over key and value, with their lengths: an anchor's checksum. */
+uint64_t record_checksum(const struct record *record);
+
+/* A document's part of its replica's digest: XXH3-128, seeded for the index,
+ * over u32 id length, id, u32 body length, stored body, i64 timestamp, u32 seq
+ * (little-endian). `scratch` is used and left with undefined content. */
+struct hash128 document_digest(uint64_t index_id, struct slice id, struct slice body,
+                               struct insertion_key key, struct buffer *scratch);
+
+#endif
