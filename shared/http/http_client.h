@@ -1,0 +1,59 @@
+/*
+ * HTTP client: one thread, one curl_multi loop, any number of requests.
+ *
+ * http_client_send hands a request over and returns; its completion is
+ * called once, on the client's thread, with the status and body or with an
+ * error, and must not block (it usually puts a message into a mailbox).
+ * Requests carry a deadline; connections are kept, capped per host and aged
+ * out. Only http and https, no redirects, literal addresses or the resolver's.
+ * An error after the first byte was sent means "maybe applied": receivers are
+ * idempotent by offset.
+ *
+ * This module alone includes curl/curl.h. Bounds: requests in flight (full is
+ * ERROR_LIMIT, RETRY), answer bytes.
+ */
+#ifndef MILLRACE_HTTP_HTTP_CLIENT_H
+#define MILLRACE_HTTP_HTTP_CLIENT_H
+
+#include "shared/base/buffer.h"
+#include "shared/base/error.h"
+
+struct http_client;
+
+struct http_client_options {
+	unsigned in_flight_max;
+	size_t answer_bytes_max;
+	const char *bearer; /* cluster key; "" or NULL for none; copied */
+};
+
+struct http_answer {
+	int status;        /* 0: no answer, see error */
+	struct slice body; /* borrowed until the completion returns */
+	struct error error;
+};
+
+typedef void http_completion(void *context, const struct http_answer *answer);
+
+struct http_client_request {
+	const char *method;       /* static */
+	const char *url;          /* copied */
+	const char *content_type; /* static; NULL for none */
+	const char *request_id;   /* copied; sent as X-Request-Id; NULL for none */
+	struct buffer *body;      /* moved out, empty afterwards; NULL for none */
+	int timeout_ms;           /* for the whole request */
+	http_completion *completion;
+	void *context;
+};
+
+int http_client_start(const struct http_client_options *options, struct http_client **client,
+                      struct error *error);
+/* Every request in flight completes with an error first. */
+void http_client_stop(struct http_client *client);
+/* On failure nothing was sent and the completion is not called; the body stays the caller's. */
+int http_client_send(struct http_client *client, const struct http_client_request *request,
+                     struct error *error);
+/* Blocking, for command lines and tests of a start: sends and waits. The body is appended to `answer`. */
+int http_client_ask(struct http_client *client, struct http_client_request *request, int *status,
+                    struct buffer *answer, struct error *error);
+
+#endif
