@@ -1,0 +1,161 @@
+/*
+ * Log: Kafka, through librdkafka 2.0.2, with what that version gets wrong
+ * kept inside. Only shared/log includes rdkafka.h.
+ *
+ * Every handle is made from the configuration's `kafka:` properties, over
+ * which these always win: enable.auto.commit=false,
+ * enable.auto.offset.store=false, auto.offset.reset=error, check.crcs=true,
+ * isolation.level=read_committed, enable.partition.eof=true; producers have
+ * acks=all, enable.idempotence=true. A program started while Kafka is down
+ * waits and says so (one log line when it begins and one when it ends).
+ *
+ * Names: log_name gives `<cluster>.<suffix>`.
+ *
+ * Files: log_connection.c (names, admin), log_reader.c, log_producer.c,
+ * log_office.c, log_owner.c, log_feed.c; log_private.h is theirs alone.
+ */
+#ifndef MILLRACE_LOG_LOG_H
+#define MILLRACE_LOG_LOG_H
+
+#include "shared/config/config.h"
+#include "shared/record/record.h"
+
+/* ---- connection: names and administration; any thread, calls block up to `timeout_ms` ---- */
+
+struct log_connection;
+
+/* Connects lazily; fails only on a property that librdkafka refuses (ERROR_CONFIGURATION with its place). */
+int log_connection_open(const struct config *config, struct log_connection **connection, struct error *error);
+void log_connection_close(struct log_connection *connection);
+/* "<cluster>.<suffix>"; valid until the connection closes. */
+const char *log_name(struct log_connection *connection, const char *suffix);
+/* Kafka's own cluster id. */
+int log_cluster_id(struct log_connection *connection, int timeout_ms, char id[64], struct error *error);
+
+struct log_topic {
+	const char *name;
+	int32_t partitions;
+	const char *const *config; /* name, value, name, value, NULL */
+};
+
+/* 0 if created or there already with as many partitions; ERROR_EXISTS (REJECT) if there with another
+ * number; with topics.create = false and absent: ERROR_CONFIGURATION naming the topic and its settings. */
+int log_topic_create(struct log_connection *connection, const struct log_topic *topic, int timeout_ms,
+                     struct error *error);
+/* 0 if gone afterwards. */
+int log_topic_delete(struct log_connection *connection, const char *topic, int timeout_ms, struct error *error);
+/* Number of partitions; ERROR_NOT_FOUND if there is no such topic. */
+int log_topic_partitions(struct log_connection *connection, const char *topic, int timeout_ms,
+                         int32_t *partitions, struct error *error);
+/* One broker-side topic setting, e.g. cleanup.policy, into `value`. */
+int log_topic_setting(struct log_connection *connection, const char *topic, const char *name, int timeout_ms,
+                      char value[128], struct error *error);
+/* Log start and the end that a read_committed reader can reach. */
+int log_offsets(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
+                int64_t *start, int64_t *end, struct error *error);
+/* Creates meta, topology, tasks, task-states, dead-letter and slots as DESIGN says, where absent. */
+int log_create_own_topics(struct log_connection *connection, int timeout_ms, struct error *error);
+
+/* ---- reader: whole topics from the start to the end, then on; one thread ---- */
+
+struct log_reader;
+
+enum log_event {
+	LOG_EVENT_NONE = 0, /* nothing within the timeout */
+	LOG_EVENT_RECORD,
+	LOG_EVENT_END /* once: every topic was read to the end that it had when the reader opened */
+};
+
+/* Topics of one partition each, by suffix; waits (with log lines) until they exist. */
+int log_reader_open(const struct config *config, const char *const *suffixes, size_t suffixes_len,
+                    struct log_reader **reader, struct error *error);
+void log_reader_close(struct log_reader *reader);
+/* Negative on an error that does not pass by itself (a topic was deleted or truncated: FATAL). On RECORD,
+ * `*topic` is the index into suffixes and the record is borrowed until the next call. */
+int log_reader_next(struct log_reader *reader, int timeout_ms, enum log_event *event, size_t *topic,
+                    struct record *record, struct error *error);
+/* Readable when log_reader_next has something. */
+int log_reader_fd(const struct log_reader *reader);
+
+/* ---- producer: idempotent, acks=all, answers by completion; any thread ---- */
+
+struct log_producer;
+
+/* Called on the producer's own thread; offset is where it stands now, or `error` is set (then -1). */
+typedef void log_completion(void *context, int64_t offset, const struct error *error);
+
+struct log_message {
+	const char *topic;
+	int32_t partition;    /* -1: murmur2 of the key, as Java clients */
+	struct slice key;     /* ptr NULL: none */
+	struct slice value;   /* ptr NULL: null */
+	int64_t timestamp_ms; /* 0: now */
+	const struct record_header *headers;
+	size_t headers_len;
+	log_completion *completion;
+	void *context;
+};
+
+int log_producer_open(const struct config *config, struct log_producer **producer, struct error *error);
+/* Waits for what is queued, at most timeout_ms, then completes the rest with an error. */
+void log_producer_close(struct log_producer *producer, int timeout_ms);
+/* Copies the message. ERROR_LIMIT (RETRY) when the queue is full, ERROR_LIMIT (REJECT) when larger than
+ * the broker takes; then the completion is not called. */
+int log_producer_send(struct log_producer *producer, const struct log_message *message, struct error *error);
+
+/* ---- office: the controller's transactional producer, one transaction a record; one thread ---- */
+
+struct log_office;
+
+/* Initialises transactions, which fences any predecessor. */
+int log_office_take(const struct config *config, int timeout_ms, struct log_office **office, struct error *error);
+void log_office_leave(struct log_office *office);
+/* Writes one record in one transaction and returns when it is committed. ERROR_FENCED: a successor is in
+ * office. Any other failure leaves the outcome unknown: leave the office, take it again, read to the end. */
+int log_office_write(struct log_office *office, const char *topic, struct slice key, struct slice value,
+                     struct error *error);
+
+/* ---- owner: which of the 64 slots are ours (consumer group on the slots topic); one thread ---- */
+
+struct log_owner;
+
+int log_owner_open(const struct config *config, struct log_owner **owner, struct error *error);
+/* Leaves the group. */
+void log_owner_close(struct log_owner *owner);
+/* Serves the group; true and *slots (bit i = slot i) if ownership changed since the last call. Must be
+ * called at least every second. */
+bool log_owner_poll(struct log_owner *owner, uint64_t *slots);
+int log_owner_fd(const struct log_owner *owner);
+
+/* ---- feed: assign()ed partitions of data topics, each with its own queue; one thread ---- */
+
+struct log_feed;
+
+enum log_feed_event {
+	LOG_FEED_EVENT_NONE = 0,
+	LOG_FEED_EVENT_RECORD,
+	LOG_FEED_EVENT_END,    /* the reader stands at `position`, the end that a read_committed reader can reach now */
+	LOG_FEED_EVENT_RESET,  /* the position is not in the log (trimmed, truncated): stopped; detail in error */
+	LOG_FEED_EVENT_GONE    /* topic or partition deleted, or no right to read: stopped */
+};
+
+int log_feed_open(const struct config *config, struct log_feed **feed, struct error *error);
+void log_feed_close(struct log_feed *feed);
+/* Starts (or restarts) reading at `offset`; `slot` is the caller's number for it, 0..65535. Nothing read
+ * before a restart is delivered after it, nor any record below `offset`. */
+int log_feed_start(struct log_feed *feed, uint32_t slot, const char *topic, int32_t partition, int64_t offset,
+                   struct error *error);
+void log_feed_stop(struct log_feed *feed, uint32_t slot);
+/* The next event of this partition, without waiting; the record is borrowed until the next call for any slot.
+ * Not calling it is backpressure: librdkafka prefetches at most its bounded queue. */
+int log_feed_next(struct log_feed *feed, uint32_t slot, enum log_feed_event *event, struct record *record,
+                  int64_t *position, struct error *error);
+/* Readable when some slot has something. After reading it, poll every slot that may proceed. */
+int log_feed_fd(const struct log_feed *feed);
+/* Commits (asynchronously) under the group without members `<cluster>.ingest`. */
+int log_feed_commit(struct log_feed *feed, const char *topic, int32_t partition, int64_t offset, struct error *error);
+/* What that group has committed, -1 if nothing; blocks up to timeout_ms. */
+int log_feed_committed(struct log_feed *feed, const char *topic, int32_t partition, int timeout_ms,
+                       int64_t *offset, struct error *error);
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * Catalog: what meta and topology say, materialized.
+ *
+ * Every program that acts reads both topics to their ends first and then
+ * follows them; this is the state those records fold to. Records are JSON
+ * with a format version `v`; each is self-contained, names the request that
+ * made it (`task`), and its offset is its version. An unknown version or a
+ * malformed record is an error that stops what it is about, never the
+ * program: the record is remembered as unreadable (catalog_unreadable).
+ *
+ * meta:      key `names`      {"v":1,"task":N,"names":{"packages":"<index id>"}}
+ *            key `index/<id>` struct index_record as below
+ * topology:  key `cluster`    {"v":1,"epoch":N,"task":N,"kafka":"<cluster id>","rf":1,
+ *                              "nodes":[{"id","group","url"}],"oldest_task":N}
+ *            key `shard/<id>/<p>` {"v":1,"task":N,"index":"<id>","generation":1,"partition":p,
+ *                              "replicas":[{"node","incarnation","state","in_sync"}]}
+ *
+ * An index id is 64 bits, printed as 16 hex digits: hash64 of the request's
+ * nonce with the taskUid as seed, so whoever applies the request gets the
+ * same id and no later life of the name ever does. A deleted index keeps its
+ * record with state `deleted`; a tombstone deletes nothing here.
+ *
+ * Absence is never an order: nobody drops anything because a record is not
+ * there. Pure core. Owner: one thread.
+ */
+#ifndef MILLRACE_META_CATALOG_H
+#define MILLRACE_META_CATALOG_H
+
+#include "shared/record/batch.h"
+
+#define CATALOG_VERSION 1
+#define INDEX_UID_BYTES_MAX 200
+#define INDEX_PARTITIONS_MAX 1024
+#define TOPIC_BYTES_MAX 249
+#define NODE_ID_BYTES_MAX 63
+#define NODES_MAX 64
+#define REPLICAS_MAX 8
+#define INDEXES_MAX 4096
+
+enum index_state {
+	INDEX_STATE_CREATING = 1, /* topic chosen, not yet usable */
+	INDEX_STATE_ACTIVE,
+	INDEX_STATE_DELETED
+};
+
+struct index_record {
+	uint64_t id;
+	char uid[INDEX_UID_BYTES_MAX + 1];
+	char topic[TOPIC_BYTES_MAX + 1];
+	bool own_topic; /* Millrace created it, so Millrace deletes it */
+	enum index_state state;
+	int32_t generation;
+	int32_t partitions;
+	int64_t *base; /* [partitions], owned by the catalog or by whoever parsed the record; NULL while creating */
+	enum partitioner partitioner;
+	char primary_key[INDEX_UID_BYTES_MAX + 1];
+	bool writable;
+	struct rules rules;
+	int64_t task;
+	int64_t created_at_ms;
+	int64_t updated_at_ms;
+};
+
+enum placement_state { PLACEMENT_STATE_JOINING = 1, PLACEMENT_STATE_ACTIVE, PLACEMENT_STATE_LEAVING };
+
+struct placement {
+	char node[NODE_ID_BYTES_MAX + 1];
+	struct incarnation incarnation; /* none until a node's registration is recorded */
+	enum placement_state state;
+	bool in_sync;
+};
+
+struct shard_record {
+	uint64_t index_id;
+	int32_t generation;
+	int32_t partition;
+	size_t replicas_len;
+	struct placement replicas[REPLICAS_MAX];
+	int64_t task;
+};
+
+struct node_record {
+	char id[NODE_ID_BYTES_MAX + 1];
+	char group[NODE_ID_BYTES_MAX + 1];
+	char url[256];
+};
+
+struct cluster_record {
+	int64_t epoch;
+	int64_t task;
+	char kafka[64];
+	int32_t rf;
+	size_t nodes_len;
+	struct node_record nodes[NODES_MAX];
+	int64_t oldest_task; /* reading of `tasks` begins here */
+};
+
+enum catalog_topic { CATALOG_TOPIC_META = 1, CATALOG_TOPIC_TOPOLOGY };
+
+struct catalog;
+
+struct catalog *catalog_new(void);
+void catalog_free(struct catalog *catalog);
+/* A deep copy, to share read-only with other threads. NULL when out of memory. */
+struct catalog *catalog_copy(const struct catalog *catalog);
+
+/* Applies one record; an unknown key is ignored (a later version's). Negative (REJECT): the record is
+ * malformed or of another version, remembered as unreadable; the catalog is otherwise unchanged. */
+int catalog_apply(struct catalog *catalog, enum catalog_topic topic, int64_t offset, struct slice key,
+                  struct slice value, struct error *error);
+/* The reason why this index's record could not be read, or NULL. */
+const char *catalog_unreadable(const struct catalog *catalog, uint64_t index_id);
+/* True if no meta record at all has been applied. */
+bool catalog_is_empty(const struct catalog *catalog);
+
+/* Pointers stay valid until the next catalog_apply. NULL if absent. */
+const struct index_record *catalog_index(const struct catalog *catalog, uint64_t index_id);
+/* By name, through `names`: only active indexes. */
+const struct index_record *catalog_resolve(const struct catalog *catalog, struct slice uid);
+/* Every index record, by rising id; start with *at = 0. */
+const struct index_record *catalog_next_index(const struct catalog *catalog, size_t *at);
+const struct shard_record *catalog_shard(const struct catalog *catalog, uint64_t index_id, int32_t partition);
+const struct cluster_record *catalog_cluster(const struct catalog *catalog);
+const struct node_record *catalog_node(const struct catalog *catalog, const char *node);
+/* The task that wrote `names`, -1 if none. */
+int64_t catalog_names_task(const struct catalog *catalog);
+/* The i-th name in bytewise order; false after the last. */
+bool catalog_next_name(const struct catalog *catalog, size_t *at, struct slice *uid, uint64_t *index_id);
+/* True if any index record, deleted ones too, ever used this topic. */
+bool catalog_topic_used(const struct catalog *catalog, const char *topic);
+
+/* Values of records; what catalog_apply reads. */
+void catalog_write_index(struct buffer *value, const struct index_record *index);
+void catalog_write_shard(struct buffer *value, const struct shard_record *shard);
+void catalog_write_cluster(struct buffer *value, const struct cluster_record *cluster);
+/* The catalog's names with one added (index_id != 0) or removed (0), on behalf of `task`. */
+void catalog_write_names(struct buffer *value, const struct catalog *catalog, int64_t task,
+                         struct slice uid, uint64_t index_id);
+
+/* 16 hex digits and a NUL, and back. */
+void index_id_print(uint64_t index_id, char text[17]);
+bool index_id_parse(struct slice text, uint64_t *index_id);
+/* Letters, digits, `-`, `_`; 1..INDEX_UID_BYTES_MAX. */
+bool index_uid_is_valid(struct slice uid);
+
+#define SLOTS 64
+/* The slot whose owner feeds shard (index, p). */
+int32_t slot_of(uint64_t index_id, int32_t partition);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * Task: a request in `tasks`, and its states in `task-states`.
+ *
+ * A request's offset in `tasks` is its taskUid. Requests are appended by
+ * gateways and applied by the controller in this order; the first final of a
+ * task wins, later ones are ignored by every reader. JSON, versioned:
+ *
+ *   {"v":1,"type":"indexCreation","nonce":"<32 hex>","uid":"…","enqueued_at":ms,
+ *    "primary_key":"id","partitions":12,"partitioner":"murmur2","topic":"…"|absent}
+ *   {"v":1,"type":"indexDeletion","nonce":"…","uid":"…","enqueued_at":ms}
+ *   final: key = taskUid in decimal,
+ *   {"v":1,"task":N,"kind":"final","status":"succeeded"|"failed","error":{"code","message"}|absent,
+ *    "started_at":ms,"finished_at":ms}
+ *
+ * Plain values. Pure core.
+ */
+#ifndef MILLRACE_META_TASK_H
+#define MILLRACE_META_TASK_H
+
+#include "shared/meta/catalog.h"
+
+#define TASK_VERSION 1
+
+enum task_type { TASK_TYPE_INDEX_CREATION = 1, TASK_TYPE_INDEX_DELETION };
+
+struct task_request {
+	enum task_type type;
+	char nonce[33];
+	char uid[INDEX_UID_BYTES_MAX + 1];
+	int64_t enqueued_at_ms;
+	char primary_key[INDEX_UID_BYTES_MAX + 1]; /* creation only, as the rest */
+	int32_t partitions;
+	enum partitioner partitioner;
+	char topic[TOPIC_BYTES_MAX + 1]; /* "": Millrace names and creates it */
+};
+
+struct task_final {
+	int64_t task;
+	bool succeeded;
+	char code[64];     /* "" if succeeded; Meilisearch's error codes */
+	char message[512];
+	int64_t started_at_ms;
+	int64_t finished_at_ms;
+};
+
+const char *task_type_name(enum task_type type); /* "indexCreation", … */
+void task_request_write(struct buffer *value, const struct task_request *request);
+int task_request_parse(struct slice value, struct task_request *request, struct error *error);
+void task_final_write(struct buffer *value, const struct task_final *final);
+int task_final_parse(struct slice value, struct task_final *final, struct error *error);
+/* The id of the index that creation request `task` with `nonce` makes. */
+uint64_t task_index_id(int64_t task, const char nonce[33]);
+
+#endif
