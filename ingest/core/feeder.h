@@ -1,0 +1,164 @@
+/*
+ * Feeder: from records of the log to batches on their way to replicas.
+ *
+ * The pure core of live feeding and catch-up: events go in, actions come out,
+ * and between them it is a function of the log. It sees no clock (events
+ * carry `now_ms`), socket or thread. A shell (ingest/, or the simulation)
+ * carries actions out and reports what happened.
+ *
+ * The life of a shard here:
+ *   ASKING     the replica is asked where it stands (ACTION_ASK). The shell
+ *              reads, in this order: the replica's state, the committed
+ *              offset, log start and log end, and reports feeder_asked.
+ *   ANCHORING  reading starts at the anchor, the last record that the
+ *              replica's watermark covers; it must be the record it was.
+ *   FEEDING    records become operations in memtables, dead letters, or are
+ *              refused; ranges are sent, acknowledged, released; offsets are
+ *              committed.
+ *   STOPPED    something that feeding must not decide (log re-created,
+ *              truncated or trimmed below the replica); feeder_stop_reason
+ *              names it and the remedy. Asked again from time to time.
+ *
+ * Rules (each has a knock-out in the simulation):
+ *   - Feeding starts at the replica's own received, never at the committed
+ *     offset; any gap, refusal or new session means: drop what is in memory
+ *     and ask again. The log is the write-ahead log, dropping loses nothing.
+ *   - A range leaves only after every dead letter in it is acknowledged.
+ *     Below the committed offset dead letters are known to be there.
+ *   - The committed offset is at most `stored`, as the replica reported it.
+ *   - A batch without an answer is sent again: receipt is idempotent.
+ *
+ * Flushing: at most one batch to a node is in flight. `adaptive` sends what
+ * there is whenever the node is idle, so batches grow exactly with the load;
+ * the other presets add a limit of count or age to each range.
+ *
+ * Bounds: memtables of all shards hold at most memory_bytes_max (each shard
+ * an equal share, and always one record); a batch has batch_bytes_max plus
+ * at most one range; FEEDER_SHARDS_MAX shards. Owner: one thread.
+ */
+#ifndef MILLRACE_INGEST_CORE_FEEDER_H
+#define MILLRACE_INGEST_CORE_FEEDER_H
+
+#include "shared/meta/catalog.h"
+
+#define FEEDER_SHARDS_MAX 4096
+#define FEEDER_RETRY_MS 100          /* first pause after a failure; doubles … */
+#define FEEDER_RETRY_MS_MAX 5000     /* … up to this */
+#define FEEDER_STORED_POLL_MS 500    /* how often `stored` is asked while it trails */
+
+/* When a range is due; a limit of 0 does not apply. */
+struct flush_rule {
+	uint32_t count_max;
+	int64_t age_ms;
+};
+
+struct flush_rule flush_rule_adaptive(void);
+/* "adaptive", "immediate", "batched{1000}", "periodic{250}"; false if it is none of them. */
+bool flush_rule_parse(const char *text, struct flush_rule *rule);
+
+struct feeder_options {
+	size_t memory_bytes_max;
+	size_t batch_bytes_max;
+	struct flush_rule flush;
+};
+
+struct feeder;
+
+enum feeder_state {
+	FEEDER_STATE_ASKING = 1,
+	FEEDER_STATE_ANCHORING,
+	FEEDER_STATE_FEEDING,
+	FEEDER_STATE_STOPPED
+};
+
+enum feeder_action_kind {
+	FEEDER_ACTION_ASK = 1,      /* slot, epoch: ask the replica, then feeder_asked */
+	FEEDER_ACTION_START,        /* slot, epoch, offset: read the partition from here */
+	FEEDER_ACTION_HALT,         /* slot: stop reading the partition */
+	FEEDER_ACTION_DEAD_LETTER,  /* slot, epoch, offset, record, refusal: produce, then feeder_dead_lettered */
+	FEEDER_ACTION_SEND,         /* node, batch_id, frame: POST, then feeder_answered */
+	FEEDER_ACTION_COMMIT,       /* slot, offset: commit it */
+	FEEDER_ACTION_REPORT        /* slot, state: a shard stopped or began to feed; for the log */
+};
+
+struct feeder_action {
+	enum feeder_action_kind kind;
+	uint32_t slot;
+	uint32_t epoch; /* of the shard; reports of an older one are ignored */
+	uint32_t node;
+	int64_t offset;
+	uint64_t batch_id;
+	struct slice frame;           /* SEND: valid until feeder_answered for this node */
+	const struct record *record;  /* DEAD_LETTER: valid until the next event */
+	struct refusal refusal;       /* DEAD_LETTER */
+	enum feeder_state state;      /* REPORT */
+};
+
+/* NULL when out of memory. batch ids count up from `batch_id_first`. */
+struct feeder *feeder_new(const struct feeder_options *options, uint64_t batch_id_first);
+void feeder_free(struct feeder *feeder);
+
+/* A node to send to; its number, stable for the feeder's life. ERROR_LIMIT beyond NODES_MAX. */
+int feeder_add_node(struct feeder *feeder, const char *node_id, uint32_t *node, struct error *error);
+/* Takes over shard (index, partition) whose replica is on `node`; its slot. Copies what it needs. */
+int feeder_add_shard(struct feeder *feeder, const struct index_record *index, int32_t partition,
+                     uint32_t node, int64_t now_ms, uint32_t *slot, struct error *error);
+/* Forgets the shard and what is in memory of it; a batch in flight may still land. */
+void feeder_remove_shard(struct feeder *feeder, uint32_t slot);
+
+/* What the shell found when it was told to ask. */
+struct feeder_asked {
+	bool replica_answered;       /* false: no answer; asked again later */
+	struct range_answer replica; /* result UNKNOWN or STOPPED count as not ready */
+	int64_t committed;           /* -1: none */
+	int64_t log_start;
+	int64_t log_end;             /* read after the replica was asked */
+};
+
+void feeder_asked(struct feeder *feeder, uint32_t slot, uint32_t epoch, const struct feeder_asked *asked,
+                  int64_t now_ms);
+/* The next record of the partition. Take the actions before the next event. 0, or ERROR_MEMORY
+ * (RETRY): nothing changed, offer it again. */
+int feeder_record(struct feeder *feeder, uint32_t slot, const struct record *record, int64_t now_ms,
+                  struct error *error);
+/* The reader stands at `position`, behind markers and holes, at the end of the log. */
+void feeder_end(struct feeder *feeder, uint32_t slot, int64_t position, int64_t now_ms);
+/* The reader's position is not in the log any more, or the topic is gone: ask again. */
+void feeder_read_failed(struct feeder *feeder, uint32_t slot, int64_t now_ms);
+void feeder_dead_lettered(struct feeder *feeder, uint32_t slot, uint32_t epoch, int64_t offset, bool acknowledged,
+                          int64_t now_ms);
+/* The answer to the batch in flight to `node`: a frame, or empty for none (outcome unknown). */
+void feeder_answered(struct feeder *feeder, uint32_t node, uint64_t batch_id, struct slice frame, int64_t now_ms);
+/* Time passed. */
+void feeder_tick(struct feeder *feeder, int64_t now_ms);
+/* When feeder_tick has something to do at the latest; INT64_MAX if never. */
+int64_t feeder_deadline_ms(const struct feeder *feeder);
+
+/* True if a record of this shard may be offered now; false is backpressure. */
+bool feeder_wants(const struct feeder *feeder, uint32_t slot);
+/* The next action, or false if there is none until the next event. */
+bool feeder_next_action(struct feeder *feeder, struct feeder_action *action);
+
+struct feeder_status {
+	enum feeder_state state;
+	uint64_t index_id;
+	int32_t partition;
+	int64_t position;  /* next offset to read */
+	int64_t received;  /* by the replica */
+	int64_t stored;
+	int64_t committed;
+	int64_t log_end;   /* newest known */
+	size_t memory_bytes;
+	size_t dead_letters_pending;
+	uint64_t records;      /* read while FEEDING */
+	uint64_t refused;
+	const char *stop_reason; /* STOPPED, else "" */
+};
+
+/* False if there is no such slot. */
+bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feeder_status *status);
+/* Memtables of all shards. */
+size_t feeder_memory_bytes(const struct feeder *feeder);
+bool feeder_in_flight(const struct feeder *feeder, uint32_t node);
+
+#endif
