@@ -55,7 +55,7 @@ int64_t memtable_seal(const struct memtable *memtable);
 struct anchor memtable_anchor(const struct memtable *memtable); /* offset -1: none in this range */
 size_t memtable_count(const struct memtable *memtable);         /* survivors */
 size_t memtable_bytes(const struct memtable *memtable);         /* memory held */
-/* The i-th survivor in offset order, valid as long as the memtable is. */
-const struct op *memtable_at(const struct memtable *memtable, size_t i);
+/* The next survivor in offset order (start with *at = 0), or NULL; valid as long as the memtable is. */
+const struct op *memtable_next(const struct memtable *memtable, size_t *at);
 
 #endif
