@@ -16,7 +16,7 @@
  * group.protocol, plugin.library.paths.
  *
  * A struct config is immutable after config_load and shared by all threads;
- * strings live as long as it does.
+ * strings live as long as it does. config_load also sets up log lines.
  */
 #ifndef MILLRACE_CONFIG_CONFIG_H
 #define MILLRACE_CONFIG_CONFIG_H

@@ -3,9 +3,10 @@
  *
  * process_start ignores SIGPIPE, blocks SIGTERM and SIGINT in every thread
  * and gives a descriptor that becomes readable when one arrives (the second
- * one ends the process at once, exit code 130 or 143). It also sets up
- * logging from the configuration. Exit codes: 0, 1 failure, 75 temporary
- * (restart me), 78 configuration or a state that an operator must resolve.
+ * one ends the process at once, exit code 130 or 143). Files are created for
+ * their owner alone, and privileges cannot be gained. Exit codes: 0, 1
+ * failure, 75 temporary (restart me), 78 configuration or a state that an
+ * operator must resolve.
  */
 #ifndef MILLRACE_RUNTIME_PROCESS_H
 #define MILLRACE_RUNTIME_PROCESS_H
