@@ -3,7 +3,6 @@
 #include "shared/base/assert.h"
 #include "shared/base/map.h"
 #include "shared/runtime/clock.h"
-#include "shared/runtime/version.h"
 
 #include <dirent.h>
 #include <inttypes.h>
