@@ -1,0 +1,42 @@
+/*
+ * Holdings: what a node does about its copy of one shard, decided from the
+ * records of meta and topology and from what is on its disk. Nothing else
+ * decides it: nobody can tell a node to drop a replica.
+ *
+ * The rule: a replica is created because records name it, and dropped only
+ * because a record says so (the index `deleted`, or this node's entry
+ * `leaving`). Absence is never an order. A replica on disk whose index or
+ * shard has no record means that meta or topology was emptied, or that this
+ * is another Kafka: the node refuses to run and changes nothing.
+ *
+ * Meant for catalogs that were read to their ends; on any shorter prefix the
+ * answer may be REFUSE or HOLD, but never a DROP that the rest would not
+ * bear out. Pure function; borrows everything.
+ */
+#ifndef MILLRACE_SHARD_CORE_HOLDINGS_H
+#define MILLRACE_SHARD_CORE_HOLDINGS_H
+
+#include "shared/meta/catalog.h"
+
+/* One shard, and whether this node's disk has a replica of it. */
+struct holding {
+	uint64_t index_id;
+	int32_t generation;
+	int32_t partition;
+	bool on_disk;
+};
+
+enum holding_verdict {
+	HOLDING_NONE = 1, /* not here, and not wanted here */
+	HOLDING_CREATE,   /* make an empty replica */
+	HOLDING_KEEP,     /* open it, serve it */
+	HOLDING_HOLD,     /* leave it on disk, closed: no record says serve, none says drop */
+	HOLDING_DROP,     /* close it, remove it */
+	HOLDING_REFUSE    /* its records are gone: the node must not run */
+};
+
+/* `reason` is filled for HOLD and REFUSE (code and text). */
+enum holding_verdict holding_decide(const struct catalog *catalog, const char *node,
+                                    const struct holding *holding, struct error *reason);
+
+#endif
