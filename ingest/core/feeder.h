@@ -42,9 +42,9 @@
 #include "shared/meta/catalog.h"
 
 #define FEEDER_SHARDS_MAX 4096
-#define FEEDER_RETRY_MS 100          /* first pause after a failure; doubles … */
-#define FEEDER_RETRY_MS_MAX 5000     /* … up to this */
-#define FEEDER_STORED_POLL_MS 500    /* how often `stored` is asked while it trails */
+#define FEEDER_RETRY_MS 100      /* first pause after a failure; doubles … */
+#define FEEDER_RETRY_MS_MAX 5000 /* … up to this */
+#define FEEDER_POLL_MS 500       /* an idle shard is asked this often: `stored` moves, nodes restart */
 
 /* When a range is due; a limit of 0 does not apply. */
 struct flush_rule {
@@ -72,13 +72,13 @@ enum feeder_state {
 };
 
 enum feeder_action_kind {
-	FEEDER_ACTION_ASK = 1,      /* slot, epoch: ask the replica, then feeder_asked */
-	FEEDER_ACTION_START,        /* slot, epoch, offset: read the partition from here */
-	FEEDER_ACTION_HALT,         /* slot: stop reading the partition */
-	FEEDER_ACTION_DEAD_LETTER,  /* slot, epoch, offset, record, refusal: produce, then feeder_dead_lettered */
-	FEEDER_ACTION_SEND,         /* node, batch_id, frame: POST, then feeder_answered */
-	FEEDER_ACTION_COMMIT,       /* slot, offset: commit it */
-	FEEDER_ACTION_REPORT        /* slot, state: a shard stopped or began to feed; for the log */
+	FEEDER_ACTION_ASK = 1,     /* slot, epoch: ask the replica, then feeder_asked */
+	FEEDER_ACTION_START,       /* slot, epoch, offset: read the partition from here */
+	FEEDER_ACTION_HALT,        /* slot: stop reading the partition */
+	FEEDER_ACTION_DEAD_LETTER, /* slot, epoch, offset, record, refusal: produce, then feeder_dead_lettered */
+	FEEDER_ACTION_SEND,        /* node, batch_id, frame: POST, then feeder_answered */
+	FEEDER_ACTION_COMMIT,      /* slot, offset: commit it */
+	FEEDER_ACTION_REPORT       /* slot, state: a shard stopped or began to feed; for the log */
 };
 
 struct feeder_action {
@@ -88,10 +88,10 @@ struct feeder_action {
 	uint32_t node;
 	int64_t offset;
 	uint64_t batch_id;
-	struct slice frame;           /* SEND: valid until feeder_answered for this node */
-	const struct record *record;  /* DEAD_LETTER: valid until the next event */
-	struct refusal refusal;       /* DEAD_LETTER */
-	enum feeder_state state;      /* REPORT */
+	struct slice frame;          /* SEND: valid until feeder_answered for this node */
+	const struct record *record; /* DEAD_LETTER: valid until the next event */
+	struct refusal refusal;      /* DEAD_LETTER */
+	enum feeder_state state;     /* REPORT */
 };
 
 /* NULL when out of memory. batch ids count up from `batch_id_first`. */
@@ -112,7 +112,7 @@ struct feeder_asked {
 	struct range_answer replica; /* result UNKNOWN or STOPPED count as not ready */
 	int64_t committed;           /* -1: none */
 	int64_t log_start;
-	int64_t log_end;             /* read after the replica was asked */
+	int64_t log_end; /* read after the replica was asked */
 };
 
 void feeder_asked(struct feeder *feeder, uint32_t slot, uint32_t epoch, const struct feeder_asked *asked,
@@ -125,10 +125,11 @@ int feeder_record(struct feeder *feeder, uint32_t slot, const struct record *rec
 void feeder_end(struct feeder *feeder, uint32_t slot, int64_t position, int64_t now_ms);
 /* The reader's position is not in the log any more, or the topic is gone: ask again. */
 void feeder_read_failed(struct feeder *feeder, uint32_t slot, int64_t now_ms);
-void feeder_dead_lettered(struct feeder *feeder, uint32_t slot, uint32_t epoch, int64_t offset, bool acknowledged,
-                          int64_t now_ms);
+void feeder_dead_lettered(struct feeder *feeder, uint32_t slot, uint32_t epoch, int64_t offset,
+                          bool acknowledged, int64_t now_ms);
 /* The answer to the batch in flight to `node`: a frame, or empty for none (outcome unknown). */
-void feeder_answered(struct feeder *feeder, uint32_t node, uint64_t batch_id, struct slice frame, int64_t now_ms);
+void feeder_answered(struct feeder *feeder, uint32_t node, uint64_t batch_id, struct slice frame,
+                     int64_t now_ms);
 /* Time passed. */
 void feeder_tick(struct feeder *feeder, int64_t now_ms);
 /* When feeder_tick has something to do at the latest; INT64_MAX if never. */
@@ -143,14 +144,14 @@ struct feeder_status {
 	enum feeder_state state;
 	uint64_t index_id;
 	int32_t partition;
-	int64_t position;  /* next offset to read */
-	int64_t received;  /* by the replica */
+	int64_t position; /* next offset to read */
+	int64_t received; /* by the replica */
 	int64_t stored;
 	int64_t committed;
-	int64_t log_end;   /* newest known */
+	int64_t log_end; /* newest known */
 	size_t memory_bytes;
 	size_t dead_letters_pending;
-	uint64_t records;      /* read while FEEDING */
+	uint64_t records; /* read while FEEDING */
 	uint64_t refused;
 	const char *stop_reason; /* STOPPED, else "" */
 };

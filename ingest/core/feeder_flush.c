@@ -1,0 +1,352 @@
+/* Ranges, batches and their answers: the part of the feeder that sends. */
+#include "ingest/core/feeder_private.h"
+
+#include "shared/base/assert.h"
+#include "shared/base/knockout.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct flush_rule flush_rule_adaptive(void)
+{
+	return (struct flush_rule){0, 0};
+}
+
+bool flush_rule_parse(const char *text, struct flush_rule *rule)
+{
+	unsigned long number;
+	char rest;
+
+	if (strcmp(text, "adaptive") == 0) {
+		*rule = flush_rule_adaptive();
+	} else if (strcmp(text, "immediate") == 0) {
+		*rule = (struct flush_rule){.count_max = 1};
+	} else if (sscanf(text, "batched{%lu}%c", &number, &rest) == 1 && number > 0 &&
+	           number <= RANGE_SEAL) {
+		/* the age keeps the last, incomplete batch from waiting for ever */
+		*rule = (struct flush_rule){.count_max = (uint32_t)number, .age_ms = 1000};
+	} else if (sscanf(text, "periodic{%lu}%c", &number, &rest) == 1 && number > 0 && number <= 60000) {
+		*rule = (struct flush_rule){.age_ms = (int64_t)number};
+	} else {
+		return false;
+	}
+	return true;
+}
+
+void feed_measure(struct feeder *feeder, struct feed_shard *shard)
+{
+	struct feed_range *range = shard->last;
+	size_t bytes;
+
+	if (range == NULL)
+		return;
+	bytes = memtable_bytes(range->memtable);
+	shard->memory_bytes += bytes - range->bytes;
+	feeder->memory_bytes += bytes - range->bytes;
+	range->bytes = bytes;
+}
+
+static void drop_first(struct feeder *feeder, struct feed_shard *shard)
+{
+	struct feed_range *range = shard->first;
+
+	shard->first = range->next;
+	if (shard->first == NULL)
+		shard->last = NULL;
+	ASSERT(shard->memory_bytes >= range->bytes);
+	shard->memory_bytes -= range->bytes;
+	feeder->memory_bytes -= range->bytes;
+	memtable_free(range->memtable);
+	free(range);
+}
+
+void feed_drop_ranges(struct feeder *feeder, struct feed_shard *shard)
+{
+	while (shard->first != NULL)
+		drop_first(feeder, shard);
+}
+
+static struct feed_range *append_range(struct feeder *feeder, struct feed_shard *shard, int64_t from)
+{
+	struct feed_range *range = calloc(1, sizeof *range);
+
+	if (range == NULL)
+		return NULL;
+	range->memtable = memtable_new(from);
+	if (range->memtable == NULL) {
+		free(range);
+		return NULL;
+	}
+	range->born_ms = feeder->now_ms;
+	feed_measure(feeder, shard);
+	if (shard->last != NULL)
+		shard->last->next = range;
+	else
+		shard->first = range;
+	shard->last = range;
+	feed_measure(feeder, shard);
+	return range;
+}
+
+struct feed_range *feed_active(struct feeder *feeder, struct feed_shard *shard, int64_t offset, size_t bytes)
+{
+	struct feed_range *range = shard->last;
+
+	if (range == NULL)
+		range = append_range(feeder, shard, shard->position);
+	else if (range->sealed)
+		range = append_range(feeder, shard, memtable_to(range->memtable));
+	while (range != NULL && memtable_is_full(range->memtable, offset, bytes)) {
+		int64_t seal = memtable_seal(range->memtable);
+
+		/* positions, not records: what lies between is covered by the range before */
+		memtable_cover(range->memtable, offset < seal ? offset : seal);
+		range->sealed = true;
+		range = append_range(feeder, shard, memtable_to(range->memtable));
+	}
+	return range;
+}
+
+static bool is_empty(const struct feed_range *range)
+{
+	return memtable_from(range->memtable) == memtable_to(range->memtable);
+}
+
+static bool waits_for_dead_letters(const struct feed_range *range)
+{
+	return range->dead_letters_pending > 0 && !KNOCKOUT(DEAD_LETTER_LATE);
+}
+
+/* When the range may go by the flush rule; every range before it is due already. */
+static int64_t range_due_ms(const struct feeder *feeder, const struct feed_range *range)
+{
+	const struct flush_rule *rule = &feeder->options.flush;
+
+	if (is_empty(range) || waits_for_dead_letters(range))
+		return INT64_MAX;
+	if (range->sealed || (rule->count_max == 0 && rule->age_ms == 0))
+		return INT64_MIN;
+	return rule->age_ms > 0 ? range->born_ms + rule->age_ms : INT64_MAX;
+}
+
+int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard)
+{
+	int64_t due = shard->announce ? INT64_MIN : shard->poll_ms;
+
+	if (shard->first != NULL && range_due_ms(feeder, shard->first) < due)
+		due = range_due_ms(feeder, shard->first);
+	return due;
+}
+
+static bool add_range(struct feeder *feeder, uint32_t node_at, uint32_t slot, struct batch_writer *writer,
+                      const struct memtable *memtable)
+{
+	struct feed_node *node = &feeder->nodes[node_at];
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct range range = {
+		.index_id = shard->index_id,
+		.partition = shard->partition,
+		.incarnation = shard->incarnation,
+		.session = shard->session,
+		.rules_digest = shard->rules_digest,
+		.log_end = shard->log_end,
+	};
+
+	if (node->sent_len == node->sent_size) {
+		size_t size = node->sent_size ? node->sent_size * 2 : 16;
+		uint32_t *slots = realloc(node->sent_slots, size * sizeof *slots);
+
+		if (slots == NULL)
+			return false;
+		node->sent_slots = slots;
+		node->sent_size = size;
+	}
+	batch_add(writer, &range, memtable);
+	node->sent_slots[node->sent_len++] = slot;
+	shard->sent_batch = node->batch_id;
+	return true;
+}
+
+/* A range without offsets asks where the replica stands and tells it the log's end. */
+static bool add_question(struct feeder *feeder, uint32_t node_at, uint32_t slot, struct batch_writer *writer)
+{
+	struct memtable *nothing = memtable_new(feeder->shards[slot].received);
+	bool added;
+
+	if (nothing == NULL)
+		return false;
+	added = add_range(feeder, node_at, slot, writer, nothing);
+	memtable_free(nothing);
+	return added;
+}
+
+static bool add_ranges(struct feeder *feeder, uint32_t node_at, uint32_t slot, struct batch_writer *writer)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	bool added = true;
+
+	if (shard->first == NULL || range_due_ms(feeder, shard->first) > feeder->now_ms)
+		return add_question(feeder, node_at, slot, writer);
+	for (struct feed_range *range = shard->first; range != NULL && added; range = range->next) {
+		if (range_due_ms(feeder, range) > feeder->now_ms || writer->ranges == BATCH_RANGES_MAX ||
+		    writer->buffer->len >= feeder->options.batch_bytes_max)
+			break;
+		added = add_range(feeder, node_at, slot, writer, range->memtable);
+		range->sealed = true;
+	}
+	return added;
+}
+
+static void node_failed(struct feeder *feeder, struct feed_node *node)
+{
+	node->pause_ms = feed_next_pause(node->pause_ms);
+	node->retry_ms = feeder->now_ms + node->pause_ms;
+	feeder->flush_check = true;
+}
+
+/* Shards take turns: a batch begins behind the last one that got a place. */
+static bool collect(struct feeder *feeder, uint32_t node_at, struct batch_writer *writer)
+{
+	struct feed_node *node = &feeder->nodes[node_at];
+	uint32_t first = node->slot_first;
+
+	for (uint32_t i = 0; i < feeder->shards_len; i++) {
+		uint32_t slot = (first + i) % feeder->shards_len;
+		struct feed_shard *shard = &feeder->shards[slot];
+
+		if (writer->ranges == BATCH_RANGES_MAX || node->frame.len >= feeder->options.batch_bytes_max)
+			break;
+		if (!shard->used || shard->node != node_at || shard->state != FEEDER_STATE_FEEDING ||
+		    feed_due_ms(feeder, shard) > feeder->now_ms)
+			continue;
+		if (!add_ranges(feeder, node_at, slot, writer))
+			return false;
+		node->slot_first = slot + 1;
+	}
+	return true;
+}
+
+bool feed_build_batch(struct feeder *feeder, uint32_t node_at)
+{
+	struct feed_node *node = &feeder->nodes[node_at];
+	struct batch_writer writer;
+	bool built;
+
+	buffer_clear(&node->frame);
+	node->sent_len = 0;
+	node->batch_id = feeder->batch_id_next;
+	batch_begin(&writer, &node->frame, node->batch_id);
+	built = collect(feeder, node_at, &writer) && batch_end(&writer);
+	if (!built) {
+		for (size_t i = 0; i < node->sent_len; i++)
+			feeder->shards[node->sent_slots[i]].sent_batch = 0;
+		node_failed(feeder, node);
+		return false;
+	}
+	if (writer.ranges == 0)
+		return false;
+	feeder->batch_id_next++;
+	node->in_flight = true;
+	return true;
+}
+
+static void commit(struct feeder *feeder, uint32_t slot)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	int64_t offset = KNOCKOUT(COMMIT_RECEIVED) ? shard->received : shard->stored;
+
+	if (offset <= shard->committed)
+		return;
+	shard->committed = offset;
+	feed_todo(feeder, slot, FEED_TODO_COMMIT);
+}
+
+static void range_received(struct feeder *feeder, uint32_t slot, const struct range_answer *answer)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+
+	if (!incarnation_equal(answer->incarnation, shard->incarnation) ||
+	    answer->session != shard->session || answer->received < shard->received) {
+		feed_rewind(feeder, slot, 0);
+		return;
+	}
+	shard->received = answer->received;
+	shard->stored = answer->stored;
+	shard->announce = false;
+	shard->pause_ms = 0;
+	shard->poll_ms = feeder->now_ms + FEEDER_POLL_MS;
+	while (shard->first != NULL && !is_empty(shard->first) &&
+	       memtable_to(shard->first->memtable) <= shard->received)
+		drop_first(feeder, shard);
+	commit(feeder, slot);
+}
+
+static void range_answered(struct feeder *feeder, struct feed_node *node, uint32_t slot,
+                           const struct range_answer *answer)
+{
+	switch (answer->result) {
+	case RANGE_RESULT_APPLIED:
+	case RANGE_RESULT_ALREADY:
+		range_received(feeder, slot, answer);
+		break;
+	case RANGE_RESULT_GAP:
+		feed_rewind(feeder, slot, 0);
+		break;
+	case RANGE_RESULT_BUSY:
+		if (node->retry_ms <= feeder->now_ms)
+			node_failed(feeder, node);
+		break;
+	case RANGE_RESULT_REFUSED:
+	case RANGE_RESULT_UNKNOWN:
+	case RANGE_RESULT_STOPPED:
+		feed_rewind_later(feeder, slot);
+		break;
+	}
+}
+
+/* 0 if the whole answer was understood. */
+static int read_answers(struct feeder *feeder, struct feed_node *node, struct slice frame)
+{
+	struct batch_reader reader;
+	struct range_answer answer;
+	struct error error;
+	int rc;
+
+	rc = batch_answer_open(&reader, frame, &error);
+	if (rc != 0 || reader.batch_id != node->batch_id || reader.ranges_left != node->sent_len)
+		return ERROR_FORMAT;
+	for (size_t i = 0; i < node->sent_len; i++) {
+		uint32_t slot = node->sent_slots[i];
+		struct feed_shard *shard = &feeder->shards[slot];
+
+		if (batch_answer_next(&reader, &answer, &error) != 1)
+			return ERROR_FORMAT;
+		if (shard->used && shard->sent_batch == node->batch_id &&
+		    shard->index_id == answer.index_id && shard->partition == answer.partition)
+			range_answered(feeder, node, slot, &answer);
+	}
+	return 0;
+}
+
+void feeder_answered(struct feeder *feeder, uint32_t node_at, uint64_t batch_id, struct slice frame,
+                     int64_t now_ms)
+{
+	struct feed_node *node = &feeder->nodes[node_at];
+
+	feeder->now_ms = now_ms;
+	if (node_at >= feeder->nodes_len || !node->in_flight || node->batch_id != batch_id)
+		return;
+	node->in_flight = false;
+	feeder->flush_check = true;
+	node->retry_ms = INT64_MIN;
+	if (frame.len == 0 || read_answers(feeder, node, frame) != 0)
+		node_failed(feeder, node); /* outcome unknown: the same ranges go again */
+	else if (node->retry_ms == INT64_MIN)
+		node->pause_ms = 0;
+	for (size_t i = 0; i < node->sent_len; i++) {
+		struct feed_shard *shard = &feeder->shards[node->sent_slots[i]];
+
+		if (shard->sent_batch == batch_id)
+			shard->sent_batch = 0;
+	}
+}
