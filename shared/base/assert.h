@@ -11,7 +11,6 @@
 /* Prints "file:line: assertion failed: text" to stderr and aborts. */
 _Noreturn void assert_failed(const char *file, int line, const char *text);
 
-#define ASSERT(condition) \
-	((condition) ? (void)0 : assert_failed(__FILE__, __LINE__, #condition))
+#define ASSERT(condition) ((condition) ? (void)0 : assert_failed(__FILE__, __LINE__, #condition))
 
 #endif

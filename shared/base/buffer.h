@@ -38,8 +38,7 @@ uint8_t *buffer_grow(struct buffer *buffer, size_t len);
 void buffer_append(struct buffer *buffer, const void *bytes, size_t len);
 void buffer_append_slice(struct buffer *buffer, struct slice slice);
 void buffer_append_string(struct buffer *buffer, const char *text);
-void buffer_printf(struct buffer *buffer, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buffer_put_u8(struct buffer *buffer, uint8_t value);
 void buffer_put_u16(struct buffer *buffer, uint16_t value);
 void buffer_put_u32(struct buffer *buffer, uint32_t value);

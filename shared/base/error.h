@@ -22,10 +22,10 @@ enum error_action {
 };
 
 enum error_code {
-	ERROR_MEMORY = -1,        /* an allocation failed */
-	ERROR_FORMAT = -2,        /* bytes that are not what they should be */
-	ERROR_VERSION = -3,       /* a format version that this program lacks */
-	ERROR_LIMIT = -4,         /* a named bound was reached */
+	ERROR_MEMORY = -1,  /* an allocation failed */
+	ERROR_FORMAT = -2,  /* bytes that are not what they should be */
+	ERROR_VERSION = -3, /* a format version that this program lacks */
+	ERROR_LIMIT = -4,   /* a named bound was reached */
 	ERROR_NOT_FOUND = -5,
 	ERROR_EXISTS = -6,
 	ERROR_STATE = -7,         /* not in the state for this */
@@ -35,7 +35,7 @@ enum error_code {
 	ERROR_LOG = -11,          /* Kafka */
 	ERROR_FENCED = -12,       /* a successor is in office */
 	ERROR_TIMEOUT = -13,
-	ERROR_DAMAGED = -14       /* a checksum does not match */
+	ERROR_DAMAGED = -14 /* a checksum does not match */
 };
 
 struct error {
@@ -45,12 +45,11 @@ struct error {
 };
 
 /* Fills `error` and returns `code`, so that a failure is one statement. */
-int error_set(struct error *error, int code, enum error_action action,
-              const char *format, ...) __attribute__((format(printf, 4, 5)));
+int error_set(struct error *error, int code, enum error_action action, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* Puts "prefix: " before the text that is there; returns error->code. */
-int error_prefix(struct error *error, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+int error_prefix(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ERROR_MEMORY for `size` bytes; RETRY. */
 int error_memory(struct error *error, size_t size);

@@ -12,18 +12,18 @@
 
 enum knockout {
 	KNOCKOUT_NONE = 0,
-	KNOCKOUT_RANGE_CHAIN,          /* node: a range that begins after received is applied */
-	KNOCKOUT_OFFSET_FILTER,        /* node: operations below received are applied again */
-	KNOCKOUT_WATERMARK_APART,      /* node: watermark in another transaction than the data */
-	KNOCKOUT_DEAD_LETTER_LATE,     /* ingest: a range is flushed before its dead letters are acknowledged */
-	KNOCKOUT_COMMIT_RECEIVED,      /* ingest: offsets are committed at received, not stored */
-	KNOCKOUT_START_COMMITTED,      /* ingest: feeding starts at the committed offset */
-	KNOCKOUT_BASE_IGNORED,         /* node: an empty replica starts at 0 or at the log start, not at base */
-	KNOCKOUT_RANGE_END,            /* node: received becomes the last record, not the range's end */
-	KNOCKOUT_ANCHOR_IGNORED,       /* ingest: another record at the anchor's offset is accepted */
-	KNOCKOUT_RECOVERING_IGNORED,   /* node: serves at once after a restart */
-	KNOCKOUT_ABSENCE_DROPS,        /* node: a replica without a record is dropped */
-	KNOCKOUT_RANGE_IN_PART,        /* node: a store ends inside a range */
+	KNOCKOUT_RANGE_CHAIN,        /* node: a range that begins after received is applied */
+	KNOCKOUT_OFFSET_FILTER,      /* node: operations below received are applied again */
+	KNOCKOUT_WATERMARK_APART,    /* node: watermark in another transaction than the data */
+	KNOCKOUT_DEAD_LETTER_LATE,   /* ingest: a range is flushed before its dead letters are acknowledged */
+	KNOCKOUT_COMMIT_RECEIVED,    /* ingest: offsets are committed at received, not stored */
+	KNOCKOUT_START_COMMITTED,    /* ingest: feeding starts at the committed offset */
+	KNOCKOUT_BASE_IGNORED,       /* node: an empty replica starts at 0 or at the log start, not at base */
+	KNOCKOUT_RANGE_END,          /* node: received becomes the last record, not the range's end */
+	KNOCKOUT_ANCHOR_IGNORED,     /* ingest: another record at the anchor's offset is accepted */
+	KNOCKOUT_RECOVERING_IGNORED, /* node: serves at once after a restart */
+	KNOCKOUT_ABSENCE_DROPS,      /* node: a replica without a record is dropped */
+	KNOCKOUT_RANGE_IN_PART,      /* node: a store ends inside a range */
 	KNOCKOUTS
 };
 

@@ -46,8 +46,7 @@ static inline int slice_compare(struct slice a, struct slice b)
 
 static inline bool slice_starts_with(struct slice s, struct slice prefix)
 {
-	return s.len >= prefix.len &&
-	       (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
 #endif

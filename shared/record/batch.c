@@ -82,8 +82,7 @@ static struct incarnation read_incarnation(struct reader *reader)
 	return incarnation;
 }
 
-static void frame_begin(struct batch_writer *writer, struct buffer *buffer, uint32_t magic,
-                        uint64_t batch_id)
+static void frame_begin(struct batch_writer *writer, struct buffer *buffer, uint32_t magic, uint64_t batch_id)
 {
 	*writer = (struct batch_writer){.buffer = buffer};
 	buffer_put_u32(buffer, magic);
@@ -100,8 +99,7 @@ static bool frame_end(struct batch_writer *writer)
 	return !buffer_failed(writer->buffer);
 }
 
-static int frame_open(struct batch_reader *batch, struct slice frame, uint32_t magic,
-                      struct error *error)
+static int frame_open(struct batch_reader *batch, struct slice frame, uint32_t magic, struct error *error)
 {
 	struct reader reader = reader_of(frame);
 	uint32_t found = reader_u32(&reader);
@@ -111,8 +109,8 @@ static int frame_open(struct batch_reader *batch, struct slice frame, uint32_t m
 	batch->batch_id = reader_u64(&reader);
 	batch->ranges_left = reader_u32(&reader);
 	if (reader_failed(&reader) || found != magic)
-		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
-		                 "the %zu bytes are no batch frame", frame.len);
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "the %zu bytes are no batch frame",
+		                 frame.len);
 	if (version != BATCH_VERSION)
 		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
 		                 "batch frame of version %u, this program knows %d", version, BATCH_VERSION);
@@ -143,8 +141,7 @@ static void put_op(struct buffer *buffer, const struct op *op)
 	buffer_append_slice(buffer, op->body);
 }
 
-void batch_add(struct batch_writer *writer, const struct range *range,
-               const struct memtable *memtable)
+void batch_add(struct batch_writer *writer, const struct range *range, const struct memtable *memtable)
 {
 	struct buffer *buffer = writer->buffer;
 	struct anchor anchor = memtable_anchor(memtable);
@@ -181,8 +178,7 @@ int batch_open(struct batch_reader *batch, struct slice frame, struct error *err
 	return frame_open(batch, frame, BATCH_MAGIC, error);
 }
 
-static int check_range(const struct range *range, uint32_t identities, uint32_t skipped,
-                       struct error *error)
+static int check_range(const struct range *range, uint32_t identities, uint32_t skipped, struct error *error)
 {
 	if (range->partition < 0 || range->from < 0 || range->from > range->to)
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
@@ -258,8 +254,7 @@ int range_next(const struct range *range, size_t *at, struct op *op, struct erro
 		                 range->from, range->to);
 	if ((kind != OP_KIND_PUT && kind != OP_KIND_DELETE) || (flags & ~OP_FLAG_FRESH) != 0)
 		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
-		                 "operation kind %u with flags %u is not known to this version", kind,
-		                 flags);
+		                 "operation kind %u with flags %u is not known to this version", kind, flags);
 	if (next.offset < range->from || next.offset >= range->to)
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                 "operation at offset %" PRId64 " outside its range [%" PRId64 ", %" PRId64

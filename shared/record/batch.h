@@ -64,12 +64,12 @@ struct range {
 
 enum range_result {
 	RANGE_RESULT_APPLIED = 1,
-	RANGE_RESULT_ALREADY = 2,   /* to <= received */
-	RANGE_RESULT_GAP = 3,       /* from > received: go back to received */
-	RANGE_RESULT_REFUSED = 4,   /* another incarnation or other rules: ask again */
-	RANGE_RESULT_UNKNOWN = 5,   /* no such replica here (410) */
-	RANGE_RESULT_BUSY = 6,      /* memory or disk is full: wait, then ask again */
-	RANGE_RESULT_STOPPED = 7    /* the replica has stopped; status says why */
+	RANGE_RESULT_ALREADY = 2, /* to <= received */
+	RANGE_RESULT_GAP = 3,     /* from > received: go back to received */
+	RANGE_RESULT_REFUSED = 4, /* another incarnation or other rules: ask again */
+	RANGE_RESULT_UNKNOWN = 5, /* no such replica here (410) */
+	RANGE_RESULT_BUSY = 6,    /* memory or disk is full: wait, then ask again */
+	RANGE_RESULT_STOPPED = 7  /* the replica has stopped; status says why */
 };
 
 struct range_answer {
@@ -93,8 +93,7 @@ struct batch_writer {
 void batch_begin(struct batch_writer *writer, struct buffer *buffer, uint64_t batch_id);
 /* Appends one range; from, to, anchor and operations come from the memtable,
  * everything else from `range`. */
-void batch_add(struct batch_writer *writer, const struct range *range,
-               const struct memtable *memtable);
+void batch_add(struct batch_writer *writer, const struct range *range, const struct memtable *memtable);
 /* False if the buffer failed. */
 bool batch_end(struct batch_writer *writer);
 

@@ -152,8 +152,7 @@ size_t memtable_count(const struct memtable *memtable)
 
 size_t memtable_bytes(const struct memtable *memtable)
 {
-	return sizeof *memtable + arena_bytes(&memtable->arena) +
-	       memtable->ops_size * sizeof *memtable->ops +
+	return sizeof *memtable + arena_bytes(&memtable->arena) + memtable->ops_size * sizeof *memtable->ops +
 	       memtable->newest.size * sizeof *memtable->newest.entries;
 }
 

@@ -15,16 +15,16 @@ struct refusal_row {
 };
 
 static const struct refusal_row refusal_rows[] = {
-    [REFUSAL_MISSING_KEY] = {"missing_key", "KEY_CONVERTER"},
-    [REFUSAL_INVALID_DOCUMENT_ID] = {"invalid_document_id", "KEY_CONVERTER"},
-    [REFUSAL_WRONG_PARTITION] = {"wrong_partition", "KEY_CONVERTER"},
-    [REFUSAL_UNKNOWN_OPERATION] = {"unknown_operation", "HEADER_CONVERTER"},
-    [REFUSAL_INVALID_HEADER] = {"invalid_header", "HEADER_CONVERTER"},
-    [REFUSAL_TOO_LARGE] = {"too_large", "VALUE_CONVERTER"},
-    [REFUSAL_NOT_JSON] = {"not_json", "VALUE_CONVERTER"},
-    [REFUSAL_TOO_DEEP] = {"too_deep", "VALUE_CONVERTER"},
-    [REFUSAL_NOT_AN_OBJECT] = {"not_an_object", "VALUE_CONVERTER"},
-    [REFUSAL_ID_MISMATCH] = {"id_mismatch", "TASK_PUT"},
+	[REFUSAL_MISSING_KEY] = {"missing_key", "KEY_CONVERTER"},
+	[REFUSAL_INVALID_DOCUMENT_ID] = {"invalid_document_id", "KEY_CONVERTER"},
+	[REFUSAL_WRONG_PARTITION] = {"wrong_partition", "KEY_CONVERTER"},
+	[REFUSAL_UNKNOWN_OPERATION] = {"unknown_operation", "HEADER_CONVERTER"},
+	[REFUSAL_INVALID_HEADER] = {"invalid_header", "HEADER_CONVERTER"},
+	[REFUSAL_TOO_LARGE] = {"too_large", "VALUE_CONVERTER"},
+	[REFUSAL_NOT_JSON] = {"not_json", "VALUE_CONVERTER"},
+	[REFUSAL_TOO_DEEP] = {"too_deep", "VALUE_CONVERTER"},
+	[REFUSAL_NOT_AN_OBJECT] = {"not_an_object", "VALUE_CONVERTER"},
+	[REFUSAL_ID_MISMATCH] = {"id_mismatch", "TASK_PUT"},
 };
 
 const char *refusal_name(enum refusal_code code)
@@ -37,11 +37,10 @@ const char *refusal_stage(enum refusal_code code)
 	return refusal_rows[code].stage;
 }
 
-static enum record_verdict refuse(struct refusal *refusal, enum refusal_code code,
-                                  const char *format, ...) __attribute__((format(printf, 3, 4)));
+static enum record_verdict refuse(struct refusal *refusal, enum refusal_code code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
-static enum record_verdict refuse(struct refusal *refusal, enum refusal_code code,
-                                  const char *format, ...)
+static enum record_verdict refuse(struct refusal *refusal, enum refusal_code code, const char *format, ...)
 {
 	va_list args;
 
@@ -52,8 +51,8 @@ static enum record_verdict refuse(struct refusal *refusal, enum refusal_code cod
 	return RECORD_VERDICT_REFUSE;
 }
 
-int insertion_key_compare(struct insertion_key a, struct slice id_a,
-                          struct insertion_key b, struct slice id_b)
+int insertion_key_compare(struct insertion_key a, struct slice id_a, struct insertion_key b,
+                          struct slice id_b)
 {
 	if (a.timestamp_ms != b.timestamp_ms)
 		return a.timestamp_ms < b.timestamp_ms ? -1 : 1;
@@ -94,11 +93,10 @@ static enum record_verdict check_key(const struct record *record, const struct r
 		return refuse(refusal, REFUSAL_WRONG_PARTITION,
 		              "the key belongs to partition %" PRId32 " of %" PRId32
 		              " by %s, but the record is in %" PRId32 "; set the producer's partitioner%s",
-		              home, place->partitions, partitioner_name(place->partitioner),
-		              place->partition,
+		              home, place->partitions, partitioner_name(place->partitioner), place->partition,
 		              place->partitioner == PARTITIONER_MURMUR2
-		                  ? " (librdkafka: partitioner=murmur2_random)"
-		                  : " (librdkafka: partitioner=consistent_random)");
+		                      ? " (librdkafka: partitioner=murmur2_random)"
+		                      : " (librdkafka: partitioner=consistent_random)");
 	return RECORD_VERDICT_APPLY;
 }
 
@@ -147,8 +145,7 @@ static bool parse_created(struct slice text, struct insertion_key *key)
 	return true;
 }
 
-static enum record_verdict check_headers(const struct record *record, struct op *op,
-                                         struct refusal *refusal)
+static enum record_verdict check_headers(const struct record *record, struct op *op, struct refusal *refusal)
 {
 	const struct record_header *kind = find_header(record, "op");
 	const struct record_header *seq = find_header(record, "seq");
@@ -162,8 +159,7 @@ static enum record_verdict check_headers(const struct record *record, struct op 
 	else
 		return refuse(refusal, REFUSAL_UNKNOWN_OPERATION,
 		              "header `op` is \"%.*s\"; this index's rules know put and delete",
-		              (int)(kind->value.len < QUOTED_BYTES_MAX ? kind->value.len
-		                                                       : QUOTED_BYTES_MAX),
+		              (int)(kind->value.len < QUOTED_BYTES_MAX ? kind->value.len : QUOTED_BYTES_MAX),
 		              kind->value.ptr ? (const char *)kind->value.ptr : "");
 	if (seq != NULL && !parse_number(seq->value, UINT32_MAX, &number))
 		return refuse(refusal, REFUSAL_INVALID_HEADER,
@@ -228,7 +224,8 @@ static enum record_verdict check_object(const struct record *record, const struc
 			continue;
 		if (!value_is_id(value, record->key))
 			return refuse(refusal, REFUSAL_ID_MISMATCH,
-			              "the body's `%.*s` is not the record's key", SLICE_ARGS(place->primary_key));
+			              "the body's `%.*s` is not the record's key",
+			              SLICE_ARGS(place->primary_key));
 		found = true;
 	}
 	if (!found)
@@ -293,10 +290,10 @@ uint64_t record_checksum(const struct record *record)
 	uint8_t key_len[8];
 	uint8_t value_len[8];
 	struct slice pieces[] = {
-	    u64_bytes(record->key.ptr ? record->key.len : UINT64_MAX, key_len),
-	    record->key,
-	    u64_bytes(record->value.ptr ? record->value.len : UINT64_MAX, value_len),
-	    record->value,
+		u64_bytes(record->key.ptr ? record->key.len : UINT64_MAX, key_len),
+		record->key,
+		u64_bytes(record->value.ptr ? record->value.len : UINT64_MAX, value_len),
+		record->value,
 	};
 
 	return hash64_pieces(pieces, sizeof pieces / sizeof *pieces);

@@ -49,8 +49,8 @@ struct insertion_key {
 	uint32_t seq;
 };
 
-int insertion_key_compare(struct insertion_key a, struct slice id_a,
-                          struct insertion_key b, struct slice id_b);
+int insertion_key_compare(struct insertion_key a, struct slice id_a, struct insertion_key b,
+                          struct slice id_b);
 
 /* An operation on one document. After coalescing, `key` is the insertion key
  * to use if the operation creates the document, and `fresh` says that a

@@ -13,30 +13,29 @@ enum limit {
 };
 
 const struct rules_limit rules_limits[] = {
-    [LIMIT_ID_BYTES] = {"id_bytes_max", "bytes", 511, "length of a document id"},
-    [LIMIT_DOCUMENT_BYTES] = {"document_bytes_max", "bytes", 4U * 1024 * 1024,
-                              "length of a document's JSON text"},
-    [LIMIT_DEPTH] = {"depth_max", "levels", 128, "nesting of arrays and objects"},
+	[LIMIT_ID_BYTES] = {"id_bytes_max", "bytes", 511, "length of a document id"},
+	[LIMIT_DOCUMENT_BYTES] = {"document_bytes_max", "bytes", 4U * 1024 * 1024,
+                                  "length of a document's JSON text"},
+	[LIMIT_DEPTH] = {"depth_max", "levels", 128, "nesting of arrays and objects"},
 };
 const size_t rules_limits_len = LIMITS;
 
 struct rules rules_default(void)
 {
 	return (struct rules){
-	    .contract = RULES_CONTRACT,
-	    .id_bytes_max = rules_limits[LIMIT_ID_BYTES].value,
-	    .document_bytes_max = rules_limits[LIMIT_DOCUMENT_BYTES].value,
-	    .depth_max = rules_limits[LIMIT_DEPTH].value,
-	    .dedup_window = 0,
+		.contract = RULES_CONTRACT,
+		.id_bytes_max = rules_limits[LIMIT_ID_BYTES].value,
+		.document_bytes_max = rules_limits[LIMIT_DOCUMENT_BYTES].value,
+		.depth_max = rules_limits[LIMIT_DEPTH].value,
+		.dedup_window = 0,
 	};
 }
 
 void rules_append(struct buffer *buffer, const struct rules *rules)
 {
 	buffer_printf(buffer,
-	              "{\"contract\":%" PRIu32 ",\"id_bytes_max\":%" PRIu32
-	              ",\"document_bytes_max\":%" PRIu32 ",\"depth_max\":%" PRIu32
-	              ",\"dedup_window\":%" PRId64 "}",
+	              "{\"contract\":%" PRIu32 ",\"id_bytes_max\":%" PRIu32 ",\"document_bytes_max\":%" PRIu32
+	              ",\"depth_max\":%" PRIu32 ",\"dedup_window\":%" PRId64 "}",
 	              rules->contract, rules->id_bytes_max, rules->document_bytes_max, rules->depth_max,
 	              rules->dedup_window);
 }
@@ -87,9 +86,9 @@ int rules_parse(yyjson_val *object, struct rules *rules, struct error *error)
 }
 
 static const char *const partitioner_names[] = {
-    [PARTITIONER_NONE] = "none",
-    [PARTITIONER_MURMUR2] = "murmur2",
-    [PARTITIONER_CRC32] = "crc32",
+	[PARTITIONER_NONE] = "none",
+	[PARTITIONER_MURMUR2] = "murmur2",
+	[PARTITIONER_CRC32] = "crc32",
 };
 
 const char *partitioner_name(enum partitioner partitioner)
