@@ -1,0 +1,135 @@
+"""Processes that a test starts: each ends with the test, however that ends.
+
+Every child leads its own process group and asks the kernel (setpriv
+--pdeathsig) to be killed with the runner, so that nothing outlives even a
+runner that is killed outright.
+"""
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+# What a sanitizer writes when it has found something.
+SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "ThreadSanitizer:",
+                   "assertion failed")
+
+
+def wait_until(condition, deadline_s, what):
+    """The first true value of condition(); an AssertionError naming `what` after deadline_s."""
+    end = time.monotonic() + deadline_s
+    pause = 0.005
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+
+
+def tail(path, lines=40):
+    try:
+        text = Path(path).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    return text[-lines:]
+
+
+class Child:
+    """One process with its log file (appended to over restarts)."""
+
+    def __init__(self, name, command, log, environment=None, cwd=None):
+        self.name = name
+        self.log = Path(log)
+        self.paused = False
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd,
+                env={**os.environ, **(environment or {})}, start_new_session=True)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def running(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        """To the whole group; nothing if it has ended."""
+        if self.running():
+            os.killpg(self.pid, number)
+
+    def kill9(self):
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """SIGSTOP: it stands still until cont()."""
+        self.signal(signal.SIGSTOP)
+        self.paused = True
+
+    def cont(self):
+        self.signal(signal.SIGCONT)
+        self.paused = False
+
+    def wait(self, deadline_s=30):
+        """Its exit code (negative: the signal)."""
+        try:
+            return self.process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} (pid {self.pid}) has not ended within {deadline_s} s") from None
+
+    def terminate(self, deadline_s=30):
+        """SIGTERM, then its exit code."""
+        if self.paused:
+            self.cont()
+        self.signal(signal.SIGTERM)
+        return self.wait(deadline_s)
+
+    def output(self):
+        """What this process (not an earlier one with the same log) has written."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
+    def sanitizer_report(self):
+        return next((line for line in self.output().splitlines() if any(w in line for w in SANITIZER_WORDS)), None)
+
+
+class Program(Child):
+    """A Millrace program that says in its ready file where it listens."""
+
+    def __init__(self, name, command, log, ready_file):
+        self.ready_file = Path(ready_file)
+        self.ready_file.unlink(missing_ok=True)
+        super().__init__(name, [*command, "--ready-file", self.ready_file], log)
+        self.listen = None
+        self.admin = None
+
+    def wait_ready(self, deadline_s=30):
+        def ready():
+            if self.ready_file.exists():
+                return json.loads(self.ready_file.read_text())
+            if not self.running():
+                raise AssertionError(f"{self.name} ended with {self.process.returncode} before it was ready: "
+                                     + " / ".join(tail(self.log, 3)))
+            return None
+
+        place = wait_until(ready, deadline_s, f"{self.name} is ready")
+        assert place["pid"] == self.pid, f"the ready file of {self.name} names pid {place['pid']}, not {self.pid}"
+        self.listen = place["listen"]
+        self.admin = place.get("admin")
+        return self
+
+    @property
+    def url(self):
+        return f"http://{self.listen}"
+
+    @property
+    def admin_url(self):
+        return f"http://{self.admin or self.listen}"

@@ -1,0 +1,251 @@
+"""What a system test gets: its own cluster prefix, directory and ports, and the real programs.
+
+    def test_something(env):
+        env.start_all()
+        env.millrace("index", "create", "books", "--primary-key", "id", "--partitions", "2", "--wait")
+        env.wait_until(lambda: env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 3, 20, "3 books")
+
+The test's processes end with it; one that does not end cleanly on SIGTERM, or
+in which a sanitizer found something, fails the test.
+"""
+import json
+import random
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import confluent_kafka
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from children import Program, wait_until
+
+# Below the range from which the kernel takes the ports of outgoing connections.
+PORTS = range(20000, 30000)
+PROGRAMS = ("rebalance", "shard", "ingest", "query")
+
+
+class Ports:
+    """Hands out ports on which nobody listens, none of them twice in a run."""
+
+    def __init__(self):
+        self._next = random.Random().choice(PORTS)
+
+    def free(self):
+        for _ in PORTS:
+            self._next = self._next + 1 if self._next + 1 in PORTS else PORTS.start
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", self._next))
+                    return self._next
+                except OSError:
+                    continue
+        raise AssertionError("no free port")
+
+
+class Response:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:300]!r}>"
+
+
+def http(method, url, body=None, headers=None, timeout=10):
+    """One request; `body` bytes, or anything else sent as JSON. An error status is an answer, not an exception."""
+    headers = dict(headers or {})
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        headers.setdefault("Content-Type", "application/json")
+    request = urllib.request.Request(url, data=body, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return Response(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Response(error.code, error.headers, error.read())
+
+
+class Environment:
+    def __init__(self, name, directory, build, kafka, ports, full=False):
+        self.cluster = name
+        self.directory = Path(directory)
+        self.bin = Path(build) / "bin"
+        self.kafka = kafka
+        self.full = full
+        self.ports = ports
+        self.programs = {}
+        self._ended = []
+        self._admin = None
+        self.places = {program: ports.free() for program in PROGRAMS}
+        self.places["admin"] = ports.free()
+        self.config = None
+        self.write_config()
+
+    # -- configuration ------------------------------------------------------
+
+    def write_config(self, changes=None, name="millrace.yaml"):
+        """The test's millrace.yaml; `changes` are merged into its sections. Returns its path."""
+        place = {program: f"127.0.0.1:{port}" for program, port in self.places.items()}
+        config = {
+            "cluster": self.cluster,
+            "kafka": {"bootstrap.servers": self.kafka.bootstrap},
+            "topology": {"rf": 1, "groups": {"g0": [{"id": "n1", "url": f"http://{place['shard']}"}]}},
+            "ingest": {"listen": place["ingest"], "data": str(self.directory / "ingest")},
+            "shard": {"listen": place["shard"], "id": "n1", "data": str(self.directory / "n1")},
+            "query": {"listen": place["query"], "admin": place["admin"]},
+            "rebalance": {"listen": place["rebalance"]},
+        }
+        for section, values in (changes or {}).items():
+            if isinstance(values, dict) and isinstance(config.get(section), dict):
+                config[section].update(values)
+            else:
+                config[section] = values
+        path = self.directory / name
+        path.write_text(json.dumps(config, indent=2) + "\n")  # JSON is YAML
+        if name == "millrace.yaml":
+            self.config = path
+        return path
+
+    # -- programs -----------------------------------------------------------
+
+    def command(self, program, extra_config=None, config=None):
+        binary = self.bin / (program if program.startswith("millrace") else f"millrace-{program}")
+        assert binary.exists(), f"{binary.name} is not built"
+        flags = [f for key, value in (extra_config or {}).items() for f in (f"--{key}", str(value))]
+        return [binary, "--config", config or self.config, *flags]
+
+    def start(self, program, extra_config=None, name=None, config=None, wait=True):
+        """Starts `ingest`, `shard`, `query` or `rebalance`; extra_config = {"ingest.flush": "adaptive"}.
+
+        Started again under the same name it replaces the one that has ended.
+        """
+        name = name or program
+        earlier = self.programs.get(name)
+        if earlier:
+            assert not earlier.running(), f"{name} runs already"
+            self._ended.append(earlier)
+        started = Program(name, self.command(program, extra_config, config), self.directory / f"{name}.log",
+                          self.directory / f"{name}.ready")
+        self.programs[name] = started
+        return started.wait_ready() if wait else started
+
+    def start_all(self, extra_config=None):
+        """All four programs; ready when the gateway says so. extra_config as for start, for whom it names."""
+        flags = {}
+        for key, value in (extra_config or {}).items():
+            flags.setdefault(key.split(".")[0], {})[key] = value
+        started = [self.start(program, flags.get(program), wait=False) for program in PROGRAMS]
+        for program in started:
+            program.wait_ready()
+        return started
+
+    def run(self, program, *arguments, timeout=30):
+        """Runs a program to its end with flags of the test's own, e.g. --check-config."""
+        return subprocess.run([*map(str, self.command(program)), *map(str, arguments)], capture_output=True, text=True,
+                              timeout=timeout, cwd=self.directory)
+
+    def millrace(self, *arguments, timeout=60, check=True):
+        """The command line; with `-o json` among the arguments its parsed answer."""
+        result = self.run("millrace", *arguments, timeout=timeout)
+        if check:
+            assert result.returncode == 0, f"millrace {' '.join(map(str, arguments))}: {result.stdout}{result.stderr}"
+            if "json" in arguments:
+                return json.loads(result.stdout)
+        return result
+
+    # -- talking ------------------------------------------------------------
+
+    def http(self, method, url, body=None, headers=None, timeout=10):
+        """A path goes to the gateway, an address where it says."""
+        if url.startswith("/"):
+            url = self.programs["query"].url + url
+        return http(method, url, body, headers, timeout)
+
+    def metrics(self, program):
+        """{"name{labels}": value} of a program's admin port."""
+        text = self.http("GET", self.programs[program].admin_url + "/metrics").body.decode()
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
+    def admin(self):
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
+        return self._admin
+
+    def create_topic(self, topic, partitions, **config):
+        """As an operator would; dots in settings as `_`."""
+        new = NewTopic(topic, partitions, 1, config={k.replace("_", "."): str(v) for k, v in config.items()})
+        self.admin().create_topics([new])[topic].result()
+
+    def producer(self, **settings):
+        """An outside client, partitioning as Java clients do unless told otherwise; dots in names as `_`."""
+        return confluent_kafka.Producer({"bootstrap.servers": self.kafka.bootstrap, "partitioner": "murmur2_random",
+                                         "linger.ms": 5, "log_level": 0, **{k.replace("_", "."): v for k, v in settings.items()}})
+
+    def read_topic(self, topic, deadline_s=30):
+        """Every record of a topic up to its present ends, as confluent_kafka messages."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": self.cluster + ".t", "log_level": 0,
+                                             "enable.auto.commit": False, "auto.offset.reset": "earliest"})
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        assert partitions, f"there is no topic {topic}"
+        ends, messages = {}, []
+        for partition in partitions:
+            here = confluent_kafka.TopicPartition(topic, partition)
+            low, high = consumer.get_watermark_offsets(here, timeout=10)
+            if high > low:
+                ends[partition] = high
+        consumer.assign([confluent_kafka.TopicPartition(topic, p, confluent_kafka.OFFSET_BEGINNING) for p in ends])
+
+        def at_the_ends():
+            for message in consumer.consume(10000, 0.2):
+                assert not message.error(), str(message.error())
+                messages.append(message)
+            # The position passes transaction markers, which no message shows.
+            places = consumer.position([confluent_kafka.TopicPartition(topic, p) for p in ends])
+            return all(place.offset >= ends[place.partition] for place in places)
+
+        try:
+            if ends:
+                wait_until(at_the_ends, deadline_s, f"{topic} is read to its ends {ends}")
+        finally:
+            consumer.close()
+        return messages
+
+    @staticmethod
+    def wait_until(condition, deadline_s, what):
+        return wait_until(condition, deadline_s, what)
+
+    # -- the end of the test ------------------------------------------------
+
+    def close(self, clean):
+        """Ends what still runs. `clean`: complain about whoever does not end as it should."""
+        troubles = []
+        for program in list(self.programs.values())[::-1]:
+            if not clean:
+                program.kill9()
+                continue
+            if program.running():
+                try:
+                    code = program.terminate()
+                except AssertionError as error:
+                    troubles.append(str(error))
+                    program.kill9()
+                else:
+                    if code != 0:
+                        troubles.append(f"{program.name} ended with {code} on SIGTERM")
+        for program in [*self._ended, *self.programs.values()]:
+            found = program.sanitizer_report()
+            if found:
+                troubles.append(f"{program.name}: {found}")
+        return troubles
+
+    def logs(self):
+        return sorted(self.directory.glob("*.log"))

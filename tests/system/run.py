@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Runs the system tests: every function test_*(env) of tests/system/test_*.py.
+
+    build/venv/bin/python tests/system/run.py [--build DIR] [--full] [NAME]
+
+One real Kafka serves the run; each test has its own cluster prefix, directory
+(build/system/TEST) and ports. A test that needs longer than the default says
+so: `test_x.timeout_s = 600`. NAME picks the tests whose `file.function`
+contains it. The last line is `N passed, N failed`.
+"""
+import argparse
+import importlib.util
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TIMEOUT_S = 180
+sys.path.insert(0, str(HERE))
+
+from children import tail  # noqa: E402
+from environment import Environment, Ports  # noqa: E402
+from kafka_server import KafkaServer  # noqa: E402
+
+
+class Interrupted(BaseException):
+    """SIGINT, SIGTERM or SIGHUP: not an Exception, so that no test swallows it."""
+
+
+class TimedOut(BaseException):
+    pass
+
+
+def on_interrupt(number, _frame):
+    raise Interrupted(signal.Signals(number).name)
+
+
+def on_alarm(_number, _frame):
+    raise TimedOut()
+
+
+def discover(name):
+    """[(title, function)] in file order; a file that cannot be imported is a failing test."""
+    found = []
+    for path in sorted(HERE.glob("test_*.py")):
+        specification = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(specification)
+        try:
+            specification.loader.exec_module(module)
+        except Exception:
+            failure = traceback.format_exc()
+
+            def broken(_env, failure=failure):
+                raise AssertionError(failure)
+
+            found.append((f"{path.stem}.import", broken))
+            continue
+        found += [(f"{path.stem}.{key}", value) for key, value in vars(module).items()
+                  if key.startswith("test_") and callable(value) and value.__module__ == path.stem]
+    return [(title, function) for title, function in found if not name or name in title]
+
+
+class Run:
+    def __init__(self, arguments):
+        self.build = arguments.build.resolve()
+        self.full = arguments.full
+        self.ports = Ports()
+        self.directory = self.build.parent / "system"
+        self.passed = 0
+        self.failed = 0
+        self.environment = None
+        self.kafka = None
+
+    def start_kafka(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.kafka = KafkaServer(ROOT, self.directory / "kafka", (self.ports.free(), self.ports.free()))
+        self.kafka.start()
+
+    def test(self, title, function, number):
+        directory = self.directory / title
+        directory.mkdir(parents=True)
+        start = time.monotonic()
+        trouble = None
+        self.environment = Environment(f"t{number}-{os.getpid()}", directory, self.build, self.kafka, self.ports,
+                                       self.full)
+        limit = getattr(function, "timeout_s", TIMEOUT_S)
+        signal.alarm(limit)
+        try:
+            function(self.environment)
+        except Exception:
+            trouble = traceback.format_exc()
+        except TimedOut:
+            trouble = traceback.format_exc() + f"not done within {limit} s"
+        finally:
+            signal.alarm(0)
+        seconds = time.monotonic() - start
+        troubles = self.environment.close(clean=trouble is None)
+        if troubles:
+            trouble = (trouble or "") + "\n".join(troubles)
+        if trouble is None:
+            self.passed += 1
+        else:
+            self.failed += 1
+        print(f"{'ok    ' if trouble is None else 'FAILED'}  {title:<56} {seconds:6.1f} s", flush=True)
+        if trouble is not None:
+            self.show(trouble)
+        self.environment = None
+        if not self.kafka.running():
+            self.kafka.start()
+        self.kafka.resume()
+
+    def show(self, trouble):
+        print("    " + trouble.rstrip().replace("\n", "\n    "))
+        for log in self.environment.logs():
+            print(f"    --- {log.relative_to(ROOT) if log.is_relative_to(ROOT) else log}")
+            for line in tail(log, 25):
+                print("    " + line)
+        sys.stdout.flush()
+
+    def close(self):
+        if self.environment:
+            self.environment.close(clean=False)
+        if self.kafka:
+            self.kafka.kill9()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "dev")
+    parser.add_argument("--summary", type=Path, help="write the counts here, not to the last line")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("name", nargs="?")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_interrupt)
+    signal.signal(signal.SIGALRM, on_alarm)
+    run = Run(arguments)
+    interrupted = False
+    try:
+        tests = discover(arguments.name)
+        if not tests:
+            print("no system test" + (f" matches {arguments.name}" if arguments.name else ""))
+            run.failed += 1
+        else:
+            run.start_kafka()
+        for number, (title, function) in enumerate(tests):
+            run.test(title, function, number)
+    except Interrupted as signal_name:
+        print(f"interrupted by {signal_name}")
+        interrupted = True
+        run.failed += 1
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        run.close()
+    summary = f"{run.passed} passed, {run.failed} failed"
+    if arguments.summary:
+        arguments.summary.write_text(summary + "\n")
+    else:
+        print(summary)
+    return 130 if interrupted else int(run.failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
