@@ -51,7 +51,8 @@ struct index_record {
 	enum index_state state;
 	int32_t generation;
 	int32_t partitions;
-	int64_t *base; /* [partitions], owned by the catalog or by whoever parsed the record; NULL while creating */
+	int64_t *
+		base; /* [partitions], owned by the catalog or by whoever parsed the record; NULL while creating */
 	enum partitioner partitioner;
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
 	bool writable;
@@ -61,7 +62,11 @@ struct index_record {
 	int64_t updated_at_ms;
 };
 
-enum placement_state { PLACEMENT_STATE_JOINING = 1, PLACEMENT_STATE_ACTIVE, PLACEMENT_STATE_LEAVING };
+enum placement_state {
+	PLACEMENT_STATE_JOINING = 1,
+	PLACEMENT_STATE_ACTIVE,
+	PLACEMENT_STATE_LEAVING
+};
 
 struct placement {
 	char node[NODE_ID_BYTES_MAX + 1];
@@ -95,7 +100,10 @@ struct cluster_record {
 	int64_t oldest_task; /* reading of `tasks` begins here */
 };
 
-enum catalog_topic { CATALOG_TOPIC_META = 1, CATALOG_TOPIC_TOPOLOGY };
+enum catalog_topic {
+	CATALOG_TOPIC_META = 1,
+	CATALOG_TOPIC_TOPOLOGY
+};
 
 struct catalog;
 
@@ -134,8 +142,8 @@ void catalog_write_index(struct buffer *value, const struct index_record *index)
 void catalog_write_shard(struct buffer *value, const struct shard_record *shard);
 void catalog_write_cluster(struct buffer *value, const struct cluster_record *cluster);
 /* The catalog's names with one added (index_id != 0) or removed (0), on behalf of `task`. */
-void catalog_write_names(struct buffer *value, const struct catalog *catalog, int64_t task,
-                         struct slice uid, uint64_t index_id);
+void catalog_write_names(struct buffer *value, const struct catalog *catalog, int64_t task, struct slice uid,
+                         uint64_t index_id);
 
 /* 16 hex digits and a NUL, and back. */
 void index_id_print(uint64_t index_id, char text[17]);

@@ -21,7 +21,10 @@
 
 #define TASK_VERSION 1
 
-enum task_type { TASK_TYPE_INDEX_CREATION = 1, TASK_TYPE_INDEX_DELETION };
+enum task_type {
+	TASK_TYPE_INDEX_CREATION = 1,
+	TASK_TYPE_INDEX_DELETION
+};
 
 struct task_request {
 	enum task_type type;
@@ -37,7 +40,7 @@ struct task_request {
 struct task_final {
 	int64_t task;
 	bool succeeded;
-	char code[64];     /* "" if succeeded; Meilisearch's error codes */
+	char code[64]; /* "" if succeeded; Meilisearch's error codes */
 	char message[512];
 	int64_t started_at_ms;
 	int64_t finished_at_ms;

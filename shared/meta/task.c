@@ -1,0 +1,165 @@
+#include "shared/meta/task.h"
+
+#include "shared/base/hash.h"
+#include "shared/meta/catalog_record.h"
+
+#include <inttypes.h>
+
+#define NONCE_DIGITS 32
+
+const char *task_type_name(enum task_type type)
+{
+	return type == TASK_TYPE_INDEX_CREATION ? "indexCreation" : "indexDeletion";
+}
+
+static void append_member(struct buffer *value, const char *name, const char *text)
+{
+	buffer_printf(value, ",\"%s\":", name);
+	json_append_string(value, slice_string(text));
+}
+
+void task_request_write(struct buffer *value, const struct task_request *request)
+{
+	buffer_printf(value, "{\"v\":%d,\"type\":\"%s\",\"nonce\":\"%s\"", TASK_VERSION,
+	              task_type_name(request->type), request->nonce);
+	append_member(value, "uid", request->uid);
+	buffer_printf(value, ",\"enqueued_at\":%" PRId64, request->enqueued_at_ms);
+	if (request->type == TASK_TYPE_INDEX_CREATION) {
+		append_member(value, "primary_key", request->primary_key);
+		buffer_printf(value, ",\"partitions\":%" PRId32, request->partitions);
+		append_member(value, "partitioner", partitioner_name(request->partitioner));
+		if (request->topic[0] != 0)
+			append_member(value, "topic", request->topic);
+	}
+	buffer_append_string(value, "}");
+}
+
+static int malformed(struct error *error, const char *what)
+{
+	return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "member %s is missing or not valid", what);
+}
+
+static bool nonce_is_valid(const char *nonce)
+{
+	return strspn(nonce, "0123456789abcdef") == NONCE_DIGITS && nonce[NONCE_DIGITS] == 0;
+}
+
+/* Bounds that the controller judges (partitions, the uid's alphabet) are not judged here: such a request has
+ * a final that names the fault, not a parse error. */
+static int creation_fill(yyjson_val *root, struct task_request *request, struct error *error)
+{
+	struct slice partitioner;
+	int64_t partitions;
+
+	if (!meta_record_text(root, "primary_key", request->primary_key, sizeof request->primary_key))
+		return malformed(error, "primary_key");
+	if (!json_get_i64(root, "partitions", &partitions) || partitions < INT32_MIN ||
+	    partitions > INT32_MAX)
+		return malformed(error, "partitions");
+	request->partitions = (int32_t)partitions;
+	if (!json_get_string(root, "partitioner", &partitioner) ||
+	    !partitioner_parse(partitioner, &request->partitioner))
+		return malformed(error, "partitioner");
+	if (yyjson_obj_get(root, "topic") != NULL &&
+	    !meta_record_text(root, "topic", request->topic, sizeof request->topic))
+		return malformed(error, "topic");
+	return 0;
+}
+
+static int request_fill(yyjson_val *root, struct task_request *request, struct error *error)
+{
+	struct slice type;
+
+	if (!json_get_string(root, "type", &type))
+		return malformed(error, "type");
+	if (slice_equal(type, slice_string(task_type_name(TASK_TYPE_INDEX_CREATION))))
+		request->type = TASK_TYPE_INDEX_CREATION;
+	else if (slice_equal(type, slice_string(task_type_name(TASK_TYPE_INDEX_DELETION))))
+		request->type = TASK_TYPE_INDEX_DELETION;
+	else
+		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
+		                 "request of type %.40s is not known to this program",
+		                 (const char *)type.ptr);
+	if (!meta_record_text(root, "nonce", request->nonce, sizeof request->nonce) ||
+	    !nonce_is_valid(request->nonce))
+		return malformed(error, "nonce");
+	if (!meta_record_text(root, "uid", request->uid, sizeof request->uid))
+		return malformed(error, "uid");
+	if (!json_get_i64(root, "enqueued_at", &request->enqueued_at_ms))
+		return malformed(error, "enqueued_at");
+	return request->type == TASK_TYPE_INDEX_CREATION ? creation_fill(root, request, error) : 0;
+}
+
+int task_request_parse(struct slice value, struct task_request *request, struct error *error)
+{
+	struct task_request out = {0};
+	yyjson_doc *doc;
+	int status = meta_record_open(value, TASK_VERSION, &doc, error);
+
+	if (status != 0)
+		return status;
+	status = request_fill(yyjson_doc_get_root(doc), &out, error);
+	if (status == 0)
+		*request = out;
+	yyjson_doc_free(doc);
+	return status;
+}
+
+void task_final_write(struct buffer *value, const struct task_final *final)
+{
+	buffer_printf(value, "{\"v\":%d,\"task\":%" PRId64 ",\"kind\":\"final\",\"status\":\"%s\"",
+	              TASK_VERSION, final->task, final->succeeded ? "succeeded" : "failed");
+	if (!final->succeeded) {
+		buffer_append_string(value, ",\"error\":{\"code\":");
+		json_append_string(value, slice_string(final->code));
+		append_member(value, "message", final->message);
+		buffer_append_string(value, "}");
+	}
+	buffer_printf(value, ",\"started_at\":%" PRId64 ",\"finished_at\":%" PRId64 "}", final->started_at_ms,
+	              final->finished_at_ms);
+}
+
+static int final_fill(yyjson_val *root, struct task_final *final, struct error *error)
+{
+	struct slice kind, status;
+	yyjson_val *object = yyjson_obj_get(root, "error");
+
+	if (!json_get_string(root, "kind", &kind) || !slice_equal(kind, slice_string("final")))
+		return malformed(error, "kind");
+	if (!json_get_i64(root, "task", &final->task) || final->task < 0)
+		return malformed(error, "task");
+	if (!json_get_i64(root, "started_at", &final->started_at_ms) ||
+	    !json_get_i64(root, "finished_at", &final->finished_at_ms))
+		return malformed(error, "started_at or finished_at");
+	if (!json_get_string(root, "status", &status))
+		return malformed(error, "status");
+	final->succeeded = slice_equal(status, slice_string("succeeded"));
+	if (final->succeeded)
+		return 0;
+	if (!slice_equal(status, slice_string("failed")))
+		return malformed(error, "status");
+	if (!meta_record_text(object, "code", final->code, sizeof final->code) ||
+	    !meta_record_text(object, "message", final->message, sizeof final->message))
+		return malformed(error, "error");
+	return 0;
+}
+
+int task_final_parse(struct slice value, struct task_final *final, struct error *error)
+{
+	struct task_final out = {0};
+	yyjson_doc *doc;
+	int status = meta_record_open(value, TASK_VERSION, &doc, error);
+
+	if (status != 0)
+		return status;
+	status = final_fill(yyjson_doc_get_root(doc), &out, error);
+	if (status == 0)
+		*final = out;
+	yyjson_doc_free(doc);
+	return status;
+}
+
+uint64_t task_index_id(int64_t task, const char nonce[33])
+{
+	return hash64(slice_string(nonce), (uint64_t)task);
+}

@@ -1,0 +1,187 @@
+/*
+ * Requests and finals of tasks: literal texts, round trips, refusals.
+ */
+#include "shared/meta/task.h"
+
+#include "shared/base/assert.h"
+
+#include <CUnit/Basic.h>
+#include <stdlib.h>
+
+static const char creation[] =
+	"{\"v\":1,\"type\":\"indexCreation\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+        "\"packages\","
+	"\"enqueued_at\":1700000000000,\"primary_key\":\"id\",\"partitions\":12,\"partitioner\":\"murmur2\"}";
+static const char adoption[] = "{\"v\":1,\"type\":\"indexCreation\",\"nonce\":"
+                               "\"00112233445566778899aabbccddeeff\",\"uid\":\"packages\","
+			       "\"enqueued_at\":1700000000000,\"primary_key\":\"a "
+                               "\\\"b\\\"\",\"partitions\":1,\"partitioner\":\"none\","
+			       "\"topic\":\"shop.orders\"}";
+static const char deletion[] = "{\"v\":1,\"type\":\"indexDeletion\",\"nonce\":"
+                               "\"00112233445566778899aabbccddeeff\",\"uid\":\"packages\","
+			       "\"enqueued_at\":1700000000000}";
+static const char succeeded[] =
+	"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"succeeded\",\"started_at\":1,\"finished_at\":2}";
+static const char failed[] = "{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"failed\",\"error\":{"
+                             "\"code\":\"index_already_exists\","
+			     "\"message\":\"Index `a` already exists.\"},\"started_at\":1,\"finished_at\":2}";
+
+static void check_text(struct buffer *buffer, const char *expected)
+{
+	CU_ASSERT_TRUE(slice_equal(buffer_slice(buffer), slice_string(expected)));
+	buffer_clear(buffer);
+}
+
+static void test_request_round_trips(void)
+{
+	static const char *const texts[] = {creation, adoption, deletion};
+	struct buffer buffer;
+
+	buffer_init(&buffer, 1 << 16);
+	for (size_t i = 0; i < 3; i++) {
+		struct task_request request;
+		struct error error;
+
+		CU_ASSERT_EQUAL(task_request_parse(slice_string(texts[i]), &request, &error), 0);
+		task_request_write(&buffer, &request);
+		check_text(&buffer, texts[i]);
+	}
+	buffer_deinit(&buffer);
+}
+
+static void test_request_members(void)
+{
+	struct task_request request;
+	struct error error;
+
+	CU_ASSERT_EQUAL(task_request_parse(slice_string(adoption), &request, &error), 0);
+	CU_ASSERT_EQUAL(request.type, TASK_TYPE_INDEX_CREATION);
+	CU_ASSERT_STRING_EQUAL(request.nonce, "00112233445566778899aabbccddeeff");
+	CU_ASSERT_STRING_EQUAL(request.uid, "packages");
+	CU_ASSERT_STRING_EQUAL(request.primary_key, "a \"b\"");
+	CU_ASSERT_STRING_EQUAL(request.topic, "shop.orders");
+	CU_ASSERT_EQUAL(request.partitions, 1);
+	CU_ASSERT_EQUAL(request.partitioner, PARTITIONER_NONE);
+	CU_ASSERT_EQUAL(request.enqueued_at_ms, 1700000000000);
+}
+
+static void test_final_round_trips(void)
+{
+	struct task_final final;
+	struct buffer buffer;
+	struct error error;
+
+	buffer_init(&buffer, 1 << 16);
+	CU_ASSERT_EQUAL(task_final_parse(slice_string(succeeded), &final, &error), 0);
+	CU_ASSERT_TRUE(final.succeeded);
+	CU_ASSERT_EQUAL(final.task, 5);
+	task_final_write(&buffer, &final);
+	check_text(&buffer, succeeded);
+	CU_ASSERT_EQUAL(task_final_parse(slice_string(failed), &final, &error), 0);
+	CU_ASSERT_FALSE(final.succeeded);
+	CU_ASSERT_STRING_EQUAL(final.code, "index_already_exists");
+	CU_ASSERT_STRING_EQUAL(final.message, "Index `a` already exists.");
+	task_final_write(&buffer, &final);
+	check_text(&buffer, failed);
+	buffer_deinit(&buffer);
+}
+
+static const struct {
+	const char *value;
+	const char *from;
+	const char *to;
+	int expected;
+} refused_rows[] = {
+	{creation, "\"v\":1", "\"v\":2", ERROR_VERSION},
+	{creation, "\"v\":1", "\"w\":1", ERROR_FORMAT},
+	{creation, "indexCreation", "indexSwap", ERROR_VERSION},
+	{creation, "\"type\"", "\"kind\"", ERROR_FORMAT},
+	{creation, "0011", "001", ERROR_FORMAT},
+	{creation, "0011", "00AA", ERROR_FORMAT},
+	{creation, "\"uid\":\"packages\"", "\"uid\":\"\"", ERROR_FORMAT},
+	{creation, "packages", "pack\\u0000ages", ERROR_FORMAT},
+	{creation, "\"uid\":\"packages\"", "\"uid\":7", ERROR_FORMAT},
+	{creation, "1700000000000", "\"now\"", ERROR_FORMAT},
+	{creation, "\"partitions\":12", "\"partitions\":99999999999", ERROR_FORMAT},
+	{creation, "murmur2", "md5", ERROR_FORMAT},
+	{adoption, "\"shop.orders\"", "\"\"", ERROR_FORMAT},
+	{deletion, "}", "", ERROR_FORMAT},
+};
+
+static void test_refused_requests(void)
+{
+	for (size_t i = 0; i < sizeof refused_rows / sizeof *refused_rows; i++) {
+		struct task_request request;
+		struct error error = {0};
+		const char *at = strstr(refused_rows[i].value, refused_rows[i].from);
+		char text[1024];
+
+		ASSERT(at != NULL);
+		(void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - refused_rows[i].value),
+		               refused_rows[i].value, refused_rows[i].to, at + strlen(refused_rows[i].from));
+		if (task_request_parse(slice_string(text), &request, &error) != refused_rows[i].expected) {
+			printf("\nrow %zu: %s: code %d, %s\n", i, text, error.code, error.text);
+			CU_FAIL("another answer than expected");
+		}
+		CU_ASSERT_EQUAL(error.action, ERROR_ACTION_REJECT);
+	}
+}
+
+static void test_refused_finals(void)
+{
+	static const char *const texts[] = {
+		"{\"v\":3}",
+		"{\"v\":1,\"task\":5,\"kind\":\"accepted\",\"status\":\"succeeded\",\"started_at\":1,"
+	        "\"finished_at\":2}",
+		"{\"v\":1,\"task\":-5,\"kind\":\"final\",\"status\":\"succeeded\",\"started_at\":1,"
+	        "\"finished_at\":2}",
+		"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"odd\",\"started_at\":1,\"finished_at\":"
+	        "2}",
+		"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"failed\",\"started_at\":1,\"finished_"
+	        "at\":2}",
+		"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"succeeded\",\"finished_at\":2}",
+		"\"final\"",
+		"",
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct task_final final;
+		struct error error;
+
+		CU_ASSERT_NOT_EQUAL(task_final_parse(slice_string(texts[i]), &final, &error), 0);
+	}
+}
+
+/* The same request always makes the same index; another offset or nonce another one. */
+static void test_index_id(void)
+{
+	const char *nonce = "00112233445566778899aabbccddeeff";
+
+	/* XXH3-64 of the nonce's 32 characters with seed 5, by the reference implementation */
+	CU_ASSERT_EQUAL(task_index_id(5, nonce), 0xe5618e1a90190723ULL);
+	CU_ASSERT_NOT_EQUAL(task_index_id(6, nonce), task_index_id(5, nonce));
+	CU_ASSERT_NOT_EQUAL(task_index_id(5, "00112233445566778899aabbccddeefe"), task_index_id(5, nonce));
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{"request round trips", test_request_round_trips},
+		{"request members", test_request_members},
+		{"final round trips", test_final_round_trips},
+		{"refused requests", test_refused_requests},
+		{"refused finals", test_refused_finals},
+		{"index id", test_index_id},
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {{.pName = "task", .pTests = tests}, CU_SUITE_INFO_NULL};
+	unsigned failures;
+
+	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
+		return 1;
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	(void)CU_basic_run_tests();
+	failures = CU_get_number_of_failures();
+	CU_cleanup_registry();
+	return failures != 0;
+}
