@@ -271,6 +271,10 @@ void feeder_asked(struct feeder *feeder, uint32_t slot, uint32_t epoch, const st
 	feeder->now_ms = now_ms;
 	if (shard == NULL || shard->epoch != epoch || shard->state != FEEDER_STATE_ASKING)
 		return;
+	if (asked->obstacle != NULL) {
+		stop(feeder, slot, "%s", asked->obstacle);
+		return;
+	}
 	if (!asked->replica_answered || replica->result == RANGE_RESULT_UNKNOWN ||
 	    replica->result == RANGE_RESULT_STOPPED) {
 		feed_rewind_later(feeder, slot);
@@ -362,6 +366,8 @@ static bool take_record(struct feeder *feeder, uint32_t slot, const struct recor
 	memtable_cover(range->memtable, record->offset + 1);
 	memtable_set_anchor(range->memtable,
 	                    (struct anchor){record->offset, record->timestamp_ms, record_checksum(record)});
+	if (op != NULL)
+		shard->deleted += op->kind == OP_KIND_DELETE;
 	if (op == NULL) {
 		shard->refused++;
 		if (record->offset >= shard->committed) {
@@ -620,6 +626,7 @@ bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feed
 		.log_end = shard->log_end,
 		.memory_bytes = shard->memory_bytes,
 		.records = shard->records,
+		.deleted = shard->deleted,
 		.refused = shard->refused,
 		.stop_reason = shard->stop_reason,
 	};

@@ -70,6 +70,7 @@ struct feed_shard {
 	char stop_reason[256];
 	char reported_reason[256];
 	uint64_t records;
+	uint64_t deleted;
 	uint64_t refused;
 };
 

@@ -1,0 +1,49 @@
+/*
+ * Dead letter: what the dead-letter topic gets for a record that was refused.
+ *
+ * Original key, value, timestamp and headers, followed by Kafka Connect's
+ * error headers (so that its tools read them) and Millrace's own:
+ *
+ *   __connect.errors.topic .partition .offset .connector.name .task.id .stage
+ *   .class.name .exception.class.name .exception.message .exception.stacktrace
+ *   millrace.error.code .index .document_id .attempts
+ *
+ * A message larger than `bytes_max` is cut until it fits: first the value,
+ * then the original headers, then the key; what was cut is said by
+ * millrace.truncated (the value's original length), millrace.checksum (XXH3
+ * of the original value, 16 hex digits), millrace.headers_omitted (their
+ * number) and millrace.key_truncated (the key's original length).
+ *
+ * Pure. The result borrows from the record and from `arena`.
+ */
+#ifndef MILLRACE_INGEST_CORE_DEAD_LETTER_H
+#define MILLRACE_INGEST_CORE_DEAD_LETTER_H
+
+#include "shared/record/record.h"
+
+/* Room that every message needs beside its key, value and original headers. */
+#define DEAD_LETTER_BYTES_MIN 4096
+
+struct dead_letter_source {
+	const char *topic; /* of the log */
+	int32_t partition;
+	const char *index; /* its uid */
+	const struct record *record;
+	const struct refusal *refusal;
+};
+
+struct dead_letter {
+	struct slice key;
+	struct slice value;
+	int64_t timestamp_ms; /* 0: the record has none */
+	const struct record_header *headers;
+	size_t headers_len;
+};
+
+/* `bytes_max` is at least DEAD_LETTER_BYTES_MIN. False when out of memory. */
+bool dead_letter_build(const struct dead_letter_source *source, size_t bytes_max, struct arena *arena,
+                       struct dead_letter *letter);
+/* An upper bound of the message's size on the wire. */
+size_t dead_letter_bytes(const struct dead_letter *letter);
+
+#endif
