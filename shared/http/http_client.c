@@ -23,7 +23,7 @@ struct call {
 	struct call *next;
 	CURL *easy;
 	struct curl_slist *headers;
-	uint8_t *sent; /* the request's body */
+	uint8_t *sent;      /* the request's body */
 	struct buffer body; /* of the answer */
 	const char *method;
 	char *url;
@@ -106,8 +106,9 @@ static int set_failed(struct error *error, const struct call *call, CURLcode cod
 	if (code == CURLE_OUT_OF_MEMORY)
 		return error_memory(error, 0);
 	return error_set(error, code == CURLE_OPERATION_TIMEDOUT ? ERROR_TIMEOUT : ERROR_NETWORK,
-	                 code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ? ERROR_ACTION_REJECT
-	                                                                                   : ERROR_ACTION_RETRY,
+	                 code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT
+	                         ? ERROR_ACTION_REJECT
+	                         : ERROR_ACTION_RETRY,
 	                 "%s %.200s: %.200s", call->method, call->url, detail);
 }
 
@@ -167,8 +168,8 @@ static void start_waiting(struct http_client *client)
 		} else {
 			struct http_answer answer = {0};
 
-			error_set(&answer.error, ERROR_NETWORK, ERROR_ACTION_RETRY, "%s %.200s: %s", call->method,
-			          call->url, curl_multi_strerror(added));
+			error_set(&answer.error, ERROR_NETWORK, ERROR_ACTION_RETRY, "%s %.200s: %s",
+			          call->method, call->url, curl_multi_strerror(added));
 			call_complete(client, call, &answer);
 		}
 		call = next;
@@ -269,7 +270,8 @@ int http_client_start(const struct http_client_options *options, struct http_cli
 		new->authorization = NULL;
 		goto out;
 	}
-	ASSERT(curl_multi_setopt(new->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS_MAX) == CURLM_OK);
+	ASSERT(curl_multi_setopt(new->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS_MAX) ==
+	       CURLM_OK);
 	ASSERT(curl_multi_setopt(new->multi, CURLMOPT_MAXCONNECTS, HOST_CONNECTIONS_MAX) == CURLM_OK);
 	if (pthread_create(&new->thread, NULL, client_run, new) != 0)
 		goto out;
@@ -324,14 +326,15 @@ static bool set_headers(struct call *call, const struct http_client *client,
 	return true;
 }
 
-#define SET(option, value) (result = result != CURLE_OK ? result : curl_easy_setopt(call->easy, option, value))
+#define SET(option, value) \
+	(result = result != CURLE_OK ? result : curl_easy_setopt(call->easy, option, value))
 
 /* curl keeps the pointer to the body, which moves from the caller's buffer into the call. */
 static CURLcode set_method(struct call *call, struct slice body)
 {
 	CURLcode result = CURLE_OK;
-	bool has_body = body.len > 0 || strcmp(call->method, "POST") == 0 || strcmp(call->method, "PUT") == 0 ||
-	                strcmp(call->method, "PATCH") == 0;
+	bool has_body = body.len > 0 || strcmp(call->method, "POST") == 0 ||
+	                strcmp(call->method, "PUT") == 0 || strcmp(call->method, "PATCH") == 0;
 
 	if (strcmp(call->method, "HEAD") == 0)
 		SET(CURLOPT_NOBODY, 1L);

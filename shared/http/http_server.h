@@ -32,8 +32,8 @@ struct http_server;
 struct http_request;
 
 struct http_server_options {
-	const char *listen;      /* "127.0.0.1:7700", port 0 = any; host literal IPv4 or [IPv6] */
-	unsigned threads;        /* 1..16 */
+	const char *listen; /* "127.0.0.1:7700", port 0 = any; host literal IPv4 or [IPv6] */
+	unsigned threads;   /* 1..16 */
 	size_t body_bytes_max;
 	unsigned connections_max;
 	int answer_ms_max;
@@ -73,7 +73,7 @@ int http_request_segments(const struct http_request *request, struct slice segme
 
 /* Answers and ends the request; `body` is moved out (empty afterwards). content_type NULL: application/json.
  * extra_header may be NULL or "Name: value". Thread-safe; exactly once a request. */
-void http_respond(struct http_request *request, int status, const char *content_type,
-                  struct buffer *body, const char *extra_header);
+void http_respond(struct http_request *request, int status, const char *content_type, struct buffer *body,
+                  const char *extra_header);
 
 #endif

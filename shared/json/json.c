@@ -15,13 +15,11 @@ static bool depth_fits(yyjson_val *value, size_t depth_left)
 	if (depth_left == 0)
 		return false;
 	if (yyjson_is_arr(value)) {
-		yyjson_arr_foreach(value, at, len, child)
-			if (!depth_fits(child, depth_left - 1))
-				return false;
+		yyjson_arr_foreach(value, at, len,
+		                   child) if (!depth_fits(child, depth_left - 1)) return false;
 	} else {
-		yyjson_obj_foreach(value, at, len, key, child)
-			if (!depth_fits(child, depth_left - 1))
-				return false;
+		yyjson_obj_foreach(value, at, len, key,
+		                   child) if (!depth_fits(child, depth_left - 1)) return false;
 	}
 	return true;
 }
@@ -142,8 +140,8 @@ static size_t utf8_length(const uint8_t *ptr, size_t len)
 		return 0;
 	if (c < 0xe0)
 		return 2;
-	if ((c == 0xe0 && ptr[1] < 0xa0) || (c == 0xed && ptr[1] > 0x9f) ||
-	    (c == 0xf0 && ptr[1] < 0x90) || (c == 0xf4 && ptr[1] > 0x8f))
+	if ((c == 0xe0 && ptr[1] < 0xa0) || (c == 0xed && ptr[1] > 0x9f) || (c == 0xf0 && ptr[1] < 0x90) ||
+	    (c == 0xf4 && ptr[1] > 0x8f))
 		return 0;
 	if (!is_continuation(ptr, 2, len))
 		return 0;
@@ -194,8 +192,8 @@ void json_append_string(struct buffer *buffer, struct slice text)
 }
 
 /* Takes `text` from yyjson's allocator. */
-static int append_written(struct buffer *buffer, char *text, size_t len,
-                          const yyjson_write_err *trouble, struct error *error)
+static int append_written(struct buffer *buffer, char *text, size_t len, const yyjson_write_err *trouble,
+                          struct error *error)
 {
 	if (text == NULL && trouble->code == YYJSON_WRITE_ERROR_MEMORY_ALLOCATION)
 		return error_memory(error, len);

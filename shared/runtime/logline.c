@@ -105,8 +105,8 @@ static void append_number(struct value *value, const struct conversion *c, va_li
 		len = c->zeros ? snprintf(text, sizeof text, "%0*lld", width, n)
 		               : snprintf(text, sizeof text, "%*lld", width, n);
 	} else if (strchr("ux", c->letter) != NULL) {
-		unsigned long long n = c->longs > 0 ? va_arg(*args, unsigned long long)
-		                                    : va_arg(*args, unsigned);
+		unsigned long long n =
+			c->longs > 0 ? va_arg(*args, unsigned long long) : va_arg(*args, unsigned);
 
 		if (c->letter == 'u')
 			len = snprintf(text, sizeof text, "%*llu", width, n);

@@ -22,11 +22,11 @@ static const double bucket_bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025
 
 struct series {
 	struct series *next;
-	char *labels;                        /* `{a="x",b="y"}`, "" without labels; the map's key */
-	_Atomic uint64_t count;              /* counter, and a histogram's number of observations */
-	_Atomic double value;                /* gauge */
-	_Atomic uint64_t sum_ns;             /* histogram */
-	_Atomic uint64_t buckets[BUCKETS];   /* each alone; summed up when printed */
+	char *labels;                      /* `{a="x",b="y"}`, "" without labels; the map's key */
+	_Atomic uint64_t count;            /* counter, and a histogram's number of observations */
+	_Atomic double value;              /* gauge */
+	_Atomic uint64_t sum_ns;           /* histogram */
+	_Atomic uint64_t buckets[BUCKETS]; /* each alone; summed up when printed */
 };
 
 struct metric {
@@ -206,7 +206,8 @@ static void print_histogram(struct buffer *buffer, const struct metric *metric, 
 
 static void print_metric(struct buffer *buffer, const struct metric *metric)
 {
-	static const char *const types[] = {[METRIC_TYPE_COUNTER] = "counter", [METRIC_TYPE_GAUGE] = "gauge",
+	static const char *const types[] = {[METRIC_TYPE_COUNTER] = "counter",
+	                                    [METRIC_TYPE_GAUGE] = "gauge",
 	                                    [METRIC_TYPE_HISTOGRAM] = "histogram"};
 
 	buffer_printf(buffer, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
@@ -287,8 +288,8 @@ static void print_process(struct buffer *buffer)
 	              "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.2f\n"
 	              "# TYPE millrace_build_info gauge\nmillrace_build_info{version=\"%s\"} 1\n",
 	              resident_pages() * sysconf(_SC_PAGESIZE),
-	              seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime), open_descriptors(), start_time(),
-	              MILLRACE_VERSION);
+	              seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime), open_descriptors(),
+	              start_time(), MILLRACE_VERSION);
 }
 
 void metrics_print(struct buffer *buffer)

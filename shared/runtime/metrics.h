@@ -15,7 +15,11 @@
 
 #define METRIC_SERIES_MAX 4096
 
-enum metric_type { METRIC_TYPE_COUNTER = 1, METRIC_TYPE_GAUGE, METRIC_TYPE_HISTOGRAM };
+enum metric_type {
+	METRIC_TYPE_COUNTER = 1,
+	METRIC_TYPE_GAUGE,
+	METRIC_TYPE_HISTOGRAM
+};
 
 struct metric;
 struct series;
@@ -25,9 +29,9 @@ struct series;
 struct metric *metric_new(enum metric_type type, const char *name, const char *help, const char *labels);
 /* The series for these label values (as many as labels), created at 0. Values are copied. */
 struct series *metric_series(struct metric *metric, const char *const *values);
-void series_add(struct series *series, uint64_t n);        /* counter */
-void series_set(struct series *series, double value);      /* gauge */
-void series_observe(struct series *series, double value);  /* histogram; seconds */
+void series_add(struct series *series, uint64_t n);       /* counter */
+void series_set(struct series *series, double value);     /* gauge */
+void series_observe(struct series *series, double value); /* histogram; seconds */
 /* Every metric of the process, plus process_resident_memory_bytes, process_cpu_seconds_total,
  * process_open_fds, process_start_time_seconds and millrace_build_info. */
 void metrics_print(struct buffer *buffer);
