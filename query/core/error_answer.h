@@ -1,0 +1,40 @@
+/*
+ * Error answer: Meilisearch's error object.
+ *
+ *   {"message":"…","code":"index_not_found","type":"invalid_request",
+ *    "link":"https://docs.meilisearch.com/errors#index_not_found"}
+ *
+ * A code decides status and type; the table of codes is the only place that
+ * knows both, and a code that is not in it is our mistake (asserts). Codes
+ * come from Meilisearch 1.50 and two are Millrace's own: `not_ready` (503,
+ * the gateway has not read its topics yet) and `unavailable` (503, a part that
+ * the answer needs cannot be reached).
+ *
+ * struct error_answer is plain storage for what a check found: filled once,
+ * returned negative, nothing to free. A message longer than its room is cut.
+ * Pure core.
+ */
+#ifndef MILLRACE_QUERY_CORE_ERROR_ANSWER_H
+#define MILLRACE_QUERY_CORE_ERROR_ANSWER_H
+
+#include "shared/base/buffer.h"
+#include "shared/base/error.h"
+
+#define ERROR_ANSWER_MESSAGE_BYTES_MAX 2048
+
+struct error_answer {
+	const char *code; /* static, in the table */
+	char message[ERROR_ANSWER_MESSAGE_BYTES_MAX];
+};
+
+/* Fills `answer` and returns ERROR_FORMAT, so that a refusal is one statement. */
+int error_answer_set(struct error_answer *answer, const char *code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The HTTP status of a code. */
+int error_answer_status(const char *code);
+/* The code that an HTTP status stands for when only the status is known. */
+const char *error_answer_code_of_status(int status);
+/* Appends the object; an unknown code gets the type `internal`. */
+void error_answer_append(struct buffer *body, struct slice code, struct slice message);
+
+#endif

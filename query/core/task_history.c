@@ -1,0 +1,205 @@
+#include "query/core/task_history.h"
+
+#include "shared/base/assert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Times and lengths, then uid, primary key, code and message. */
+struct packed_task {
+	int64_t task;
+	int64_t enqueued_at_ms;
+	int64_t started_at_ms;
+	int64_t finished_at_ms;
+	uint8_t type; /* 0: only the final is known */
+	bool has_final;
+	bool succeeded;
+	uint8_t uid_len;
+	uint8_t key_len;
+	uint8_t code_len;
+	uint16_t message_len;
+	char texts[];
+};
+
+_Static_assert(INDEX_UID_BYTES_MAX <= UINT8_MAX, "a length of packed_task is too small");
+
+struct task_history {
+	struct packed_task **tasks; /* [TASK_HISTORY_MAX], by task modulo that */
+	size_t count;
+};
+
+struct task_history *task_history_new(void)
+{
+	struct task_history *history = calloc(1, sizeof *history);
+
+	if (history == NULL)
+		return NULL;
+	/* zeroed pages cost nothing until a task needs them */
+	history->tasks = calloc(TASK_HISTORY_MAX, sizeof(struct packed_task *));
+	if (history->tasks == NULL) {
+		free(history);
+		return NULL;
+	}
+	return history;
+}
+
+void task_history_free(struct task_history *history)
+{
+	if (history == NULL)
+		return;
+	for (size_t i = 0; i < TASK_HISTORY_MAX; i++)
+		free(history->tasks[i]);
+	free(history->tasks);
+	free(history);
+}
+
+static struct packed_task **slot_for(const struct task_history *history, int64_t task)
+{
+	return &history->tasks[(uint64_t)task % TASK_HISTORY_MAX];
+}
+
+static const char *take_text(const char *at, size_t len, char *out, size_t size)
+{
+	ASSERT(len < size);
+	memcpy(out, at, len);
+	out[len] = '\0';
+	return at + len;
+}
+
+static void unpack(const struct packed_task *packed, struct task_entry *entry)
+{
+	const char *at = packed->texts;
+
+	*entry = (struct task_entry){.task = packed->task,
+	                             .type = packed->type,
+	                             .enqueued_at_ms = packed->enqueued_at_ms,
+	                             .has_final = packed->has_final};
+	entry->final = (struct task_final){.task = packed->task,
+	                                   .succeeded = packed->succeeded,
+	                                   .started_at_ms = packed->started_at_ms,
+	                                   .finished_at_ms = packed->finished_at_ms};
+	at = take_text(at, packed->uid_len, entry->uid, sizeof entry->uid);
+	at = take_text(at, packed->key_len, entry->primary_key, sizeof entry->primary_key);
+	at = take_text(at, packed->code_len, entry->final.code, sizeof entry->final.code);
+	(void)take_text(at, packed->message_len, entry->final.message, sizeof entry->final.message);
+}
+
+static struct packed_task *pack(const struct task_entry *entry, struct error *error)
+{
+	size_t uid_len = strlen(entry->uid);
+	size_t key_len = strlen(entry->primary_key);
+	size_t code_len = strlen(entry->final.code);
+	size_t message_len = strlen(entry->final.message);
+	size_t len = sizeof(struct packed_task) + uid_len + key_len + code_len + message_len;
+	struct packed_task *packed = malloc(len);
+	char *at;
+
+	if (packed == NULL) {
+		(void)error_memory(error, len);
+		return NULL;
+	}
+	*packed = (struct packed_task){
+		.task = entry->task,
+		.enqueued_at_ms = entry->enqueued_at_ms,
+		.started_at_ms = entry->final.started_at_ms,
+		.finished_at_ms = entry->final.finished_at_ms,
+		.type = (uint8_t)entry->type,
+		.has_final = entry->has_final,
+		.succeeded = entry->final.succeeded,
+		.uid_len = (uint8_t)uid_len,
+		.key_len = (uint8_t)key_len,
+		.code_len = (uint8_t)code_len,
+		.message_len = (uint16_t)message_len,
+	};
+	at = packed->texts;
+	memcpy(at, entry->uid, uid_len);
+	memcpy(at + uid_len, entry->primary_key, key_len);
+	memcpy(at + uid_len + key_len, entry->final.code, code_len);
+	memcpy(at + uid_len + key_len + code_len, entry->final.message, message_len);
+	return packed;
+}
+
+/* What the slot knows of this task, or nothing yet; false if a newer task has the slot. */
+static bool known(const struct task_history *history, int64_t task, struct task_entry *entry)
+{
+	const struct packed_task *packed = *slot_for(history, task);
+
+	if (packed != NULL && packed->task > task)
+		return false;
+	if (packed != NULL && packed->task == task)
+		unpack(packed, entry);
+	else
+		*entry = (struct task_entry){.task = task};
+	return true;
+}
+
+static int replace(struct task_history *history, const struct task_entry *entry, struct error *error)
+{
+	struct packed_task **slot = slot_for(history, entry->task);
+	struct packed_task *packed = pack(entry, error);
+
+	if (packed == NULL)
+		return ERROR_MEMORY;
+	if (*slot != NULL && (*slot)->type != 0)
+		history->count--;
+	if (packed->type != 0)
+		history->count++;
+	free(*slot);
+	*slot = packed;
+	return 0;
+}
+
+int task_history_request(struct task_history *history, int64_t offset, struct slice value,
+                         struct error *error)
+{
+	struct task_request request;
+	struct task_entry entry;
+	int result = task_request_parse(value, &request, error);
+
+	if (result < 0)
+		return error_prefix(error, "task %lld", (long long)offset);
+	if (!known(history, offset, &entry))
+		return 0;
+	entry.type = request.type;
+	entry.enqueued_at_ms = request.enqueued_at_ms;
+	(void)snprintf(entry.uid, sizeof entry.uid, "%s", request.uid);
+	(void)snprintf(entry.primary_key, sizeof entry.primary_key, "%s",
+	               request.type == TASK_TYPE_INDEX_CREATION ? request.primary_key : "");
+	return replace(history, &entry, error);
+}
+
+int task_history_final(struct task_history *history, struct slice value, struct error *error)
+{
+	struct task_final final;
+	struct task_entry entry;
+	int result = task_final_parse(value, &final, error);
+
+	if (result < 0)
+		return result;
+	if (final.task < 0)
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "final of task %lld",
+		                 (long long) final.task);
+	if (!known(history, final.task, &entry) || entry.has_final)
+		return 0;
+	entry.has_final = true;
+	entry.final = final;
+	return replace(history, &entry, error);
+}
+
+bool task_history_find(const struct task_history *history, int64_t task, struct task_entry *entry)
+{
+	const struct packed_task *packed;
+
+	if (task < 0)
+		return false;
+	packed = *slot_for(history, task);
+	if (packed == NULL || packed->task != task || packed->type == 0)
+		return false;
+	unpack(packed, entry);
+	return true;
+}
+
+size_t task_history_count(const struct task_history *history)
+{
+	return history->count;
+}
