@@ -112,7 +112,7 @@ struct feeder_asked {
 	struct range_answer replica; /* result UNKNOWN or STOPPED count as not ready */
 	int64_t committed;           /* -1: none */
 	int64_t log_start;
-	int64_t log_end; /* read after the replica was asked */
+	int64_t log_end;      /* read after the replica was asked */
 	const char *obstacle; /* why the shard must not be fed, with the remedy; NULL: nothing in the way */
 };
 
@@ -152,9 +152,9 @@ struct feeder_status {
 	int64_t log_end; /* newest known */
 	size_t memory_bytes;
 	size_t dead_letters_pending;
-	uint64_t records; /* read while FEEDING, again after a rewind too */
-	uint64_t deleted; /* of them */
-	uint64_t refused; /* of them */
+	uint64_t records;        /* read while FEEDING, again after a rewind too */
+	uint64_t deleted;        /* of them */
+	uint64_t refused;        /* of them */
 	const char *stop_reason; /* STOPPED, else "" */
 };
 

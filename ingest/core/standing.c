@@ -70,7 +70,8 @@ static bool read_entry(yyjson_val *entry, struct range_answer *answer, struct sl
 	struct slice state;
 	struct slice incarnation;
 
-	if (!json_get_string(entry, "state", &state) || !json_get_string(entry, "incarnation", &incarnation) ||
+	if (!json_get_string(entry, "state", &state) ||
+	    !json_get_string(entry, "incarnation", &incarnation) ||
 	    !incarnation_parse(incarnation, &answer->incarnation) ||
 	    !get_u64(entry, "session", &answer->session) ||
 	    !json_get_i64(entry, "received", &answer->received) ||

@@ -1,0 +1,225 @@
+#include "ingest/asking.h"
+
+#include "ingest/core/standing.h"
+#include "shared/base/assert.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define QUESTION_BYTES_MAX (16U * 1024 * 1024)
+#define KAFKA_TIMEOUT_MS 3000
+
+struct asking {
+	const struct config *config;
+	struct mailbox *questions;
+	struct mailbox *inbox;
+	struct log_connection *connection;
+	struct log_feed *feed; /* only for what is committed */
+	pthread_t thread;
+	char stop; /* its address in the mailbox ends the thread */
+};
+
+struct question *question_new(uint64_t index_id, uint32_t node)
+{
+	struct question *question = calloc(1, sizeof *question);
+
+	if (question == NULL)
+		return NULL;
+	question->message.kind = MESSAGE_KIND_QUESTION;
+	question->index_id = index_id;
+	question->node = node;
+	buffer_init(&question->answer, QUESTION_BYTES_MAX);
+	return question;
+}
+
+bool question_add(struct question *question, const struct question_item *item)
+{
+	if (question->items_len == question->items_size) {
+		size_t size = question->items_size ? question->items_size * 2 : 8;
+		struct question_item *items = realloc(question->items, size * sizeof *items);
+
+		if (items == NULL)
+			return false;
+		question->items = items;
+		question->items_size = size;
+	}
+	question->items[question->items_len++] = *item;
+	return true;
+}
+
+void question_free(struct question *question)
+{
+	buffer_deinit(&question->answer);
+	free(question->items);
+	free(question);
+}
+
+/* cleanup.policy is a list of names. */
+static void check_policy(struct question *question, const char *policy)
+{
+	if (strstr(policy, "compact") == NULL)
+		return;
+	for (size_t i = 0; i < question->items_len; i++) {
+		struct question_item *item = &question->items[i];
+
+		(void)snprintf(
+			item->obstacle, sizeof item->obstacle,
+			"topic %.150s has cleanup.policy=%.30s: compaction rewrites the log; set it to "
+			"delete",
+			question->topic, policy);
+		item->asked.obstacle = item->obstacle;
+	}
+}
+
+static int ask_replica(const struct question *question, const struct standing *standing,
+                       struct question_item *item, struct error *error)
+{
+	struct range_answer wanted = {.index_id = question->index_id, .partition = item->partition};
+	struct slice reason;
+	int rc;
+
+	rc = standing_find(standing, &wanted, question->generation, &item->asked.replica, &reason, error);
+	if (rc != 0)
+		return rc;
+	item->asked.replica_answered = true;
+	if (item->asked.replica.result == RANGE_RESULT_STOPPED) {
+		(void)snprintf(item->obstacle, sizeof item->obstacle, "the replica has stopped: %.*s",
+		               (int)(reason.len < 200 ? reason.len : 200),
+		               reason.ptr ? (const char *)reason.ptr : "");
+		item->asked.obstacle = item->obstacle;
+	}
+	return 0;
+}
+
+static int ask_log(struct asking *asking, const struct question *question, struct question_item *item,
+                   struct error *error)
+{
+	int rc = log_feed_committed(asking->feed, question->topic, item->partition, KAFKA_TIMEOUT_MS,
+	                            &item->asked.committed, error);
+
+	if (rc != 0)
+		return rc;
+	return log_offsets(asking->connection, question->topic, item->partition, KAFKA_TIMEOUT_MS,
+	                   &item->asked.log_start, &item->asked.log_end, error);
+}
+
+/* The replicas' state is in the question; what the log says must be read after it. */
+static int ask_all(struct asking *asking, struct question *question, struct error *error)
+{
+	struct standing *standing;
+	char policy[128];
+	int rc;
+
+	rc = standing_parse(buffer_slice(&question->answer), &standing, error);
+	if (rc != 0)
+		return rc;
+	rc = log_topic_setting(asking->connection, question->topic, "cleanup.policy", KAFKA_TIMEOUT_MS,
+	                       policy, error);
+	for (size_t i = 0; rc == 0 && i < question->items_len; i++) {
+		struct question_item *item = &question->items[i];
+
+		rc = ask_replica(question, standing, item, error);
+		if (rc == 0 && item->asked.replica.result == RANGE_RESULT_ALREADY)
+			rc = ask_log(asking, question, item, error);
+	}
+	if (rc == 0)
+		check_policy(question, policy);
+	standing_free(standing);
+	return rc;
+}
+
+static void answer(struct asking *asking, struct question *question)
+{
+	if (question->node_error.code == 0 && ask_all(asking, question, &question->log_error) != 0) {
+		/* an answer in part is none: all of it is asked again */
+		for (size_t i = 0; i < question->items_len; i++) {
+			question->items[i].asked.replica_answered = false;
+			question->items[i].asked.obstacle = NULL;
+		}
+	}
+	ASSERT(mailbox_put(asking->inbox, &question->message));
+}
+
+static void open_reader(struct asking *asking)
+{
+	static const char *const suffixes[FOLLOWED_TOPICS] = {
+		[FOLLOWED_TOPIC_META] = "meta",
+		[FOLLOWED_TOPIC_TOPOLOGY] = "topology",
+	};
+	struct reader_opened *opened = calloc(1, sizeof *opened);
+
+	ASSERT(opened != NULL); /* at start, a few hundred bytes */
+	opened->message.kind = MESSAGE_KIND_READER;
+	(void)log_reader_open(asking->config, suffixes, FOLLOWED_TOPICS, &opened->reader, &opened->error);
+	ASSERT(mailbox_put(asking->inbox, &opened->message));
+}
+
+static void *run(void *context)
+{
+	struct asking *asking = context;
+	void *message;
+
+	open_reader(asking);
+	while ((message = mailbox_wait(asking->questions, -1)) != &asking->stop)
+		answer(asking, message);
+	return NULL;
+}
+
+static void asking_free(struct asking *asking)
+{
+	struct question *question;
+
+	while ((question = mailbox_take(asking->questions)) != NULL)
+		question_free(question);
+	mailbox_free(asking->questions);
+	if (asking->feed != NULL)
+		log_feed_close(asking->feed);
+	free(asking);
+}
+
+int asking_start(const struct config *config, struct log_connection *connection, struct mailbox *inbox,
+                 struct asking **asking, struct error *error)
+{
+	struct asking *started = calloc(1, sizeof *started);
+	int rc;
+
+	if (started == NULL)
+		return error_memory(error, sizeof *started);
+	started->config = config;
+	started->connection = connection;
+	started->inbox = inbox;
+	started->questions = mailbox_new(QUESTIONS_MAX + 1);
+	if (started->questions == NULL) {
+		free(started);
+		return error_memory(error, QUESTIONS_MAX * sizeof(void *));
+	}
+	rc = log_feed_open(config, &started->feed, error);
+	if (rc == 0 && pthread_create(&started->thread, NULL, run, started) != 0)
+		rc = error_set(error, ERROR_MEMORY, ERROR_ACTION_FATAL, "cannot start the asking thread");
+	if (rc != 0) {
+		asking_free(started);
+		return rc;
+	}
+	*asking = started;
+	return 0;
+}
+
+void asking_put(struct asking *asking, struct question *question)
+{
+	ASSERT(mailbox_put(asking->questions, question));
+}
+
+bool asking_stop(struct asking *asking, int timeout_ms)
+{
+	struct timespec deadline;
+
+	(void)clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += timeout_ms / 1000;
+	ASSERT(mailbox_put(asking->questions, &asking->stop));
+	if (pthread_timedjoin_np(asking->thread, NULL, &deadline) != 0)
+		return false;
+	asking_free(asking);
+	return true;
+}

@@ -1,0 +1,92 @@
+/*
+ * Asking: a thread that asks Kafka what blocks, so that the owner never does.
+ *
+ * The feeder wants to know of a shard, in this order: where its replica
+ * stands, then the committed offset, log start and log end. The node is asked
+ * over HTTP (one request a node and index); its answer, or its failure, makes
+ * the question go to this thread, which adds what Kafka says and puts the
+ * question into the owner's inbox. A log whose cleanup.policy contains
+ * `compact` is an obstacle: compaction rewrites what a replica is a fold of.
+ *
+ * Before the first question the thread opens the reader of meta and topology,
+ * which waits for Kafka, and hands it over (struct reader_opened).
+ *
+ * Ownership of a question moves with it; the owner keeps at most QUESTIONS_MAX
+ * open. Threads: asking_put from any;
+ * asking_start and asking_stop from the owner.
+ */
+#ifndef MILLRACE_INGEST_ASKING_H
+#define MILLRACE_INGEST_ASKING_H
+
+#include "ingest/core/feeder.h"
+#include "shared/log/log.h"
+#include "shared/runtime/mailbox.h"
+
+#define QUESTIONS_MAX 4096
+
+/* First member of everything in the owner's inbox. */
+enum message_kind {
+	MESSAGE_KIND_BATCH_ANSWER = 1,
+	MESSAGE_KIND_QUESTION,
+	MESSAGE_KIND_DEAD_LETTER,
+	MESSAGE_KIND_READER
+};
+
+struct message {
+	enum message_kind kind;
+};
+
+/* Topics that the reader follows, by their place in its list of suffixes. */
+enum followed_topic {
+	FOLLOWED_TOPIC_META = 0,
+	FOLLOWED_TOPIC_TOPOLOGY = 1,
+	FOLLOWED_TOPICS
+};
+
+struct reader_opened {
+	struct message message;
+	struct log_reader *reader; /* NULL: see error */
+	struct error error;
+};
+
+struct question_item {
+	uint32_t slot;
+	uint32_t epoch;
+	int32_t partition;
+	struct feeder_asked asked;
+	char obstacle[256]; /* what asked.obstacle points to */
+};
+
+/* About the shards of one index that have their replicas on one node. */
+struct question {
+	struct message message;
+	struct asking *asking;
+	struct mailbox *inbox;
+	uint32_t node;
+	uint64_t index_id;
+	int32_t generation;
+	char topic[TOPIC_BYTES_MAX + 1];
+	struct buffer answer;    /* the node's, empty for none */
+	struct error node_error; /* code 0, or why it has not answered */
+	struct error log_error;  /* code 0, or what could not be found out then */
+	struct question_item *items;
+	size_t items_len;
+	size_t items_size;
+};
+
+/* NULL when out of memory. */
+struct question *question_new(uint64_t index_id, uint32_t node);
+bool question_add(struct question *question, const struct question_item *item);
+void question_free(struct question *question);
+
+struct asking;
+
+/* `connection` and `inbox` are borrowed until asking_stop. */
+int asking_start(const struct config *config, struct log_connection *connection, struct mailbox *inbox,
+                 struct asking **asking, struct error *error);
+/* Takes the question; it comes back through its inbox. */
+void asking_put(struct asking *asking, struct question *question);
+/* Ends the thread; false if it still waits for Kafka after `timeout_ms`, then it is left to its fate. */
+bool asking_stop(struct asking *asking, int timeout_ms);
+
+#endif

@@ -1,0 +1,473 @@
+#include "ingest/core/dead_letter.h"
+#include "ingest/ingest_private.h"
+#include "shared/base/assert.h"
+#include "shared/runtime/logline.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A paused node keeps its connections open; what it may still apply is sent again anyway. */
+#define BATCH_TIMEOUT_MS 15000
+#define ASK_TIMEOUT_MS 5000
+
+/* On its way to the dead-letter topic; filled on the producer's thread. */
+struct dead_letter_sent {
+	struct message message;
+	struct mailbox *inbox;
+	uint32_t slot;
+	uint32_t epoch;
+	int64_t offset;
+	enum refusal_code code;
+	size_t bytes;
+	struct error error; /* code 0: acknowledged */
+};
+
+static void node_answered(struct ingest *ingest, uint32_t node_at, const struct error *error)
+{
+	struct fed_node *node = &ingest->nodes[node_at];
+
+	if (error->code != 0 && !node->unreachable)
+		logline(LOG_LEVEL_WARN, "node_unreachable", "node=%s url=%s error=\"%s\"", node->id,
+		        node->url, error->text);
+	else if (error->code == 0 && node->unreachable)
+		logline(LOG_LEVEL_INFO, "node_reachable", "node=%s url=%s", node->id, node->url);
+	node->unreachable = error->code != 0;
+}
+
+/* Takes over the body, or says why there is none. On the HTTP client's thread. */
+static void take_answer(const struct http_answer *answer, struct buffer *body, struct error *error)
+{
+	error->code = 0;
+	if (answer->status == 200) {
+		buffer_append_slice(body, answer->body);
+		if (buffer_failed(body))
+			(void)error_memory(error, answer->body.len);
+	} else if (answer->status != 0) {
+		(void)error_set(error, ERROR_NETWORK, ERROR_ACTION_RETRY, "status %d: %.*s", answer->status,
+		                (int)(answer->body.len < 200 ? answer->body.len : 200),
+		                answer->body.ptr ? (const char *)answer->body.ptr : "");
+	} else {
+		*error = answer->error;
+	}
+}
+
+/* ---- questions ---- */
+
+static void question_answered(void *context, const struct http_answer *answer)
+{
+	struct question *question = context;
+
+	take_answer(answer, &question->answer, &question->node_error);
+	asking_put(question->asking, question);
+}
+
+/* Says once that questions to Kafka fail, and once that they do no more. */
+static void log_answered(struct ingest *ingest, const struct question *question)
+{
+	bool failed = question->log_error.code != 0;
+
+	if (question->node_error.code != 0)
+		return;
+	if (failed && !ingest->log_failing)
+		logline(LOG_LEVEL_WARN, "position_unknown", "topic=%s node=%s error=\"%s\"", question->topic,
+		        ingest->nodes[question->node].id, question->log_error.text);
+	else if (!failed && ingest->log_failing)
+		logline(LOG_LEVEL_INFO, "position_known", "topic=%s", question->topic);
+	ingest->log_failing = failed;
+}
+
+/* Hands the replies to the feeder. */
+static void receive_question(struct ingest *ingest, struct question *question)
+{
+	node_answered(ingest, question->node, &question->node_error);
+	log_answered(ingest, question);
+	for (size_t i = 0; i < question->items_len; i++)
+		feeder_asked(ingest->feeder, question->items[i].slot, question->items[i].epoch,
+		             &question->items[i].asked, ingest->now_ms);
+	question_free(question);
+	ingest->questions_open--;
+}
+
+static void send_question(struct ingest *ingest, struct question *question)
+{
+	char url[512];
+	struct http_client_request request = {
+		.method = "GET",
+		.url = url,
+		.timeout_ms = ASK_TIMEOUT_MS,
+		.completion = question_answered,
+		.context = question,
+	};
+
+	(void)snprintf(url, sizeof url, "%s/shards?index=%016" PRIx64, ingest->nodes[question->node].url,
+	               question->index_id);
+	if (http_client_send(ingest->client, &request, &question->node_error) != 0)
+		asking_put(ingest->asking, question); /* comes back unanswered */
+}
+
+static void send_questions(struct ingest *ingest)
+{
+	for (uint32_t node = 0; node < ingest->nodes_len; node++) {
+		if (ingest->questions[node] != NULL)
+			send_question(ingest, ingest->questions[node]);
+		ingest->questions[node] = NULL;
+	}
+}
+
+static struct question *question_about(struct ingest *ingest, const struct fed_shard *shard)
+{
+	struct question *question = ingest->questions[shard->node];
+
+	if (question != NULL && question->index_id == shard->index_id &&
+	    question->generation == shard->generation)
+		return question;
+	if (question != NULL)
+		send_question(ingest, question);
+	ingest->questions[shard->node] = NULL;
+	if (ingest->questions_open == QUESTIONS_MAX)
+		return NULL;
+	question = question_new(shard->index_id, shard->node);
+	if (question == NULL)
+		return NULL;
+	question->asking = ingest->asking;
+	question->inbox = ingest->inbox;
+	question->generation = shard->generation;
+	memcpy(question->topic, shard->topic, sizeof question->topic);
+	ingest->questions[shard->node] = question;
+	ingest->questions_open++;
+	return question;
+}
+
+static void ask(struct ingest *ingest, const struct feeder_action *action)
+{
+	const struct fed_shard *shard = &ingest->fed[action->slot];
+	struct question *question = question_about(ingest, shard);
+	struct question_item item = {
+		.slot = action->slot,
+		.epoch = action->epoch,
+		.partition = shard->partition,
+		.asked = {.committed = -1},
+	};
+
+	if (question == NULL || !question_add(question, &item))
+		feeder_asked(ingest->feeder, action->slot, action->epoch, &item.asked, ingest->now_ms);
+}
+
+/* ---- batches ---- */
+
+static void batch_answered(void *context, const struct http_answer *answer)
+{
+	struct batch_answer *batch = context;
+
+	take_answer(answer, &batch->frame, &batch->error);
+	if (batch->error.code != 0)
+		buffer_clear(&batch->frame);
+	ASSERT(mailbox_put(batch->inbox, &batch->message));
+}
+
+static void receive_batch(struct ingest *ingest, struct batch_answer *batch)
+{
+	struct fed_node *node = &ingest->nodes[batch->node];
+
+	ASSERT(node->in_flight);
+	node->in_flight = false;
+	node_answered(ingest, batch->node, &batch->error);
+	series_add(batch->error.code == 0 ? ingest->counters.answered : ingest->counters.unanswered, 1);
+	feeder_answered(ingest->feeder, batch->node, batch->batch_id, buffer_slice(&batch->frame),
+	                ingest->now_ms);
+	buffer_clear(&batch->frame);
+}
+
+static void send_batch(struct ingest *ingest, const struct feeder_action *action)
+{
+	struct fed_node *node = &ingest->nodes[action->node];
+	struct buffer body;
+	char url[300];
+	char id[17];
+	struct http_client_request request = {
+		.method = "POST",
+		.url = url,
+		.content_type = "application/octet-stream",
+		.request_id = id,
+		.body = &body,
+		.timeout_ms = BATCH_TIMEOUT_MS,
+		.completion = batch_answered,
+		.context = &node->answer,
+	};
+	struct error error;
+
+	if (ingest->stopping)
+		return;
+	ASSERT(!node->in_flight);
+	(void)snprintf(url, sizeof url, "%s/batch", node->url);
+	(void)snprintf(id, sizeof id, "%016" PRIx64, action->batch_id);
+	node->in_flight = true;
+	node->answer.batch_id = action->batch_id;
+	buffer_clear(&node->answer.frame);
+	buffer_init(&body, BATCH_BYTES_MAX);
+	buffer_append_slice(&body, action->frame);
+	if (buffer_failed(&body) || http_client_send(ingest->client, &request, &error) != 0) {
+		buffer_deinit(&body);
+		node->in_flight = false;
+		feeder_answered(ingest->feeder, action->node, action->batch_id, slice_of(NULL, 0),
+		                ingest->now_ms);
+	}
+}
+
+bool carrying_in_flight(const struct ingest *ingest)
+{
+	for (uint32_t i = 0; i < ingest->nodes_len; i++)
+		if (ingest->nodes[i].in_flight)
+			return true;
+	return false;
+}
+
+/* ---- dead letters ---- */
+
+static void dead_letter_completed(void *context, int64_t offset, const struct error *error)
+{
+	struct dead_letter_sent *sent = context;
+
+	(void)offset;
+	sent->error.code = 0;
+	if (error != NULL && error->code != 0)
+		sent->error = *error;
+	ASSERT(mailbox_put(sent->inbox, &sent->message));
+}
+
+/* Says once that dead letters fail, and once that they do no more. */
+static void dead_letter_outcome(struct ingest *ingest, const struct error *error)
+{
+	if (error->code != 0 && !ingest->dead_letters_failing)
+		logline(LOG_LEVEL_ERROR, "dead_letters_failing", "error=\"%s\"", error->text);
+	else if (error->code == 0 && ingest->dead_letters_failing)
+		logline(LOG_LEVEL_INFO, "dead_letters_acknowledged", "topic=%s",
+		        log_name(ingest->connection, "dead-letter"));
+	ingest->dead_letters_failing = error->code != 0;
+	/* the broker takes less than thought: the record is read again, and cut further */
+	if (error->code == ERROR_LIMIT && error->action == ERROR_ACTION_REJECT &&
+	    ingest->dead_letter_bytes_max / 2 >= DEAD_LETTER_BYTES_MIN)
+		ingest->dead_letter_bytes_max /= 2;
+	/* a producer that failed for good works again in the next life of the program */
+	if (error->code != 0 && error->action == ERROR_ACTION_FATAL && ingest->failure.code == 0) {
+		ingest->failure = *error;
+		ingest->failure.action = ERROR_ACTION_RETRY;
+	}
+}
+
+static void receive_dead_letter(struct ingest *ingest, struct dead_letter_sent *sent)
+{
+	ingest->dead_letters--;
+	ingest->dead_letter_bytes -= sent->bytes;
+	dead_letter_outcome(ingest, &sent->error);
+	if (sent->error.code == 0)
+		counters_dead_letter(&ingest->counters, sent->code);
+	feeder_dead_lettered(ingest->feeder, sent->slot, sent->epoch, sent->offset, sent->error.code == 0,
+	                     ingest->now_ms);
+	free(sent);
+}
+
+static int produce(struct ingest *ingest, const struct dead_letter *letter, struct dead_letter_sent *sent,
+                   struct error *error)
+{
+	struct log_message message = {
+		.topic = log_name(ingest->connection, "dead-letter"),
+		.partition = -1,
+		.key = letter->key,
+		.value = letter->value,
+		.timestamp_ms = letter->timestamp_ms,
+		.headers = letter->headers,
+		.headers_len = letter->headers_len,
+		.completion = dead_letter_completed,
+		.context = sent,
+	};
+
+	return log_producer_send(ingest->producer, &message, error);
+}
+
+static void send_dead_letter(struct ingest *ingest, const struct feeder_action *action)
+{
+	const struct fed_shard *shard = &ingest->fed[action->slot];
+	struct dead_letter_source source = {
+		.topic = shard->topic,
+		.partition = shard->partition,
+		.index = shard->uid,
+		.record = action->record,
+		.refusal = &action->refusal,
+	};
+	struct dead_letter_sent *sent = malloc(sizeof *sent);
+	struct dead_letter letter;
+	struct error error;
+	int rc;
+
+	if (sent == NULL ||
+	    !dead_letter_build(&source, ingest->dead_letter_bytes_max, &ingest->scratch, &letter)) {
+		rc = error_memory(&error, sizeof *sent);
+	} else {
+		*sent = (struct dead_letter_sent){
+			.message = {MESSAGE_KIND_DEAD_LETTER},
+			.inbox = ingest->inbox,
+			.slot = action->slot,
+			.epoch = action->epoch,
+			.offset = action->offset,
+			.code = action->refusal.code,
+			.bytes = dead_letter_bytes(&letter),
+		};
+		rc = produce(ingest, &letter, sent, &error);
+	}
+	arena_clear(&ingest->scratch);
+	if (rc == 0) {
+		ingest->dead_letters++;
+		ingest->dead_letter_bytes += sent->bytes;
+		return;
+	}
+	free(sent);
+	dead_letter_outcome(ingest, &error);
+	feeder_dead_lettered(ingest->feeder, action->slot, action->epoch, action->offset, false,
+	                     ingest->now_ms);
+}
+
+/* ---- the owner's two ends ---- */
+
+static void report(struct ingest *ingest, const struct feeder_action *action)
+{
+	const struct fed_shard *shard = &ingest->fed[action->slot];
+	struct feeder_status status;
+
+	if (!feeder_shard_status(ingest->feeder, action->slot, &status))
+		return;
+	if (action->state == FEEDER_STATE_STOPPED)
+		logline(LOG_LEVEL_ERROR, "shard_stopped",
+		        "index=%s partition=%" PRId32 " topic=%s node=%s reason=\"%s\"", shard->uid,
+		        shard->partition, shard->topic, ingest->nodes[shard->node].id, status.stop_reason);
+	else
+		logline(LOG_LEVEL_INFO, "shard_feeding",
+		        "index=%s partition=%" PRId32 " topic=%s node=%s offset=%" PRId64, shard->uid,
+		        shard->partition, shard->topic, ingest->nodes[shard->node].id, status.position);
+}
+
+static void start(struct ingest *ingest, const struct feeder_action *action)
+{
+	struct fed_shard *shard = &ingest->fed[action->slot];
+	struct error error;
+
+	if (log_feed_start(ingest->feed, action->slot, shard->topic, shard->partition, action->offset,
+	                   &error) != 0) {
+		logline(LOG_LEVEL_WARN, "position_lost",
+		        "index=%s partition=%" PRId32 " topic=%s error=\"%s\"", shard->uid, shard->partition,
+		        shard->topic, error.text);
+		feeder_read_failed(ingest->feeder, action->slot, ingest->now_ms);
+		return;
+	}
+	shard->reading = true;
+	shard->ready = true;
+	if (shard->started)
+		series_add(ingest->counters.rewinds, 1);
+	shard->started = true;
+}
+
+static void halt(struct ingest *ingest, uint32_t slot)
+{
+	if (ingest->fed[slot].reading)
+		log_feed_stop(ingest->feed, slot);
+	ingest->fed[slot].reading = false;
+}
+
+static void commit(struct ingest *ingest, const struct feeder_action *action)
+{
+	const struct fed_shard *shard = &ingest->fed[action->slot];
+	struct error error;
+
+	if (log_feed_commit(ingest->feed, shard->topic, shard->partition, action->offset, &error) == 0)
+		series_add(ingest->counters.commits, 1);
+	else /* only what others see lags behind; the next commit is about a later offset anyway */
+		logline(LOG_LEVEL_WARN, "commit_failed", "topic=%s partition=%" PRId32 " error=\"%s\"",
+		        shard->topic, shard->partition, error.text);
+}
+
+static void carry(struct ingest *ingest, const struct feeder_action *action)
+{
+	switch (action->kind) {
+	case FEEDER_ACTION_ASK:
+		ask(ingest, action);
+		break;
+	case FEEDER_ACTION_START:
+		start(ingest, action);
+		break;
+	case FEEDER_ACTION_HALT:
+		halt(ingest, action->slot);
+		break;
+	case FEEDER_ACTION_DEAD_LETTER:
+		send_dead_letter(ingest, action);
+		break;
+	case FEEDER_ACTION_SEND:
+		send_batch(ingest, action);
+		break;
+	case FEEDER_ACTION_COMMIT:
+		commit(ingest, action);
+		break;
+	case FEEDER_ACTION_REPORT:
+		report(ingest, action);
+		break;
+	}
+}
+
+void carrying_drain(struct ingest *ingest)
+{
+	struct feeder_action action;
+	bool asked = false;
+
+	while (feeder_next_action(ingest->feeder, &action)) {
+		asked = asked || action.kind == FEEDER_ACTION_ASK;
+		carry(ingest, &action);
+	}
+	if (asked)
+		send_questions(ingest);
+}
+
+static void receive_reader(struct ingest *ingest, struct reader_opened *opened)
+{
+	ingest->reader = opened->reader;
+	ingest->reader_more = true;
+	if (opened->reader == NULL)
+		ingest->failure = opened->error;
+	free(opened);
+}
+
+void carrying_receive(struct ingest *ingest)
+{
+	struct message *message;
+
+	while ((message = mailbox_take(ingest->inbox)) != NULL) {
+		switch (message->kind) {
+		case MESSAGE_KIND_BATCH_ANSWER:
+			receive_batch(ingest, (struct batch_answer *)message);
+			break;
+		case MESSAGE_KIND_QUESTION:
+			receive_question(ingest, (struct question *)message);
+			break;
+		case MESSAGE_KIND_DEAD_LETTER:
+			receive_dead_letter(ingest, (struct dead_letter_sent *)message);
+			break;
+		case MESSAGE_KIND_READER:
+			receive_reader(ingest, (struct reader_opened *)message);
+			break;
+		}
+		carrying_drain(ingest);
+	}
+}
+
+void carrying_discard(struct ingest *ingest)
+{
+	struct message *message;
+
+	while ((message = mailbox_take(ingest->inbox)) != NULL) {
+		if (message->kind == MESSAGE_KIND_QUESTION)
+			question_free((struct question *)message);
+		else if (message->kind == MESSAGE_KIND_READER)
+			receive_reader(ingest, (struct reader_opened *)message);
+		else if (message->kind == MESSAGE_KIND_DEAD_LETTER)
+			free(message);
+	}
+}

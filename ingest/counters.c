@@ -1,0 +1,94 @@
+#include "ingest/ingest_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static struct series *plain(enum metric_type type, const char *name, const char *help)
+{
+	return metric_series(metric_new(type, name, help, ""), NULL);
+}
+
+static struct series *labelled(struct metric *metric, const char *value)
+{
+	return metric_series(metric, (const char *const[]){value});
+}
+
+void counters_init(struct counters *counters)
+{
+	struct metric *batches = metric_new(METRIC_TYPE_COUNTER, "millrace_ingest_batches_total",
+	                                    "Batches sent to nodes, by what came of them", "result");
+	struct metric *shards = metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_shards",
+	                                   "Shards fed by this process", "state");
+
+	counters->records = metric_new(METRIC_TYPE_COUNTER, "millrace_ingest_records_total",
+	                               "Records read; again after a rewind too", "topic,outcome");
+	counters->dead_letters = metric_new(METRIC_TYPE_COUNTER, "millrace_ingest_dead_letters_total",
+	                                    "Dead letters acknowledged by Kafka", "code");
+	counters->lag = metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_lag_records",
+	                           "Offsets between the log end and what the replica has received",
+	                           "topic,partition");
+	counters->answered = labelled(batches, "answered");
+	counters->unanswered = labelled(batches, "unanswered");
+	counters->in_flight = plain(METRIC_TYPE_GAUGE, "millrace_ingest_batches_in_flight",
+	                            "Batches sent and not yet answered");
+	counters->memory =
+		plain(METRIC_TYPE_GAUGE, "millrace_ingest_memory_bytes", "Memory held by memtables");
+	counters->commits = plain(METRIC_TYPE_COUNTER, "millrace_ingest_commits_total", "Offset commits");
+	counters->rewinds = plain(METRIC_TYPE_COUNTER, "millrace_ingest_rewinds_total",
+	                          "Times that reading a partition began anew");
+	counters->shards[FEEDER_STATE_ASKING] = labelled(shards, "asking");
+	counters->shards[FEEDER_STATE_ANCHORING] = labelled(shards, "anchoring");
+	counters->shards[FEEDER_STATE_FEEDING] = labelled(shards, "feeding");
+	counters->shards[FEEDER_STATE_STOPPED] = labelled(shards, "stopped");
+}
+
+void counters_shard(struct counters *counters, struct fed_shard *shard)
+{
+	char partition[12];
+
+	(void)snprintf(partition, sizeof partition, "%" PRId32, shard->partition);
+	shard->indexed = metric_series(counters->records, (const char *const[]){shard->topic, "indexed"});
+	shard->deleted = metric_series(counters->records, (const char *const[]){shard->topic, "deleted"});
+	shard->dead_lettered =
+		metric_series(counters->records, (const char *const[]){shard->topic, "dead_lettered"});
+	shard->lag = metric_series(counters->lag, (const char *const[]){shard->topic, partition});
+}
+
+void counters_dead_letter(struct counters *counters, enum refusal_code code)
+{
+	series_add(labelled(counters->dead_letters, refusal_name(code)), 1);
+}
+
+static void update_shard(struct fed_shard *shard, const struct feeder_status *status)
+{
+	struct fed_counts now = {status->records, status->deleted, status->refused};
+	uint64_t deleted = now.deleted - shard->counts.deleted;
+	uint64_t refused = now.refused - shard->counts.refused;
+
+	series_add(shard->indexed, now.records - shard->counts.records - deleted - refused);
+	series_add(shard->deleted, deleted);
+	series_add(shard->dead_lettered, refused);
+	shard->counts = now;
+	if (status->state == FEEDER_STATE_FEEDING && status->log_end >= status->received)
+		series_set(shard->lag, (double)(status->log_end - status->received));
+}
+
+void counters_update(struct ingest *ingest)
+{
+	unsigned states[FEEDER_STATE_STOPPED + 1] = {0};
+	struct feeder_status status;
+	unsigned in_flight = 0;
+
+	for (uint32_t slot = 0; slot < ingest->fed_len; slot++) {
+		if (!ingest->fed[slot].used || !feeder_shard_status(ingest->feeder, slot, &status))
+			continue;
+		update_shard(&ingest->fed[slot], &status);
+		states[status.state]++;
+	}
+	for (int state = FEEDER_STATE_ASKING; state <= FEEDER_STATE_STOPPED; state++)
+		series_set(ingest->counters.shards[state], states[state]);
+	for (uint32_t i = 0; i < ingest->nodes_len; i++)
+		in_flight += ingest->nodes[i].in_flight;
+	series_set(ingest->counters.in_flight, in_flight);
+	series_set(ingest->counters.memory, (double)feeder_memory_bytes(ingest->feeder));
+}

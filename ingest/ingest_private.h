@@ -1,0 +1,154 @@
+/*
+ * What the files of millrace-ingest share, and nobody else:
+ * ingest.c (life and loop), duties.c (which shards are ours), reading.c
+ * (records from the log to the feeder), carrying.c (the feeder's actions and
+ * what comes back), admin.c (HTTP), counters.c (metrics).
+ *
+ * Everything here belongs to the owner thread unless it says otherwise.
+ */
+#ifndef MILLRACE_INGEST_INGEST_PRIVATE_H
+#define MILLRACE_INGEST_INGEST_PRIVATE_H
+
+#include "ingest/asking.h"
+#include "ingest/ingest.h"
+#include "shared/base/map.h"
+#include "shared/http/http_client.h"
+#include "shared/http/http_server.h"
+#include "shared/runtime/metrics.h"
+
+#include <stdatomic.h>
+
+/* The answer to the one batch in flight to a node; filled on the HTTP client's thread. */
+struct batch_answer {
+	struct message message;
+	struct mailbox *inbox;
+	uint32_t node;
+	uint64_t batch_id;
+	struct buffer frame; /* empty for none */
+	struct error error;  /* why */
+};
+
+struct fed_node {
+	char id[NODE_ID_BYTES_MAX + 1];
+	char url[256];
+	bool in_flight;
+	bool unreachable; /* said so */
+	struct batch_answer answer;
+};
+
+/* What counts up in the feeder, as of the last look. */
+struct fed_counts {
+	uint64_t records;
+	uint64_t deleted;
+	uint64_t refused;
+};
+
+/* A shard of ours, by the feeder's slot. */
+struct fed_shard {
+	bool used;
+	bool reading;    /* between START and HALT */
+	bool ready;      /* the log may have something for it */
+	bool started;    /* at least once */
+	uint8_t key[12]; /* index id, partition: its key in ingest->by_shard */
+	uint64_t index_id;
+	int32_t generation;
+	int32_t partition;
+	uint32_t node;
+	char uid[INDEX_UID_BYTES_MAX + 1];
+	char topic[TOPIC_BYTES_MAX + 1];
+	struct fed_counts counts;
+	struct series *indexed;
+	struct series *deleted;
+	struct series *dead_lettered;
+	struct series *lag;
+};
+
+struct counters {
+	struct metric *records;
+	struct metric *dead_letters;
+	struct metric *lag;
+	struct series *answered;
+	struct series *unanswered;
+	struct series *in_flight;
+	struct series *memory;
+	struct series *commits;
+	struct series *rewinds;
+	struct series *shards[FEEDER_STATE_STOPPED + 1];
+};
+
+struct ingest {
+	const struct config *config;
+	int signal_fd;
+	struct mailbox *inbox;
+	struct mailbox *visitors; /* admin requests, struct http_request */
+	struct feeder *feeder;
+	struct catalog *catalog;
+	struct log_connection *connection;
+	struct asking *asking;
+	struct log_reader *reader; /* NULL until opened */
+	struct log_owner *owner;
+	struct log_feed *feed;
+	struct log_producer *producer;
+	struct http_client *client;
+	struct http_server *server;
+	struct counters counters;
+	int64_t now_ms;
+	bool stopping;
+	_Atomic bool ready; /* read by the HTTP server's threads */
+
+	bool caught_up;        /* meta and topology were read to their ends */
+	bool reader_more;      /* and have more right now */
+	bool duties_changed;   /* catalog or slots */
+	int64_t duties_ms;     /* look again then; INT64_MAX: no need */
+	uint64_t slots_owned;  /* as the group says */
+	uint64_t slots_fed;    /* with those lost a moment ago */
+	struct map by_shard;   /* fed_shard.key → slot */
+	struct fed_shard *fed; /* [FEEDER_SHARDS_MAX] */
+	uint32_t fed_len;      /* slots ever used */
+	uint32_t fed_next;     /* whose turn it is */
+	struct fed_node nodes[NODES_MAX];
+	uint32_t nodes_len;
+
+	struct question *questions[NODES_MAX]; /* being collected, one a node at most */
+	size_t questions_open;
+	struct arena scratch;
+	size_t dead_letters;
+	size_t dead_letter_bytes;
+	size_t dead_letter_bytes_max; /* of one message */
+	bool dead_letters_failing;    /* said so */
+	bool log_failing;             /* said so, of questions */
+	struct error failure;         /* code != 0: the program ends */
+};
+
+/* duties.c: makes the feeder feed exactly the shards that are ours. */
+void duties_update(struct ingest *ingest);
+void duties_slots(struct ingest *ingest, uint64_t slots);
+
+/* reading.c */
+/* What meta and topology have, a bounded number of records. */
+void reading_follow(struct ingest *ingest);
+/* A bounded number of records of every shard; true if some shard could go on at once. */
+bool reading_turn(struct ingest *ingest);
+void reading_ready(struct ingest *ingest);
+
+/* carrying.c */
+/* Carries out what the feeder wants until it wants nothing more. */
+void carrying_drain(struct ingest *ingest);
+/* Takes everything out of the inbox. */
+void carrying_receive(struct ingest *ingest);
+bool carrying_in_flight(const struct ingest *ingest);
+/* Frees what is still in the inbox, after every sender has ended. */
+void carrying_discard(struct ingest *ingest);
+
+/* admin.c */
+int admin_start(struct ingest *ingest, struct error *error);
+void admin_answer(struct ingest *ingest);
+
+/* counters.c */
+void counters_init(struct counters *counters);
+void counters_shard(struct counters *counters, struct fed_shard *shard);
+void counters_dead_letter(struct counters *counters, enum refusal_code code);
+/* Brings everything that is not counted as it happens up to date. */
+void counters_update(struct ingest *ingest);
+
+#endif
