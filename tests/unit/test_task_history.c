@@ -1,0 +1,167 @@
+/*
+ * The gateway's memory of tasks and its count of documents.
+ */
+#include "query/core/stats.h"
+#include "query/core/task_history.h"
+
+#include "tests/unit/suite.h"
+
+#define CREATION(uid) \
+	"{\"v\":1,\"type\":\"indexCreation\",\"nonce\":\"0123456789abcdef0123456789abcdef\",\"uid\":\"" uid \
+	"\",\"enqueued_at\":1000,\"primary_key\":\"key\",\"partitions\":12,\"partitioner\":\"murmur2\"}"
+#define FINAL(task, status) \
+	"{\"v\":1,\"task\":" task ",\"kind\":\"final\",\"status\":\"" status \
+	"\",\"started_at\":2000,\"finished_at\":3000}"
+
+static int request(struct task_history *history, int64_t offset, const char *value)
+{
+	struct error error;
+
+	return task_history_request(history, offset, slice_string(value), &error);
+}
+
+static int final(struct task_history *history, const char *value)
+{
+	struct error error;
+
+	return task_history_final(history, slice_string(value), &error);
+}
+
+static void test_either_order(void)
+{
+	for (int turn = 0; turn < 2; turn++) {
+		struct task_history *history = task_history_new();
+		struct task_entry entry;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(history);
+		if (turn == 0)
+			CU_ASSERT_EQUAL(request(history, 7, CREATION("a")), 0);
+		CU_ASSERT_EQUAL(task_history_find(history, 7, &entry), turn == 0);
+		CU_ASSERT_EQUAL(final(history, FINAL("7", "succeeded")), 0);
+		CU_ASSERT_EQUAL(task_history_find(history, 7, &entry), turn == 0);
+		if (turn == 1)
+			CU_ASSERT_EQUAL(request(history, 7, CREATION("a")), 0);
+		CU_ASSERT_TRUE_FATAL(task_history_find(history, 7, &entry));
+		CU_ASSERT_EQUAL(task_history_count(history), 1);
+		CU_ASSERT_STRING_EQUAL(entry.uid, "a");
+		CU_ASSERT_STRING_EQUAL(entry.primary_key, "key");
+		CU_ASSERT_EQUAL(entry.enqueued_at_ms, 1000);
+		CU_ASSERT_TRUE(entry.has_final && entry.final.succeeded);
+		CU_ASSERT_EQUAL(entry.final.finished_at_ms, 3000);
+		task_history_free(history);
+	}
+}
+
+static void test_first_final_wins(void)
+{
+	struct task_history *history = task_history_new();
+	struct task_entry entry;
+
+	CU_ASSERT_EQUAL(request(history, 0, CREATION("a")), 0);
+	CU_ASSERT_EQUAL(
+		final(history,
+	              "{\"v\":1,\"task\":0,\"kind\":\"final\",\"status\":\"failed\",\"error\":{\"code\":"
+	              "\"index_already_exists\",\"message\":\"m\"},\"started_at\":2,\"finished_at\":3}"),
+		0);
+	CU_ASSERT_EQUAL(final(history, FINAL("0", "succeeded")), 0);
+	CU_ASSERT_TRUE_FATAL(task_history_find(history, 0, &entry));
+	CU_ASSERT_FALSE(entry.final.succeeded);
+	CU_ASSERT_STRING_EQUAL(entry.final.code, "index_already_exists");
+	CU_ASSERT_STRING_EQUAL(entry.final.message, "m");
+	CU_ASSERT_EQUAL(entry.final.finished_at_ms, 3);
+	task_history_free(history);
+}
+
+static void test_newest_are_kept(void)
+{
+	struct task_history *history = task_history_new();
+	struct task_entry entry;
+
+	CU_ASSERT_EQUAL(request(history, 5, CREATION("old")), 0);
+	CU_ASSERT_EQUAL(request(history, 5 + TASK_HISTORY_MAX, CREATION("new")), 0);
+	CU_ASSERT_EQUAL(request(history, 5, CREATION("old")), 0);
+	CU_ASSERT_EQUAL(final(history, FINAL("5", "succeeded")), 0);
+	CU_ASSERT_FALSE(task_history_find(history, 5, &entry));
+	CU_ASSERT_TRUE_FATAL(task_history_find(history, 5 + TASK_HISTORY_MAX, &entry));
+	CU_ASSERT_STRING_EQUAL(entry.uid, "new");
+	CU_ASSERT_FALSE(entry.has_final);
+	CU_ASSERT_EQUAL(task_history_count(history), 1);
+	task_history_free(history);
+}
+
+static void test_unreadable(void)
+{
+	struct task_history *history = task_history_new();
+	struct task_entry entry;
+
+	CU_ASSERT_TRUE(request(history, 1, "nonsense") < 0);
+	CU_ASSERT_TRUE(final(history, "{}") < 0);
+	CU_ASSERT_TRUE(final(history, FINAL("-1", "succeeded")) < 0);
+	CU_ASSERT_FALSE(task_history_find(history, 1, &entry));
+	CU_ASSERT_FALSE(task_history_find(history, -1, &entry));
+	CU_ASSERT_EQUAL(task_history_count(history), 0);
+	task_history_free(history);
+}
+
+#define SHARD(index, p, documents, received, end) \
+	"{\"index\":\"" index "\",\"generation\":1,\"partition\":" p \
+	",\"state\":\"active\",\"received\":" received ",\"stored\":1,\"log_end\":" end \
+	",\"documents\":" documents ",\"body_bytes\":100}"
+
+static void test_stats(void)
+{
+	struct index_record index = {.id = 0xaa, .partitions = 3};
+	struct index_stats sums;
+	struct stats *stats;
+	struct error error;
+	struct arena arena;
+
+	arena_init(&arena, 1024);
+	stats = stats_new(NULL, &arena);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(stats);
+	CU_ASSERT_EQUAL(stats_add(stats,
+	                          slice_string("{\"node\":\"n1\",\"shards\":[" SHARD(
+					  "00000000000000aa", "0", "10", "5",
+					  "5") "," SHARD("00000000000000aa", "2", "7", "3", "3") "]}"),
+	                          &error),
+	                0);
+	stats_of_index(stats, &index, &sums);
+	CU_ASSERT_EQUAL(sums.documents, 17);
+	CU_ASSERT_EQUAL(sums.body_bytes, 200);
+	CU_ASSERT_EQUAL(sums.missing, 1);
+	CU_ASSERT_EQUAL(sums.first_missing, 1);
+	CU_ASSERT_FALSE(sums.indexing);
+	/* a sibling that has received more counts instead; another index does not count */
+	CU_ASSERT_EQUAL(stats_add(stats,
+	                          slice_string("{\"node\":\"n2\",\"shards\":[" SHARD(
+					  "00000000000000aa", "0", "12", "6",
+					  "9") "," SHARD("00000000000000aa", "2", "1", "2",
+	                                                 "3") "," SHARD("00000000000000bb", "1", "99", "2",
+	                                                                "3") "]}"),
+	                          &error),
+	                0);
+	stats_of_index(stats, &index, &sums);
+	CU_ASSERT_EQUAL(sums.documents, 19);
+	CU_ASSERT_TRUE(sums.indexing);
+	CU_ASSERT_TRUE(stats_add(stats, slice_string("{\"shards\":[{}]}"), &error) < 0);
+	CU_ASSERT_TRUE(stats_add(stats, slice_string("{\"shards\":{}}"), &error) < 0);
+	CU_ASSERT_TRUE(
+		stats_add(stats,
+	                  slice_string("{\"shards\":[" SHARD("00000000000000aa", "0", "-1", "6", "9") "]}"),
+	                  &error) < 0);
+	arena_deinit(&arena);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{"request and final in either order", test_either_order},
+		{"the first final wins", test_first_final_wins},
+		{"the newest tasks are kept", test_newest_are_kept},
+		{"unreadable records", test_unreadable},
+		{"stats", test_stats},
+		CU_TEST_INFO_NULL,
+	};
+
+	return suite_run("task_history", tests);
+}
