@@ -1,3 +1,4 @@
+/* The admin listener: metrics, health, readiness, and GET /shards, which the owner answers. */
 #include "ingest/ingest_private.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* The asking thread and its questions. */
 #include "ingest/asking.h"
 
 #include "ingest/core/standing.h"

@@ -1,3 +1,4 @@
+/* Carries out the feeder's actions and takes in what comes back: questions, batches, dead letters. */
 #include "ingest/core/dead_letter.h"
 #include "ingest/ingest_private.h"
 #include "shared/base/assert.h"
@@ -15,9 +16,7 @@
 struct dead_letter_sent {
 	struct message message;
 	struct mailbox *inbox;
-	uint32_t slot;
-	uint32_t epoch;
-	int64_t offset;
+	struct feeder_receipt receipt;
 	enum refusal_code code;
 	size_t bytes;
 	struct error error; /* code 0: acknowledged */
@@ -260,11 +259,11 @@ static void receive_dead_letter(struct ingest *ingest, struct dead_letter_sent *
 {
 	ingest->dead_letters--;
 	ingest->dead_letter_bytes -= sent->bytes;
+	sent->receipt.acknowledged = sent->error.code == 0;
 	dead_letter_outcome(ingest, &sent->error);
-	if (sent->error.code == 0)
+	if (sent->receipt.acknowledged)
 		counters_dead_letter(&ingest->counters, sent->code);
-	feeder_dead_lettered(ingest->feeder, sent->slot, sent->epoch, sent->offset, sent->error.code == 0,
-	                     ingest->now_ms);
+	feeder_dead_lettered(ingest->feeder, &sent->receipt, ingest->now_ms);
 	free(sent);
 }
 
@@ -296,6 +295,8 @@ static void send_dead_letter(struct ingest *ingest, const struct feeder_action *
 		.record = action->record,
 		.refusal = &action->refusal,
 	};
+	struct feeder_receipt receipt = {
+		.slot = action->slot, .epoch = action->epoch, .offset = action->offset};
 	struct dead_letter_sent *sent = malloc(sizeof *sent);
 	struct dead_letter letter;
 	struct error error;
@@ -308,9 +309,7 @@ static void send_dead_letter(struct ingest *ingest, const struct feeder_action *
 		*sent = (struct dead_letter_sent){
 			.message = {MESSAGE_KIND_DEAD_LETTER},
 			.inbox = ingest->inbox,
-			.slot = action->slot,
-			.epoch = action->epoch,
-			.offset = action->offset,
+			.receipt = receipt,
 			.code = action->refusal.code,
 			.bytes = dead_letter_bytes(&letter),
 		};
@@ -324,8 +323,7 @@ static void send_dead_letter(struct ingest *ingest, const struct feeder_action *
 	}
 	free(sent);
 	dead_letter_outcome(ingest, &error);
-	feeder_dead_lettered(ingest->feeder, action->slot, action->epoch, action->offset, false,
-	                     ingest->now_ms);
+	feeder_dead_lettered(ingest->feeder, &receipt, ingest->now_ms);
 }
 
 /* ---- the owner's two ends ---- */

@@ -1,3 +1,4 @@
+/* Metrics of millrace-ingest; their names and labels are a contract with dashboards. */
 #include "ingest/ingest_private.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* Which shards are ours: those of our slots whose index is active and whose replica has a node. */
 #include "ingest/ingest_private.h"
 #include "shared/base/assert.h"
 #include "shared/runtime/logline.h"
@@ -95,12 +96,12 @@ static int add_shard(struct ingest *ingest, const struct index_record *index, in
                      const struct node_record *record, struct error *error)
 {
 	struct fed_shard *shard;
-	uint32_t node;
+	struct feeder_place place = {.partition = partition};
 	uint32_t slot;
-	int rc = know_node(ingest, record, &node, error);
+	int rc = know_node(ingest, record, &place.node, error);
 
 	if (rc == 0)
-		rc = feeder_add_shard(ingest->feeder, index, partition, node, ingest->now_ms, &slot, error);
+		rc = feeder_add_shard(ingest->feeder, index, place, ingest->now_ms, &slot, error);
 	if (rc != 0)
 		return rc;
 	ASSERT(slot < FEEDER_SHARDS_MAX);
@@ -111,7 +112,7 @@ static int add_shard(struct ingest *ingest, const struct index_record *index, in
 		.index_id = index->id,
 		.generation = index->generation,
 		.partition = partition,
-		.node = node,
+		.node = place.node,
 	};
 	key_of(index->id, partition, shard->key);
 	memcpy(shard->uid, index->uid, sizeof shard->uid);

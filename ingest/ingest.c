@@ -1,3 +1,4 @@
+/* The program's life: open, one loop over everything that can happen, close. */
 #include "ingest/ingest_private.h"
 
 #include "shared/base/assert.h"

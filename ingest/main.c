@@ -1,3 +1,4 @@
+/* millrace-ingest: reads Kafka logs and feeds their records to the nodes that hold their replicas. */
 #include "ingest/ingest.h"
 #include "shared/runtime/logline.h"
 #include "shared/runtime/process.h"

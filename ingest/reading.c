@@ -1,3 +1,4 @@
+/* Reads: meta and topology into the catalog, the logs of our shards into the feeder. */
 #include "ingest/ingest_private.h"
 #include "shared/runtime/logline.h"
 

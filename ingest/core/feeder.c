@@ -85,15 +85,15 @@ static int grow_shards(struct feeder *feeder, struct error *error)
 	return 0;
 }
 
-int feeder_add_shard(struct feeder *feeder, const struct index_record *index, int32_t partition,
-                     uint32_t node, int64_t now_ms, uint32_t *slot, struct error *error)
+int feeder_add_shard(struct feeder *feeder, const struct index_record *index, struct feeder_place place,
+                     int64_t now_ms, uint32_t *slot, struct error *error)
 {
 	struct feed_shard *shard;
 	uint32_t free_slot = 0;
 	uint32_t epoch;
 	int rc;
 
-	ASSERT(node < feeder->nodes_len);
+	ASSERT(place.node < feeder->nodes_len);
 	while (free_slot < feeder->shards_len && feeder->shards[free_slot].used)
 		free_slot++;
 	if (free_slot == feeder->shards_len) {
@@ -109,10 +109,10 @@ int feeder_add_shard(struct feeder *feeder, const struct index_record *index, in
 		.listed = shard->listed,
 		.todo = shard->todo,
 		.epoch = epoch,
-		.node = node,
+		.node = place.node,
 		.state = FEEDER_STATE_ASKING,
 		.index_id = index->id,
-		.partition = partition,
+		.partition = place.partition,
 		.partitions = index->partitions,
 		.partitioner = index->partitioner,
 		.rules = index->rules,
@@ -130,16 +130,9 @@ int feeder_add_shard(struct feeder *feeder, const struct index_record *index, in
 	return 0;
 }
 
-static struct feed_shard *shard_at(const struct feeder *feeder, uint32_t slot)
-{
-	if (slot >= feeder->shards_len || !feeder->shards[slot].used)
-		return NULL;
-	return &feeder->shards[slot];
-}
-
 void feeder_remove_shard(struct feeder *feeder, uint32_t slot)
 {
-	struct feed_shard *shard = shard_at(feeder, slot);
+	struct feed_shard *shard = feed_shard_at(feeder, slot);
 
 	if (shard == NULL)
 		return;
@@ -265,7 +258,7 @@ static void begin(struct feeder *feeder, uint32_t slot, int64_t log_start)
 void feeder_asked(struct feeder *feeder, uint32_t slot, uint32_t epoch, const struct feeder_asked *asked,
                   int64_t now_ms)
 {
-	struct feed_shard *shard = shard_at(feeder, slot);
+	struct feed_shard *shard = feed_shard_at(feeder, slot);
 	const struct range_answer *replica = &asked->replica;
 
 	feeder->now_ms = now_ms;
@@ -418,7 +411,7 @@ static int feed_record(struct feeder *feeder, uint32_t slot, const struct record
 int feeder_record(struct feeder *feeder, uint32_t slot, const struct record *record, int64_t now_ms,
                   struct error *error)
 {
-	struct feed_shard *shard = shard_at(feeder, slot);
+	struct feed_shard *shard = feed_shard_at(feeder, slot);
 
 	feeder->now_ms = now_ms;
 	if (shard == NULL)
@@ -440,7 +433,7 @@ int feeder_record(struct feeder *feeder, uint32_t slot, const struct record *rec
 
 void feeder_end(struct feeder *feeder, uint32_t slot, int64_t position, int64_t now_ms)
 {
-	struct feed_shard *shard = shard_at(feeder, slot);
+	struct feed_shard *shard = feed_shard_at(feeder, slot);
 
 	feeder->now_ms = now_ms;
 	if (shard == NULL)
@@ -472,24 +465,24 @@ void feeder_end(struct feeder *feeder, uint32_t slot, int64_t position, int64_t 
 void feeder_read_failed(struct feeder *feeder, uint32_t slot, int64_t now_ms)
 {
 	feeder->now_ms = now_ms;
-	if (shard_at(feeder, slot) != NULL)
+	if (feed_shard_at(feeder, slot) != NULL)
 		feed_rewind_later(feeder, slot);
 }
 
-void feeder_dead_lettered(struct feeder *feeder, uint32_t slot, uint32_t epoch, int64_t offset,
-                          bool acknowledged, int64_t now_ms)
+void feeder_dead_lettered(struct feeder *feeder, const struct feeder_receipt *receipt, int64_t now_ms)
 {
-	struct feed_shard *shard = shard_at(feeder, slot);
+	struct feed_shard *shard = feed_shard_at(feeder, receipt->slot);
 
 	feeder->now_ms = now_ms;
-	if (shard == NULL || shard->epoch != epoch || shard->state != FEEDER_STATE_FEEDING)
+	if (shard == NULL || shard->epoch != receipt->epoch || shard->state != FEEDER_STATE_FEEDING)
 		return;
-	if (!acknowledged) {
-		feed_rewind_later(feeder, slot); /* the record is read and produced again */
+	if (!receipt->acknowledged) {
+		feed_rewind_later(feeder, receipt->slot); /* the record is read and produced again */
 		return;
 	}
 	for (struct feed_range *range = shard->first; range != NULL; range = range->next) {
-		if (offset >= memtable_from(range->memtable) && offset < memtable_to(range->memtable)) {
+		if (receipt->offset >= memtable_from(range->memtable) &&
+		    receipt->offset < memtable_to(range->memtable)) {
 			ASSERT(range->dead_letters_pending > 0);
 			range->dead_letters_pending--;
 			break;
@@ -537,110 +530,4 @@ int64_t feeder_deadline_ms(const struct feeder *feeder)
 		deadline = due < deadline ? due : deadline;
 	}
 	return deadline;
-}
-
-bool feeder_wants(const struct feeder *feeder, uint32_t slot)
-{
-	const struct feed_shard *shard = shard_at(feeder, slot);
-
-	if (shard == NULL || (shard->state != FEEDER_STATE_FEEDING && shard->state != FEEDER_STATE_ANCHORING))
-		return false;
-	return shard->first == NULL ||
-	       shard->memory_bytes < feeder->options.memory_bytes_max / feeder->shards_used;
-}
-
-/* Turns one bit of a shard's todo into its action. */
-static void take_todo(struct feeder *feeder, uint32_t slot, struct feeder_action *action)
-{
-	static const enum feeder_action_kind kinds[] = {
-		FEEDER_ACTION_HALT,   FEEDER_ACTION_ASK,    FEEDER_ACTION_START,
-		FEEDER_ACTION_COMMIT, FEEDER_ACTION_REPORT,
-	};
-	struct feed_shard *shard = &feeder->shards[slot];
-	unsigned bit = 0;
-
-	while ((shard->todo & 1U << bit) == 0)
-		bit++;
-	shard->todo &= ~(1U << bit);
-	*action = (struct feeder_action){
-		.kind = kinds[bit],
-		.slot = slot,
-		.epoch = shard->epoch,
-		.node = shard->node,
-		.offset = kinds[bit] == FEEDER_ACTION_COMMIT ? shard->committed : shard->position,
-		.state = shard->state,
-	};
-	if (shard->todo == 0) {
-		shard->listed = false;
-		feeder->todo_len--;
-	}
-}
-
-static bool next_batch(struct feeder *feeder, struct feeder_action *action)
-{
-	for (uint32_t i = 0; i < feeder->nodes_len; i++) {
-		struct feed_node *node = &feeder->nodes[i];
-
-		if (node->in_flight || node->retry_ms > feeder->now_ms || !feed_build_batch(feeder, i))
-			continue;
-		*action = (struct feeder_action){
-			.kind = FEEDER_ACTION_SEND,
-			.node = i,
-			.batch_id = node->batch_id,
-			.frame = buffer_slice(&node->frame),
-		};
-		return true;
-	}
-	feeder->flush_check = false;
-	return false;
-}
-
-bool feeder_next_action(struct feeder *feeder, struct feeder_action *action)
-{
-	if (feeder->dead_letter_set) {
-		*action = feeder->dead_letter;
-		feeder->dead_letter_set = false;
-		return true;
-	}
-	if (feeder->todo_len > 0) {
-		take_todo(feeder, feeder->todo_slots[feeder->todo_len - 1], action);
-		return true;
-	}
-	return feeder->flush_check && next_batch(feeder, action);
-}
-
-bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feeder_status *status)
-{
-	const struct feed_shard *shard = shard_at(feeder, slot);
-
-	if (shard == NULL)
-		return false;
-	*status = (struct feeder_status){
-		.state = shard->state,
-		.index_id = shard->index_id,
-		.partition = shard->partition,
-		.position = shard->position,
-		.received = shard->received,
-		.stored = shard->stored,
-		.committed = shard->committed,
-		.log_end = shard->log_end,
-		.memory_bytes = shard->memory_bytes,
-		.records = shard->records,
-		.deleted = shard->deleted,
-		.refused = shard->refused,
-		.stop_reason = shard->stop_reason,
-	};
-	for (const struct feed_range *range = shard->first; range != NULL; range = range->next)
-		status->dead_letters_pending += range->dead_letters_pending;
-	return true;
-}
-
-size_t feeder_memory_bytes(const struct feeder *feeder)
-{
-	return feeder->memory_bytes;
-}
-
-bool feeder_in_flight(const struct feeder *feeder, uint32_t node)
-{
-	return node < feeder->nodes_len && feeder->nodes[node].in_flight;
 }

@@ -100,9 +100,15 @@ void feeder_free(struct feeder *feeder);
 
 /* A node to send to; its number, stable for the feeder's life. ERROR_LIMIT beyond NODES_MAX. */
 int feeder_add_node(struct feeder *feeder, const char *node_id, uint32_t *node, struct error *error);
-/* Takes over shard (index, partition) whose replica is on `node`; its slot. Copies what it needs. */
-int feeder_add_shard(struct feeder *feeder, const struct index_record *index, int32_t partition,
-                     uint32_t node, int64_t now_ms, uint32_t *slot, struct error *error);
+/* Which shard of an index to feed, and the node that has its replica. */
+struct feeder_place {
+	int32_t partition;
+	uint32_t node;
+};
+
+/* Takes over a shard; gives its slot. Copies what it needs. */
+int feeder_add_shard(struct feeder *feeder, const struct index_record *index, struct feeder_place place,
+                     int64_t now_ms, uint32_t *slot, struct error *error);
 /* Forgets the shard and what is in memory of it; a batch in flight may still land. */
 void feeder_remove_shard(struct feeder *feeder, uint32_t slot);
 
@@ -126,8 +132,15 @@ int feeder_record(struct feeder *feeder, uint32_t slot, const struct record *rec
 void feeder_end(struct feeder *feeder, uint32_t slot, int64_t position, int64_t now_ms);
 /* The reader's position is not in the log any more, or the topic is gone: ask again. */
 void feeder_read_failed(struct feeder *feeder, uint32_t slot, int64_t now_ms);
-void feeder_dead_lettered(struct feeder *feeder, uint32_t slot, uint32_t epoch, int64_t offset,
-                          bool acknowledged, int64_t now_ms);
+/* What became of a dead letter: the action's slot, epoch and offset. */
+struct feeder_receipt {
+	uint32_t slot;
+	uint32_t epoch;
+	int64_t offset;
+	bool acknowledged;
+};
+
+void feeder_dead_lettered(struct feeder *feeder, const struct feeder_receipt *receipt, int64_t now_ms);
 /* The answer to the batch in flight to `node`: a frame, or empty for none (outcome unknown). */
 void feeder_answered(struct feeder *feeder, uint32_t node, uint64_t batch_id, struct slice frame,
                      int64_t now_ms);

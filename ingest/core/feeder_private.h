@@ -1,6 +1,7 @@
 /*
- * The feeder's own structures, shared by feeder.c (shards, events, actions)
- * and feeder_flush.c (ranges, batches, answers), and nobody else.
+ * The feeder's own structures, shared by feeder.c (shards, events),
+ * feeder_flush.c (ranges, batches, answers) and feeder_actions.c (actions,
+ * status), and nobody else.
  *
  * What is to be done for a shard is a set of bits, not a queue: each action
  * says only "bring this to its present value", so a burst of events cannot
@@ -105,6 +106,14 @@ struct feeder {
 	bool dead_letter_set;
 	struct feeder_action dead_letter;
 };
+
+/* NULL if the slot has no shard. */
+static inline struct feed_shard *feed_shard_at(const struct feeder *feeder, uint32_t slot)
+{
+	if (slot >= feeder->shards_len || !feeder->shards[slot].used)
+		return NULL;
+	return &feeder->shards[slot];
+}
 
 void feed_todo(struct feeder *feeder, uint32_t slot, unsigned todo);
 /* Drops what is in memory and asks again, at once or after a pause that grows until an answer is good. */
