@@ -89,10 +89,10 @@ static void test_malformed_answers(void)
 			"0", "1", "1", "b") "," HIT("0", "1", "1", "c") "," HIT("0", "1", "1", "d") "]}",
 		"{\"received\":[{\"p\":0,\"received\":1,\"state\":\"active\"}],\"total\":0,\"hits\":[]}",
 		"{\"received\":[{\"p\":0,\"received\":1,\"state\":\"active\"},{\"p\":0,\"received\":1,"
-	        "\"state\":\"active\"}],"
+		"\"state\":\"active\"}],"
 		"\"total\":0,\"hits\":[]}",
 		"{\"received\":[{\"p\":0,\"received\":1,\"state\":\"active\"},{\"p\":1,\"received\":1,"
-	        "\"state\":\"active\"}],"
+		"\"state\":\"active\"}],"
 		"\"total\":0,\"hits\":[]}",
 	};
 
@@ -109,7 +109,7 @@ static void test_malformed_answers(void)
 static void test_refusals(void)
 {
 	static const char text[] = "{\"code\":\"not_serving\",\"shards\":[{\"p\":2,\"state\":\"recovering\"},"
-	                           "{\"p\":1,\"state\":\"absent\"},"
+				   "{\"p\":1,\"state\":\"absent\"},"
 				   "{\"p\":0,\"state\":\"stopped\",\"reason\":\"x\"}]}";
 	struct node_refusals refusals;
 	struct error error;
