@@ -33,7 +33,7 @@ class Progress:
         self.total = total
         self.start = time.monotonic()
         self.terminal = sys.stdout.isatty()
-        self.drawn = 0.0
+        self.drawn = self.start
 
     def show(self, published, searchable, last=False):
         now = time.monotonic()
@@ -101,7 +101,7 @@ def publish(arguments, documents, progress, searchable):
     producer = confluent_kafka.Producer({
         "bootstrap.servers": arguments.bootstrap, "partitioner": "murmur2_random", "acks": "all",
         "enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4",
-        "message.max.bytes": 8388608})
+        "message.max.bytes": 8388608, "log_level": 3})
     published, failures = 0, []
 
     def delivered(error, _message):
