@@ -60,14 +60,12 @@ int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct 
 /* Entries in a table. */
 int kv_count(struct kv_txn *txn, enum kv_table table, uint64_t *count, struct error *error);
 
-int kv_cursor_open(struct kv_txn *txn, enum kv_table table, struct kv_cursor **cursor,
-                   struct error *error);
+int kv_cursor_open(struct kv_txn *txn, enum kv_table table, struct kv_cursor **cursor, struct error *error);
 void kv_cursor_close(struct kv_cursor *cursor);
 /* The first entry with key >= `key`; ERROR_NOT_FOUND at the end. */
-int kv_cursor_seek(struct kv_cursor *cursor, struct slice key, struct slice *found,
-                   struct slice *value, struct error *error);
-int kv_cursor_next(struct kv_cursor *cursor, struct slice *found, struct slice *value,
+int kv_cursor_seek(struct kv_cursor *cursor, struct slice key, struct slice *found, struct slice *value,
                    struct error *error);
+int kv_cursor_next(struct kv_cursor *cursor, struct slice *found, struct slice *value, struct error *error);
 
 /* Bytes of the file in use and of the map. */
 void kv_size(struct kv *kv, uint64_t *used_bytes, uint64_t *map_bytes);

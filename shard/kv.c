@@ -1,0 +1,366 @@
+#include "shard/kv.h"
+
+#include "shared/base/assert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KV_MAP_BYTES_MIN (64ULL * 1024 * 1024)
+#define KV_PATH_BYTES_MAX 4096
+
+struct kv {
+	char path[KV_PATH_BYTES_MAX];
+	int lock; /* holds the flock; also refuses a second open in this process */
+	MDB_env *env;
+	MDB_dbi tables[KV_TABLES];
+	size_t map_bytes;
+};
+
+struct kv_txn {
+	struct kv *kv;
+	MDB_txn *txn;
+};
+
+struct kv_cursor {
+	struct kv *kv;
+	MDB_cursor *cursor;
+};
+
+static const char *const table_names[KV_TABLES] = {"state", "ids", "documents", "order", "postings"};
+
+/* What LMDB's code means to the caller. */
+static int kv_error(const struct kv *kv, int rc, const char *what, struct error *error)
+{
+	switch (rc) {
+	case MDB_NOTFOUND:
+		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "%s: %s: not found", kv->path,
+		                 what);
+	case MDB_MAP_FULL:
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY,
+		                 "%s: %s: the map of %zu bytes is full", kv->path, what, kv->map_bytes);
+	case MDB_PANIC:
+		return error_set(error, ERROR_STORAGE, ERROR_ACTION_FATAL,
+		                 "%s: %s: an earlier write of the meta page failed; reopen the environment "
+		                 "(restart the node)",
+		                 kv->path, what);
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INVALID:
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s: %s: %s", kv->path, what,
+		                 mdb_strerror(rc));
+	case MDB_VERSION_MISMATCH:
+		return error_set(error, ERROR_VERSION, ERROR_ACTION_FATAL, "%s: %s: %s", kv->path, what,
+		                 mdb_strerror(rc));
+	case ENOMEM:
+		return error_set(error, ERROR_MEMORY, ERROR_ACTION_RETRY, "%s: %s: out of memory", kv->path,
+		                 what);
+	default:
+		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: %s: %s", kv->path, what,
+		                 mdb_strerror(rc));
+	}
+}
+
+static int directory_sync(const char *path, struct error *error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) != 0) {
+		error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: fsync: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return error->code;
+	}
+	close(fd);
+	return 0;
+}
+
+/* The directory, its lock, and its entry in the parent on disk. */
+static int directory_open(struct kv *kv, struct error *error)
+{
+	char path[KV_PATH_BYTES_MAX + 16];
+
+	if (mkdir(kv->path, 0700) != 0 && errno != EEXIST)
+		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: mkdir: %s", kv->path,
+		                 strerror(errno));
+	snprintf(path, sizeof path, "%s/..", kv->path);
+	if (directory_sync(path, error) != 0)
+		return error->code;
+	snprintf(path, sizeof path, "%s/owner.lock", kv->path);
+	kv->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (kv->lock < 0)
+		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: %s", path, strerror(errno));
+	if (flock(kv->lock, LOCK_EX | LOCK_NB) != 0) {
+		int code = errno == EWOULDBLOCK ? ERROR_STATE : ERROR_STORAGE;
+
+		return error_set(error, code, ERROR_ACTION_FATAL,
+		                 code == ERROR_STATE ? "%s: the environment is open elsewhere%s"
+		                                     : "%s: flock: %s",
+		                 path, code == ERROR_STATE ? "" : strerror(errno));
+	}
+	return 0;
+}
+
+/* A map that holds what is there with room for one more store. */
+static size_t map_bytes_for(const char *path)
+{
+	size_t bytes = KV_MAP_BYTES_MIN;
+	char file[KV_PATH_BYTES_MAX + 16];
+	struct stat status;
+
+	snprintf(file, sizeof file, "%s/data.mdb", path);
+	if (stat(file, &status) == 0)
+		while (bytes < SIZE_MAX / 4 && bytes < (size_t)status.st_size)
+			bytes *= 2;
+	return bytes;
+}
+
+static int tables_open(struct kv *kv, struct error *error)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(kv->env, NULL, 0, &txn);
+
+	if (rc != 0)
+		return kv_error(kv, rc, "open", error);
+	for (size_t i = 0; i < KV_TABLES; i++) {
+		rc = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &kv->tables[i]);
+		if (rc != 0) {
+			mdb_txn_abort(txn);
+			return kv_error(kv, rc, table_names[i], error);
+		}
+	}
+	rc = mdb_txn_commit(txn);
+	return rc == 0 ? 0 : kv_error(kv, rc, "open", error);
+}
+
+/* Without NOMEMINIT: zeroing a page costs less than explaining heap bytes in a file. */
+static int environment_open(struct kv *kv, struct error *error)
+{
+	int rc = mdb_env_create(&kv->env);
+
+	if (rc != 0)
+		return kv_error(kv, rc, "create", error);
+	kv->map_bytes = map_bytes_for(kv->path);
+	rc = mdb_env_set_maxdbs(kv->env, KV_TABLES);
+	if (rc == 0)
+		rc = mdb_env_set_mapsize(kv->env, kv->map_bytes);
+	if (rc == 0)
+		rc = mdb_env_open(kv->env, kv->path, MDB_NOTLS, 0600);
+	if (rc != 0)
+		return kv_error(kv, rc, "open", error);
+	if (mdb_env_get_maxkeysize(kv->env) < KV_KEY_BYTES_MAX)
+		return error_set(error, ERROR_STORAGE, ERROR_ACTION_FATAL,
+		                 "%s: this LMDB takes keys of %d bytes only", kv->path,
+		                 mdb_env_get_maxkeysize(kv->env));
+	if (tables_open(kv, error) != 0)
+		return error->code;
+	return directory_sync(kv->path, error);
+}
+
+int kv_open(const char *directory, struct kv **out, struct error *error)
+{
+	struct kv *kv;
+
+	if (strlen(directory) >= KV_PATH_BYTES_MAX)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "%s: the path is too long",
+		                 directory);
+	kv = calloc(1, sizeof *kv);
+	if (kv == NULL)
+		return error_memory(error, sizeof *kv);
+	memcpy(kv->path, directory, strlen(directory) + 1);
+	kv->lock = -1;
+	if (directory_open(kv, error) != 0 || environment_open(kv, error) != 0) {
+		kv_close(kv);
+		return error->code;
+	}
+	*out = kv;
+	return 0;
+}
+
+void kv_close(struct kv *kv)
+{
+	if (kv == NULL)
+		return;
+	if (kv->env != NULL)
+		mdb_env_close(kv->env);
+	if (kv->lock >= 0)
+		close(kv->lock);
+	free(kv);
+}
+
+int kv_grow(struct kv *kv, struct error *error)
+{
+	size_t bytes = kv->map_bytes * 2;
+	int rc = mdb_env_set_mapsize(kv->env, bytes);
+
+	if (rc != 0)
+		return kv_error(kv, rc, "grow", error);
+	kv->map_bytes = bytes;
+	return 0;
+}
+
+int kv_begin(struct kv *kv, bool write, struct kv_txn **out, struct error *error)
+{
+	struct kv_txn *txn = malloc(sizeof *txn);
+	int rc;
+
+	if (txn == NULL)
+		return error_memory(error, sizeof *txn);
+	txn->kv = kv;
+	rc = mdb_txn_begin(kv->env, NULL, write ? 0 : MDB_RDONLY, &txn->txn);
+	if (rc != 0) {
+		free(txn);
+		return kv_error(kv, rc, "begin", error);
+	}
+	*out = txn;
+	return 0;
+}
+
+int kv_commit(struct kv_txn *txn, struct error *error)
+{
+	struct kv *kv = txn->kv;
+	int rc = mdb_txn_commit(txn->txn);
+
+	free(txn);
+	return rc == 0 ? 0 : kv_error(kv, rc, "commit", error);
+}
+
+void kv_abort(struct kv_txn *txn)
+{
+	if (txn == NULL)
+		return;
+	mdb_txn_abort(txn->txn);
+	free(txn);
+}
+
+/* LMDB takes non-const pointers but does not write through them. */
+static MDB_val val_of(struct slice slice)
+{
+	return (MDB_val){slice.len, (void *)(uintptr_t)slice.ptr};
+}
+
+static struct slice slice_of_val(MDB_val val)
+{
+	return slice_of(val.mv_data, val.mv_size);
+}
+
+static void key_check(struct slice key)
+{
+	ASSERT(key.len >= 1 && key.len <= KV_KEY_BYTES_MAX);
+}
+
+int kv_get(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice *value,
+           struct error *error)
+{
+	MDB_val k = val_of(key);
+	MDB_val v;
+	int rc;
+
+	key_check(key);
+	rc = mdb_get(txn->txn, txn->kv->tables[table], &k, &v);
+	if (rc != 0)
+		return kv_error(txn->kv, rc, table_names[table], error);
+	*value = slice_of_val(v);
+	return 0;
+}
+
+int kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice value, struct error *error)
+{
+	MDB_val k = val_of(key);
+	MDB_val v = val_of(value);
+	int rc;
+
+	key_check(key);
+	rc = mdb_put(txn->txn, txn->kv->tables[table], &k, &v, 0);
+	return rc == 0 ? 0 : kv_error(txn->kv, rc, table_names[table], error);
+}
+
+int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct error *error)
+{
+	MDB_val k = val_of(key);
+	int rc;
+
+	key_check(key);
+	rc = mdb_del(txn->txn, txn->kv->tables[table], &k, NULL);
+	return rc == 0 ? 0 : kv_error(txn->kv, rc, table_names[table], error);
+}
+
+int kv_count(struct kv_txn *txn, enum kv_table table, uint64_t *count, struct error *error)
+{
+	MDB_stat status;
+	int rc = mdb_stat(txn->txn, txn->kv->tables[table], &status);
+
+	if (rc != 0)
+		return kv_error(txn->kv, rc, table_names[table], error);
+	*count = status.ms_entries;
+	return 0;
+}
+
+int kv_cursor_open(struct kv_txn *txn, enum kv_table table, struct kv_cursor **out, struct error *error)
+{
+	struct kv_cursor *cursor = malloc(sizeof *cursor);
+	int rc;
+
+	if (cursor == NULL)
+		return error_memory(error, sizeof *cursor);
+	cursor->kv = txn->kv;
+	rc = mdb_cursor_open(txn->txn, txn->kv->tables[table], &cursor->cursor);
+	if (rc != 0) {
+		free(cursor);
+		return kv_error(txn->kv, rc, table_names[table], error);
+	}
+	*out = cursor;
+	return 0;
+}
+
+void kv_cursor_close(struct kv_cursor *cursor)
+{
+	if (cursor == NULL)
+		return;
+	mdb_cursor_close(cursor->cursor);
+	free(cursor);
+}
+
+/* An empty key stands for the first entry. */
+int kv_cursor_seek(struct kv_cursor *cursor, struct slice key, struct slice *found, struct slice *value,
+                   struct error *error)
+{
+	MDB_val k = val_of(key);
+	MDB_val v;
+	int rc = mdb_cursor_get(cursor->cursor, &k, &v, key.len == 0 ? MDB_FIRST : MDB_SET_RANGE);
+
+	if (rc != 0)
+		return kv_error(cursor->kv, rc, "cursor", error);
+	*found = slice_of_val(k);
+	*value = slice_of_val(v);
+	return 0;
+}
+
+int kv_cursor_next(struct kv_cursor *cursor, struct slice *found, struct slice *value, struct error *error)
+{
+	MDB_val k;
+	MDB_val v;
+	int rc = mdb_cursor_get(cursor->cursor, &k, &v, MDB_NEXT);
+
+	if (rc != 0)
+		return kv_error(cursor->kv, rc, "cursor", error);
+	*found = slice_of_val(k);
+	*value = slice_of_val(v);
+	return 0;
+}
+
+void kv_size(struct kv *kv, uint64_t *used_bytes, uint64_t *map_bytes)
+{
+	MDB_envinfo info;
+	MDB_stat status;
+
+	*used_bytes = 0;
+	*map_bytes = kv->map_bytes;
+	if (mdb_env_info(kv->env, &info) == 0 && mdb_env_stat(kv->env, &status) == 0)
+		*used_bytes = ((uint64_t)info.me_last_pgno + 1) * status.ms_psize;
+}

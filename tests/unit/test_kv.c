@@ -1,0 +1,206 @@
+/*
+ * The store over real LMDB files: order, transactions, a second open, growth,
+ * and what a crash (no commit) leaves.
+ */
+#include "shard/kv.h"
+
+#include "tests/unit/suite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct kv *opened(const char *directory)
+{
+	struct error error;
+	struct kv *kv = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(kv_open(directory, &kv, &error), 0);
+	return kv;
+}
+
+static int put(struct kv_txn *txn, const char *key, const char *value)
+{
+	struct error error;
+
+	return kv_put(txn, KV_TABLE_IDS, slice_string(key), slice_string(value), &error);
+}
+
+static bool has(struct kv_txn *txn, const char *key, const char *expected)
+{
+	struct error error;
+	struct slice value;
+
+	if (kv_get(txn, KV_TABLE_IDS, slice_string(key), &value, &error) != 0) {
+		CU_ASSERT_EQUAL(error.code, ERROR_NOT_FOUND);
+		return false;
+	}
+	return slice_equal(value, slice_string(expected));
+}
+
+static struct kv_txn *begun(struct kv *kv, bool write)
+{
+	struct error error;
+	struct kv_txn *txn = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(kv_begin(kv, write, &txn, &error), 0);
+	return txn;
+}
+
+static void test_transactions(void)
+{
+	struct kv *kv = opened("transactions");
+	struct kv_txn *txn = begun(kv, true);
+	struct kv_txn *before;
+	struct error error;
+	uint64_t count;
+
+	CU_ASSERT_EQUAL(put(txn, "a", "1"), 0);
+	CU_ASSERT_EQUAL(kv_commit(txn, &error), 0);
+	before = begun(kv, false);
+	txn = begun(kv, true);
+	CU_ASSERT_EQUAL(put(txn, "a", "2"), 0);
+	CU_ASSERT_EQUAL(kv_delete(txn, KV_TABLE_IDS, slice_string("absent"), &error), ERROR_NOT_FOUND);
+	CU_ASSERT_EQUAL(kv_commit(txn, &error), 0);
+	CU_ASSERT_TRUE(has(before, "a", "1")); /* sees what was there when it began */
+	kv_abort(before);
+	txn = begun(kv, true);
+	CU_ASSERT_EQUAL(kv_delete(txn, KV_TABLE_IDS, slice_string("a"), &error), 0);
+	kv_abort(txn);
+	txn = begun(kv, false);
+	CU_ASSERT_TRUE(has(txn, "a", "2"));
+	CU_ASSERT_FALSE(has(txn, "b", ""));
+	CU_ASSERT_EQUAL(kv_count(txn, KV_TABLE_IDS, &count, &error), 0);
+	CU_ASSERT_EQUAL(count, 1);
+	CU_ASSERT_EQUAL(kv_count(txn, KV_TABLE_ORDER, &count, &error), 0);
+	CU_ASSERT_EQUAL(count, 0);
+	kv_abort(txn);
+	kv_close(kv);
+}
+
+static void test_cursor(void)
+{
+	static const char *const keys[] = {"b", "a", "c\xff", "c", "aa"};
+	static const char *const sorted[] = {"a", "aa", "b", "c", "c\xff"};
+	struct kv *kv = opened("cursor");
+	struct kv_txn *txn = begun(kv, true);
+	struct kv_cursor *cursor;
+	struct slice key;
+	struct slice value;
+	struct error error;
+	int rc;
+
+	for (size_t i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(put(txn, keys[i], "v"), 0);
+	CU_ASSERT_EQUAL_FATAL(kv_cursor_open(txn, KV_TABLE_IDS, &cursor, &error), 0);
+	rc = kv_cursor_seek(cursor, slice_string("a"), &key, &value, &error);
+	for (size_t i = 0; i < 5; i++) {
+		CU_ASSERT_EQUAL_FATAL(rc, 0);
+		CU_ASSERT_TRUE(slice_equal(key, slice_string(sorted[i])));
+		rc = kv_cursor_next(cursor, &key, &value, &error);
+	}
+	CU_ASSERT_EQUAL(rc, ERROR_NOT_FOUND);
+	CU_ASSERT_EQUAL(kv_cursor_seek(cursor, slice_string("ab"), &key, &value, &error), 0);
+	CU_ASSERT_TRUE(slice_equal(key, slice_string("b")));
+	CU_ASSERT_EQUAL(kv_cursor_seek(cursor, slice_string("d"), &key, &value, &error), ERROR_NOT_FOUND);
+	kv_cursor_close(cursor);
+	kv_abort(txn);
+	kv_close(kv);
+}
+
+static void test_second_open(void)
+{
+	struct kv *kv = opened("second");
+	struct kv *other;
+	struct error error;
+	int status = 0;
+	pid_t child;
+
+	CU_ASSERT_EQUAL(kv_open("second", &other, &error), ERROR_STATE);
+	CU_ASSERT_EQUAL(error.action, ERROR_ACTION_FATAL);
+	child = fork();
+	if (child == 0)
+		_exit(kv_open("second", &other, &error) == ERROR_STATE ? 7 : 1);
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(WEXITSTATUS(status), 7);
+	kv_close(kv);
+	kv_close(opened("second"));
+	CU_ASSERT_EQUAL(kv_open("no/such/parent", &other, &error), ERROR_STORAGE);
+}
+
+/* A process that ends without a commit leaves the last commit. */
+static void test_crash(void)
+{
+	struct kv *kv;
+	struct kv_txn *txn;
+	int status = 0;
+	pid_t child = fork();
+
+	if (child == 0) {
+		struct error error;
+
+		if (kv_open("crash", &kv, &error) != 0 || kv_begin(kv, true, &txn, &error) != 0 ||
+		    put(txn, "kept", "1") != 0 || kv_commit(txn, &error) != 0 ||
+		    kv_begin(kv, true, &txn, &error) != 0 || put(txn, "lost", "1") != 0)
+			_exit(1);
+		_exit(7);
+	}
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(WEXITSTATUS(status), 7);
+	kv = opened("crash");
+	txn = begun(kv, true);
+	CU_ASSERT_TRUE(has(txn, "kept", "1"));
+	CU_ASSERT_FALSE(has(txn, "lost", "1"));
+	kv_abort(txn);
+	kv_close(kv);
+}
+
+/* Fills the map; LIMIT says grow; after growing the same write passes, and a reopened map is large enough. */
+static void test_growth(void)
+{
+	size_t len = 8U << 20;
+	uint8_t *bytes = calloc(1, len);
+	struct kv *kv = opened("growth");
+	uint64_t used;
+	uint64_t map;
+	unsigned grown = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+	for (uint8_t i = 0; i < 20; i++) {
+		struct kv_txn *txn = begun(kv, true);
+		struct error error;
+		int rc = kv_put(txn, KV_TABLE_DOCUMENTS, slice_of(&i, 1), slice_of(bytes, len), &error);
+
+		if (rc != 0)
+			kv_abort(txn);
+		else
+			rc = kv_commit(txn, &error);
+		if (rc == 0)
+			continue;
+		CU_ASSERT_EQUAL_FATAL(rc, ERROR_LIMIT);
+		CU_ASSERT_EQUAL(error.action, ERROR_ACTION_RETRY);
+		CU_ASSERT_EQUAL_FATAL(kv_grow(kv, &error), 0);
+		grown++;
+		i--;
+	}
+	CU_ASSERT_EQUAL(grown, 2);
+	kv_size(kv, &used, &map);
+	CU_ASSERT_EQUAL(map, 256ULL << 20);
+	CU_ASSERT_TRUE(used > 160ULL << 20 && used < map);
+	kv_close(kv);
+	kv = opened("growth");
+	kv_size(kv, &used, &map);
+	CU_ASSERT_EQUAL(map, 256ULL << 20);
+	kv_close(kv);
+	free(bytes);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {{"transactions", test_transactions}, {"cursor", test_cursor},
+	                       {"a second open", test_second_open}, {"a crash", test_crash},
+	                       {"a full map", test_growth},         CU_TEST_INFO_NULL};
+
+	return suite_run("kv", tests);
+}
