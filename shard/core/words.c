@@ -1,0 +1,348 @@
+#include "shard/core/words.h"
+
+#include "shared/json/json.h"
+
+#include <stdlib.h>
+#include <unicode/ubrk.h>
+#include <unicode/uchar.h>
+#include <unicode/unorm2.h>
+#include <unicode/uscript.h>
+#include <unicode/ustring.h>
+#include <unicode/utf8.h>
+#include <unicode/uversion.h>
+
+/* Below it no script is written without spaces: the break iterator has nothing to add. */
+#define SPACELESS_FIRST 0x0E00
+
+struct text16 {
+	UChar *ptr;
+	int32_t len;
+	int32_t size;
+};
+
+struct words {
+	UBreakIterator *breaks; /* NULL until needed */
+	struct text16 source;
+	struct text16 folded;
+	struct text16 decomposed;
+	bool open;
+	char word[WORD_BYTES_MAX];
+	const struct words_sink *sink; /* of the call that runs */
+	struct error *error;
+};
+
+struct words *words_new(void)
+{
+	return calloc(1, sizeof(struct words));
+}
+
+void words_free(struct words *words)
+{
+	if (words == NULL)
+		return;
+	if (words->breaks != NULL)
+		ubrk_close(words->breaks);
+	free(words->source.ptr);
+	free(words->folded.ptr);
+	free(words->decomposed.ptr);
+	free(words);
+}
+
+uint32_t words_version(void)
+{
+	UVersionInfo library;
+	UVersionInfo data;
+
+	u_getVersion(library);
+	u_getUnicodeVersion(data);
+	return (uint32_t)library[0] << 24 | (uint32_t)library[1] << 16 | (uint32_t)data[0] << 8 | data[1];
+}
+
+bool words_is_open(const struct words *words)
+{
+	return words->open;
+}
+
+static int text16_reserve(struct text16 *text, int64_t size, struct error *error)
+{
+	UChar *ptr;
+
+	if (size <= text->size)
+		return 0;
+	if (size > INT32_MAX / 2)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "a text of more than %d bytes",
+		                 INT32_MAX / 2);
+	ptr = realloc(text->ptr, (size_t)size * sizeof *ptr);
+	if (ptr == NULL)
+		return error_memory(error, (size_t)size * sizeof *ptr);
+	text->ptr = ptr;
+	text->size = (int32_t)size;
+	return 0;
+}
+
+static int icu_error(UErrorCode code, struct error *error)
+{
+	if (code == U_MEMORY_ALLOCATION_ERROR)
+		return error_memory(error, 0);
+	return error_set(error, ERROR_STATE, ERROR_ACTION_FATAL, "ICU: %s", u_errorName(code));
+}
+
+static int text16_of(struct text16 *text, struct slice bytes, struct error *error)
+{
+	UErrorCode code = U_ZERO_ERROR;
+
+	if (text16_reserve(text, (int64_t)bytes.len + 1, error) != 0)
+		return error->code;
+	u_strFromUTF8WithSub(text->ptr, text->size, &text->len, (const char *)bytes.ptr, (int32_t)bytes.len,
+	                     0xFFFD, NULL, &code);
+	return U_FAILURE(code) ? icu_error(code, error) : 0;
+}
+
+static int text16_normalize(struct text16 *to, const UChar *from, int32_t len, const UNormalizer2 *form,
+                            struct error *error)
+{
+	UErrorCode code = U_ZERO_ERROR;
+
+	if (text16_reserve(to, (int64_t)len + 16, error) != 0)
+		return error->code;
+	to->len = unorm2_normalize(form, from, len, to->ptr, to->size, &code);
+	if (code == U_BUFFER_OVERFLOW_ERROR) {
+		code = U_ZERO_ERROR;
+		if (text16_reserve(to, (int64_t)to->len + 1, error) != 0)
+			return error->code;
+		to->len = unorm2_normalize(form, from, len, to->ptr, to->size, &code);
+	}
+	return U_FAILURE(code) ? icu_error(code, error) : 0;
+}
+
+/* The code point at `*at`, and past it. An unpaired surrogate cannot come out of UTF-8. */
+static uint32_t text16_next(const struct text16 *text, int32_t *at)
+{
+	uint32_t c = text->ptr[(*at)++];
+
+	if (c >= 0xD800 && c < 0xDC00 && *at < text->len)
+		c = 0x10000 + ((c - 0xD800) << 10) + ((uint32_t)text->ptr[(*at)++] - 0xDC00);
+	return c;
+}
+
+static int sink_call(struct words *words, size_t len)
+{
+	if (len == 0 || words->sink->word(words->sink->context, slice_of(words->word, len)))
+		return 0;
+	return error_memory(words->error, len);
+}
+
+/* The scripts whose non-spacing marks are spelling that people leave out. */
+static bool script_drops_marks(UScriptCode script)
+{
+	return script == USCRIPT_LATIN || script == USCRIPT_GREEK || script == USCRIPT_HEBREW ||
+	       script == USCRIPT_ARABIC || script == USCRIPT_THAI;
+}
+
+/* Decomposes one word, drops marks, and hands it on as UTF-8. */
+static int word_emit(struct words *words, const UChar *text, int32_t len)
+{
+	UErrorCode code = U_ZERO_ERROR;
+	const UNormalizer2 *form = unorm2_getNFKDInstance(&code);
+	bool drops = false;
+	int32_t at = 0;
+	int32_t bytes = 0;
+	UBool overflow = false;
+
+	if (U_FAILURE(code))
+		return icu_error(code, words->error);
+	if (text16_normalize(&words->decomposed, text, len, form, words->error) != 0)
+		return words->error->code;
+	while (at < words->decomposed.len && !overflow) {
+		uint32_t c = text16_next(&words->decomposed, &at);
+
+		if (c >= 0x80 && u_charType((UChar32)c) == U_NON_SPACING_MARK) {
+			if (drops)
+				continue;
+		} else {
+			drops = c < 0x80 || script_drops_marks(uscript_getScript((UChar32)c, &code));
+		}
+		/* U8_APPEND does not check the room for ASCII */
+		overflow = bytes == WORD_BYTES_MAX;
+		if (!overflow)
+			U8_APPEND((uint8_t *)words->word, bytes, WORD_BYTES_MAX, c, overflow);
+	}
+	return overflow ? 0 : sink_call(words, (size_t)bytes);
+}
+
+/* One stretch of letters in a script without spaces: cut by dictionary. */
+static int spaceless_emit(struct words *words, const UChar *text, int32_t len)
+{
+	UErrorCode code = U_ZERO_ERROR;
+	int32_t from;
+
+	if (words->breaks == NULL)
+		words->breaks = ubrk_open(UBRK_WORD, "", NULL, 0, &code);
+	if (U_SUCCESS(code))
+		ubrk_setText(words->breaks, text, len, &code);
+	if (U_FAILURE(code))
+		return icu_error(code, words->error);
+	from = ubrk_first(words->breaks);
+	for (int32_t to = ubrk_next(words->breaks); to != UBRK_DONE; to = ubrk_next(words->breaks)) {
+		if (word_emit(words, text + from, to - from) != 0)
+			return words->error->code;
+		from = to;
+	}
+	return 0;
+}
+
+/* NFKC splits the vowel AM of Thai and Lao; ICU's dictionaries know it whole. */
+static void restore_am(struct text16 *text)
+{
+	int32_t to = 0;
+
+	for (int32_t at = 0; at < text->len; at++) {
+		UChar c = text->ptr[at];
+		UChar next = at + 1 < text->len ? text->ptr[at + 1] : 0;
+
+		if ((c == 0x0E4D && next == 0x0E32) || (c == 0x0ECD && next == 0x0EB2)) {
+			c = (UChar)(next + 1);
+			at++;
+		}
+		text->ptr[to++] = c;
+	}
+	text->len = to;
+}
+
+static bool is_of_word(uint32_t c)
+{
+	return (U_GET_GC_MASK((UChar32)c) & (U_GC_L_MASK | U_GC_M_MASK | U_GC_N_MASK)) != 0;
+}
+
+/* A stretch without ASCII separators that is not all ASCII. */
+static int stretch_fold(struct words *words, struct slice stretch)
+{
+	UErrorCode code = U_ZERO_ERROR;
+	const UNormalizer2 *form = unorm2_getNFKCCasefoldInstance(&code);
+	struct text16 *folded = &words->folded;
+	int32_t at = 0;
+
+	if (U_FAILURE(code))
+		return icu_error(code, words->error);
+	if (text16_of(&words->source, stretch, words->error) != 0 ||
+	    text16_normalize(folded, words->source.ptr, words->source.len, form, words->error) != 0)
+		return words->error->code;
+	restore_am(folded);
+	words->open = false;
+	while (at < folded->len) {
+		bool spaceless = false;
+		int32_t from = at;
+		int32_t to = at;
+
+		while (at < folded->len) {
+			uint32_t c = text16_next(folded, &at);
+
+			if (!is_of_word(c))
+				break;
+			spaceless = spaceless || c >= SPACELESS_FIRST;
+			to = at;
+		}
+		if (to > from && (spaceless ? spaceless_emit(words, folded->ptr + from, to - from)
+		                            : word_emit(words, folded->ptr + from, to - from)) != 0)
+			return words->error->code;
+		words->open = to > from && to == folded->len;
+	}
+	return 0;
+}
+
+/* 0: separates. Otherwise the byte folded; from 0x80 on it is part of something for ICU. */
+static uint8_t byte_fold(uint8_t c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (uint8_t)(c + ('a' - 'A'));
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c >= 0x80 ? c : 0;
+}
+
+static int stretch_ascii(struct words *words, struct slice stretch)
+{
+	words->open = true;
+	if (stretch.len > WORD_BYTES_MAX)
+		return 0;
+	for (size_t i = 0; i < stretch.len; i++)
+		words->word[i] = (char)byte_fold(stretch.ptr[i]);
+	return sink_call(words, stretch.len);
+}
+
+static int text_cut(struct words *words, struct slice text)
+{
+	size_t at = 0;
+
+	words->open = false;
+	while (at < text.len) {
+		size_t from = at;
+		uint8_t seen = 0;
+		struct slice stretch;
+
+		while (at < text.len && byte_fold(text.ptr[at]) != 0)
+			seen |= text.ptr[at++];
+		stretch = slice_of(text.ptr + from, at - from);
+		if (stretch.len == 0) {
+			words->open = false;
+			at++;
+			continue;
+		}
+		if ((seen & 0x80 ? stretch_fold(words, stretch) : stretch_ascii(words, stretch)) != 0)
+			return words->error->code;
+	}
+	return 0;
+}
+
+int words_of_text(struct words *words, struct slice text, const struct words_sink *sink, struct error *error)
+{
+	if (text.len > INT32_MAX / 2)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "a text of %zu bytes", text.len);
+	words->sink = sink;
+	words->error = error;
+	return text_cut(words, text);
+}
+
+/* Depth is bounded by json_parse. */
+static int value_cut(struct words *words, yyjson_val *value)
+{
+	size_t at;
+	size_t max;
+	yyjson_val *key;
+	yyjson_val *child;
+
+	if (yyjson_is_str(value))
+		return text_cut(words, json_string(value));
+	if (yyjson_is_raw(value))
+		return text_cut(words, json_raw_number(value));
+	if (yyjson_is_bool(value))
+		return text_cut(words, slice_string(yyjson_get_bool(value) ? "true" : "false"));
+	if (yyjson_is_arr(value)) {
+		yyjson_arr_foreach(value, at, max, child)
+		{
+			if (value_cut(words, child) != 0)
+				return words->error->code;
+		}
+	} else if (yyjson_is_obj(value)) {
+		yyjson_obj_foreach(value, at, max, key, child)
+		{
+			if (value_cut(words, child) != 0)
+				return words->error->code;
+		}
+	}
+	return 0;
+}
+
+int words_of_body(struct words *words, struct slice body, const struct words_sink *sink, struct error *error)
+{
+	yyjson_doc *doc;
+	int rc;
+
+	if (body.len > INT32_MAX / 2)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "a body of %zu bytes", body.len);
+	if (json_parse(body, JSON_DEPTH_MAX, &doc, error) != 0)
+		return error->code;
+	words->sink = sink;
+	words->error = error;
+	rc = value_cut(words, yyjson_doc_get_root(doc));
+	yyjson_doc_free(doc);
+	return rc;
+}

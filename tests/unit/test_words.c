@@ -1,0 +1,184 @@
+/*
+ * Words: literal texts and the words they must become, for every rule of
+ * words.h; bodies; and whether a query ends inside its last word.
+ */
+#include "shard/core/words.h"
+
+#include "tests/unit/suite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct collected {
+	char text[4096]; /* words, each followed by '|' */
+	size_t len;
+};
+
+static bool collect(void *context, struct slice word)
+{
+	struct collected *collected = context;
+
+	if (collected->len + word.len + 2 > sizeof collected->text)
+		return false;
+	memcpy(collected->text + collected->len, word.ptr, word.len);
+	collected->len += word.len;
+	collected->text[collected->len++] = '|';
+	collected->text[collected->len] = '\0';
+	return true;
+}
+
+struct row {
+	const char *name;
+	const char *input;
+	const char *expected;
+	bool open;
+};
+
+static const struct row texts[] = {
+	{"empty", "", "", false},
+	{"only separators", " .,;-_/\t\n", "", false},
+	{"ASCII is lower-cased", "Hello WORLD", "hello|world|", true},
+	{"a separator closes", "hello ", "hello|", false},
+	{"every ASCII sign separates", "a_b-c'd.e+f", "a|b|c|d|e|f|", true},
+	{"digits", "libssl1.1 3.14", "libssl1|1|3|14|", true},
+	{"accents of Latin go", "Éclair naïve Ångström", "eclair|naive|angstrom|", true},
+	{"composed and decomposed are one", "e\xcc\x81t\xc3\xa9", "ete|", true},
+	{"sharp s folds", "Straße", "strasse|", true},
+	{"ligature and full width", "ﬁn ＡＢＣ", "fin|abc|", true},
+	{"Greek marks and final sigma", "Ἀθῆναι λόγος", "αθηναι|λογοσ|", true},
+	{"Cyrillic keeps its marks", "ёлка", "е\xcc\x88лка|", true},
+	{"Hebrew points go", "שָׁלוֹם", "שלום|", true},
+	{"Arabic vowels go", "كِتَاب", "كتاب|", true},
+	{"typographic quotes separate like ASCII's", "don’t «stop»", "don|t|stop|", false},
+	{"no-break space separates",
+         "foo\xc2\xa0"
+         "bar",
+         "foo|bar|", true},
+	{"fractions fall apart", "½", "1|2|", true},
+	{"Chinese by dictionary", "我爱北京", "我|爱|北京|", true},
+	{"Japanese marks survive", "ガ", "カ\xe3\x82\x99|", true},
+	{"Thai by dictionary, marks dropped", "ภาษาไทย", "ภาษา|ไทย|", true},
+	{"Thai AM keeps words whole", "ทำงาน", "ทางาน|", true},
+	{"Khmer vowels survive", "ភាសា", "ភាសា|", true},
+	{"emoji separates", "a😀b", "a|b|", true},
+	{"beyond the first plane", "𝐀bc 𠀀", "abc|𠀀|", true},
+	{"soft hyphen joins", "soft\xc2\xadhyphen", "softhyphen|", true},
+	{"invalid UTF-8 separates",
+         "ab\xff"
+         "cd",
+         "ab|cd|", true},
+	{"closed by a non-ASCII separator", "été—", "ete|", false},
+};
+
+static void test_texts(void)
+{
+	struct words *words = words_new();
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(words);
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		struct collected collected = {.len = 0};
+		struct words_sink sink = {collect, &collected};
+		struct error error;
+		int rc = words_of_text(words, slice_string(texts[i].input), &sink, &error);
+
+		CU_ASSERT_EQUAL(rc, 0);
+		if (strcmp(collected.text, texts[i].expected) != 0 || words_is_open(words) != texts[i].open)
+			printf("\n%s: got %s open=%d\n", texts[i].name, collected.text, words_is_open(words));
+		CU_ASSERT_STRING_EQUAL(collected.text, texts[i].expected);
+		CU_ASSERT_EQUAL(words_is_open(words), texts[i].open);
+	}
+	words_free(words);
+}
+
+static const struct row bodies[] = {
+	{"strings at any depth, keys not", "{\"key\":\"Alpha\",\"b\":{\"c\":[\"beta\",{\"d\":\"gamma\"}]}}",
+         "alpha|beta|gamma|", true},
+	{"numbers by their text", "{\"a\":12,\"b\":-1.50,\"c\":2e3}", "12|1|50|2e3|", true},
+	{"booleans, not null", "{\"a\":true,\"b\":false,\"c\":null}", "true|false|", true},
+	{"escapes are decoded", "{\"a\":\"caf\\u00e9\"}", "cafe|", true},
+	{"nothing", "{}", "", false},
+};
+
+static void test_bodies(void)
+{
+	struct words *words = words_new();
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(words);
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+		struct collected collected = {.len = 0};
+		struct words_sink sink = {collect, &collected};
+		struct error error;
+
+		CU_ASSERT_EQUAL(words_of_body(words, slice_string(bodies[i].input), &sink, &error), 0);
+		CU_ASSERT_STRING_EQUAL(collected.text, bodies[i].expected);
+	}
+	words_free(words);
+}
+
+static void test_not_json(void)
+{
+	struct words *words = words_new();
+	struct collected collected = {.len = 0};
+	struct words_sink sink = {collect, &collected};
+	struct error error;
+
+	CU_ASSERT_EQUAL(words_of_body(words, slice_string("{\"a\":"), &sink, &error), ERROR_FORMAT);
+	CU_ASSERT_EQUAL(error.action, ERROR_ACTION_REJECT);
+	words_free(words);
+}
+
+/* 250 bytes are a word, 251 are none, in both paths. */
+static void test_long_words(void)
+{
+	char text[600];
+	struct words *words = words_new();
+	struct error error;
+
+	for (int accented = 0; accented < 2; accented++) {
+		for (size_t extra = 0; extra < 2; extra++) {
+			struct collected collected = {.len = 0};
+			struct words_sink sink = {collect, &collected};
+			size_t len = WORD_BYTES_MAX + extra;
+
+			memset(text, 'a', len);
+			text[len] = '\0';
+			if (accented) /* é folds to one byte more than is cut off here */
+				memcpy(text + len - 1, "\xc3\xa9", 3);
+			CU_ASSERT_EQUAL(words_of_text(words, slice_string(text), &sink, &error), 0);
+			CU_ASSERT_EQUAL(collected.len, extra == 0 ? WORD_BYTES_MAX + 1 : 0);
+			CU_ASSERT_TRUE(words_is_open(words));
+		}
+	}
+	words_free(words);
+}
+
+static bool refuse(void *context, struct slice word)
+{
+	(void)context;
+	(void)word;
+	return false;
+}
+
+static void test_sink_fails(void)
+{
+	struct words *words = words_new();
+	struct words_sink sink = {refuse, NULL};
+	struct error error;
+
+	CU_ASSERT_EQUAL(words_of_text(words, slice_string("one two"), &sink, &error), ERROR_MEMORY);
+	CU_ASSERT_EQUAL(words_of_text(words, slice_string("été"), &sink, &error), ERROR_MEMORY);
+	CU_ASSERT_EQUAL(words_of_body(words, slice_string("{\"a\":\"b\"}"), &sink, &error), ERROR_MEMORY);
+	words_free(words);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {{"texts", test_texts},
+	                       {"bodies", test_bodies},
+	                       {"a body that is not JSON", test_not_json},
+	                       {"words of 250 and 251 bytes", test_long_words},
+	                       {"a sink that fails", test_sink_fails},
+	                       CU_TEST_INFO_NULL};
+
+	return suite_run("words", tests);
+}
