@@ -74,8 +74,8 @@ struct replica_status {
 	uint64_t rules_digest;
 	int64_t received;
 	int64_t stored;
-	int64_t log_end; /* the newest known; -1 none */
-	struct anchor anchor; /* of received */
+	int64_t log_end;       /* the newest known; -1 none */
+	struct anchor anchor;  /* of received */
 	struct hash128 digest; /* of the fold up to received */
 	uint64_t documents;    /* live, as of received */
 	uint64_t body_bytes;   /* of live documents */
@@ -88,8 +88,8 @@ void replica_status(const struct replica *replica, struct replica_status *status
 
 /* Applies one range; `answer` is complete in every case that returns 0. Negative only when the
  * range's bytes are malformed (REJECT) or the store failed (then the replica is STOPPED or unchanged). */
-int replica_receive(struct replica *replica, const struct range *range,
-                    struct range_answer *answer, struct error *error);
+int replica_receive(struct replica *replica, const struct range *range, struct range_answer *answer,
+                    struct error *error);
 /* Only the state, as an answer; result ALREADY. */
 void replica_answer(const struct replica *replica, struct range_answer *answer);
 /* Merges memory segments where policy says so; bounded work; true if there is more to do. */
@@ -117,16 +117,24 @@ struct document_page {
 	uint64_t total; /* matches in the whole replica */
 };
 
+/* What is asked for: documents after the first `offset`, at most `limit`. */
+struct document_request {
+	uint64_t offset;
+	size_t limit;
+	bool stale_ok;       /* a recovering replica answers too */
+	struct arena *arena; /* where the answer goes */
+};
+
 /* ERROR_NOT_FOUND; ERROR_STATE (RETRY) while recovering unless `stale_ok`; ERROR_DAMAGED stops the replica. */
 int replica_get(struct replica *replica, struct slice id, bool stale_ok, struct arena *arena,
                 struct document *document, struct error *error);
-/* The first `limit` documents in insertion order after skipping `offset`. */
-int replica_list(struct replica *replica, uint64_t offset, size_t limit, bool stale_ok,
-                 struct arena *arena, struct document_page *page, struct error *error);
+/* Live documents in insertion order. */
+int replica_list(struct replica *replica, const struct document_request *request, struct document_page *page,
+                 struct error *error);
 /* All words of `query`, the last as a prefix unless a separator follows it (an empty query matches everything);
- * the first `limit` by score (descending), then insertion key. */
-int replica_search(struct replica *replica, struct slice query, size_t limit, bool stale_ok,
-                   struct arena *arena, struct document_page *page, struct error *error);
+ * by score (descending), then insertion key. `offset` must be 0: who merges shards skips. */
+int replica_search(struct replica *replica, struct slice query, const struct document_request *request,
+                   struct document_page *page, struct error *error);
 /* Reads every stored document, checks checksums, and compares digest and counts. ERROR_DAMAGED. */
 int replica_verify(struct replica *replica, struct error *error);
 

@@ -1,0 +1,363 @@
+#include "shard/core/postings.h"
+
+#include "shared/base/assert.h"
+#include "shared/base/hash.h"
+
+#include <roaring/roaring.h>
+#include <stdlib.h>
+
+#define BLOCK_NUMBERS (1U << POSTINGS_BLOCK_BITS)
+
+enum form {
+	FORM_LIST = 1,
+	FORM_ROARING = 2
+};
+
+struct postings_block {
+	uint64_t block;
+	roaring_bitmap_t *bits;
+};
+
+static void *checked(void *ptr)
+{
+	ASSERT(ptr != NULL);
+	return ptr;
+}
+
+static void *checked_malloc(size_t size)
+{
+	return checked(malloc(size));
+}
+
+static void *checked_realloc(void *ptr, size_t size)
+{
+	return checked(realloc(ptr, size));
+}
+
+static void *checked_calloc(size_t count, size_t size)
+{
+	return checked(calloc(count, size));
+}
+
+static void *checked_aligned(size_t alignment, size_t size)
+{
+	void *ptr = NULL;
+
+	ASSERT(posix_memalign(&ptr, alignment, size) == 0);
+	return ptr;
+}
+
+/* Before main, because the hook is one for the process and two threads use sets. */
+__attribute__((constructor)) static void roaring_hook(void)
+{
+	roaring_init_memory_hook((roaring_memory_t){.malloc = checked_malloc,
+	                                            .realloc = checked_realloc,
+	                                            .calloc = checked_calloc,
+	                                            .free = free,
+	                                            .aligned_malloc = checked_aligned,
+	                                            .aligned_free = free});
+}
+
+void postings_init(struct postings *set)
+{
+	*set = (struct postings){0};
+}
+
+void postings_clear(struct postings *set)
+{
+	for (size_t i = 0; i < set->len; i++)
+		roaring_bitmap_free(set->blocks[i].bits);
+	set->len = 0;
+	set->last = 0;
+}
+
+void postings_deinit(struct postings *set)
+{
+	postings_clear(set);
+	free(set->blocks);
+	postings_init(set);
+}
+
+/* Place of the first block >= `block`. */
+static size_t block_seek(const struct postings *set, uint64_t block)
+{
+	size_t low = 0;
+	size_t high = set->len;
+
+	if (set->last < set->len && set->blocks[set->last].block == block)
+		return set->last;
+	if (set->len > 0 && set->blocks[set->len - 1].block < block)
+		return set->len;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (set->blocks[middle].block < block)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static roaring_bitmap_t *block_find(struct postings *set, uint64_t block)
+{
+	size_t at = block_seek(set, block);
+
+	set->last = at;
+	return at < set->len && set->blocks[at].block == block ? set->blocks[at].bits : NULL;
+}
+
+/* Takes `bits` as a block that is not there yet. */
+static void block_insert(struct postings *set, uint64_t block, roaring_bitmap_t *bits)
+{
+	size_t at = block_seek(set, block);
+
+	if (set->len == set->size) {
+		set->size = set->size == 0 ? 4 : set->size * 2;
+		set->blocks = checked_realloc(set->blocks, set->size * sizeof *set->blocks);
+	}
+	memmove(set->blocks + at + 1, set->blocks + at, (set->len - at) * sizeof *set->blocks);
+	set->blocks[at] = (struct postings_block){block, bits};
+	set->len++;
+	set->last = at;
+}
+
+static roaring_bitmap_t *block_need(struct postings *set, uint64_t block)
+{
+	roaring_bitmap_t *bits = block_find(set, block);
+
+	if (bits == NULL) {
+		bits = checked(roaring_bitmap_create_with_capacity(1));
+		block_insert(set, block, bits);
+	}
+	return bits;
+}
+
+void postings_add(struct postings *set, uint64_t number)
+{
+	roaring_bitmap_add(block_need(set, number >> POSTINGS_BLOCK_BITS),
+	                   (uint32_t)(number % BLOCK_NUMBERS));
+}
+
+void postings_add_rising(struct postings *set, uint64_t base, const uint32_t *numbers, size_t len)
+{
+	uint32_t low[256];
+	size_t at = 0;
+
+	while (at < len) {
+		uint64_t block = (base + numbers[at]) >> POSTINGS_BLOCK_BITS;
+		size_t n = 0;
+
+		while (at < len && n < sizeof low / sizeof low[0] &&
+		       (base + numbers[at]) >> POSTINGS_BLOCK_BITS == block)
+			low[n++] = (uint32_t)((base + numbers[at++]) % BLOCK_NUMBERS);
+		roaring_bitmap_add_many(block_need(set, block), n, low);
+	}
+}
+
+void postings_remove(struct postings *set, uint64_t number)
+{
+	roaring_bitmap_t *bits = block_find(set, number >> POSTINGS_BLOCK_BITS);
+	size_t at = set->last;
+
+	if (bits == NULL)
+		return;
+	roaring_bitmap_remove(bits, (uint32_t)(number % BLOCK_NUMBERS));
+	if (!roaring_bitmap_is_empty(bits))
+		return;
+	roaring_bitmap_free(bits);
+	set->len--;
+	memmove(set->blocks + at, set->blocks + at + 1, (set->len - at) * sizeof *set->blocks);
+}
+
+bool postings_contains(struct postings *set, uint64_t number)
+{
+	roaring_bitmap_t *bits = block_find(set, number >> POSTINGS_BLOCK_BITS);
+
+	return bits != NULL && roaring_bitmap_contains(bits, (uint32_t)(number % BLOCK_NUMBERS));
+}
+
+uint64_t postings_count(const struct postings *set)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < set->len; i++)
+		count += roaring_bitmap_get_cardinality(set->blocks[i].bits);
+	return count;
+}
+
+struct lister {
+	uint64_t first;
+	uint64_t *to;
+};
+
+static bool list_one(uint32_t low, void *context)
+{
+	struct lister *lister = context;
+
+	*lister->to++ = lister->first + low;
+	return true;
+}
+
+void postings_list(const struct postings *set, uint64_t *numbers)
+{
+	struct lister lister = {.to = numbers};
+
+	for (size_t i = 0; i < set->len; i++) {
+		lister.first = set->blocks[i].block << POSTINGS_BLOCK_BITS;
+		roaring_iterate(set->blocks[i].bits, list_one, &lister);
+	}
+}
+
+/* Keeps in `set` what is in `other` (both) or what is not. */
+static void postings_cut(struct postings *set, const struct postings *other, bool both)
+{
+	size_t kept = 0;
+	size_t at = 0;
+
+	for (size_t i = 0; i < set->len; i++) {
+		struct postings_block mine = set->blocks[i];
+		bool meets;
+
+		while (at < other->len && other->blocks[at].block < mine.block)
+			at++;
+		meets = at < other->len && other->blocks[at].block == mine.block;
+		if (meets && both)
+			roaring_bitmap_and_inplace(mine.bits, other->blocks[at].bits);
+		else if (meets)
+			roaring_bitmap_andnot_inplace(mine.bits, other->blocks[at].bits);
+		if ((both && !meets) || roaring_bitmap_is_empty(mine.bits))
+			roaring_bitmap_free(mine.bits);
+		else
+			set->blocks[kept++] = mine;
+	}
+	set->len = kept;
+	set->last = 0;
+}
+
+void postings_and(struct postings *set, const struct postings *other)
+{
+	postings_cut(set, other, true);
+}
+
+void postings_and_not(struct postings *set, const struct postings *other)
+{
+	postings_cut(set, other, false);
+}
+
+void postings_or_block(struct postings *set, const struct postings *other, uint64_t block)
+{
+	size_t at = block_seek(other, block);
+
+	if (at < other->len && other->blocks[at].block == block)
+		roaring_bitmap_or_inplace(block_need(set, block), other->blocks[at].bits);
+}
+
+bool postings_block_at(const struct postings *set, size_t i, uint64_t *block)
+{
+	if (i >= set->len)
+		return false;
+	*block = set->blocks[i].block;
+	return true;
+}
+
+static uint64_t value_checksum(struct slice key, struct slice rest)
+{
+	return hash64(rest, hash64(key, 0));
+}
+
+static int damaged(struct error *error, const char *what)
+{
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "a stored posting list %s", what);
+}
+
+static void decode_list(struct postings *set, uint64_t block, struct slice list)
+{
+	uint32_t low[POSTINGS_LIST_MAX];
+	size_t n = list.len / 2;
+
+	for (size_t i = 0; i < n; i++)
+		low[i] = list.ptr[2 * i] | (uint32_t)list.ptr[2 * i + 1] << 8;
+	roaring_bitmap_add_many(block_need(set, block), n, low);
+}
+
+static int decode_roaring(struct postings *set, uint64_t block, struct slice bytes, struct error *error)
+{
+	roaring_bitmap_t *bits = roaring_bitmap_portable_deserialize_safe((const char *)bytes.ptr, bytes.len);
+	roaring_bitmap_t *known;
+
+	if (bits == NULL)
+		return damaged(error, "is no bitmap");
+	if (roaring_bitmap_is_empty(bits) || roaring_bitmap_maximum(bits) >= BLOCK_NUMBERS) {
+		roaring_bitmap_free(bits);
+		return damaged(error, "has numbers outside its block");
+	}
+	known = block_find(set, block);
+	if (known == NULL) {
+		block_insert(set, block, bits);
+		return 0;
+	}
+	roaring_bitmap_or_inplace(known, bits);
+	roaring_bitmap_free(bits);
+	return 0;
+}
+
+int postings_decode(struct postings *set, uint64_t block, struct slice key, struct slice value,
+                    struct error *error)
+{
+	struct reader reader = reader_of(value);
+	uint64_t checksum = reader_u64(&reader);
+	struct slice rest = slice_of(reader.ptr, reader_left(&reader));
+
+	if (rest.len == 0 || checksum != value_checksum(key, rest))
+		return damaged(error, "does not match its checksum");
+	if (rest.ptr[0] == FORM_ROARING)
+		return decode_roaring(set, block, slice_of(rest.ptr + 1, rest.len - 1), error);
+	if (rest.ptr[0] != FORM_LIST || rest.len % 2 != 1 || rest.len < 3 ||
+	    rest.len > 1 + 2 * POSTINGS_LIST_MAX)
+		return damaged(error, "has an unknown form");
+	decode_list(set, block, slice_of(rest.ptr + 1, rest.len - 1));
+	return 0;
+}
+
+static void encode_payload(roaring_bitmap_t *bits, struct buffer *value)
+{
+	uint32_t low[POSTINGS_LIST_MAX];
+	uint64_t count = roaring_bitmap_get_cardinality(bits);
+	size_t bytes;
+	uint8_t *to;
+
+	if (count <= POSTINGS_LIST_MAX) {
+		roaring_bitmap_to_uint32_array(bits, low);
+		buffer_put_u8(value, FORM_LIST);
+		for (size_t i = 0; i < count; i++)
+			buffer_put_u16(value, (uint16_t)low[i]);
+		return;
+	}
+	roaring_bitmap_run_optimize(bits);
+	bytes = roaring_bitmap_portable_size_in_bytes(bits);
+	buffer_put_u8(value, FORM_ROARING);
+	to = buffer_grow(value, bytes);
+	if (to != NULL)
+		roaring_bitmap_portable_serialize(bits, (char *)to);
+}
+
+bool postings_encode(const struct postings *set, uint64_t block, struct slice key, struct buffer *value)
+{
+	size_t at = block_seek(set, block);
+	size_t from = value->len;
+	uint64_t checksum;
+	struct slice rest;
+
+	if (at == set->len || set->blocks[at].block != block)
+		return false;
+	buffer_put_u64(value, 0);
+	encode_payload(set->blocks[at].bits, value);
+	if (buffer_failed(value))
+		return true;
+	rest = slice_of(value->ptr + from + 8, value->len - from - 8);
+	checksum = value_checksum(key, rest);
+	buffer_set_u32(value, from, (uint32_t)checksum);
+	buffer_set_u32(value, from + 4, (uint32_t)(checksum >> 32));
+	return true;
+}

@@ -1,0 +1,264 @@
+#include "shard/core/replica_private.h"
+
+#include "shared/base/assert.h"
+#include "shared/base/knockout.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void replica_stop(struct replica *replica, const char *reason)
+{
+	if (replica->state == REPLICA_STATE_STOPPED)
+		return;
+	replica->state = REPLICA_STATE_STOPPED;
+	snprintf(replica->stop_reason, sizeof replica->stop_reason, "%s", reason);
+}
+
+int replica_failed(struct replica *replica, const struct error *error)
+{
+	if (error->code == ERROR_DAMAGED || error->action == ERROR_ACTION_FATAL)
+		replica_stop(replica, error->text);
+	return error->code;
+}
+
+int replica_check_serving(const struct replica *replica, bool stale_ok, struct error *error)
+{
+	if (replica->state == REPLICA_STATE_STOPPED)
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s", replica->stop_reason);
+	if (replica->state == REPLICA_STATE_RECOVERING && !stale_ok && !KNOCKOUT(RECOVERING_IGNORED))
+		return error_set(error, ERROR_STATE, ERROR_ACTION_RETRY,
+		                 "the replica is recovering: it has received up to offset %lld",
+		                 (long long)replica->now.received);
+	return 0;
+}
+
+const struct version *overlay_get(const struct replica *replica, struct slice id)
+{
+	const uint64_t *value = map_get(&replica->overlay, id);
+
+	return value == NULL ? NULL : (const struct version *)(uintptr_t)*value;
+}
+
+/* The map borrows its keys, so that the key must move to the version's own id;
+ * putting back what was just removed needs no memory. */
+bool overlay_set(struct replica *replica, const struct version *version)
+{
+	bool known = map_remove(&replica->overlay, version->id);
+	bool put = map_put(&replica->overlay, version->id, (uint64_t)(uintptr_t)version);
+
+	ASSERT(put || !known);
+	return put;
+}
+
+const struct version *replica_version(const struct replica *replica, uint64_t number)
+{
+	size_t low = 0;
+	size_t high = replica->segments_len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct segment *segment = replica->segments[middle];
+		const struct version *version = segment_version(segment, number);
+
+		if (version != NULL)
+			return version;
+		/* number_next rises from segment to segment, also over those without puts */
+		if (segment->end.number_next <= number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static int identity_check(const struct replica_identity *found, const struct replica_identity *wanted,
+                          struct error *error)
+{
+	if (strcmp(found->cluster_id, wanted->cluster_id) != 0)
+		return error_set(error, ERROR_STATE, ERROR_ACTION_FATAL,
+		                 "the replica belongs to Kafka cluster %s, this is %s: wrong Kafka; nothing "
+		                 "was changed",
+		                 found->cluster_id, wanted->cluster_id);
+	if (found->index_id != wanted->index_id || found->generation != wanted->generation ||
+	    found->partition != wanted->partition)
+		return error_set(error, ERROR_STATE, ERROR_ACTION_FATAL,
+		                 "the replica is partition %d of index %016llx, generation %d; expected "
+		                 "partition %d of "
+		                 "%016llx, generation %d",
+		                 found->partition, (unsigned long long)found->index_id, found->generation,
+		                 wanted->partition, (unsigned long long)wanted->index_id, wanted->generation);
+	if (found->rules_digest != wanted->rules_digest)
+		return error_set(error, ERROR_STATE, ERROR_ACTION_FATAL,
+		                 "the replica was built under rules %016llx, the index now says %016llx; it "
+		                 "must be rebuilt",
+		                 (unsigned long long)found->rules_digest,
+		                 (unsigned long long)wanted->rules_digest);
+	return 0;
+}
+
+/* An empty incarnation: on disk before anything is received, so that a restart is the same one. */
+static int state_create(struct replica *replica, struct kv_txn *txn, struct error *error)
+{
+	struct stored_key key = stored_state_key();
+
+	replica->now = (struct mark){.received = KNOCKOUT(BASE_IGNORED) ? 0 : replica->identity.base,
+	                             .anchor = {.offset = -1},
+	                             .number_next = 1};
+	buffer_clear(&replica->scratch);
+	stored_state_encode(&replica->scratch, &replica->identity, &replica->now);
+	if (buffer_failed(&replica->scratch))
+		return error_memory(error, replica->scratch.len);
+	return kv_put(txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&replica->scratch), error);
+}
+
+static int state_load(struct replica *replica, struct kv_txn *txn, struct error *error)
+{
+	struct stored_key key = stored_state_key();
+	struct replica_identity found;
+	struct slice value;
+	uint64_t count;
+
+	if (kv_get(txn, KV_TABLE_STATE, stored_key_slice(&key), &value, error) == 0) {
+		if (stored_state_decode(value, &found, &replica->now, error) != 0 ||
+		    identity_check(&found, &replica->identity, error) != 0)
+			return error->code;
+		replica->identity = found;
+		return 0;
+	}
+	if (error->code != ERROR_NOT_FOUND)
+		return error->code;
+	if (kv_count(txn, KV_TABLE_DOCUMENTS, &count, error) != 0)
+		return error->code;
+	if (count != 0)
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+		                 "documents without a stored state");
+	return state_create(replica, txn, error);
+}
+
+static int replica_load(struct replica *replica, struct error *error)
+{
+	struct kv_txn *txn;
+
+	if (kv_begin(replica->kv, true, &txn, error) != 0)
+		return error->code;
+	if (state_load(replica, txn, error) != 0) {
+		kv_abort(txn);
+		return error->code;
+	}
+	if (kv_commit(txn, error) != 0)
+		return error->code;
+	replica->stored = replica->now.received;
+	return 0;
+}
+
+static struct replica *replica_new(const struct replica_identity *identity, uint64_t session)
+{
+	struct replica *replica = calloc(1, sizeof *replica);
+
+	if (replica == NULL)
+		return NULL;
+	replica->identity = *identity;
+	replica->session = session;
+	replica->state = REPLICA_STATE_RECOVERING;
+	replica->log_end = -1;
+	replica->level_at = -1;
+	buffer_init(&replica->scratch, STORED_VALUE_BYTES_MAX);
+	map_init(&replica->overlay);
+	postings_init(&replica->deleted);
+	replica->words = words_new();
+	replica->builder = dictionary_builder_new();
+	if (replica->words == NULL || replica->builder == NULL) {
+		replica_close(replica);
+		return NULL;
+	}
+	return replica;
+}
+
+int replica_open(struct kv *kv, const struct replica_identity *identity, uint64_t session,
+                 struct replica **out, struct error *error)
+{
+	struct replica *replica = replica_new(identity, session);
+
+	if (replica == NULL)
+		return error_memory(error, sizeof *replica);
+	replica->kv = kv;
+	if (replica_load(replica, error) != 0) {
+		replica->kv = NULL; /* stays the caller's */
+		replica_close(replica);
+		return error->code;
+	}
+	*out = replica;
+	return 0;
+}
+
+void replica_close(struct replica *replica)
+{
+	if (replica == NULL)
+		return;
+	ASSERT(replica->job == NULL);
+	for (size_t i = 0; i < replica->segments_len; i++)
+		segment_free(replica->segments[i]);
+	free(replica->segments);
+	map_deinit(&replica->overlay);
+	postings_deinit(&replica->deleted);
+	buffer_deinit(&replica->scratch);
+	dictionary_builder_free(replica->builder);
+	words_free(replica->words);
+	if (replica->kv != NULL)
+		kv_close(replica->kv);
+	free(replica);
+}
+
+void replica_status(const struct replica *replica, struct replica_status *status)
+{
+	*status = (struct replica_status){
+		.state = replica->state,
+		.incarnation = replica->identity.incarnation,
+		.session = replica->session,
+		.rules_digest = replica->identity.rules_digest,
+		.received = replica->now.received,
+		.stored = replica->stored,
+		.log_end = replica->log_end,
+		.anchor = replica->now.anchor,
+		.digest = replica->now.digest,
+		.documents = replica->now.documents,
+		.body_bytes = replica->now.body_bytes,
+		.segments = replica->segments_len,
+	};
+	for (size_t i = 0; i < replica->segments_len; i++)
+		status->memory_bytes += replica->segments[i]->bytes;
+	status->memory_bytes += replica->overlay.size * sizeof(struct map_entry);
+	memcpy(status->stop_reason, replica->stop_reason, sizeof status->stop_reason);
+}
+
+void replica_answer(const struct replica *replica, struct range_answer *answer)
+{
+	*answer = (struct range_answer){
+		.index_id = replica->identity.index_id,
+		.partition = replica->identity.partition,
+		.result =
+			replica->state == REPLICA_STATE_STOPPED ? RANGE_RESULT_STOPPED : RANGE_RESULT_ALREADY,
+		.incarnation = replica->identity.incarnation,
+		.session = replica->session,
+		.received = replica->now.received,
+		.stored = replica->stored,
+		.anchor = replica->now.anchor,
+	};
+}
+
+bool replica_merge(struct replica *replica)
+{
+	struct segment *merged;
+	size_t at;
+
+	if (!segment_merge_place(replica->segments, replica->segments_len, replica->frozen, &at))
+		return false;
+	merged = segment_merge(replica->segments + at, SEGMENT_FANOUT);
+	if (merged == NULL)
+		return false; /* out of memory: more segments cost time, not answers */
+	replica->segments[at] = merged;
+	replica->segments_len -= SEGMENT_FANOUT - 1;
+	memmove(replica->segments + at + 1, replica->segments + at + SEGMENT_FANOUT,
+	        (replica->segments_len - at - 1) * sizeof *replica->segments);
+	return segment_merge_place(replica->segments, replica->segments_len, replica->frozen, &at);
+}

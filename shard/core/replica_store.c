@@ -1,0 +1,547 @@
+#include "shard/core/replica_private.h"
+
+#include "shared/base/assert.h"
+#include "shared/base/knockout.h"
+
+#include <stdlib.h>
+
+/* Bytes of bodies that one transaction takes, unless one segment has more. */
+#define STORE_BYTES_MAX (8U * 1024 * 1024)
+/* One dictionary of the merge is that of the words taken out. */
+#define STORE_SEGMENTS_MAX (DICTIONARY_MERGE_MAX - 1)
+
+/* A stored version that the job replaces or removes. */
+struct leaving {
+	uint64_t number;
+	struct insertion_key key;
+};
+
+struct replica_store_job {
+	struct kv *kv;
+	struct segment *segments[STORE_SEGMENTS_MAX]; /* the replica's, frozen */
+	size_t segments_len;
+	size_t versions_len; /* of them, how many are stored: all */
+	bool in_part;        /* or not, if that rule is knocked out */
+	struct replica_identity identity;
+	struct mark end;
+	/* from here on the run's own */
+	struct kv_txn *txn;
+	struct map newest; /* id → struct version * */
+	struct leaving *leaving;
+	size_t leaving_len;
+	uint8_t *written; /* a bit a number from number_first: put by this job */
+	uint64_t number_first;
+	uint64_t numbers;
+	struct words *words;
+	struct dictionary_builder
+		*builder; /* words → places in `leaving`: stored numbers may lie far apart */
+	struct buffer scratch;
+	size_t adding; /* place of the leaving version whose words are collected */
+	struct postings block;
+};
+
+/* Versions of the job in offset order; NULL after the last. */
+struct version_cursor {
+	const struct replica_store_job *job;
+	size_t segment;
+	const struct chunk *chunk;
+	size_t at;
+	size_t given;
+};
+
+static struct version_cursor versions_of(const struct replica_store_job *job)
+{
+	return (struct version_cursor){job, 0, job->segments[0]->first, 0, 0};
+}
+
+static const struct version *version_next(struct version_cursor *cursor)
+{
+	if (cursor->given == cursor->job->versions_len)
+		return NULL;
+	while (cursor->at == cursor->chunk->len) {
+		cursor->at = 0;
+		cursor->chunk = cursor->chunk->next;
+		while (cursor->chunk == NULL)
+			cursor->chunk = cursor->job->segments[++cursor->segment]->first;
+	}
+	cursor->given++;
+	return &cursor->chunk->versions[cursor->at++];
+}
+
+static bool is_newest(const struct replica_store_job *job, const struct version *version)
+{
+	return *map_get(&job->newest, version->id) == (uint64_t)(uintptr_t)version;
+}
+
+static void job_free(struct replica_store_job *job)
+{
+	if (job == NULL)
+		return;
+	map_deinit(&job->newest);
+	free(job->leaving);
+	free(job->written);
+	words_free(job->words);
+	dictionary_builder_free(job->builder);
+	buffer_deinit(&job->scratch);
+	postings_deinit(&job->block);
+	free(job);
+}
+
+static size_t prefix_choose(const struct replica *replica)
+{
+	size_t bytes = 0;
+	size_t len = 0;
+
+	while (len < replica->segments_len && len < STORE_SEGMENTS_MAX) {
+		bytes += replica->segments[len]->body_bytes;
+		if (len > 0 && bytes > STORE_BYTES_MAX)
+			break;
+		len++;
+	}
+	return len;
+}
+
+struct replica_store_job *replica_store_begin(struct replica *replica)
+{
+	size_t len = prefix_choose(replica);
+	struct replica_store_job *job;
+
+	if (len == 0 || replica->job != NULL || replica->state == REPLICA_STATE_STOPPED)
+		return NULL;
+	job = calloc(1, sizeof *job);
+	if (job == NULL)
+		return NULL;
+	map_init(&job->newest);
+	postings_init(&job->block);
+	buffer_init(&job->scratch, STORED_VALUE_BYTES_MAX);
+	job->kv = replica->kv;
+	job->identity = replica->identity;
+	job->segments_len = len;
+	for (size_t i = 0; i < len; i++) {
+		job->segments[i] = replica->segments[i];
+		job->versions_len += replica->segments[i]->versions_len;
+	}
+	job->end = replica->segments[len - 1]->end;
+	job->in_part = KNOCKOUT(RANGE_IN_PART) && replica->segments[len - 1]->versions_len > 1;
+	if (job->in_part)
+		job->versions_len -= replica->segments[len - 1]->versions_len / 2;
+	replica->frozen = len;
+	replica->job = job;
+	return job;
+}
+
+static bool leaving_word(void *context, struct slice word)
+{
+	struct replica_store_job *job = context;
+
+	return dictionary_builder_add(job->builder, word, job->adding);
+}
+
+static void written_set(struct replica_store_job *job, uint64_t number)
+{
+	uint64_t at = number - job->number_first;
+
+	job->written[at / 8] = (uint8_t)(job->written[at / 8] | 1U << (at % 8));
+}
+
+static bool written_has(const struct replica_store_job *job, uint64_t number)
+{
+	uint64_t at = number - job->number_first;
+
+	return (job->written[at / 8] >> (at % 8) & 1) != 0;
+}
+
+/* The last version of each id wins; the others are never written. */
+static int newest_find(struct replica_store_job *job, struct error *error)
+{
+	struct version_cursor cursor = versions_of(job);
+	const struct version *version;
+
+	while ((version = version_next(&cursor)) != NULL)
+		if (!map_put(&job->newest, version->id, (uint64_t)(uintptr_t)version))
+			return error_memory(error, sizeof *version);
+	job->number_first = 1;
+	for (size_t i = job->segments_len; i-- > 0;) {
+		const struct segment *segment = job->segments[i];
+
+		if (segment->puts_len == 0)
+			continue;
+		job->number_first = segment->number_first;
+		if (job->numbers == 0)
+			job->numbers = segment->number_first + segment->puts_len;
+	}
+	job->numbers -= job->numbers == 0 ? 0 : job->number_first;
+	job->written = calloc(job->numbers / 8 + 1, 1);
+	job->leaving = malloc((job->newest.count + 1) * sizeof *job->leaving);
+	job->words = words_new();
+	job->builder = dictionary_builder_new();
+	if (job->written == NULL || job->leaving == NULL || job->words == NULL || job->builder == NULL)
+		return error_memory(error, job->versions_len);
+	return 0;
+}
+
+/* What is stored under the ids of the job, and what that does to the mark. */
+static int leaving_find(struct replica_store_job *job, struct mark *mark, struct error *error)
+{
+	struct version_cursor cursor = versions_of(job);
+	const struct version *version;
+	struct stored_id entry;
+
+	while ((version = version_next(&cursor)) != NULL) {
+		if (!is_newest(job, version))
+			continue;
+		if (version->kind == OP_KIND_PUT) {
+			written_set(job, version->number);
+			hash128_add(&mark->digest, version->digest);
+			mark->documents++;
+			mark->body_bytes += version->body.len;
+		}
+		if (replica_stored_id(job->txn, version->id, &entry, error) == 0) {
+			job->leaving[job->leaving_len++] = (struct leaving){entry.number, entry.key};
+			hash128_subtract(&mark->digest, entry.digest);
+			mark->documents--;
+			mark->body_bytes -= entry.body_bytes;
+		} else if (error->code != ERROR_NOT_FOUND) {
+			return error->code;
+		}
+	}
+	return 0;
+}
+
+static int leaving_compare(const void *a, const void *b)
+{
+	const struct leaving *left = a;
+	const struct leaving *right = b;
+
+	return left->number < right->number ? -1 : left->number > right->number;
+}
+
+/* Something that must be there is not. */
+static int missing(struct error *error, uint64_t number)
+{
+	if (error->code != ERROR_NOT_FOUND)
+		return error->code;
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+	                 "stored document %llu lacks its body or its place in the order",
+	                 (unsigned long long)number);
+}
+
+/* Collects the words of a leaving document and takes it out of DOCUMENTS and ORDER. */
+static int leaving_remove(struct replica_store_job *job, size_t place, struct error *error)
+{
+	const struct leaving *leaving = &job->leaving[place];
+	struct stored_key key = stored_number_key(leaving->number);
+	struct words_sink sink = {leaving_word, job};
+	struct stored_document document;
+	struct stored_key order;
+	struct slice value;
+
+	if (kv_get(job->txn, KV_TABLE_DOCUMENTS, stored_key_slice(&key), &value, error) != 0)
+		return missing(error, leaving->number);
+	if (stored_document_decode(leaving->number, value, &document, error) != 0)
+		return error->code;
+	job->adding = place;
+	if (words_of_body(job->words, document.body, &sink, error) != 0)
+		return error->code;
+	order = stored_order_key(leaving->key, document.id, leaving->number);
+	if (kv_delete(job->txn, KV_TABLE_ORDER, stored_key_slice(&order), error) != 0)
+		return missing(error, leaving->number);
+	return kv_delete(job->txn, KV_TABLE_DOCUMENTS, stored_key_slice(&key), error);
+}
+
+static int leaving_remove_all(struct replica_store_job *job, struct error *error)
+{
+	/* by number, so that each page is met once */
+	qsort(job->leaving, job->leaving_len, sizeof *job->leaving, leaving_compare);
+	for (size_t i = 0; i < job->leaving_len; i++)
+		if (leaving_remove(job, i, error) != 0)
+			return error->code;
+	return 0;
+}
+
+static int document_put(struct replica_store_job *job, const struct version *version, struct error *error)
+{
+	struct stored_key number = stored_number_key(version->number);
+	struct stored_key order = stored_order_key(version->key, version->id, version->number);
+	struct stored_document document = {version->key, version->id, version->body};
+	struct stored_id entry = {version->number, version->key, version->digest,
+	                          (uint32_t)version->body.len};
+	struct buffer *value = &job->scratch;
+
+	buffer_clear(value);
+	stored_document_encode(value, version->number, &document);
+	if (buffer_failed(value))
+		return error_memory(error, version->body.len);
+	if (kv_put(job->txn, KV_TABLE_DOCUMENTS, stored_key_slice(&number), buffer_slice(value), error) != 0)
+		return error->code;
+	buffer_clear(value);
+	stored_id_encode(value, version->id, &entry);
+	if (kv_put(job->txn, KV_TABLE_IDS, version->id, buffer_slice(value), error) != 0)
+		return error->code;
+	buffer_clear(value);
+	stored_order_encode(value, stored_key_slice(&order), version->number);
+	return kv_put(job->txn, KV_TABLE_ORDER, stored_key_slice(&order), buffer_slice(value), error);
+}
+
+static int documents_put(struct replica_store_job *job, struct error *error)
+{
+	struct version_cursor cursor = versions_of(job);
+	const struct version *version;
+
+	while ((version = version_next(&cursor)) != NULL) {
+		if (!is_newest(job, version))
+			continue;
+		if (version->kind == OP_KIND_PUT) {
+			if (document_put(job, version, error) != 0)
+				return error->code;
+		} else if (kv_delete(job->txn, KV_TABLE_IDS, version->id, error) != 0 &&
+		           error->code != ERROR_NOT_FOUND) {
+			return error->code;
+		}
+	}
+	return 0;
+}
+
+/* Numbers of one word that leave and that come, both rising; walked block by block. */
+struct change {
+	const struct dictionary *const *parts; /* [0]: leaving */
+	size_t parts_len;
+	size_t *heads; /* at the word, or beyond it where the part lacks it */
+	struct slice word;
+	struct postings leaving;
+	struct postings coming;
+};
+
+static int block_write(struct replica_store_job *job, struct change *change, uint64_t block,
+                       struct error *error)
+{
+	struct stored_key key = stored_postings_key(change->word, block);
+	struct slice value;
+	bool known;
+
+	postings_clear(&job->block);
+	known = kv_get(job->txn, KV_TABLE_POSTINGS, stored_key_slice(&key), &value, error) == 0;
+	if (!known && error->code != ERROR_NOT_FOUND)
+		return error->code;
+	if (known && postings_decode(&job->block, block, stored_key_slice(&key), value, error) != 0)
+		return error->code;
+	postings_and_not(&job->block, &change->leaving);
+	postings_or_block(&job->block, &change->coming, block);
+	buffer_clear(&job->scratch);
+	if (postings_encode(&job->block, block, stored_key_slice(&key), &job->scratch)) {
+		if (buffer_failed(&job->scratch))
+			return error_memory(error, job->scratch.len);
+		return kv_put(job->txn, KV_TABLE_POSTINGS, stored_key_slice(&key),
+		              buffer_slice(&job->scratch), error);
+	}
+	return known ? kv_delete(job->txn, KV_TABLE_POSTINGS, stored_key_slice(&key), error) : 0;
+}
+
+/* Collects the word's numbers from every part that has it, and moves those heads on. */
+static void change_collect(struct replica_store_job *job, struct change *change)
+{
+	postings_clear(&change->leaving);
+	postings_clear(&change->coming);
+	for (size_t i = 0; i < change->parts_len; i++) {
+		struct dictionary_entry entry;
+
+		if (change->heads[i] == dictionary_len(change->parts[i]))
+			continue;
+		entry = dictionary_at(change->parts[i], change->heads[i]);
+		if (!slice_equal(entry.word, change->word))
+			continue;
+		change->heads[i]++;
+		if (i == 0) {
+			for (size_t k = 0; k < entry.numbers_len; k++)
+				postings_add(&change->leaving,
+				             job->leaving[entry.base + entry.numbers[k]].number);
+			continue;
+		}
+		for (size_t k = 0; k < entry.numbers_len; k++)
+			if (written_has(job, entry.base + entry.numbers[k]))
+				postings_add(&change->coming, entry.base + entry.numbers[k]);
+	}
+}
+
+static int change_write(struct replica_store_job *job, struct change *change, struct error *error)
+{
+	size_t a = 0;
+	size_t b = 0;
+	uint64_t left;
+	uint64_t right;
+
+	for (;;) {
+		bool has_left = postings_block_at(&change->leaving, a, &left);
+		bool has_right = postings_block_at(&change->coming, b, &right);
+		uint64_t block;
+
+		if (!has_left && !has_right)
+			return 0;
+		block = !has_right || (has_left && left <= right) ? left : right;
+		a += has_left && left == block;
+		b += has_right && right == block;
+		if (block_write(job, change, block, error) != 0)
+			return error->code;
+	}
+}
+
+static int postings_write(struct replica_store_job *job, const struct dictionary *leaving,
+                          struct error *error)
+{
+	const struct dictionary *parts[DICTIONARY_MERGE_MAX] = {leaving};
+	size_t heads[DICTIONARY_MERGE_MAX] = {0};
+	struct change change = {.parts = parts, .parts_len = job->segments_len + 1, .heads = heads};
+	int rc = 0;
+
+	for (size_t i = 0; i < job->segments_len; i++)
+		parts[i + 1] = job->segments[i]->dictionary;
+	postings_init(&change.leaving);
+	postings_init(&change.coming);
+	while (rc == 0 && dictionary_heads(parts, heads, change.parts_len, &change.word)) {
+		change_collect(job, &change);
+		rc = change_write(job, &change, error);
+	}
+	postings_deinit(&change.leaving);
+	postings_deinit(&change.coming);
+	return rc;
+}
+
+static int index_write(struct replica_store_job *job, struct error *error)
+{
+	struct dictionary *leaving = dictionary_build(job->builder);
+	int rc;
+
+	if (leaving == NULL)
+		return error_memory(error, job->leaving_len);
+	rc = postings_write(job, leaving, error);
+	dictionary_free(leaving);
+	return rc;
+}
+
+static int state_read(struct replica_store_job *job, struct mark *mark, struct error *error)
+{
+	struct stored_key key = stored_state_key();
+	struct replica_identity identity;
+	struct slice value;
+
+	if (kv_get(job->txn, KV_TABLE_STATE, stored_key_slice(&key), &value, error) != 0) {
+		if (error->code == ERROR_NOT_FOUND)
+			error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "the stored state is gone");
+		return error->code;
+	}
+	return stored_state_decode(value, &identity, mark, error);
+}
+
+/* The watermark, in the transaction of the data that it speaks of. */
+static int state_write(struct replica_store_job *job, struct error *error)
+{
+	struct stored_key key = stored_state_key();
+
+	buffer_clear(&job->scratch);
+	stored_state_encode(&job->scratch, &job->identity, &job->end);
+	if (buffer_failed(&job->scratch))
+		return error_memory(error, job->scratch.len);
+	if (kv_put(job->txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&job->scratch), error) != 0)
+		return error->code;
+	if (!KNOCKOUT(WATERMARK_APART))
+		return 0;
+	if (kv_commit(job->txn, error) != 0 ||
+	    (job->txn = NULL, kv_begin(job->kv, true, &job->txn, error)) != 0) {
+		job->txn = NULL;
+		return error->code;
+	}
+	return 0;
+}
+
+/* The fold kept in memory and the one on disk are two computations of one thing. */
+static int mark_check(struct replica_store_job *job, const struct mark *mark, struct error *error)
+{
+	const struct version *version;
+	struct version_cursor cursor = versions_of(job);
+
+	if (job->in_part) {
+		while ((version = version_next(&cursor)) != NULL)
+			job->end.received = version->offset + 1;
+		job->end.digest = mark->digest;
+		job->end.documents = mark->documents;
+		job->end.body_bytes = mark->body_bytes;
+	}
+	if (hash128_equal(mark->digest, job->end.digest) && mark->documents == job->end.documents &&
+	    mark->body_bytes == job->end.body_bytes)
+		return 0;
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+	                 "the store holds %llu documents and memory %llu, or their digests differ: the "
+	                 "replica must be rebuilt",
+	                 (unsigned long long)mark->documents, (unsigned long long)job->end.documents);
+}
+
+static int job_write(struct replica_store_job *job, struct error *error)
+{
+	struct mark mark;
+
+	if (state_read(job, &mark, error) != 0 || leaving_find(job, &mark, error) != 0 ||
+	    mark_check(job, &mark, error) != 0 ||
+	    (KNOCKOUT(WATERMARK_APART) && state_write(job, error) != 0) ||
+	    leaving_remove_all(job, error) != 0 || documents_put(job, error) != 0 ||
+	    index_write(job, error) != 0)
+		return error->code;
+	return KNOCKOUT(WATERMARK_APART) ? 0 : state_write(job, error);
+}
+
+int replica_store_run(struct replica_store_job *job, struct error *error)
+{
+	if (newest_find(job, error) != 0 || kv_begin(job->kv, true, &job->txn, error) != 0)
+		return error->code;
+	if (job_write(job, error) != 0) {
+		if (job->txn != NULL)
+			kv_abort(job->txn);
+		return error->code;
+	}
+	return kv_commit(job->txn, error);
+}
+
+/* A version that is stored now and still the newest is found by its id from here on. */
+static void versions_release(struct replica *replica, const struct replica_store_job *job)
+{
+	struct version_cursor cursor = versions_of(job);
+	const struct version *version;
+
+	while ((version = version_next(&cursor)) != NULL) {
+		if (overlay_get(replica, version->id) == version)
+			map_remove(&replica->overlay, version->id);
+		if (version->kind == OP_KIND_PUT && !written_has(job, version->number))
+			postings_remove(&replica->deleted, version->number);
+	}
+	for (size_t i = 0; i < job->leaving_len; i++)
+		postings_remove(&replica->deleted, job->leaving[i].number);
+}
+
+static void segments_release(struct replica *replica, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		segment_free(replica->segments[i]);
+	replica->segments_len -= len;
+	memmove(replica->segments, replica->segments + len,
+	        replica->segments_len * sizeof *replica->segments);
+}
+
+void replica_store_end(struct replica *replica, struct replica_store_job *job, int result,
+                       const struct error *error)
+{
+	struct error growth;
+
+	ASSERT(job == replica->job);
+	replica->frozen = 0;
+	replica->job = NULL;
+	if (result == 0) {
+		versions_release(replica, job);
+		segments_release(replica, job->segments_len - (job->in_part ? 1 : 0));
+		replica->stored = job->end.received;
+	} else if (result == ERROR_LIMIT) {
+		/* a failure to grow shows when the next job meets the same end of the map */
+		(void)kv_grow(replica->kv, &growth);
+	} else {
+		replica_failed(replica, error);
+	}
+	job_free(job);
+}

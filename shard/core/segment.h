@@ -1,0 +1,81 @@
+/*
+ * Segment: what some neighbouring ranges put into memory, searchable.
+ *
+ * A chunk holds the versions of one range, copied once: puts and deletes in
+ * offset order. A segment owns one or more chunks, a dictionary over their
+ * words, and its puts by number and by insertion key; merging joins the
+ * chunks of neighbours and never moves a version, so pointers to versions
+ * stay valid for the life of the segment that owns them.
+ *
+ * Puts are numbered without gaps from segment to segment. `end` is the state
+ * of the whole fold after the segment's last range, so that any prefix of
+ * segments can be stored.
+ *
+ * Immutable once made, but for segment_cover. Owner: the replica; a store job
+ * reads segments from another thread while the replica keeps them unmerged.
+ */
+#ifndef MILLRACE_SHARD_CORE_SEGMENT_H
+#define MILLRACE_SHARD_CORE_SEGMENT_H
+
+#include "shard/core/dictionary.h"
+#include "shard/core/stored.h"
+
+/* Neighbours of one size class that become one segment. */
+#define SEGMENT_FANOUT 8
+/* Segments of this size are never merged again: they bound a store's transaction. */
+#define SEGMENT_BYTES_KEPT (512U * 1024)
+/* From here on neighbours of any mergeable size are merged. */
+#define SEGMENTS_CROWDED 48
+
+struct version {
+	uint64_t number; /* PUT; 0 for a delete */
+	int64_t offset;
+	enum op_kind kind;
+	struct insertion_key key;
+	struct hash128 digest; /* PUT */
+	struct slice id;
+	struct slice body; /* PUT */
+};
+
+struct chunk {
+	struct chunk *next;
+	struct arena arena; /* versions' bytes */
+	size_t len;
+	struct version versions[];
+};
+
+struct segment {
+	struct chunk *first; /* oldest */
+	struct chunk *last;
+	struct dictionary *dictionary;
+	uint64_t number_first; /* puts[i] has number_first + i */
+	size_t puts_len;
+	const struct version **puts;
+	const struct version **order; /* the same by insertion key, id, number */
+	size_t versions_len;
+	size_t bytes;      /* all memory of it */
+	size_t body_bytes; /* of its versions */
+	struct mark end;
+};
+
+/* Room for `len` versions whose bytes come to about `bytes`; NULL when out of memory. */
+struct chunk *chunk_new(size_t len, size_t bytes);
+void chunk_free(struct chunk *chunk);
+
+/* Takes chunk and dictionary. NULL when out of memory; then they stay the caller's. */
+struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, const struct mark *end);
+void segment_free(struct segment *segment);
+/* An empty range after the segment's last: only the mark moves. */
+void segment_cover(struct segment *segment, const struct mark *end);
+
+/* Where SEGMENT_FANOUT neighbours at or after `from` should be merged; false if nowhere. */
+bool segment_merge_place(struct segment *const *segments, size_t len, size_t from, size_t *at);
+/* One segment of `len` neighbours, which are consumed; NULL when out of memory, then nothing changed. */
+struct segment *segment_merge(struct segment *const *segments, size_t len);
+
+/* NULL if the number is not one of the segment's. */
+const struct version *segment_version(const struct segment *segment, uint64_t number);
+/* By insertion key, then id, then number. */
+int version_compare(const struct version *a, const struct version *b);
+
+#endif
