@@ -1,0 +1,99 @@
+"""docker/quickstart: from a checkout to a search, and away again without a trace."""
+import json
+import socket
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCUMENTS = 500
+
+
+def quickstart(*arguments, timeout=60):
+    return subprocess.run([ROOT / "docker" / "quickstart", *map(str, arguments)], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=timeout)
+
+
+def free_port_base(env):
+    """A base whose ports (base, +1, +11, +21, +31) are free."""
+    while True:
+        base = env.ports.free()
+        taken = False
+        for offset in (0, 1, 11, 21, 31):
+            with socket.socket() as probe:
+                taken = taken or probe.connect_ex(("127.0.0.1", base + offset)) == 0
+        if not taken:
+            return base
+
+
+def processes_of(directory):
+    """Command lines of living processes that mention the directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(directory) in command:
+            found.append(command)
+    return found
+
+
+def test_refused_flags(env):
+    rows = [
+        (["--nodes", "3"], "--nodes 3: this version runs one node"),
+        (["--rf", "2"], "--rf 2: one node holds one copy of each shard"),
+        (["--partitions", "0"], "--partitions needs a number from 1 to 1024, not `0`"),
+        (["--port-base", "x"], "--port-base needs a number from 1024 to 60000, not `x`"),
+        (["--data"], "--data needs a value"),
+        (["--data", "/nowhere.ndjson"], "--data /nowhere.ndjson: there is no such file to read"),
+        (["--data", str(env.config), "--no-data"], "--data and --no-data exclude each other"),
+        (["--kafka", "here"], "--kafka needs HOST:PORT, not `here`"),
+        (["--fast"], "docker/quickstart: unknown argument `--fast` (--help lists them)"),
+    ]
+    for arguments, expected in rows:
+        result = quickstart("--data-dir", env.directory / "state", *arguments)
+        assert (result.returncode, result.stderr.strip()) == (78, expected), (arguments, result)
+    assert not (env.directory / "state").exists(), "a refused start leaves nothing behind"
+
+
+def test_taken_port(env):
+    base = free_port_base(env)
+    with socket.create_server(("127.0.0.1", base + 11)):
+        result = quickstart("--data-dir", env.directory / "state", "--port-base", base, "--kafka", env.kafka.bootstrap)
+    assert result.returncode == 1, result
+    assert result.stderr.strip() == (f"port {base + 11}, meant for ingest, is taken by another process; "
+                                     "choose others with --port-base")
+
+
+def test_start_search_stop_start(env):
+    state = env.directory / "state"
+    documents = env.directory / "documents.ndjson"
+    documents.write_text("".join(json.dumps({"id": f"d{n}", "name": f"viewer {n}", "description": "an image viewer"})
+                                 + "\n" for n in range(DOCUMENTS)))
+    base = free_port_base(env)
+    flags = ["--data-dir", state, "--port-base", base, "--kafka", env.kafka.bootstrap, "--partitions", 3,
+             "--data", documents, "--no-install", "--detach"]
+    try:
+        first = quickstart(*flags, timeout=400)
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert f"{DOCUMENTS} documents; everything took" in first.stdout
+        again = quickstart(*flags)
+        assert again.returncode == 1 and "is running already" in again.stderr, again
+        status = quickstart("status", "--data-dir", state)
+        assert status.returncode == 0 and status.stdout.count(" running ") == 4, status.stdout
+        answer = env.http("GET", f"http://127.0.0.1:{base}/indexes/packages/search?q=viewer%2017&limit=1").json()
+        assert answer["hits"][0]["id"] == "d17", answer
+        assert quickstart("stop", "--data-dir", state).returncode == 0
+        assert processes_of(state) == []
+        assert quickstart("status", "--data-dir", state).returncode == 1
+
+        second = quickstart(*flags, timeout=120)
+        assert second.returncode == 0, second.stdout + second.stderr
+        assert "documents: published at an earlier start" in second.stdout
+        assert f"{DOCUMENTS} documents; everything took" in second.stdout
+    finally:
+        quickstart("stop", "--data-dir", state)
+    assert processes_of(state) == []
+
+
+test_start_search_stop_start.timeout_s = 600
