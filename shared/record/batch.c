@@ -122,6 +122,14 @@ static int frame_open(struct batch_reader *batch, struct slice frame, uint32_t m
 	return 0;
 }
 
+static int check_end(const struct batch_reader *batch, const char *what, struct error *error)
+{
+	if (reader_left(&batch->reader) != 0)
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "%zu bytes follow the last %s",
+		                 reader_left(&batch->reader), what);
+	return 0;
+}
+
 void batch_begin(struct batch_writer *writer, struct buffer *buffer, uint64_t batch_id)
 {
 	frame_begin(writer, buffer, BATCH_MAGIC, batch_id);
@@ -190,6 +198,29 @@ static int check_range(const struct range *range, uint32_t identities, uint32_t 
 	return 0;
 }
 
+/* As many operations as the range says, at offsets that rise. */
+static int check_ops(const struct range *range, struct error *error)
+{
+	int64_t offset_next = range->from;
+	uint32_t count = 0;
+	size_t at = 0;
+	struct op op;
+	int rc;
+
+	while ((rc = range_next(range, &at, &op, error)) == 1) {
+		if (op.offset < offset_next)
+			return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+			                 "operation at offset %" PRId64 " follows one at %" PRId64, op.offset,
+			                 offset_next - 1);
+		offset_next = op.offset + 1;
+		count++;
+	}
+	if (rc == 0 && count != range->ops_len)
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+		                 "range of %" PRIu32 " operations has %" PRIu32, range->ops_len, count);
+	return rc;
+}
+
 int batch_next(struct batch_reader *batch, struct range *range, struct error *error)
 {
 	struct reader reader;
@@ -198,12 +229,8 @@ int batch_next(struct batch_reader *batch, struct range *range, struct error *er
 	uint32_t skipped;
 	int rc;
 
-	if (batch->ranges_left == 0) {
-		if (reader_left(&batch->reader) != 0)
-			return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
-			                 "%zu bytes follow the last range", reader_left(&batch->reader));
-		return 0;
-	}
+	if (batch->ranges_left == 0)
+		return check_end(batch, "range", error);
 	reader = reader_of(reader_bytes(&batch->reader));
 	next.index_id = reader_u64(&reader);
 	next.partition = (int32_t)reader_u32(&reader);
@@ -223,6 +250,9 @@ int batch_next(struct batch_reader *batch, struct range *range, struct error *er
 	if (rc != 0)
 		return rc;
 	next.ops = reader_take(&reader, reader_left(&reader));
+	rc = check_ops(&next, error);
+	if (rc != 0)
+		return rc;
 	*range = next;
 	batch->ranges_left--;
 	return 1;
@@ -304,7 +334,7 @@ int batch_answer_next(struct batch_reader *batch, struct range_answer *answer, s
 	uint8_t result;
 
 	if (batch->ranges_left == 0)
-		return 0;
+		return check_end(batch, "answer", error);
 	next.index_id = reader_u64(reader);
 	next.partition = (int32_t)reader_u32(reader);
 	result = reader_u8(reader);

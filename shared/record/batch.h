@@ -105,10 +105,10 @@ struct batch_reader {
 
 /* ERROR_FORMAT or ERROR_VERSION, REJECT. */
 int batch_open(struct batch_reader *batch, struct slice frame, struct error *error);
-/* 1 and a range, 0 at the end, or negative. Checks from <= to. */
+/* 1 and a range, 0 at the end, or negative. Checks from <= to and every operation of the range:
+ * well-formed, as many as it says, at rising offsets inside [from, to). */
 int batch_next(struct batch_reader *batch, struct range *range, struct error *error);
-/* Walks range->ops: start with *at = 0; 1 and an operation (borrowed), 0 at the end, or
- * negative. Checks offsets: rising, inside [from, to). */
+/* Walks range->ops: start with *at = 0; 1 and an operation (borrowed), 0 at the end, or negative. */
 int range_next(const struct range *range, size_t *at, struct op *op, struct error *error);
 
 void batch_answer_begin(struct batch_writer *writer, struct buffer *buffer, uint64_t batch_id);
