@@ -4,7 +4,6 @@
 #include "shared/base/assert.h"
 #include "shared/base/knockout.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct flush_rule flush_rule_adaptive(void)
@@ -12,24 +11,33 @@ struct flush_rule flush_rule_adaptive(void)
 	return (struct flush_rule){0, 0};
 }
 
+/* "name{number}" and nothing else. */
+static bool parse_preset(const char *text, const char *name, unsigned long number_max, unsigned long *number)
+{
+	size_t len = strlen(name);
+	char *end;
+
+	if (strncmp(text, name, len) != 0 || text[len] != '{' || text[len + 1] < '0' || text[len + 1] > '9')
+		return false;
+	*number = strtoul(text + len + 1, &end, 10);
+	return strcmp(end, "}") == 0 && *number > 0 && *number <= number_max;
+}
+
 bool flush_rule_parse(const char *text, struct flush_rule *rule)
 {
 	unsigned long number;
-	char rest;
 
-	if (strcmp(text, "adaptive") == 0) {
+	if (strcmp(text, "adaptive") == 0)
 		*rule = flush_rule_adaptive();
-	} else if (strcmp(text, "immediate") == 0) {
+	else if (strcmp(text, "immediate") == 0)
 		*rule = (struct flush_rule){.count_max = 1};
-	} else if (sscanf(text, "batched{%lu}%c", &number, &rest) == 1 && number > 0 &&
-	           number <= RANGE_SEAL) {
+	else if (parse_preset(text, "batched", RANGE_SEAL, &number))
 		/* the age keeps the last, incomplete batch from waiting for ever */
 		*rule = (struct flush_rule){.count_max = (uint32_t)number, .age_ms = 1000};
-	} else if (sscanf(text, "periodic{%lu}%c", &number, &rest) == 1 && number > 0 && number <= 60000) {
+	else if (parse_preset(text, "periodic", 60000, &number))
 		*rule = (struct flush_rule){.age_ms = (int64_t)number};
-	} else {
+	else
 		return false;
-	}
 	return true;
 }
 
