@@ -1,0 +1,247 @@
+#include "shared/cli/cli.h"
+#include "shared/runtime/clock.h"
+
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BODY_BYTES_MAX 4096
+#define WAIT_MS_MAX 120000
+#define WAIT_STEP_MS 50
+
+struct index_options {
+	const char *uid;
+	const char *primary_key;
+	const char *partitioner;
+	const char *topic;
+	const char *output;
+	long partitions; /* 0: the configuration's */
+	bool wait;
+};
+
+void cli_index_help(void)
+{
+	printf("  index create UID [--primary-key NAME] [--partitions N] [--partitioner murmur2|crc32|none]\n"
+	       "                   [--topic TOPIC] [--wait]   --topic adopts a topic that exists as the log\n"
+	       "  index delete UID [--wait]\n"
+	       "  index ls [-o table|json]\n");
+}
+
+/* One of the words that `choices` separates with spaces. */
+static bool is_one_of(const char *word, const char *choices)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = choices; *at != 0; at += strcspn(at, " "), at += *at == ' ')
+		if (strcspn(at, " ") == len && strncmp(at, word, len) == 0)
+			return true;
+	return false;
+}
+
+static bool read_partitions(const char *text, long *partitions)
+{
+	char *end;
+
+	*partitions = strtol(text, &end, 10);
+	return end != text && *end == 0 && *partitions >= 1 && *partitions <= 1024;
+}
+
+/* argv[0] is create, delete or ls; 0 or the exit code. */
+static int read_options(int argc, char **argv, struct index_options *options)
+{
+	static const struct option longs[] = {{"primary-key", required_argument, NULL, 'k'},
+	                                      {"partitions", required_argument, NULL, 'n'},
+	                                      {"partitioner", required_argument, NULL, 'p'},
+	                                      {"topic", required_argument, NULL, 't'},
+	                                      {"output", required_argument, NULL, 'o'},
+	                                      {"wait", no_argument, NULL, 'w'},
+	                                      {NULL, 0, NULL, 0}};
+	const char *allowed = strcmp(argv[0], "create") == 0   ? "knptw"
+	                      : strcmp(argv[0], "delete") == 0 ? "w"
+	                                                       : "o";
+	int letter;
+
+	while ((letter = getopt_long(argc, argv, "o:", longs, NULL)) != -1) {
+		if (letter == '?')
+			return 1; /* getopt has said why */
+		if (strchr(allowed, letter) == NULL)
+			return cli_fail("index", "`%s` does not take this option (see --help)", argv[0]);
+		if (letter == 'k')
+			options->primary_key = optarg;
+		else if (letter == 'p')
+			options->partitioner = optarg;
+		else if (letter == 't')
+			options->topic = optarg;
+		else if (letter == 'o')
+			options->output = optarg;
+		else if (letter == 'w')
+			options->wait = true;
+		else if (!read_partitions(optarg, &options->partitions))
+			return cli_fail("index", "--partitions is `%s`, expected 1 to 1024", optarg);
+	}
+	if (!is_one_of(options->partitioner, "murmur2 crc32 none"))
+		return cli_fail("index", "--partitioner is `%s`, expected murmur2, crc32 or none",
+		                options->partitioner);
+	if (!is_one_of(options->output, "table json"))
+		return cli_fail("index", "-o is `%s`, expected table or json", options->output);
+	if (argc - optind != (allowed[0] == 'o' ? 0 : 1))
+		return cli_fail("index", "`%s` takes %s (see --help)", argv[0],
+		                allowed[0] == 'o' ? "no name" : "the uid of one index");
+	options->uid = argv[optind];
+	return 0;
+}
+
+static void append_member(struct buffer *body, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	buffer_printf(body, ",\"%s\":", name);
+	json_append_string(body, slice_string(value));
+}
+
+static int wait_failed(int64_t task, yyjson_val *state)
+{
+	yyjson_val *why = yyjson_obj_get(state, "error");
+	struct slice message = slice_string("no reason given");
+	struct slice code = slice_string("internal");
+
+	(void)json_get_string(why, "message", &message);
+	(void)json_get_string(why, "code", &code);
+	return cli_fail("index", "task %lld failed: %.*s (%.*s)", (long long)task, SLICE_ARGS(message),
+	                SLICE_ARGS(code));
+}
+
+/* Asks until the task is final; the exit code. */
+static int wait_for(struct cli *cli, int64_t task)
+{
+	int64_t deadline_ms = clock_monotonic_ms() + WAIT_MS_MAX;
+	char path[64];
+
+	(void)snprintf(path, sizeof path, "/tasks/%lld", (long long)task);
+	while (clock_monotonic_ms() < deadline_ms) {
+		struct slice status = slice_string("");
+		yyjson_doc *answer;
+		int result = -1;
+
+		if (cli_ask(cli, "GET", path, NULL, 200, &answer) != 0)
+			return 1;
+		(void)json_get_string(yyjson_doc_get_root(answer), "status", &status);
+		if (slice_equal(status, slice_string("succeeded")))
+			result = 0;
+		else if (slice_equal(status, slice_string("failed")))
+			result = wait_failed(task, yyjson_doc_get_root(answer));
+		yyjson_doc_free(answer);
+		if (result >= 0)
+			return result;
+		(void)poll(NULL, 0, WAIT_STEP_MS);
+	}
+	return cli_fail("index",
+	                "task %lld is still enqueued after %d s: is millrace-rebalance running? It is "
+	                "applied when it is",
+	                (long long)task, WAIT_MS_MAX / 1000);
+}
+
+/* Takes the answer 202; the exit code. */
+static int conclude(struct cli *cli, const struct index_options *options, yyjson_doc *answer,
+                    const char *done)
+{
+	int64_t task = -1;
+	bool named = json_get_i64(yyjson_doc_get_root(answer), "taskUid", &task);
+	int result;
+
+	yyjson_doc_free(answer);
+	if (!named)
+		return cli_fail("index", "the gateway's answer names no task");
+	result = options->wait ? wait_for(cli, task) : 0;
+	if (result == 0)
+		printf("index %s: %s (task %lld)\n", options->uid, options->wait ? done : "enqueued",
+		       (long long)task);
+	return result;
+}
+
+static int create(struct cli *cli, const struct index_options *options)
+{
+	long partitions = options->partitions;
+	struct buffer body;
+	yyjson_doc *answer;
+
+	if (partitions == 0 && options->topic == NULL)
+		partitions = (long)config_int(cli->config, "index_defaults.partitions");
+	buffer_init(&body, BODY_BYTES_MAX);
+	buffer_append_string(&body, "{\"uid\":");
+	json_append_string(&body, slice_string(options->uid));
+	append_member(&body, "primaryKey", options->primary_key);
+	append_member(&body, "partitioner", options->partitioner);
+	append_member(&body, "topic", options->topic);
+	if (partitions != 0)
+		buffer_printf(&body, ",\"partitions\":%ld", partitions);
+	buffer_append_string(&body, "}");
+	if (buffer_failed(&body)) {
+		buffer_deinit(&body);
+		return cli_fail("index", "the names are too long");
+	}
+	if (cli_ask(cli, "POST", "/indexes", &body, 202, &answer) != 0)
+		return 1;
+	return conclude(cli, options, answer, "created");
+}
+
+static int delete (struct cli *cli, const struct index_options *options)
+{
+	struct buffer path;
+	yyjson_doc *answer;
+	int result;
+
+	buffer_init(&path, BODY_BYTES_MAX);
+	buffer_append_string(&path, "/indexes/");
+	for (const char *at = options->uid; *at != 0; at++)
+		buffer_printf(&path, strchr("/?#%", *at) != NULL || *at <= ' ' ? "%%%02x" : "%c",
+		              (unsigned char)*at);
+	buffer_put_u8(&path, 0);
+	if (buffer_failed(&path))
+		result = cli_fail("index", "the uid is too long");
+	else if (cli_ask(cli, "DELETE", (const char *)path.ptr, NULL, 202, &answer) != 0)
+		result = 1;
+	else
+		result = conclude(cli, options, answer, "deleted");
+	buffer_deinit(&path);
+	return result;
+}
+
+static int list(struct cli *cli, const struct index_options *options)
+{
+	struct error error;
+	struct buffer text;
+	yyjson_val *results;
+	yyjson_doc *answer;
+	int result;
+
+	if (cli_ask(cli, "GET", "/indexes", NULL, 200, &answer) != 0)
+		return 1;
+	results = yyjson_obj_get(yyjson_doc_get_root(answer), "results");
+	buffer_init(&text, CLI_ANSWER_BYTES_MAX);
+	if (!yyjson_is_arr(results)) {
+		result = cli_fail("index", "the gateway's answer has no `results`");
+	} else if (strcmp(options->output, "json") == 0) {
+		result = json_append_value(&text, yyjson_doc_get_root(answer), &error);
+		printf("%.*s\n", SLICE_ARGS(buffer_slice(&text)));
+	} else {
+		result = cli_print_indexes(results);
+	}
+	buffer_deinit(&text);
+	yyjson_doc_free(answer);
+	return result < 0 ? cli_fail("index", "out of memory") : result;
+}
+
+int cli_index(struct cli *cli, int argc, char **argv)
+{
+	struct index_options options = {.partitioner = "murmur2", .output = "table"};
+
+	if (argc < 2 || !is_one_of(argv[1], "create delete ls"))
+		return cli_fail("index", "expected create, delete or ls (see --help)");
+	if (read_options(argc - 1, argv + 1, &options) != 0)
+		return 1;
+	if (strcmp(argv[1], "create") == 0)
+		return create(cli, &options);
+	return strcmp(argv[1], "delete") == 0 ? delete (cli, &options) : list(cli, &options);
+}

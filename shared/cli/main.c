@@ -1,0 +1,170 @@
+#include "shared/cli/cli.h"
+
+#include "shared/runtime/process.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ASK_MS_MAX 30000
+#define URL_BYTES_MAX 5000
+
+struct command {
+	const char *name;
+	int (*run)(struct cli *cli, int argc, char **argv);
+};
+
+static int check_config(struct cli *cli, int argc, char **argv)
+{
+	struct buffer text;
+
+	if (argc > 1)
+		return cli_fail(argv[0], "unexpected argument `%s`", argv[1]);
+	buffer_init(&text, CLI_ANSWER_BYTES_MAX);
+	config_print(cli->config, &text);
+	printf("%.*s", SLICE_ARGS(buffer_slice(&text)));
+	buffer_deinit(&text);
+	return 0;
+}
+
+static int not_available(struct cli *cli, int argc, char **argv)
+{
+	(void)cli;
+	(void)argc;
+	return cli_fail(argv[0], "not available in this version");
+}
+
+static const struct command commands[] = {
+	{"index", cli_index},      {"check-config", check_config}, {"status", not_available},
+	{"doctor", not_available}, {"map", not_available},         {"doc", not_available},
+	{"dlq", not_available},    {"source", not_available},      {"node", not_available},
+	{"move", not_available},   {"alias", not_available},       {"key", not_available},
+};
+
+int cli_fail(const char *verb, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "millrace%s%s: ", verb[0] == 0 ? "" : " ", verb);
+	va_start(args, format);
+	(void)vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return EXIT_FAILURE;
+}
+
+/* What the gateway itself says, or the status alone. */
+static void say_refused(const char *method, const char *path, int status, struct slice body)
+{
+	struct slice message = slice_string("");
+	struct slice code = slice_string("");
+	yyjson_doc *answer = NULL;
+	struct error error;
+
+	if (json_parse_typed(body, &answer, &error) == 0) {
+		(void)json_get_string(yyjson_doc_get_root(answer), "message", &message);
+		(void)json_get_string(yyjson_doc_get_root(answer), "code", &code);
+	}
+	if (message.len > 0)
+		fprintf(stderr, "millrace: %.*s (%.*s)\n", SLICE_ARGS(message), SLICE_ARGS(code));
+	else
+		fprintf(stderr, "millrace: %s %s was answered with status %d\n", method, path, status);
+	yyjson_doc_free(answer);
+}
+
+int cli_ask(struct cli *cli, const char *method, const char *path, struct buffer *body, int expected,
+            yyjson_doc **answer)
+{
+	char url[URL_BYTES_MAX];
+	struct http_client_request request = {.method = method,
+	                                      .url = url,
+	                                      .content_type = body == NULL ? NULL : "application/json",
+	                                      .body = body,
+	                                      .timeout_ms = ASK_MS_MAX};
+	struct buffer text;
+	struct error error;
+	int status = 0;
+	int result;
+
+	(void)snprintf(url, sizeof url, "http://%.400s%s", config_string(cli->config, "query.admin"), path);
+	buffer_init(&text, CLI_ANSWER_BYTES_MAX);
+	result = http_client_ask(cli->client, &request, &status, &text, &error);
+	if (result != 0) {
+		if (body != NULL)
+			buffer_deinit(body);
+		fprintf(stderr,
+		        "millrace: no answer from the gateway: %s; is millrace-query running there?\n",
+		        error.text);
+	} else if (status != expected) {
+		say_refused(method, path, status, buffer_slice(&text));
+		result = ERROR_STATE;
+	} else {
+		result = json_parse_typed(buffer_slice(&text), answer, &error);
+		if (result != 0)
+			fprintf(stderr, "millrace: the gateway's answer to %s %s is %s\n", method, path,
+			        error.text);
+	}
+	buffer_deinit(&text);
+	return result;
+}
+
+static void print_help(void)
+{
+	printf("usage: millrace [--config FILE] [--admin HOST:PORT] [--SETTING VALUE]... COMMAND ...\n\n");
+	cli_index_help();
+	printf("  check-config                prints the effective configuration, without secrets\n"
+	       "  --help, --version\n\n"
+	       "Settings stand before the command; --admin is query.admin, the gateway's admin address.\n"
+	       "Not available in this version:");
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (commands[i].run == not_available)
+			printf(" %s", commands[i].name);
+	printf("\n");
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+	if (argc == 0)
+		return cli_fail("", "a command is missing (see --help)");
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(argv[0], commands[i].name) == 0)
+			return commands[i].run(cli, argc, argv);
+	return cli_fail(argv[0], "no such command (see --help)");
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct http_client_options options = {.in_flight_max = 1, .answer_bytes_max = CLI_ANSWER_BYTES_MAX};
+	struct cli cli = {0};
+	struct error error;
+	int result;
+
+	if (asks_for_help(argc, argv)) {
+		print_help();
+		return 0;
+	}
+	result = config_load(PROGRAM_CLI, &argc, &argv, &cli.config, &error);
+	if (result == 0) {
+		options.bearer = config_string(cli.config, "auth.cluster_key");
+		result = http_client_start(&options, &cli.client, &error);
+	}
+	if (result < 0) {
+		fprintf(stderr, "millrace: %s\n", error.text);
+		result = process_exit_code(&error);
+	} else if (result == 0) {
+		result = run(&cli, argc, argv);
+	} else {
+		result = 0;
+	}
+	http_client_stop(cli.client);
+	config_free(cli.config);
+	return result;
+}
