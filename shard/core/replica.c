@@ -88,7 +88,7 @@ static int identity_check(const struct replica_identity *found, const struct rep
 		                 found->partition, (unsigned long long)found->index_id, found->generation,
 		                 wanted->partition, (unsigned long long)wanted->index_id, wanted->generation);
 	if (found->rules_digest != wanted->rules_digest)
-		return error_set(error, ERROR_STATE, ERROR_ACTION_FATAL,
+		return error_set(error, ERROR_VERSION, ERROR_ACTION_FATAL,
 		                 "the replica was built under rules %016llx, the index now says %016llx; it "
 		                 "must be rebuilt",
 		                 (unsigned long long)found->rules_digest,
@@ -224,6 +224,7 @@ void replica_status(const struct replica *replica, struct replica_status *status
 		.documents = replica->now.documents,
 		.body_bytes = replica->now.body_bytes,
 		.segments = replica->segments_len,
+		.applied = replica->applied,
 	};
 	for (size_t i = 0; i < replica->segments_len; i++)
 		status->memory_bytes += replica->segments[i]->bytes;

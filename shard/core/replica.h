@@ -61,7 +61,7 @@ struct replica_store_job;
 /* Takes `kv` (closed by replica_close). An empty store becomes the incarnation
  * given, at `base`; another one is opened at its stored watermark. ERROR_STATE,
  * FATAL if it belongs to another cluster, index, generation or partition;
- * ERROR_VERSION, FATAL for an unknown format; ERROR_DAMAGED. `session` is
+ * ERROR_VERSION, FATAL for an unknown format or other rules; ERROR_DAMAGED. `session` is
  * unique to this opening. On failure `kv` stays the caller's. */
 int replica_open(struct kv *kv, const struct replica_identity *identity, uint64_t session,
                  struct replica **replica, struct error *error);
@@ -81,6 +81,7 @@ struct replica_status {
 	uint64_t body_bytes;   /* of live documents */
 	size_t memory_bytes;   /* of segments not yet stored */
 	size_t segments;       /* in memory */
+	uint64_t applied;      /* operations since opening; those that were there already do not count */
 	char stop_reason[256]; /* STOPPED only */
 };
 
@@ -122,6 +123,7 @@ struct document_request {
 	uint64_t offset;
 	size_t limit;
 	bool stale_ok;       /* a recovering replica answers too */
+	bool keys_only;      /* listing: bodies stay empty; get those that are needed */
 	struct arena *arena; /* where the answer goes */
 };
 

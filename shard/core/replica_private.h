@@ -24,7 +24,8 @@ struct replica {
 	struct kv *kv;
 	struct replica_identity identity;
 	uint64_t session;
-	struct mark now; /* of received */
+	struct mark now;  /* of received */
+	uint64_t applied; /* operations since opening */
 	int64_t stored;
 	int64_t log_end;  /* newest known in this session, -1 none */
 	int64_t level_at; /* first known in this session: received >= it makes the replica active */
@@ -69,6 +70,7 @@ struct reading {
 	struct kv_txn *txn;
 	struct arena *arena;
 	size_t limit;
+	bool keys_only;
 	struct document_page page;
 };
 

@@ -1,3 +1,4 @@
+/* Reads of a replica: get, list, and what a search shares with them. One read transaction a call. */
 #include "shard/core/walk.h"
 
 #include <stdlib.h>
@@ -49,7 +50,8 @@ int reading_begin(struct reading *reading, struct replica *replica, const struct
 
 	if (limit > replica->now.documents)
 		limit = (size_t)replica->now.documents;
-	*reading = (struct reading){.replica = replica, .arena = request->arena, .limit = limit};
+	*reading = (struct reading){
+		.replica = replica, .arena = request->arena, .limit = limit, .keys_only = request->keys_only};
 	reading->page.documents = arena_alloc(request->arena, (limit + 1) * sizeof *reading->page.documents);
 	if (reading->page.documents == NULL)
 		return error_memory(error, limit * sizeof *reading->page.documents);
@@ -139,6 +141,15 @@ int replica_get(struct replica *replica, struct slice id, bool stale_ok, struct 
 	return replica_failed(replica, error);
 }
 
+static int reading_add_entry(struct reading *reading, const struct walk_entry *entry, struct error *error)
+{
+	struct stored_document document = {.key = entry->key, .id = entry->id};
+
+	if (reading->keys_only)
+		return reading_add(reading, &document, 0, error);
+	return reading_add_number(reading, entry->number, 0, error);
+}
+
 int reading_list(struct reading *reading, uint64_t offset, struct error *error)
 {
 	struct replica *replica = reading->replica;
@@ -156,7 +167,7 @@ int reading_list(struct reading *reading, uint64_t offset, struct error *error)
 			offset--;
 			continue;
 		}
-		rc = reading_add_number(reading, entry.number, 0, error);
+		rc = reading_add_entry(reading, &entry, error);
 		if (rc != 0)
 			break;
 	}

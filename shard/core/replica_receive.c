@@ -25,6 +25,7 @@ struct intake {
 	uint64_t *superseded;
 	size_t superseded_len;
 	uint64_t number; /* of the version whose words are collected */
+	uint64_t applied;
 };
 
 static bool collect_word(void *context, struct slice word)
@@ -133,6 +134,7 @@ static int ops_apply(struct intake *intake, const struct range *range, struct er
 			continue;
 		if (op_apply(intake, &op, error) != 0)
 			return error->code;
+		intake->applied++;
 		if (KNOCKOUT(RANGE_END))
 			intake->now.received = op.offset + 1;
 	}
@@ -224,6 +226,7 @@ static void receive_accept(struct intake *intake)
 	for (size_t i = 0; i < intake->superseded_len; i++)
 		postings_add(&replica->deleted, intake->superseded[i]);
 	replica->now = intake->now;
+	replica->applied += intake->applied;
 }
 
 static int range_apply(struct replica *replica, const struct range *range, struct error *error)

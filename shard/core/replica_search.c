@@ -1,3 +1,4 @@
+/* Search: per word the documents of memory and store, intersected; then the page in ranked order. */
 #include "shard/core/walk.h"
 
 #include "shared/base/assert.h"

@@ -79,7 +79,8 @@ static void entry_make(struct model *model, int64_t offset)
 	entry->op.key = (struct insertion_key){(int64_t)draw(model, 5) - 2, (uint32_t)draw(model, 2)};
 	if (entry->op.kind == OP_KIND_DELETE)
 		return;
-	len = (size_t)snprintf(entry->body, sizeof entry->body, "{\"n\":\"o%lld\",\"t\":[", (long long)offset);
+	len = (size_t)snprintf(entry->body, sizeof entry->body, "{\"n\":\"o%lld\",\"t\":[",
+	                       (long long)offset);
 	for (size_t i = draw(model, WORDS_MAX); i-- > 0;) {
 		size_t word = draw(model, VOCABULARY);
 
@@ -266,8 +267,9 @@ static void check_list(struct model *model, const struct live live[IDS])
 {
 	struct expected expected[IDS];
 	struct document_page page;
+	struct document_page keys;
 	struct arena arena;
-	struct document_request request = {draw(model, 20), draw(model, 50), true, &arena};
+	struct document_request request = {draw(model, 20), draw(model, 50), true, false, &arena};
 	struct error error;
 	size_t len = 0;
 
@@ -277,6 +279,13 @@ static void check_list(struct model *model, const struct live live[IDS])
 			expected[len++] = (struct expected){slice_string(model->ids[i]), &live[i], 0};
 	CU_ASSERT_EQUAL_FATAL(replica_list(model->replica, &request, &page, &error), 0);
 	check_page(expected, len, &page, (size_t)request.offset, request.limit);
+	request.keys_only = true;
+	CU_ASSERT_EQUAL_FATAL(replica_list(model->replica, &request, &keys, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(keys.count, page.count);
+	for (size_t i = 0; i < keys.count; i++) {
+		CU_ASSERT_TRUE_FATAL(slice_equal(keys.documents[i].id, page.documents[i].id));
+		CU_ASSERT_EQUAL_FATAL(keys.documents[i].body.len, 0);
+	}
 	arena_deinit(&arena);
 }
 
@@ -307,7 +316,7 @@ static void check_search(struct model *model, const struct live live[IDS])
 	struct expected expected[IDS];
 	struct document_page page;
 	struct arena arena;
-	struct document_request request = {0, draw(model, 50), true, &arena};
+	struct document_request request = {0, draw(model, 50), true, false, &arena};
 	struct error error;
 	bool prefix = draw(model, 2) == 0;
 	size_t words[3];
@@ -671,7 +680,7 @@ static void test_flipped_byte(void)
 	struct document_page page;
 	struct document document;
 	struct arena arena;
-	struct document_request request = {0, 1000, true, &arena};
+	struct document_request request = {0, 1000, true, false, &arena};
 	struct error error;
 	const char *body = "{\"n\":17,\"t\":[\"unmistakable\"]}";
 
