@@ -20,10 +20,16 @@ struct cli {
 	struct http_client *client;
 };
 
-/* A request to the admin API; `path` begins with '/', `body` may be NULL (moved out otherwise). 0 and the
- * parsed answer if its status is `expected`, else negative after saying on stderr what is wrong. */
-int cli_ask(struct cli *cli, const char *method, const char *path, struct buffer *body, int expected,
-            yyjson_doc **answer);
+/* A request to the admin API. */
+struct cli_question {
+	const char *method;
+	const char *path;    /* begins with '/' */
+	struct buffer *body; /* freed in any case; NULL for none */
+	int expected;        /* status */
+};
+
+/* 0 and the parsed answer if it has the status expected, else negative after saying why on stderr. */
+int cli_ask(struct cli *cli, const struct cli_question *question, yyjson_doc **answer);
 /* Says "millrace VERB: …" on stderr; 1, the exit code. */
 int cli_fail(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -1,3 +1,7 @@
+/*
+ * `millrace index`: asks the gateway for a change, and with --wait until its
+ * task is final.
+ */
 #include "shared/cli/cli.h"
 #include "shared/runtime/clock.h"
 
@@ -117,6 +121,7 @@ static int wait_for(struct cli *cli, int64_t task)
 {
 	int64_t deadline_ms = clock_monotonic_ms() + WAIT_MS_MAX;
 	char path[64];
+	struct cli_question question = {"GET", path, NULL, 200};
 
 	(void)snprintf(path, sizeof path, "/tasks/%lld", (long long)task);
 	while (clock_monotonic_ms() < deadline_ms) {
@@ -124,7 +129,7 @@ static int wait_for(struct cli *cli, int64_t task)
 		yyjson_doc *answer;
 		int result = -1;
 
-		if (cli_ask(cli, "GET", path, NULL, 200, &answer) != 0)
+		if (cli_ask(cli, &question, &answer) != 0)
 			return 1;
 		(void)json_get_string(yyjson_doc_get_root(answer), "status", &status);
 		if (slice_equal(status, slice_string("succeeded")))
@@ -164,6 +169,7 @@ static int create(struct cli *cli, const struct index_options *options)
 {
 	long partitions = options->partitions;
 	struct buffer body;
+	struct cli_question question = {"POST", "/indexes", &body, 202};
 	yyjson_doc *answer;
 
 	if (partitions == 0 && options->topic == NULL)
@@ -181,13 +187,14 @@ static int create(struct cli *cli, const struct index_options *options)
 		buffer_deinit(&body);
 		return cli_fail("index", "the names are too long");
 	}
-	if (cli_ask(cli, "POST", "/indexes", &body, 202, &answer) != 0)
+	if (cli_ask(cli, &question, &answer) != 0)
 		return 1;
 	return conclude(cli, options, answer, "created");
 }
 
 static int delete (struct cli *cli, const struct index_options *options)
 {
+	struct cli_question question = {.method = "DELETE", .expected = 202};
 	struct buffer path;
 	yyjson_doc *answer;
 	int result;
@@ -198,9 +205,10 @@ static int delete (struct cli *cli, const struct index_options *options)
 		buffer_printf(&path, strchr("/?#%", *at) != NULL || *at <= ' ' ? "%%%02x" : "%c",
 		              (unsigned char)*at);
 	buffer_put_u8(&path, 0);
+	question.path = (const char *)path.ptr;
 	if (buffer_failed(&path))
 		result = cli_fail("index", "the uid is too long");
-	else if (cli_ask(cli, "DELETE", (const char *)path.ptr, NULL, 202, &answer) != 0)
+	else if (cli_ask(cli, &question, &answer) != 0)
 		result = 1;
 	else
 		result = conclude(cli, options, answer, "deleted");
@@ -210,13 +218,14 @@ static int delete (struct cli *cli, const struct index_options *options)
 
 static int list(struct cli *cli, const struct index_options *options)
 {
+	struct cli_question question = {"GET", "/indexes", NULL, 200};
 	struct error error;
 	struct buffer text;
 	yyjson_val *results;
 	yyjson_doc *answer;
 	int result;
 
-	if (cli_ask(cli, "GET", "/indexes", NULL, 200, &answer) != 0)
+	if (cli_ask(cli, &question, &answer) != 0)
 		return 1;
 	results = yyjson_obj_get(yyjson_doc_get_root(answer), "results");
 	buffer_init(&text, CLI_ANSWER_BYTES_MAX);

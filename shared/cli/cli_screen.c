@@ -1,3 +1,6 @@
+/*
+ * Tables for people; the one file that includes libsmartcols.
+ */
 #include "shared/cli/cli.h"
 
 #include <inttypes.h>

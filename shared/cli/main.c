@@ -1,3 +1,6 @@
+/*
+ * millrace, the command line: settings, then a verb with its words.
+ */
 #include "shared/cli/cli.h"
 
 #include "shared/runtime/process.h"
@@ -54,7 +57,7 @@ int cli_fail(const char *verb, const char *format, ...)
 }
 
 /* What the gateway itself says, or the status alone. */
-static void say_refused(const char *method, const char *path, int status, struct slice body)
+static void say_refused(const struct cli_question *question, int status, struct slice body)
 {
 	struct slice message = slice_string("");
 	struct slice code = slice_string("");
@@ -68,42 +71,44 @@ static void say_refused(const char *method, const char *path, int status, struct
 	if (message.len > 0)
 		fprintf(stderr, "millrace: %.*s (%.*s)\n", SLICE_ARGS(message), SLICE_ARGS(code));
 	else
-		fprintf(stderr, "millrace: %s %s was answered with status %d\n", method, path, status);
+		fprintf(stderr, "millrace: %s %s was answered with status %d\n", question->method,
+		        question->path, status);
 	yyjson_doc_free(answer);
 }
 
-int cli_ask(struct cli *cli, const char *method, const char *path, struct buffer *body, int expected,
-            yyjson_doc **answer)
+int cli_ask(struct cli *cli, const struct cli_question *question, yyjson_doc **answer)
 {
 	char url[URL_BYTES_MAX];
-	struct http_client_request request = {.method = method,
+	struct http_client_request request = {.method = question->method,
 	                                      .url = url,
-	                                      .content_type = body == NULL ? NULL : "application/json",
-	                                      .body = body,
+	                                      .content_type =
+	                                              question->body == NULL ? NULL : "application/json",
+	                                      .body = question->body,
 	                                      .timeout_ms = ASK_MS_MAX};
 	struct buffer text;
 	struct error error;
 	int status = 0;
 	int result;
 
-	(void)snprintf(url, sizeof url, "http://%.400s%s", config_string(cli->config, "query.admin"), path);
+	(void)snprintf(url, sizeof url, "http://%.400s%s", config_string(cli->config, "query.admin"),
+	               question->path);
 	buffer_init(&text, CLI_ANSWER_BYTES_MAX);
 	result = http_client_ask(cli->client, &request, &status, &text, &error);
 	if (result != 0) {
-		if (body != NULL)
-			buffer_deinit(body);
 		fprintf(stderr,
 		        "millrace: no answer from the gateway: %s; is millrace-query running there?\n",
 		        error.text);
-	} else if (status != expected) {
-		say_refused(method, path, status, buffer_slice(&text));
+	} else if (status != question->expected) {
+		say_refused(question, status, buffer_slice(&text));
 		result = ERROR_STATE;
 	} else {
 		result = json_parse_typed(buffer_slice(&text), answer, &error);
 		if (result != 0)
-			fprintf(stderr, "millrace: the gateway's answer to %s %s is %s\n", method, path,
-			        error.text);
+			fprintf(stderr, "millrace: the gateway's answer to %s %s is %s\n", question->method,
+			        question->path, error.text);
 	}
+	if (question->body != NULL)
+		buffer_deinit(question->body);
 	buffer_deinit(&text);
 	return result;
 }
