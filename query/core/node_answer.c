@@ -83,7 +83,7 @@ static int parse_received(struct slice text, const struct node_question *questio
 	return count == question->partitions_len ? 0 : malformed(error, "`received` lacks a partition asked");
 }
 
-static bool is_document_id(struct slice id)
+bool document_id_is_valid(struct slice id)
 {
 	if (id.len < 1 || id.len > RECORD_ID_BYTES_MAX)
 		return false;
@@ -137,7 +137,7 @@ static bool parse_hit(struct slice item, const struct node_question *question, s
 		} else if (slice_equal(name, slice_string("score")) && !json_text_i64(value, &hit->score))
 			return false;
 	}
-	if (seen != SEEN_ALL || seq < 0 || seq > UINT32_MAX || !is_document_id(hit->id))
+	if (seen != SEEN_ALL || seq < 0 || seq > UINT32_MAX || !document_id_is_valid(hit->id))
 		return false;
 	hit->partition = (int32_t)p;
 	hit->key.seq = (uint32_t)seq;
@@ -225,4 +225,13 @@ int node_document_parse(struct slice text, struct slice *document, struct error 
 		return malformed(error, "no `doc`");
 	*document = found;
 	return 0;
+}
+
+bool node_says_not_found(struct slice text)
+{
+	struct error ignored;
+	struct slice code;
+
+	return check_json(text, &ignored) == 0 && member_plain(text, "code", &code) &&
+	       slice_equal(code, slice_string("document_not_found"));
 }

@@ -68,4 +68,9 @@ int node_refusal_parse(struct slice text, const struct node_question *question, 
 /* The document of a get's answer {"doc":…}. */
 int node_document_parse(struct slice text, struct slice *document, struct error *error);
 
+/* True for a 404 that is about the document and not about the path. */
+bool node_says_not_found(struct slice text);
+/* 1..511 bytes of letters, digits, `-` and `_`. */
+bool document_id_is_valid(struct slice id);
+
 #endif

@@ -1,0 +1,177 @@
+/*
+ * The admin listener's routes: readiness, metrics, and requests that create
+ * or delete an index, which are answered when Kafka has acknowledged them.
+ */
+#include "query/bodies.h"
+#include "query/core/route_request.h"
+#include "query/routes.h"
+#include "shared/runtime/clock.h"
+#include "shared/runtime/logline.h"
+#include "shared/runtime/random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ARENA_BLOCK_BYTES 4096
+#define REQUEST_RECORD_BYTES_MAX 8192
+#define METRICS_BYTES_MAX (4U * 1024 * 1024)
+
+static void route_ready(const struct exchange *exchange)
+{
+	struct error_answer refusal;
+	struct error trouble;
+	struct buffer body;
+
+	if (view_trouble(exchange->gateway->view, &trouble)) {
+		(void)error_answer_set(&refusal, "unavailable", "The gateway no longer reads Kafka: %s",
+		                       trouble.text);
+		gateway_respond_error(exchange, &refusal);
+		return;
+	}
+	if (!view_is_ready(exchange->gateway->view)) {
+		(void)error_answer_set(&refusal, "not_ready",
+		                       "This gateway has not read its topics in Kafka yet.");
+		gateway_respond_error(exchange, &refusal);
+		return;
+	}
+	buffer_init(&body, 256);
+	buffer_append_string(&body, "{\"status\":\"ready\"}");
+	gateway_respond(exchange, 200, &body, NULL);
+}
+
+static void route_metrics(const struct exchange *exchange)
+{
+	struct buffer body;
+
+	buffer_init(&body, METRICS_BYTES_MAX);
+	metrics_print(&body);
+	http_respond(exchange->request, 200, "text/plain; version=0.0.4", &body, NULL);
+	buffer_deinit(&body);
+}
+
+static void route_list_indexes(const struct exchange *exchange)
+{
+	route_indexes(exchange, true);
+}
+
+/* ---- requests that change something ---- */
+
+/* A request on its way into `tasks`. */
+struct appending {
+	struct exchange exchange;
+	struct task_request request;
+};
+
+/* On the producer's thread. */
+static void appended(void *context, int64_t offset, const struct error *error)
+{
+	struct appending *appending = context;
+	struct error_answer refusal;
+	struct buffer body;
+
+	if (offset < 0) {
+		logline(LOG_LEVEL_WARN, "request_not_appended", "uid=%s error=\"%s\"", appending->request.uid,
+		        error->text);
+		(void)error_answer_set(&refusal, "unavailable", "Kafka did not take the request: %s",
+		                       error->text);
+		gateway_respond_error(&appending->exchange, &refusal);
+	} else {
+		logline(LOG_LEVEL_INFO, "request_appended", "task=%lld type=%s uid=%s", (long long)offset,
+		        task_type_name(appending->request.type), appending->request.uid);
+		buffer_init(&body, 4096);
+		body_accepted(&body, offset, &appending->request);
+		gateway_respond(&appending->exchange, 202, &body, NULL);
+	}
+	free(appending);
+}
+
+static void make_nonce(char nonce[33])
+{
+	uint8_t bytes[16];
+
+	random_bytes(bytes, sizeof bytes);
+	for (size_t i = 0; i < sizeof bytes; i++)
+		(void)snprintf(nonce + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* Appends the request to `tasks`; the exchange is answered when Kafka has it. */
+static void append_request(const struct exchange *exchange, const struct task_request *request)
+{
+	struct appending *appending = malloc(sizeof *appending);
+	struct log_message message = {
+		.topic = exchange->gateway->tasks_topic, .completion = appended, .context = appending};
+	struct error_answer refusal;
+	struct buffer value;
+	struct error error;
+	int result;
+
+	if (appending == NULL) {
+		(void)error_answer_set(&refusal, "internal", "out of memory");
+		gateway_respond_error(exchange, &refusal);
+		return;
+	}
+	*appending = (struct appending){*exchange, *request};
+	make_nonce(appending->request.nonce);
+	appending->request.enqueued_at_ms = clock_wall_ms();
+	buffer_init(&value, REQUEST_RECORD_BYTES_MAX);
+	task_request_write(&value, &appending->request);
+	message.value = buffer_slice(&value);
+	result = buffer_failed(&value) ? error_memory(&error, REQUEST_RECORD_BYTES_MAX)
+	                               : log_producer_send(exchange->gateway->producer, &message, &error);
+	buffer_deinit(&value);
+	if (result < 0) {
+		free(appending);
+		(void)error_answer_set(&refusal, "unavailable", "Kafka did not take the request: %s",
+		                       error.text);
+		gateway_respond_error(exchange, &refusal);
+	}
+}
+
+static void route_create_index(const struct exchange *exchange)
+{
+	struct task_request request;
+	struct error_answer refusal;
+	struct arena arena;
+	int result = parameters_check_content_type(http_request_header(exchange->request, "Content-Type"),
+	                                           &refusal);
+
+	arena_init(&arena, ARENA_BLOCK_BYTES);
+	if (result == 0)
+		result = index_request_from_body(http_request_body(exchange->request),
+		                                 exchange->gateway->partitions_default, &arena, &request,
+		                                 &refusal);
+	if (result < 0)
+		gateway_respond_error(exchange, &refusal);
+	else
+		append_request(exchange, &request);
+	arena_deinit(&arena);
+}
+
+static void route_delete_index(const struct exchange *exchange)
+{
+	struct task_request request = {.type = TASK_TYPE_INDEX_DELETION};
+	struct slice uid = exchange->segments[1];
+	struct error_answer refusal;
+
+	if (index_uid_check(uid, &refusal) < 0) {
+		gateway_respond_error(exchange, &refusal);
+		return;
+	}
+	(void)snprintf(request.uid, sizeof request.uid, "%.*s", SLICE_ARGS(uid));
+	append_request(exchange, &request);
+}
+
+static const struct route routes[] = {
+	{"GET", "/health", ROUTE_GUARD_NONE, route_health},
+	{"GET", "/ready", ROUTE_GUARD_NONE, route_ready},
+	{"GET", "/metrics", ROUTE_GUARD_KEY, route_metrics},
+	{"GET", "/indexes", ROUTE_GUARD_ALL, route_list_indexes},
+	{"POST", "/indexes", ROUTE_GUARD_ALL, route_create_index},
+	{"DELETE", "/indexes/*", ROUTE_GUARD_ALL, route_delete_index},
+	{"GET", "/tasks/*", ROUTE_GUARD_ALL, route_task},
+};
+
+struct listener admin_listener(struct gateway *gateway)
+{
+	return (struct listener){gateway, gateway->cluster_key, routes, sizeof routes / sizeof routes[0]};
+}
