@@ -57,7 +57,7 @@ struct reader {
 
 static inline struct reader reader_of(struct slice slice)
 {
-	return (struct reader){slice.ptr, slice.ptr + slice.len, false};
+	return (struct reader){slice.ptr, slice.len > 0 ? slice.ptr + slice.len : slice.ptr, false};
 }
 
 bool reader_failed(const struct reader *reader);

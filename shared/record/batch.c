@@ -260,7 +260,7 @@ int batch_next(struct batch_reader *batch, struct range *range, struct error *er
 
 int range_next(const struct range *range, size_t *at, struct op *op, struct error *error)
 {
-	struct reader reader = reader_of(slice_of(range->ops.ptr + *at, range->ops.len - *at));
+	struct reader reader;
 	struct op next;
 	uint16_t id_len;
 	uint32_t body_len;
@@ -269,6 +269,7 @@ int range_next(const struct range *range, size_t *at, struct op *op, struct erro
 
 	if (*at == range->ops.len)
 		return 0;
+	reader = reader_of(slice_of(range->ops.ptr + *at, range->ops.len - *at));
 	kind = reader_u8(&reader);
 	flags = reader_u8(&reader);
 	id_len = reader_u16(&reader);
