@@ -17,7 +17,8 @@ struct asking {
 	struct mailbox *questions;
 	struct mailbox *inbox;
 	struct log_connection *connection;
-	struct log_feed *feed; /* only for what is committed */
+	struct log_feed *feed;    /* only for what is committed */
+	size_t message_bytes_max; /* of the dead-letter topic; 0: not yet asked */
 	pthread_t thread;
 	char stop; /* its address in the mailbox ends the thread */
 };
@@ -131,6 +132,19 @@ static int ask_all(struct asking *asking, struct question *question, struct erro
 	return rc;
 }
 
+/* Asked once, when there is something to feed: by then the topic exists. */
+static size_t message_bytes_max(struct asking *asking)
+{
+	char value[128];
+	struct error error;
+
+	if (asking->message_bytes_max == 0 &&
+	    log_topic_setting(asking->connection, log_name(asking->connection, "dead-letter"),
+	                      "max.message.bytes", KAFKA_TIMEOUT_MS, value, &error) == 0)
+		asking->message_bytes_max = strtoull(value, NULL, 10);
+	return asking->message_bytes_max;
+}
+
 static void answer(struct asking *asking, struct question *question)
 {
 	if (question->node_error.code == 0 && ask_all(asking, question, &question->log_error) != 0) {
@@ -140,6 +154,8 @@ static void answer(struct asking *asking, struct question *question)
 			question->items[i].asked.obstacle = NULL;
 		}
 	}
+	if (question->node_error.code == 0 && question->log_error.code == 0)
+		question->message_bytes_max = message_bytes_max(asking);
 	ASSERT(mailbox_put(asking->inbox, &question->message));
 }
 

@@ -8,6 +8,8 @@
  * question into the owner's inbox. A log whose cleanup.policy contains
  * `compact` is an obstacle: compaction rewrites what a replica is a fold of.
  *
+ * The answer also says how large a message the dead-letter topic takes.
+ *
  * Before the first question the thread opens the reader of meta and topology,
  * which waits for Kafka, and hands it over (struct reader_opened).
  *
@@ -66,9 +68,10 @@ struct question {
 	uint64_t index_id;
 	int32_t generation;
 	char topic[TOPIC_BYTES_MAX + 1];
-	struct buffer answer;    /* the node's, empty for none */
-	struct error node_error; /* code 0, or why it has not answered */
-	struct error log_error;  /* code 0, or what could not be found out then */
+	struct buffer answer;     /* the node's, empty for none */
+	struct error node_error;  /* code 0, or why it has not answered */
+	struct error log_error;   /* code 0, or what could not be found out then */
+	size_t message_bytes_max; /* of the dead-letter topic; 0: not known */
 	struct question_item *items;
 	size_t items_len;
 	size_t items_size;

@@ -81,6 +81,10 @@ static void receive_question(struct ingest *ingest, struct question *question)
 {
 	node_answered(ingest, question->node, &question->node_error);
 	log_answered(ingest, question);
+	if (!ingest->dead_letter_bytes_known && question->message_bytes_max >= DEAD_LETTER_BYTES_MIN) {
+		ingest->dead_letter_bytes_known = true;
+		ingest->dead_letter_bytes_max = question->message_bytes_max;
+	}
 	for (size_t i = 0; i < question->items_len; i++)
 		feeder_asked(ingest->feeder, question->items[i].slot, question->items[i].epoch,
 		             &question->items[i].asked, ingest->now_ms);

@@ -115,6 +115,7 @@ struct ingest {
 	size_t dead_letters;
 	size_t dead_letter_bytes;
 	size_t dead_letter_bytes_max; /* of one message */
+	bool dead_letter_bytes_known; /* from the topic's settings */
 	bool dead_letters_failing;    /* said so */
 	bool log_failing;             /* said so, of questions */
 	struct error failure;         /* code != 0: the program ends */
