@@ -204,6 +204,7 @@ void logline(enum log_level level, const char *event, const char *format, ...)
 	const char *at = format;
 	struct value value;
 	struct buffer line;
+	ssize_t written;
 	char time[25];
 	va_list args;
 
@@ -230,7 +231,7 @@ void logline(enum log_level level, const char *event, const char *format, ...)
 	}
 	va_end(args);
 	buffer_append_string(&line, settings.json ? "}\n" : "\n");
-	if (line.ptr != NULL && write(STDERR_FILENO, line.ptr, line.len) < 0)
-		return; /* stderr is gone: there is nobody to tell */
+	written = line.ptr == NULL ? 0 : write(STDERR_FILENO, line.ptr, line.len);
+	(void)written; /* when stderr is gone, there is nobody to tell */
 	buffer_deinit(&line);
 }
