@@ -1,0 +1,381 @@
+#include "rebalance/core/controller_private.h"
+
+#include "shared/base/assert.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RECORD_BYTES_MAX (16U * 1024 * 1024)
+#define KEY_BYTES_MAX 64
+/* How many finals may pass before `oldest_task` is recorded, while more requests wait. */
+#define FINALS_PER_CHECKPOINT 64
+
+struct controller *controller_new(const struct controller_options *options)
+{
+	struct controller *controller = calloc(1, sizeof *controller);
+
+	if (controller == NULL)
+		return NULL;
+	controller->catalog = catalog_new();
+	if (controller->catalog == NULL) {
+		free(controller);
+		return NULL;
+	}
+	ASSERT(options->nodes_len <= NODES_MAX);
+	(void)snprintf(controller->cluster, sizeof controller->cluster, "%s", options->cluster);
+	(void)snprintf(controller->kafka_id, sizeof controller->kafka_id, "%s", options->kafka_id);
+	for (size_t i = 0; i < options->nodes_len; i++)
+		controller->nodes[i] = options->nodes[i];
+	controller->options = (struct controller_options){
+		.cluster = controller->cluster,
+		.kafka_id = controller->kafka_id,
+		.rf = options->rf,
+		.nodes = controller->nodes,
+		.nodes_len = options->nodes_len,
+	};
+	buffer_init(&controller->key, KEY_BYTES_MAX);
+	buffer_init(&controller->value, RECORD_BYTES_MAX);
+	return controller;
+}
+
+void controller_free(struct controller *controller)
+{
+	if (controller == NULL)
+		return;
+	catalog_free(controller->catalog);
+	buffer_deinit(&controller->key);
+	buffer_deinit(&controller->value);
+	free(controller->work.starts);
+	free(controller->pending);
+	free(controller->finals);
+	free(controller);
+}
+
+static int read_record(struct controller *controller, enum catalog_topic topic, int64_t offset,
+                       struct slice key, struct slice value, struct error *error)
+{
+	int rc = catalog_apply(controller->catalog, topic, offset, key, value, error);
+
+	if (rc == 0)
+		return 0;
+	error->action = ERROR_ACTION_FATAL;
+	error_prefix(error, "record `%.*s` at offset %" PRId64 " of %s", (int)(key.len < 64 ? key.len : 64),
+	             key.ptr ? (const char *)key.ptr : "", offset,
+	             topic == CATALOG_TOPIC_META ? "meta" : "topology");
+	return rc;
+}
+
+int controller_read_meta(struct controller *controller, int64_t offset, struct slice key, struct slice value,
+                         struct error *error)
+{
+	return read_record(controller, CATALOG_TOPIC_META, offset, key, value, error);
+}
+
+int controller_read_topology(struct controller *controller, int64_t offset, struct slice key,
+                             struct slice value, struct error *error)
+{
+	return read_record(controller, CATALOG_TOPIC_TOPOLOGY, offset, key, value, error);
+}
+
+int controller_read_task(struct controller *controller, int64_t offset, struct slice value,
+                         struct error *error)
+{
+	struct pending_task *pending;
+
+	if (offset < controller->task_next)
+		return 0;
+	if (controller_pending(controller) == TASKS_PENDING_MAX)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY, "%d requests are pending already",
+		                 TASKS_PENDING_MAX);
+	if (controller->pending_first > 0 && controller->pending_len == controller->pending_size) {
+		controller->pending_len -= controller->pending_first;
+		memmove(controller->pending, controller->pending + controller->pending_first,
+		        controller->pending_len * sizeof *pending);
+		controller->pending_first = 0;
+	}
+	if (controller->pending_len == controller->pending_size) {
+		size_t size = controller->pending_size ? controller->pending_size * 2 : 16;
+
+		pending = realloc(controller->pending, size * sizeof *pending);
+		if (pending == NULL)
+			return error_memory(error, size * sizeof *pending);
+		controller->pending = pending;
+		controller->pending_size = size;
+	}
+	pending = &controller->pending[controller->pending_len++];
+	*pending = (struct pending_task){.task = offset};
+	pending->readable = task_request_parse(value, &pending->request, error) == 0;
+	if (!pending->readable)
+		(void)snprintf(pending->reason, sizeof pending->reason, "%.250s", error->text);
+	controller->task_next = offset + 1;
+	return 0;
+}
+
+/* Where `task` stands or belongs among the finals. */
+static size_t find_final(const struct controller *controller, int64_t task)
+{
+	size_t low = 0;
+	size_t high = controller->finals_len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (controller->finals[middle] < task)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool has_final(const struct controller *controller, int64_t task)
+{
+	size_t at = find_final(controller, task);
+
+	return at < controller->finals_len && controller->finals[at] == task;
+}
+
+static void add_final(struct controller *controller, int64_t task)
+{
+	size_t at = find_final(controller, task);
+
+	if (at < controller->finals_len && controller->finals[at] == task)
+		return;
+	if (controller->finals_len == controller->finals_size) {
+		size_t size = controller->finals_size ? controller->finals_size * 2 : 64;
+		int64_t *finals = realloc(controller->finals, size * sizeof *finals);
+
+		ASSERT(finals != NULL); /* without the finals a request could be applied twice */
+		controller->finals = finals;
+		controller->finals_size = size;
+	}
+	memmove(controller->finals + at + 1, controller->finals + at,
+	        (controller->finals_len - at) * sizeof *controller->finals);
+	controller->finals[at] = task;
+	controller->finals_len++;
+}
+
+void controller_read_final(struct controller *controller, struct slice value)
+{
+	struct task_final final;
+	struct error error;
+
+	/* a final that cannot be read decides nothing: the request gets another one, which readers take */
+	if (task_final_parse(value, &final, &error) == 0)
+		add_final(controller, final.task);
+}
+
+int controller_check(const struct controller *controller, struct error *error)
+{
+	const struct cluster_record *cluster = catalog_cluster(controller->catalog);
+
+	if (cluster == NULL || strcmp(cluster->kafka, controller->kafka_id) == 0)
+		return 0;
+	return error_set(
+		error, ERROR_STATE, ERROR_ACTION_FATAL,
+		"the topology topic was written for Kafka %s, this one is %s: check bootstrap.servers and "
+		"cluster; nothing was changed",
+		cluster->kafka, controller->kafka_id);
+}
+
+void controller_write(struct controller *controller, enum controller_topic topic, int64_t task,
+                      const char *key_format, ...)
+{
+	char key[KEY_BYTES_MAX];
+	va_list args;
+	int len;
+
+	va_start(args, key_format);
+	len = vsnprintf(key, sizeof key, key_format, args);
+	va_end(args);
+	ASSERT(len > 0 && (size_t)len < sizeof key);
+	buffer_clear(&controller->key);
+	buffer_append_string(&controller->key, key);
+	ASSERT(!buffer_failed(&controller->key) && !buffer_failed(&controller->value));
+	controller->action = (struct controller_action){
+		.kind = CONTROLLER_ACTION_WRITE,
+		.write_topic = topic,
+		.key = buffer_slice(&controller->key),
+		.value = buffer_slice(&controller->value),
+		.task = task,
+	};
+}
+
+void controller_topic_action(struct controller *controller, enum controller_action_kind kind,
+                             const char *topic, int32_t partitions, int64_t task)
+{
+	controller->action = (struct controller_action){
+		.kind = kind,
+		.topic = topic,
+		.partitions = partitions,
+		.task = task,
+	};
+}
+
+void controller_fail(struct controller *controller, const char *code, const char *format, ...)
+{
+	struct task_final *final = &controller->work.final;
+	va_list args;
+
+	controller->work.failed = true;
+	(void)snprintf(final->code, sizeof final->code, "%s", code);
+	va_start(args, format);
+	(void)vsnprintf(final->message, sizeof final->message, format, args);
+	va_end(args);
+}
+
+static void forget_work(struct controller *controller)
+{
+	free(controller->work.starts);
+	controller->work = (struct work){0};
+}
+
+/* The oldest request without a final; everything below it is done. */
+static struct pending_task *oldest_pending(struct controller *controller)
+{
+	const struct cluster_record *cluster = catalog_cluster(controller->catalog);
+	int64_t oldest = cluster != NULL ? cluster->oldest_task : 0;
+
+	while (controller->pending_first < controller->pending_len) {
+		struct pending_task *pending = &controller->pending[controller->pending_first];
+
+		if (pending->task >= oldest && !has_final(controller, pending->task))
+			return pending;
+		controller->pending_first++;
+		forget_work(controller);
+	}
+	return NULL;
+}
+
+static bool cluster_differs(const struct controller *controller, const struct cluster_record *cluster)
+{
+	if (cluster == NULL || cluster->rf != controller->options.rf ||
+	    cluster->nodes_len != controller->options.nodes_len)
+		return true;
+	for (size_t i = 0; i < cluster->nodes_len; i++)
+		if (strcmp(cluster->nodes[i].id, controller->nodes[i].id) != 0 ||
+		    strcmp(cluster->nodes[i].group, controller->nodes[i].group) != 0 ||
+		    strcmp(cluster->nodes[i].url, controller->nodes[i].url) != 0)
+			return true;
+	return false;
+}
+
+/* The cluster record, when nodes or RF were configured anew or enough requests are done. */
+static bool write_cluster(struct controller *controller, bool idle)
+{
+	const struct cluster_record *old = catalog_cluster(controller->catalog);
+	bool differs = cluster_differs(controller, old);
+	bool checkpoint = controller->finals_since_checkpoint >= FINALS_PER_CHECKPOINT ||
+	                  (idle && controller->finals_since_checkpoint > 0);
+	struct cluster_record cluster = {.task = -1, .rf = controller->options.rf};
+
+	if (!differs && !checkpoint)
+		return false;
+	if (old != NULL)
+		cluster.epoch = old->epoch;
+	cluster.epoch += differs ? 1 : 0;
+	cluster.oldest_task =
+		idle ? controller->task_next : controller->pending[controller->pending_first].task;
+	memcpy(cluster.kafka, controller->kafka_id, sizeof cluster.kafka);
+	cluster.nodes_len = controller->options.nodes_len;
+	memcpy(cluster.nodes, controller->nodes, cluster.nodes_len * sizeof *cluster.nodes);
+	buffer_clear(&controller->value);
+	catalog_write_cluster(&controller->value, &cluster);
+	controller_write(controller, CONTROLLER_TOPIC_TOPOLOGY, -1, "cluster");
+	return true;
+}
+
+static void write_final(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
+{
+	struct task_final *final = &controller->work.final;
+
+	final->task = pending->task;
+	final->succeeded = !controller->work.failed;
+	final->started_at_ms = controller->work.started_ms;
+	final->finished_at_ms = now_ms;
+	buffer_clear(&controller->value);
+	task_final_write(&controller->value, final);
+	controller_write(controller, CONTROLLER_TOPIC_TASK_STATES, pending->task, "%" PRId64, pending->task);
+}
+
+static void next_for(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
+{
+	bool more = false;
+
+	if (controller->work.started_ms == 0)
+		controller->work.started_ms = now_ms;
+	if (!pending->readable)
+		controller_fail(controller, "bad_request", "the request cannot be read: %s", pending->reason);
+	else if (pending->request.type == TASK_TYPE_INDEX_CREATION)
+		more = controller_create_index(controller, pending, now_ms);
+	else
+		more = controller_delete_index(controller, pending, now_ms);
+	if (!more)
+		write_final(controller, pending, now_ms);
+}
+
+bool controller_next(struct controller *controller, int64_t now_ms, struct controller_action *action)
+{
+	struct pending_task *pending;
+
+	ASSERT(!controller->outstanding);
+	pending = oldest_pending(controller);
+	if (write_cluster(controller, pending == NULL))
+		;
+	else if (pending != NULL)
+		next_for(controller, pending, now_ms);
+	else if (!controller_delete_topics(controller, now_ms))
+		return false;
+	controller->outstanding = true;
+	*action = controller->action;
+	return true;
+}
+
+/* We are the only writer: our own record counts as read, and is not read again. */
+static void written(struct controller *controller)
+{
+	const struct controller_action *action = &controller->action;
+	struct error error;
+	int rc = 0;
+
+	switch (action->write_topic) {
+	case CONTROLLER_TOPIC_META:
+		rc = catalog_apply(controller->catalog, CATALOG_TOPIC_META, 0, action->key, action->value,
+		                   &error);
+		break;
+	case CONTROLLER_TOPIC_TOPOLOGY:
+		rc = catalog_apply(controller->catalog, CATALOG_TOPIC_TOPOLOGY, 0, action->key, action->value,
+		                   &error);
+		if (action->task < 0)
+			controller->finals_since_checkpoint = 0;
+		break;
+	case CONTROLLER_TOPIC_TASK_STATES:
+		add_final(controller, action->task);
+		controller->finals_since_checkpoint++;
+		break;
+	}
+	ASSERT(rc == 0); /* we wrote it */
+}
+
+void controller_result(struct controller *controller, const struct controller_result *result, int64_t now_ms)
+{
+	(void)now_ms;
+	ASSERT(controller->outstanding);
+	controller->outstanding = false;
+	if (controller->action.kind != CONTROLLER_ACTION_WRITE)
+		controller_topic_result(controller, result);
+	else if (result->code == 0)
+		written(controller);
+}
+
+const struct catalog *controller_catalog(const struct controller *controller)
+{
+	return controller->catalog;
+}
+
+size_t controller_pending(const struct controller *controller)
+{
+	return controller->pending_len - controller->pending_first;
+}

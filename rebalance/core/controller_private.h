@@ -1,0 +1,73 @@
+/*
+ * The controller's own structures, shared by controller.c (what is read and
+ * what comes next) and controller_index.c (creation and deletion), and
+ * nobody else.
+ */
+#ifndef MILLRACE_REBALANCE_CORE_CONTROLLER_PRIVATE_H
+#define MILLRACE_REBALANCE_CORE_CONTROLLER_PRIVATE_H
+
+#include "rebalance/core/controller.h"
+
+struct pending_task {
+	int64_t task;
+	bool readable;
+	struct task_request request; /* if readable */
+	char reason[256];            /* if not */
+};
+
+/* What was found out for the request in progress; forgotten with it. */
+struct work {
+	int64_t started_ms;
+	bool inspected; /* index.topic can be the log */
+	bool renamed;   /* index.topic has the task in its name */
+	bool topic_made;
+	bool failed; /* `final` says why */
+	int64_t *starts;
+	struct index_record index; /* creation, before it is recorded */
+	struct task_final final;
+};
+
+struct controller {
+	struct controller_options options; /* its strings and nodes are the copies below */
+	char cluster[TOPIC_BYTES_MAX + 1];
+	char kafka_id[64];
+	struct node_record nodes[NODES_MAX];
+	struct catalog *catalog;
+
+	struct pending_task *pending; /* by rising task, from pending_first on */
+	size_t pending_first;
+	size_t pending_len;
+	size_t pending_size;
+	int64_t task_next; /* every request below it was read */
+	int64_t *finals;   /* tasks with a final, rising */
+	size_t finals_len;
+	size_t finals_size;
+	int finals_since_checkpoint;
+
+	struct work work;
+	struct buffer key;
+	struct buffer value;
+	bool outstanding; /* `action` was handed out */
+	struct controller_action action;
+};
+
+/* One WRITE action whose value is in controller->value. */
+void controller_write(struct controller *controller, enum controller_topic topic, int64_t task,
+                      const char *key_format, ...) __attribute__((format(printf, 4, 5)));
+/* An action about a topic. */
+void controller_topic_action(struct controller *controller, enum controller_action_kind kind,
+                             const char *topic, int32_t partitions, int64_t task);
+/* The request in progress ends as failed. */
+void controller_fail(struct controller *controller, const char *code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* controller_index.c: the next action for this request; false if it is done and its final is due. */
+bool controller_create_index(struct controller *controller, const struct pending_task *pending,
+                             int64_t now_ms);
+bool controller_delete_index(struct controller *controller, const struct pending_task *pending,
+                             int64_t now_ms);
+/* Topics of deleted indexes that are still to be deleted; false if there is none. */
+bool controller_delete_topics(struct controller *controller, int64_t now_ms);
+void controller_topic_result(struct controller *controller, const struct controller_result *result);
+
+#endif

@@ -1,0 +1,456 @@
+/*
+ * The controller's core against a small world of topics and records: what it
+ * records, in which order, and that a successor after a kill between any two
+ * actions ends in the same state.
+ */
+#include "rebalance/core/controller.h"
+#include "rebalance/core/placement.h"
+
+#include "shared/base/assert.h"
+#include "tests/unit/suite.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RECORDS_MAX 256
+#define TOPICS_MAX 16
+#define ACTIONS_MAX 200
+
+struct entry {
+	enum controller_topic topic;
+	char key[80];
+	char value[4096];
+};
+
+struct kafka_topic {
+	char name[TOPIC_BYTES_MAX + 1];
+	int32_t partitions;
+	bool compacted;
+};
+
+/* What survives a kill: records, requests and topics. */
+struct world {
+	struct entry records[RECORDS_MAX];
+	size_t records_len;
+	char tasks[8][1024];
+	size_t tasks_len;
+	struct kafka_topic topics[TOPICS_MAX];
+	size_t topics_len;
+	char deleted[TOPICS_MAX][TOPIC_BYTES_MAX + 1];
+	size_t deleted_len;
+	struct controller *controller;
+	int64_t start;            /* log start of every partition */
+	const char *refuse_topic; /* CREATE_TOPIC of it can never work */
+};
+
+static const struct node_record nodes[] = {{"n1", "g0", "http://127.0.0.1:7731"}};
+
+static struct kafka_topic *topic_find(struct world *world, const char *name)
+{
+	for (size_t i = 0; i < world->topics_len; i++)
+		if (strcmp(world->topics[i].name, name) == 0)
+			return &world->topics[i];
+	return NULL;
+}
+
+static void topic_add(struct world *world, const char *name, int32_t partitions)
+{
+	struct kafka_topic *topic = &world->topics[world->topics_len++];
+
+	ASSERT(world->topics_len <= TOPICS_MAX);
+	(void)snprintf(topic->name, sizeof topic->name, "%s", name);
+	topic->partitions = partitions;
+	topic->compacted = false;
+}
+
+static void topic_remove(struct world *world, const char *name)
+{
+	struct kafka_topic *topic = topic_find(world, name);
+
+	if (topic == NULL)
+		return;
+	(void)snprintf(world->deleted[world->deleted_len++], TOPIC_BYTES_MAX + 1, "%s", name);
+	*topic = world->topics[--world->topics_len];
+}
+
+/* A new process: reads everything that is recorded. */
+static void office_take(struct world *world)
+{
+	struct controller_options options = {
+		.cluster = "millrace", .kafka_id = "K1", .rf = 1, .nodes = nodes, .nodes_len = 1};
+	struct error error;
+
+	controller_free(world->controller);
+	world->controller = controller_new(&options);
+	for (size_t i = 0; i < world->records_len; i++) {
+		struct slice key = slice_string(world->records[i].key);
+		struct slice value = slice_string(world->records[i].value);
+		int rc = 0;
+
+		if (world->records[i].topic == CONTROLLER_TOPIC_META)
+			rc = controller_read_meta(world->controller, (int64_t)i, key, value, &error);
+		else if (world->records[i].topic == CONTROLLER_TOPIC_TOPOLOGY)
+			rc = controller_read_topology(world->controller, (int64_t)i, key, value, &error);
+		else
+			controller_read_final(world->controller, value);
+		CU_ASSERT_EQUAL(rc, 0);
+	}
+	for (size_t i = 0; i < world->tasks_len; i++)
+		CU_ASSERT_EQUAL(controller_read_task(world->controller, (int64_t)i,
+		                                     slice_string(world->tasks[i]), &error),
+		                0);
+	CU_ASSERT_EQUAL(controller_check(world->controller, &error), 0);
+}
+
+static void record(struct world *world, const struct controller_action *action)
+{
+	struct entry *entry = &world->records[world->records_len++];
+
+	ASSERT(world->records_len <= RECORDS_MAX && action->value.len < sizeof entry->value);
+	entry->topic = action->write_topic;
+	(void)snprintf(entry->key, sizeof entry->key, "%.*s", SLICE_ARGS(action->key));
+	(void)snprintf(entry->value, sizeof entry->value, "%.*s", SLICE_ARGS(action->value));
+}
+
+/* Does what the shell would, in the world. */
+static void carry_out(struct world *world, const struct controller_action *action,
+                      struct controller_result *result)
+{
+	static int64_t starts[INDEX_PARTITIONS_MAX];
+	struct kafka_topic *topic = action->topic != NULL ? topic_find(world, action->topic) : NULL;
+
+	*result = (struct controller_result){0};
+	switch (action->kind) {
+	case CONTROLLER_ACTION_WRITE:
+		record(world, action);
+		break;
+	case CONTROLLER_ACTION_INSPECT_TOPIC:
+		result->exists = topic != NULL;
+		result->partitions = topic != NULL ? topic->partitions : 0;
+		result->compacted = topic != NULL && topic->compacted;
+		break;
+	case CONTROLLER_ACTION_CREATE_TOPIC:
+		if (world->refuse_topic != NULL && strcmp(world->refuse_topic, action->topic) == 0)
+			result->code =
+				error_set(&result->error, ERROR_LOG, ERROR_ACTION_REJECT, "not allowed");
+		else if (topic == NULL)
+			topic_add(world, action->topic, action->partitions);
+		break;
+	case CONTROLLER_ACTION_READ_STARTS:
+		for (int32_t p = 0; p < action->partitions; p++)
+			starts[p] = world->start;
+		result->starts = starts;
+		break;
+	case CONTROLLER_ACTION_DELETE_TOPIC:
+		topic_remove(world, action->topic);
+		break;
+	}
+}
+
+/* Runs until nothing is to be done; after `kill_after` actions (-1 never) the process is killed, with
+ * its last action done but its result lost, and a successor takes over. The number of actions. */
+static int run(struct world *world, int kill_after)
+{
+	struct controller_action action;
+	int actions = 0;
+
+	office_take(world);
+	while (controller_next(world->controller, 1000, &action)) {
+		struct controller_result result;
+
+		ASSERT(actions < ACTIONS_MAX);
+		carry_out(world, &action, &result);
+		if (actions++ == kill_after)
+			office_take(world);
+		else
+			controller_result(world->controller, &result, 1000);
+	}
+	return actions;
+}
+
+static int64_t request(struct world *world, enum task_type type, const char *uid, const char *topic)
+{
+	struct task_request task = {.type = type,
+	                            .enqueued_at_ms = 900,
+	                            .partitions = 2,
+	                            .partitioner = PARTITIONER_MURMUR2,
+	                            .primary_key = "id"};
+	struct buffer value;
+
+	(void)snprintf(task.nonce, sizeof task.nonce, "%032zu", world->tasks_len + 1);
+	(void)snprintf(task.uid, sizeof task.uid, "%s", uid);
+	(void)snprintf(task.topic, sizeof task.topic, "%s", topic != NULL ? topic : "");
+	buffer_init(&value, sizeof world->tasks[0]);
+	task_request_write(&value, &task);
+	(void)snprintf(world->tasks[world->tasks_len], sizeof world->tasks[0], "%.*s",
+	               SLICE_ARGS(buffer_slice(&value)));
+	buffer_deinit(&value);
+	return (int64_t)world->tasks_len++;
+}
+
+static struct world *world_new(void)
+{
+	struct world *world = calloc(1, sizeof *world);
+
+	ASSERT(world != NULL);
+	world->start = 7;
+	return world;
+}
+
+static void world_free(struct world *world)
+{
+	controller_free(world->controller);
+	free(world);
+}
+
+/* The first final of a task: "succeeded", an error's code, or "none". */
+static const char *final_of(const struct world *world, int64_t task)
+{
+	static struct task_final final;
+	struct error error;
+
+	for (size_t i = 0; i < world->records_len; i++) {
+		if (world->records[i].topic != CONTROLLER_TOPIC_TASK_STATES ||
+		    task_final_parse(slice_string(world->records[i].value), &final, &error) != 0 ||
+		    final.task != task)
+			continue;
+		return final.succeeded ? "succeeded" : final.code;
+	}
+	return "none";
+}
+
+static size_t count_finals(const struct world *world)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < world->records_len; i++)
+		count += world->records[i].topic == CONTROLLER_TOPIC_TASK_STATES;
+	return count;
+}
+
+static const struct index_record *resolve(const struct world *world, const char *uid)
+{
+	return catalog_resolve(controller_catalog(world->controller), slice_string(uid));
+}
+
+static void test_creation(void)
+{
+	static const char *const keys[] = {"cluster", "index/", "index/", "shard/",
+	                                   "shard/",  "names",  "0",      "cluster"};
+	struct world *world = world_new();
+	const struct index_record *index;
+	const struct shard_record *shard;
+
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "packages", NULL);
+	(void)run(world, -1);
+	CU_ASSERT_EQUAL_FATAL(world->records_len, sizeof keys / sizeof *keys);
+	for (size_t i = 0; i < world->records_len; i++)
+		CU_ASSERT_EQUAL(strncmp(world->records[i].key, keys[i], strlen(keys[i])), 0);
+	index = resolve(world, "packages");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	CU_ASSERT_STRING_EQUAL(index->topic, "millrace.docs.packages");
+	CU_ASSERT_EQUAL(index->state, INDEX_STATE_ACTIVE);
+	CU_ASSERT_EQUAL(index->base[0], 7);
+	CU_ASSERT_EQUAL(index->base[1], 7);
+	CU_ASSERT_TRUE(index->own_topic && index->writable);
+	shard = catalog_shard(controller_catalog(world->controller), index->id, 1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(shard);
+	CU_ASSERT_EQUAL(shard->replicas_len, 1);
+	CU_ASSERT_STRING_EQUAL(shard->replicas[0].node, "n1");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 0), "succeeded");
+	CU_ASSERT_EQUAL(topic_find(world, "millrace.docs.packages")->partitions, 2);
+	world_free(world);
+}
+
+static void life(struct world *world)
+{
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "a", NULL);
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "a", NULL);
+	(void)request(world, TASK_TYPE_INDEX_DELETION, "a", NULL);
+	(void)request(world, TASK_TYPE_INDEX_DELETION, "a", NULL);
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "a", NULL);
+}
+
+static void check_life(const struct world *world)
+{
+	const struct index_record *index = resolve(world, "a");
+
+	CU_ASSERT_STRING_EQUAL(final_of(world, 0), "succeeded");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 1), "index_already_exists");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 2), "succeeded");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 3), "index_not_found");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 4), "succeeded");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	/* never its former id nor its former topic */
+	CU_ASSERT_STRING_EQUAL(index->topic, "millrace.docs.a.4");
+	CU_ASSERT_EQUAL(index->id, task_index_id(4, "00000000000000000000000000000005"));
+	CU_ASSERT_EQUAL(world->topics_len, 1);
+	CU_ASSERT_EQUAL(world->deleted_len, 1);
+	CU_ASSERT_STRING_EQUAL(world->deleted[0], "millrace.docs.a");
+}
+
+/* Creation, deletion and re-creation, killed after each action in turn. */
+static void test_killed_anywhere(void)
+{
+	struct world *world = world_new();
+	int actions;
+
+	life(world);
+	actions = run(world, -1);
+	check_life(world);
+	CU_ASSERT_EQUAL(count_finals(world), 5);
+	world_free(world);
+	CU_ASSERT_TRUE(actions > 20);
+	for (int kill_after = 0; kill_after < actions; kill_after++) {
+		world = world_new();
+		life(world);
+		(void)run(world, kill_after);
+		check_life(world);
+		CU_ASSERT_EQUAL(count_finals(world), 5);
+		world_free(world);
+	}
+}
+
+static void test_foreign_topic_is_left_alone(void)
+{
+	struct world *world = world_new();
+
+	topic_add(world, "millrace.docs.b", 9);
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "b", NULL);
+	(void)request(world, TASK_TYPE_INDEX_DELETION, "b", NULL);
+	(void)run(world, -1);
+	CU_ASSERT_STRING_EQUAL(final_of(world, 0), "succeeded");
+	CU_ASSERT_EQUAL(world->deleted_len, 1);
+	CU_ASSERT_STRING_EQUAL(world->deleted[0], "millrace.docs.b.0");
+	CU_ASSERT_PTR_NOT_NULL(topic_find(world, "millrace.docs.b"));
+	world_free(world);
+}
+
+static void test_adoption(void)
+{
+	struct world *world = world_new();
+	const struct index_record *index;
+
+	topic_add(world, "shop.orders", 3);
+	topic_add(world, "shop.state", 3);
+	topic_find(world, "shop.state")->compacted = true;
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "orders", "shop.orders");
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "again", "shop.orders");
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "state", "shop.state");
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "none", "shop.none");
+	(void)run(world, -1);
+	CU_ASSERT_STRING_EQUAL(final_of(world, 0), "succeeded");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 1), "topic_in_use");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 2), "topic_is_compacted");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 3), "topic_not_found");
+	index = resolve(world, "orders");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
+	CU_ASSERT_EQUAL(index->partitions, 3);
+	CU_ASSERT_FALSE(index->own_topic || index->writable);
+	(void)request(world, TASK_TYPE_INDEX_DELETION, "orders", NULL);
+	(void)run(world, -1);
+	CU_ASSERT_STRING_EQUAL(final_of(world, 4), "succeeded");
+	CU_ASSERT_EQUAL(world->deleted_len, 0);
+	world_free(world);
+}
+
+static void test_refused_requests(void)
+{
+	struct world *world = world_new();
+
+	world->refuse_topic = "millrace.docs.c";
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "c", NULL);
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "not/valid", NULL);
+	(void)snprintf(world->tasks[world->tasks_len++], sizeof world->tasks[0], "not json");
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "d", NULL);
+	(void)run(world, -1);
+	CU_ASSERT_STRING_EQUAL(final_of(world, 0), "index_creation_failed");
+	CU_ASSERT_STRING_NOT_EQUAL(final_of(world, 1), "succeeded");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 2), "bad_request");
+	CU_ASSERT_STRING_EQUAL(final_of(world, 3), "succeeded");
+	CU_ASSERT_PTR_NULL(resolve(world, "c"));
+	world_free(world);
+}
+
+/* A request whose final has left its topic is not applied a second time. */
+static void test_oldest_task(void)
+{
+	struct world *world = world_new();
+	size_t kept = 0;
+
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "e", NULL);
+	(void)request(world, TASK_TYPE_INDEX_DELETION, "e", NULL);
+	(void)run(world, -1);
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "e", NULL);
+	(void)run(world, -1);
+	for (size_t i = 0; i < world->records_len; i++)
+		if (world->records[i].topic != CONTROLLER_TOPIC_TASK_STATES)
+			world->records[kept++] = world->records[i];
+	world->records_len = kept;
+	CU_ASSERT_EQUAL(run(world, -1), 0);
+	CU_ASSERT_PTR_NOT_NULL(resolve(world, "e"));
+	world_free(world);
+}
+
+static void test_another_kafka(void)
+{
+	struct controller_options options = {
+		.cluster = "millrace", .kafka_id = "K2", .rf = 1, .nodes = nodes, .nodes_len = 1};
+	struct world *world = world_new();
+	struct controller *other = controller_new(&options);
+	struct error error;
+
+	(void)run(world, -1);
+	CU_ASSERT_EQUAL(controller_read_topology(other, 0, slice_string(world->records[0].key),
+	                                         slice_string(world->records[0].value), &error),
+	                0);
+	CU_ASSERT_EQUAL(controller_check(other, &error), ERROR_STATE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "K2"));
+	controller_free(other);
+	world_free(world);
+}
+
+/* A fourth node takes shards, and nothing moves between the other three. */
+static void test_placement_moves_to_the_new_node_only(void)
+{
+	struct node_record four[4];
+	int moved = 0;
+
+	memset(four, 0, sizeof four);
+	for (size_t i = 0; i < 4; i++) {
+		(void)snprintf(four[i].id, sizeof four[i].id, "n%zu", i + 1);
+		(void)snprintf(four[i].group, sizeof four[i].group, "g0");
+	}
+	for (int32_t p = 0; p < 400; p++) {
+		struct shard_record before = {.index_id = 42, .partition = p};
+		struct shard_record after = before;
+
+		placement_choose(&before, four, 3, 1);
+		placement_choose(&after, four, 4, 1);
+		CU_ASSERT_EQUAL(before.replicas_len, 1);
+		CU_ASSERT_EQUAL(after.replicas_len, 1);
+		if (strcmp(before.replicas[0].node, after.replicas[0].node) == 0)
+			continue;
+		CU_ASSERT_STRING_EQUAL(after.replicas[0].node, "n4");
+		moved++;
+	}
+	CU_ASSERT_TRUE(moved > 70 && moved < 130);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{"creation", test_creation},
+		{"killed_anywhere", test_killed_anywhere},
+		{"foreign_topic_is_left_alone", test_foreign_topic_is_left_alone},
+		{"adoption", test_adoption},
+		{"refused_requests", test_refused_requests},
+		{"oldest_task", test_oldest_task},
+		{"another_kafka", test_another_kafka},
+		{"placement_moves_to_the_new_node_only", test_placement_moves_to_the_new_node_only},
+		CU_TEST_INFO_NULL,
+	};
+
+	return suite_run("controller", tests);
+}
