@@ -296,7 +296,7 @@ static bool add_header(struct call *call, const char *name, const char *value)
 {
 	char line[512];
 	struct curl_slist *longer = NULL;
-	int len = snprintf(line, sizeof line, "%s: %s", name, value);
+	int len = snprintf(line, sizeof line, "%s:%s%s", name, value[0] == 0 ? "" : " ", value);
 
 	if (len > 0 && (size_t)len < sizeof line)
 		longer = curl_slist_append(call->headers, line);
@@ -312,7 +312,8 @@ static bool set_headers(struct call *call, const struct http_client *client,
 	call->headers = curl_slist_append(NULL, "Expect:");
 	if (call->headers == NULL)
 		return false;
-	if (request->content_type != NULL && !add_header(call, "Content-Type", request->content_type))
+	/* a name without value takes away what curl would say on its own */
+	if (!add_header(call, "Content-Type", request->content_type == NULL ? "" : request->content_type))
 		return false;
 	if (request->request_id != NULL && !add_header(call, "X-Request-Id", request->request_id))
 		return false;
