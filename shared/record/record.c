@@ -207,11 +207,19 @@ static enum record_verdict add_primary_key(const struct record *record, struct s
 	return copied ? RECORD_VERDICT_APPLY : RECORD_VERDICT_MEMORY;
 }
 
+/* A body being judged, and where its verdict goes. */
+struct body_check {
+	const struct record *record;
+	const struct record_place *place;
+	struct arena *arena;
+	struct op *op;
+	struct refusal *refusal;
+};
+
 /* Every member of that name must hold the id: which of several wins is then no question. */
-static enum record_verdict check_object(const struct record *record, const struct record_place *place,
-                                        yyjson_val *object, struct arena *arena, struct op *op,
-                                        struct refusal *refusal)
+static enum record_verdict check_object(const struct body_check *check, yyjson_val *object)
 {
+	struct slice primary_key = check->place->primary_key;
 	size_t at;
 	size_t count;
 	yyjson_val *name;
@@ -220,42 +228,43 @@ static enum record_verdict check_object(const struct record *record, const struc
 
 	yyjson_obj_foreach(object, at, count, name, value)
 	{
-		if (!slice_equal(json_string(name), place->primary_key))
+		if (!slice_equal(json_string(name), primary_key))
 			continue;
-		if (!value_is_id(value, record->key))
-			return refuse(refusal, REFUSAL_ID_MISMATCH,
-			              "the body's `%.*s` is not the record's key",
-			              SLICE_ARGS(place->primary_key));
+		if (!value_is_id(value, check->record->key))
+			return refuse(check->refusal, REFUSAL_ID_MISMATCH,
+			              "the body's `%.*s` is not the record's key", SLICE_ARGS(primary_key));
 		found = true;
 	}
 	if (!found)
-		return add_primary_key(record, place->primary_key, arena, count == 0, op);
-	op->body = record->value;
+		return add_primary_key(check->record, primary_key, check->arena, count == 0, check->op);
+	check->op->body = check->record->value;
 	return RECORD_VERDICT_APPLY;
 }
 
-static enum record_verdict check_body(const struct record *record, const struct record_place *place,
-                                      struct arena *arena, struct op *op, struct refusal *refusal)
+static enum record_verdict check_body(const struct body_check *check)
 {
-	yyjson_doc *doc;
-	struct error error;
+	const struct rules *rules = check->place->rules;
+	struct slice value = check->record->value;
 	enum record_verdict verdict;
+	struct error error;
+	yyjson_doc *doc;
 	int rc;
 
-	if (record->value.len > place->rules->document_bytes_max)
-		return refuse(refusal, REFUSAL_TOO_LARGE,
-		              "the document has %zu bytes, at most %" PRIu32 " are allowed",
-		              record->value.len, place->rules->document_bytes_max);
-	rc = json_parse(record->value, place->rules->depth_max, &doc, &error);
+	if (value.len > rules->document_bytes_max)
+		return refuse(check->refusal, REFUSAL_TOO_LARGE,
+		              "the document has %zu bytes, at most %" PRIu32 " are allowed", value.len,
+		              rules->document_bytes_max);
+	rc = json_parse(value, rules->depth_max, &doc, &error);
 	if (rc == ERROR_MEMORY)
 		return RECORD_VERDICT_MEMORY;
 	if (rc != 0)
-		return refuse(refusal, rc == ERROR_LIMIT ? REFUSAL_TOO_DEEP : REFUSAL_NOT_JSON, "%.250s",
-		              error.text);
+		return refuse(check->refusal, rc == ERROR_LIMIT ? REFUSAL_TOO_DEEP : REFUSAL_NOT_JSON,
+		              "%.250s", error.text);
 	if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
-		verdict = refuse(refusal, REFUSAL_NOT_AN_OBJECT, "the value is JSON, but not an object");
+		verdict =
+			refuse(check->refusal, REFUSAL_NOT_AN_OBJECT, "the value is JSON, but not an object");
 	else
-		verdict = check_object(record, place, yyjson_doc_get_root(doc), arena, op, refusal);
+		verdict = check_object(check, yyjson_doc_get_root(doc));
 	yyjson_doc_free(doc);
 	return verdict;
 }
@@ -270,7 +279,7 @@ enum record_verdict record_decode(const struct record *record, const struct reco
 	if (verdict == RECORD_VERDICT_APPLY)
 		verdict = check_headers(record, &decoded, refusal);
 	if (verdict == RECORD_VERDICT_APPLY && decoded.kind == OP_KIND_PUT)
-		verdict = check_body(record, place, arena, &decoded, refusal);
+		verdict = check_body(&(struct body_check){record, place, arena, &decoded, refusal});
 	if (verdict != RECORD_VERDICT_APPLY)
 		return verdict;
 	decoded.id = record->key;
