@@ -174,7 +174,7 @@ int controller_check(const struct controller *controller, struct error *error)
 	if (cluster == NULL || strcmp(cluster->kafka, controller->kafka_id) == 0)
 		return 0;
 	return error_set(
-		error, ERROR_STATE, ERROR_ACTION_FATAL,
+		error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
 		"the topology topic was written for Kafka %s, this one is %s: check bootstrap.servers and "
 		"cluster; nothing was changed",
 		cluster->kafka, controller->kafka_id);

@@ -93,7 +93,7 @@ int controller_read_task(struct controller *controller, int64_t offset, struct s
                          struct error *error);
 void controller_read_final(struct controller *controller, struct slice value);
 
-/* ERROR_STATE, FATAL if the records belong to another Kafka. Ask once everything was read to the end. */
+/* ERROR_CONFIGURATION, FATAL if the records belong to another Kafka. Ask once everything was read to the end. */
 int controller_check(const struct controller *controller, struct error *error);
 /* The next action, or false if there is nothing to do. */
 bool controller_next(struct controller *controller, int64_t now_ms, struct controller_action *action);

@@ -405,7 +405,7 @@ static void test_another_kafka(void)
 	CU_ASSERT_EQUAL(controller_read_topology(other, 0, slice_string(world->records[0].key),
 	                                         slice_string(world->records[0].value), &error),
 	                0);
-	CU_ASSERT_EQUAL(controller_check(other, &error), ERROR_STATE);
+	CU_ASSERT_EQUAL(controller_check(other, &error), ERROR_CONFIGURATION);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "K2"));
 	controller_free(other);
 	world_free(world);
