@@ -169,12 +169,19 @@ static void batch_answered(void *context, const struct http_answer *answer)
 	ASSERT(mailbox_put(batch->inbox, &batch->message));
 }
 
+static void set_in_flight(struct ingest *ingest, struct fed_node *node, bool in_flight)
+{
+	node->in_flight = in_flight;
+	ingest->batches_in_flight += in_flight ? 1U : -1U;
+	series_set(ingest->counters.in_flight, ingest->batches_in_flight);
+}
+
 static void receive_batch(struct ingest *ingest, struct batch_answer *batch)
 {
 	struct fed_node *node = &ingest->nodes[batch->node];
 
 	ASSERT(node->in_flight);
-	node->in_flight = false;
+	set_in_flight(ingest, node, false);
 	node_answered(ingest, batch->node, &batch->error);
 	series_add(batch->error.code == 0 ? ingest->counters.answered : ingest->counters.unanswered, 1);
 	feeder_answered(ingest->feeder, batch->node, batch->batch_id, buffer_slice(&batch->frame),
@@ -205,25 +212,17 @@ static void send_batch(struct ingest *ingest, const struct feeder_action *action
 	ASSERT(!node->in_flight);
 	(void)snprintf(url, sizeof url, "%s/batch", node->url);
 	(void)snprintf(id, sizeof id, "%016" PRIx64, action->batch_id);
-	node->in_flight = true;
+	set_in_flight(ingest, node, true);
 	node->answer.batch_id = action->batch_id;
 	buffer_clear(&node->answer.frame);
 	buffer_init(&body, BATCH_BYTES_MAX);
 	buffer_append_slice(&body, action->frame);
 	if (buffer_failed(&body) || http_client_send(ingest->client, &request, &error) != 0) {
 		buffer_deinit(&body);
-		node->in_flight = false;
+		set_in_flight(ingest, node, false);
 		feeder_answered(ingest->feeder, action->node, action->batch_id, slice_of(NULL, 0),
 		                ingest->now_ms);
 	}
-}
-
-bool carrying_in_flight(const struct ingest *ingest)
-{
-	for (uint32_t i = 0; i < ingest->nodes_len; i++)
-		if (ingest->nodes[i].in_flight)
-			return true;
-	return false;
 }
 
 /* ---- dead letters ---- */

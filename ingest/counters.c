@@ -78,7 +78,6 @@ void counters_update(struct ingest *ingest)
 {
 	unsigned states[FEEDER_STATE_STOPPED + 1] = {0};
 	struct feeder_status status;
-	unsigned in_flight = 0;
 
 	for (uint32_t slot = 0; slot < ingest->fed_len; slot++) {
 		if (!ingest->fed[slot].used || !feeder_shard_status(ingest->feeder, slot, &status))
@@ -88,8 +87,5 @@ void counters_update(struct ingest *ingest)
 	}
 	for (int state = FEEDER_STATE_ASKING; state <= FEEDER_STATE_STOPPED; state++)
 		series_set(ingest->counters.shards[state], states[state]);
-	for (uint32_t i = 0; i < ingest->nodes_len; i++)
-		in_flight += ingest->nodes[i].in_flight;
-	series_set(ingest->counters.in_flight, in_flight);
 	series_set(ingest->counters.memory, (double)feeder_memory_bytes(ingest->feeder));
 }

@@ -190,7 +190,7 @@ int ingest_run(struct ingest *ingest, struct error *error)
 			continue;
 		if (stop_ms == INT64_MAX)
 			stop_ms = ingest->now_ms + INGEST_SHUTDOWN_MS;
-		if (!carrying_in_flight(ingest) || ingest->now_ms >= stop_ms)
+		if (ingest->batches_in_flight == 0 || ingest->now_ms >= stop_ms)
 			return 0;
 	}
 	*error = ingest->failure;

@@ -108,6 +108,7 @@ struct ingest {
 	uint32_t fed_next;     /* whose turn it is */
 	struct fed_node nodes[NODES_MAX];
 	uint32_t nodes_len;
+	unsigned batches_in_flight;
 
 	struct question *questions[NODES_MAX]; /* being collected, one a node at most */
 	size_t questions_open;
@@ -137,7 +138,6 @@ void reading_ready(struct ingest *ingest);
 void carrying_drain(struct ingest *ingest);
 /* Takes everything out of the inbox. */
 void carrying_receive(struct ingest *ingest);
-bool carrying_in_flight(const struct ingest *ingest);
 /* Frees what is still in the inbox, after every sender has ended. */
 void carrying_discard(struct ingest *ingest);
 
