@@ -20,6 +20,7 @@
 #define REQUESTS_MAX 8192
 #define SCRATCH_BLOCK_BYTES 16384
 #define ASKING_STOP_MS 5000
+#define PRODUCER_CLOSE_MS 5000
 /* Brokers take 1 MiB by default, which counts the batch around the record. */
 #define DEAD_LETTER_BYTES_DEFAULT 1000000
 
@@ -104,7 +105,8 @@ int ingest_open(const struct config *config, int signal_fd, struct ingest **inge
 	if (rc == 0)
 		rc = open_connections(opened, error);
 	if (rc != 0) {
-		ingest_close(opened);
+		if (!ingest_close(opened))
+			_exit(process_exit_code(error));
 		return rc;
 	}
 	logline(LOG_LEVEL_INFO, "started", "listen=%s", http_server_address(opened->server));
@@ -211,7 +213,7 @@ static bool close_senders(struct ingest *ingest)
 	if (ingest->asking != NULL)
 		joined = asking_stop(ingest->asking, ASKING_STOP_MS);
 	if (ingest->producer != NULL)
-		log_producer_close(ingest->producer, TICK_MS);
+		log_producer_close(ingest->producer, PRODUCER_CLOSE_MS);
 	if (ingest->owner != NULL)
 		log_owner_close(ingest->owner);
 	if (ingest->feed != NULL)
@@ -219,7 +221,7 @@ static bool close_senders(struct ingest *ingest)
 	return joined;
 }
 
-void ingest_close(struct ingest *ingest)
+bool ingest_close(struct ingest *ingest)
 {
 	bool joined = close_senders(ingest);
 
@@ -228,7 +230,7 @@ void ingest_close(struct ingest *ingest)
 	if (ingest->reader != NULL)
 		log_reader_close(ingest->reader);
 	if (!joined)
-		return; /* the asking thread still waits for Kafka and holds the rest; the process ends */
+		return false;
 	if (ingest->connection != NULL)
 		log_connection_close(ingest->connection);
 	for (uint32_t i = 0; i < NODES_MAX; i++)
@@ -241,4 +243,5 @@ void ingest_close(struct ingest *ingest)
 	arena_deinit(&ingest->scratch);
 	free(ingest->fed);
 	free(ingest);
+	return true;
 }

@@ -28,6 +28,7 @@ struct ingest;
 int ingest_open(const struct config *config, int signal_fd, struct ingest **ingest, struct error *error);
 /* Until a signal arrives (0) or something fails that a restart must resolve (negative). */
 int ingest_run(struct ingest *ingest, struct error *error);
-void ingest_close(struct ingest *ingest);
+/* False if the asking thread still waits for Kafka and borrows the configuration: only _exit is left then. */
+bool ingest_close(struct ingest *ingest);
 
 #endif

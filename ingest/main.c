@@ -4,12 +4,14 @@
 #include "shared/runtime/process.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 int main(int argc, char **argv)
 {
 	struct config *config = NULL;
 	struct ingest *ingest = NULL;
 	struct error error;
+	bool closed = true;
 	int signal_fd = process_start();
 	int rc = config_load(PROGRAM_INGEST, &argc, &argv, &config, &error);
 
@@ -22,10 +24,12 @@ int main(int argc, char **argv)
 	rc = ingest_open(config, signal_fd, &ingest, &error);
 	if (rc == 0) {
 		rc = ingest_run(ingest, &error);
-		ingest_close(ingest);
+		closed = ingest_close(ingest);
 	}
 	if (rc != 0)
 		logline(LOG_LEVEL_ERROR, "failed", "error=\"%s\"", error.text);
+	if (!closed)
+		_exit(rc == 0 ? 0 : process_exit_code(&error));
 	config_free(config);
 	return rc == 0 ? 0 : process_exit_code(&error);
 }
