@@ -1,0 +1,232 @@
+/*
+ * Sim: the world of one schedule, and what its parts need of each other.
+ *
+ * One thread, one seed, one virtual clock. Everything that happens is an
+ * event; between two events nothing happens. The real feeders and replicas
+ * are driven through their headers by the shells in sim_ingest.c and
+ * sim_node.c; logs, network, disks, meta and processes are simulated.
+ * After every event the checks of checks.c hold, or the schedule ends with
+ * the first violation, which names the invariant.
+ *
+ * Memory: everything but the product's own is in `arena` and goes with it.
+ */
+#ifndef MILLRACE_TESTS_SIMULATION_SIM_H
+#define MILLRACE_TESTS_SIMULATION_SIM_H
+
+#include "shard/core/replica.h"
+#include "tests/simulation/sim_kv.h"
+#include "tests/simulation/sim_log.h"
+
+#define PROCESSES_MAX (SIM_NODES_MAX + INGESTS_MAX)
+#define META_RECORDS_MAX 8
+#define REPLAYS_MAX 16
+
+enum event_kind {
+	EVENT_PRODUCE = 0,
+	EVENT_FAULT,
+	EVENT_META_BACK,
+	EVENT_NODE_START,
+	EVENT_NODE_STORE, /* store, merge and search of one shard, from time to time */
+	EVENT_NODE_STORE_RUN,
+	EVENT_NODE_STORE_END,
+	EVENT_NODE_ASK, /* an ingest asks where a replica stands */
+	EVENT_NODE_BATCH,
+	EVENT_INGEST_START,
+	EVENT_INGEST_TICK,
+	EVENT_INGEST_ASKED, /* the node has answered; committed, log start and end are read now */
+	EVENT_INGEST_READ,
+	EVENT_INGEST_ANSWER,
+	EVENT_INGEST_LETTER,
+	EVENT_INGEST_RELEASE, /* a former owner notices */
+	EVENT_LETTER,         /* a dead letter reaches its topic */
+	EVENT_COMMIT          /* a commit reaches Kafka */
+};
+
+enum process_kind {
+	PROCESS_NONE = 0,
+	PROCESS_NODE,
+	PROCESS_INGEST
+};
+
+struct event {
+	int64_t at_ms;
+	uint64_t sequence;
+	enum event_kind kind;
+	enum process_kind process;
+	uint32_t number; /* of the process */
+	uint32_t life;   /* of the process; 0: whoever is alive */
+	uint32_t shard;
+	uint32_t node; /* INGEST_*: whose answer */
+	uint32_t slot;
+	uint32_t epoch;
+	uint32_t from_ingest; /* NODE_ASK, NODE_BATCH: who waits … */
+	uint32_t from_life;   /* … and in which life */
+	int64_t offset;
+	uint64_t batch_id;
+	uint64_t serial;
+	uint32_t log_cuts; /* NODE_BATCH: packets do not outlive a cut of the log */
+	bool good;
+	bool silent; /* NODE_BATCH: nobody waits for this delivery */
+	struct slice frame;
+	struct range_answer answer;
+	struct log_entry *entry;
+};
+
+struct process {
+	bool alive;
+	uint32_t life;
+	int64_t paused_until_ms;
+};
+
+struct sim_replica {
+	struct sim_disk disk;
+	struct replica *replica; /* NULL while the node is down or has none */
+	struct kv *kv;
+	struct replica_store_job *job;
+	bool job_ran;
+	int job_result;
+	struct error job_error;
+	uint64_t session;
+	uint32_t log_life;      /* whose records `received` covers */
+	uint32_t disk_log_life; /* whose records `stored` covers */
+	int64_t stored_durable; /* on disk, as of the last look */
+	struct incarnation incarnation;
+	int64_t received;    /* as of the last look, in this session */
+	int64_t level_floor; /* the log's end when the session began */
+	size_t letters_seen; /* entries below `received` whose dead letters were checked */
+	uint64_t commits_seen;
+	uint64_t applied; /* operations, by our own count */
+};
+
+struct sim_node {
+	struct process process;
+	char id[16];
+	bool refused; /* to run: records were missing */
+	struct sim_replica replicas[SHARDS_MAX];
+};
+
+struct sim_reader {
+	bool active;
+	uint64_t serial; /* of the last START or HALT */
+	uint32_t shard;
+	int64_t position;
+	int64_t end_told; /* the last position reported as the end; -1 none */
+};
+
+struct sim_request {
+	bool open;
+	uint64_t serial;
+	uint64_t batch_id;
+};
+
+struct sim_ingest {
+	struct process process;
+	struct feeder *feeder;
+	bool owns[SHARDS_MAX];
+	bool added[SHARDS_MAX];
+	uint32_t slots[SHARDS_MAX];
+	struct sim_reader readers[SHARDS_MAX]; /* by slot */
+	struct sim_request requests[SIM_NODES_MAX];
+	uint32_t letters_pending;
+	int64_t tick_ms; /* the earliest tick that is queued */
+};
+
+struct meta_record {
+	enum catalog_topic topic;
+	struct slice key;
+	struct slice value;
+};
+
+struct sim {
+	uint64_t seed;
+	struct dice dice;
+	struct swarm swarm;
+	struct arena arena;
+	struct tally *tally;
+	FILE *trace; /* NULL: none */
+	int64_t now_ms;
+	uint64_t sequence;
+	uint64_t serial;
+	uint64_t events_run;
+	struct event **queue; /* binary heap */
+	size_t queue_len;
+	size_t queue_size;
+	bool calm; /* the liveness part: no faults any more */
+
+	struct index_record index;
+	int64_t base[SHARDS_MAX];
+	struct meta_record meta[META_RECORDS_MAX];
+	size_t meta_len;
+	size_t meta_visible; /* fewer while records are lost */
+	int64_t kafka_down_until_ms;
+	uint32_t log_cuts;
+	struct sim_log logs[SHARDS_MAX];
+	struct sim_node nodes[SIM_NODES_MAX];
+	struct sim_ingest ingests[INGESTS_MAX];
+	struct event *replays[REPLAYS_MAX];
+	uint32_t replays_len;
+
+	uint64_t hash; /* over everything that happened */
+	bool violated;
+	char invariant[64];
+	char violation[400];
+};
+
+/* sim.c: time and events */
+struct event *sim_event(struct sim *sim, enum event_kind kind, int64_t in_ms);
+bool sim_step(struct sim *sim);
+int64_t sim_delay(struct sim *sim, int64_t ms_max);
+void sim_violate(struct sim *sim, const char *invariant, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Counts the fault, and the work that it met. */
+void sim_count(struct sim *sim, enum fault fault, const struct sim_node *node,
+               const struct sim_ingest *ingest);
+struct slice sim_copy(struct sim *sim, struct slice bytes);
+/* The node that holds a shard. */
+struct sim_node *sim_home(struct sim *sim, uint32_t shard);
+
+/* sim_node.c */
+void sim_node_start(struct sim *sim, uint32_t number);
+void sim_node_crash(struct sim *sim, struct sim_node *node);
+/* Creates, opens, drops or refuses, as the visible records say. */
+void sim_node_decide(struct sim *sim, struct sim_node *node);
+void sim_node_event(struct sim *sim, const struct event *event);
+
+/* sim_ingest.c */
+void sim_ingest_start(struct sim *sim, uint32_t number);
+void sim_ingest_crash(struct sim *sim, struct sim_ingest *ingest);
+void sim_ingest_add(struct sim *sim, struct sim_ingest *ingest, uint32_t shard);
+void sim_ingest_remove(struct sim *sim, struct sim_ingest *ingest, uint32_t shard);
+void sim_ingest_event(struct sim *sim, const struct event *event);
+
+/* sim_net.c: what becomes of a request */
+void sim_net_send(struct sim *sim, struct sim_ingest *ingest, uint32_t node, struct slice frame);
+void sim_net_answer(struct sim *sim, const struct event *request, struct slice frame);
+void sim_net_replay(struct sim *sim);
+
+/* sim_faults.c */
+void sim_fault(struct sim *sim);
+void sim_heal(struct sim *sim);
+
+/* checks.c */
+void check_all(struct sim *sim);
+void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard);
+void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard);
+void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard);
+void check_commit(struct sim *sim, uint32_t shard, int64_t offset);
+/* True if the shard has nothing left to do, or has stopped as it had to. */
+bool check_settled(struct sim *sim, uint32_t shard, char *why, size_t why_size);
+
+/* schedule.c */
+struct schedule_result {
+	bool violated;
+	char invariant[64];
+	char violation[400];
+	uint64_t hash;
+};
+
+/* Runs one schedule from its seed. `tally` is added to. */
+void schedule_run(uint64_t seed, struct tally *tally, FILE *trace, struct schedule_result *result);
+
+#endif

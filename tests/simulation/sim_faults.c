@@ -1,0 +1,238 @@
+/* Faults that strike from outside, and their end. */
+#include "tests/simulation/sim.h"
+
+static void later_start(struct sim *sim, enum event_kind kind, uint32_t number)
+{
+	struct event *event = sim_event(sim, kind, sim_delay(sim, dice_chance(&sim->dice, 500) ? 30 : 1500));
+
+	event->process = kind == EVENT_NODE_START ? PROCESS_NODE : PROCESS_INGEST;
+	event->number = number;
+}
+
+static void crash_node(struct sim *sim, uint32_t number, bool reformat)
+{
+	struct sim_node *node = &sim->nodes[number];
+
+	if (!node->process.alive)
+		return;
+	sim_count(sim, reformat ? FAULT_NODE_REFORMAT : FAULT_NODE_CRASH, node, NULL);
+	sim_node_crash(sim, node);
+	for (uint32_t shard = number; shard < sim->swarm.shards && reformat; shard += sim->swarm.nodes)
+		sim_disk_wipe(&node->replicas[shard].disk);
+	later_start(sim, EVENT_NODE_START, number);
+}
+
+/* Another process may take over the shards, before or after the first one is back. */
+static void crash_ingest(struct sim *sim, uint32_t number)
+{
+	struct sim_ingest *ingest = &sim->ingests[number];
+	struct sim_ingest *other = &sim->ingests[1 - number];
+
+	if (!ingest->process.alive)
+		return;
+	sim_count(sim, FAULT_INGEST_CRASH, NULL, ingest);
+	sim_ingest_crash(sim, ingest);
+	later_start(sim, EVENT_INGEST_START, number);
+	for (uint32_t shard = 0; shard < sim->swarm.shards && sim->swarm.ingests == 2; shard++) {
+		if (!ingest->owns[shard] || dice_chance(&sim->dice, 400))
+			continue;
+		sim_ingest_add(sim, other, shard);
+		if (dice_chance(&sim->dice, 500))
+			ingest->owns[shard] = false;
+	}
+}
+
+/* The new owner begins at once; the former one notices later. */
+static void rebalance(struct sim *sim)
+{
+	uint32_t shard = dice_below(&sim->dice, sim->swarm.shards);
+	uint32_t from = sim->ingests[0].owns[shard] ? 0 : 1;
+	struct event *event;
+
+	sim_count(sim, FAULT_REBALANCE, NULL, &sim->ingests[from]);
+	if (sim->swarm.ingests == 1) {
+		sim_ingest_remove(sim, &sim->ingests[0], shard);
+		sim_ingest_add(sim, &sim->ingests[0], shard);
+		return;
+	}
+	sim_ingest_add(sim, &sim->ingests[1 - from], shard);
+	event = sim_event(sim, EVENT_INGEST_RELEASE, sim_delay(sim, 2500));
+	event->process = PROCESS_INGEST;
+	event->number = from;
+	event->shard = shard;
+}
+
+static void trim(struct sim *sim, bool above)
+{
+	uint32_t shard = dice_below(&sim->dice, sim->swarm.shards);
+	struct sim_log *log = &sim->logs[shard];
+	int64_t limit = above ? log->end : log->committed;
+	int64_t room = limit - log->start;
+
+	if (room <= 0)
+		return;
+	sim_count(sim, above ? FAULT_LOG_TRIM_ABOVE : FAULT_LOG_TRIM, NULL, NULL);
+	log->start = limit - dice_between(&sim->dice, 0, room - 1) / (above ? 8 : 1);
+	sim_trace(sim, "shard %u: the log starts at %lld", shard, (long long)log->start);
+}
+
+static void adopt(struct sim_replica *held, const struct sim_log *log)
+{
+	if (held->replica == NULL) {
+		if (held->stored_durable <= log->cut)
+			held->disk_log_life = log->life;
+		return;
+	}
+	if (held->received <= log->cut)
+		held->log_life = log->life;
+	if (held->received <= log->cut || held->stored_durable <= log->cut)
+		held->disk_log_life = log->life;
+	if (log->end < held->level_floor)
+		held->level_floor = log->end;
+}
+
+/* Nobody feeds while it happens, and no packet of before arrives after it: what a lost tail means to a
+ * feeder that never notices is not what is asked here. */
+static void cut(struct sim *sim)
+{
+	uint32_t shard = dice_below(&sim->dice, sim->swarm.shards);
+	struct sim_log *log = &sim->logs[shard];
+	struct sim_replica *held = &sim_home(sim, shard)->replicas[shard];
+
+	if (log->life != 0 || log->timeline.len == 0 || log->start > log->base)
+		return;
+	sim_count(sim, FAULT_LOG_CUT, NULL, NULL);
+	for (uint32_t i = 0; i < sim->swarm.ingests; i++) {
+		if (!sim->ingests[i].process.alive)
+			continue;
+		sim_ingest_crash(sim, &sim->ingests[i]);
+		later_start(sim, EVENT_INGEST_START, i);
+	}
+	sim->log_cuts++;
+	sim_log_cut(log, dice_below(&sim->dice, (uint32_t)log->timeline.len), dice_chance(&sim->dice, 400),
+	            &sim->dice);
+	adopt(held, log);
+	held->letters_seen = 0;
+	sim_trace(sim, "shard %u: the log was replaced from %lld, ends at %lld", shard, (long long)log->cut,
+	          (long long)log->end);
+}
+
+static void arm_store(struct sim *sim, enum fault fault)
+{
+	uint32_t shard = dice_below(&sim->dice, sim->swarm.shards);
+	struct sim_replica *held = &sim_home(sim, shard)->replicas[shard];
+	enum sim_disk_fault kind = fault == FAULT_STORE_FULL ? SIM_DISK_FAULT_FULL : SIM_DISK_FAULT_ERROR;
+	uint32_t calls = dice_chance(&sim->dice, 500) ? 12 : 120;
+
+	if (fault == FAULT_STORE_DIE)
+		kind = dice_chance(&sim->dice, 500) ? SIM_DISK_FAULT_DIE : SIM_DISK_FAULT_DIE_DURABLE;
+	/* only while a store is about to run: reads in between would take the blow */
+	if (held->job != NULL && !held->job_ran)
+		sim_disk_arm(&held->disk, kind, dice_below(&sim->dice, calls));
+}
+
+static void lose_meta(struct sim *sim)
+{
+	uint32_t number = dice_below(&sim->dice, sim->swarm.nodes);
+
+	sim_count(sim, FAULT_META_LOST, &sim->nodes[number], NULL);
+	sim->meta_visible = dice_below(&sim->dice, (uint32_t)sim->meta_len);
+	sim_event(sim, EVENT_META_BACK, sim_delay(sim, 1500));
+	crash_node(sim, number, false);
+}
+
+static void pause_process(struct sim *sim, struct process *process)
+{
+	int64_t until_ms = sim->now_ms + sim_delay(sim, dice_chance(&sim->dice, 500) ? 200 : 4000);
+
+	if (process->alive && process->paused_until_ms < until_ms)
+		process->paused_until_ms = until_ms;
+}
+
+static void strike(struct sim *sim, enum fault fault)
+{
+	uint32_t node = dice_below(&sim->dice, sim->swarm.nodes);
+	uint32_t ingest = dice_below(&sim->dice, sim->swarm.ingests);
+
+	switch (fault) {
+	case FAULT_NODE_CRASH:
+	case FAULT_NODE_REFORMAT:
+		crash_node(sim, node, fault == FAULT_NODE_REFORMAT);
+		break;
+	case FAULT_NODE_PAUSE:
+		sim_count(sim, fault, &sim->nodes[node], NULL);
+		pause_process(sim, &sim->nodes[node].process);
+		break;
+	case FAULT_INGEST_CRASH:
+		crash_ingest(sim, ingest);
+		break;
+	case FAULT_INGEST_PAUSE:
+		sim_count(sim, fault, NULL, &sim->ingests[ingest]);
+		pause_process(sim, &sim->ingests[ingest].process);
+		break;
+	case FAULT_REBALANCE:
+		rebalance(sim);
+		break;
+	case FAULT_LOG_TRIM:
+	case FAULT_LOG_TRIM_ABOVE:
+		trim(sim, fault == FAULT_LOG_TRIM_ABOVE);
+		break;
+	case FAULT_LOG_CUT:
+		cut(sim);
+		break;
+	case FAULT_KAFKA_DOWN:
+		sim_count(sim, fault, NULL, NULL);
+		sim->kafka_down_until_ms = sim->now_ms + sim_delay(sim, 1500);
+		break;
+	case FAULT_META_LOST:
+		lose_meta(sim);
+		break;
+	default:
+		arm_store(sim, fault);
+		break;
+	}
+}
+
+void sim_fault(struct sim *sim)
+{
+	enum fault fault = (enum fault)dice_below(&sim->dice, FAULT_META_LOST + 1);
+
+	if (sim->calm)
+		return;
+	sim_event(sim, EVENT_FAULT, sim_delay(sim, sim->swarm.fault_ms_max));
+	for (int i = 0; i <= FAULT_META_LOST && !sim->swarm.faults[fault]; i++)
+		fault = (enum fault)((fault + 1) % (FAULT_META_LOST + 1));
+	if (sim->swarm.faults[fault])
+		strike(sim, fault);
+}
+
+/* One owner a shard, everybody alive, meta readable, nothing armed. */
+void sim_heal(struct sim *sim)
+{
+	sim->calm = true;
+	sim->kafka_down_until_ms = 0;
+	sim->meta_visible = sim->meta_len;
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
+		struct sim_node *node = &sim->nodes[n];
+
+		node->process.paused_until_ms = 0;
+		for (uint32_t shard = n; shard < sim->swarm.shards; shard += sim->swarm.nodes)
+			sim_disk_arm(&node->replicas[shard].disk, SIM_DISK_FAULT_NONE, 0);
+		if (node->process.alive || node->refused)
+			sim_node_decide(sim, node);
+		else
+			sim_node_start(sim, n);
+	}
+	for (uint32_t i = 0; i < sim->swarm.ingests; i++) {
+		sim->ingests[i].process.paused_until_ms = 0;
+		sim_ingest_start(sim, i);
+	}
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		uint32_t owner = dice_below(&sim->dice, sim->swarm.ingests);
+
+		for (uint32_t i = 0; i < sim->swarm.ingests; i++)
+			if (i != owner)
+				sim_ingest_remove(sim, &sim->ingests[i], shard);
+		sim_ingest_add(sim, &sim->ingests[owner], shard);
+	}
+}

@@ -1,0 +1,408 @@
+/* The shell of a node: opens replicas as the records say, passes batches on, stores, merges and searches. */
+#include "shard/core/holdings.h"
+#include "shared/base/assert.h"
+#include "tests/simulation/sim.h"
+
+#include <stdio.h>
+
+#define CLUSTER_ID "simulated"
+#define MERGES_MAX 4
+
+static struct event *own_event(struct sim *sim, struct sim_node *node, uint32_t shard, enum event_kind kind,
+                               int64_t in_ms)
+{
+	struct event *event = sim_event(sim, kind, in_ms);
+
+	event->process = PROCESS_NODE;
+	event->number = (uint32_t)(node - sim->nodes);
+	event->life = node->process.life;
+	event->shard = shard;
+	return event;
+}
+
+static void open_replica(struct sim *sim, struct sim_node *node, uint32_t shard)
+{
+	struct sim_replica *held = &node->replicas[shard];
+	const struct sim_log *log = &sim->logs[shard];
+	bool empty = sim_disk_is_empty(&held->disk);
+	struct replica_identity identity = {
+		.cluster_id = CLUSTER_ID,
+		.index_id = sim->index.id,
+		.generation = sim->index.generation,
+		.partition = (int32_t)shard,
+		.base = sim->index.base[shard],
+		.rules_digest = rules_digest(&sim->index.rules),
+		.incarnation = {{++sim->serial, 77}},
+	};
+	struct replica_status status;
+	struct error error;
+
+	held->kv = sim_kv_open(&held->disk);
+	held->session = ++sim->serial;
+	if (replica_open(held->kv, &identity, held->session, &held->replica, &error) != 0) {
+		kv_close(held->kv);
+		held->replica = NULL;
+		sim_violate(sim, "a replica opens after a crash", "shard %u: %s", shard, error.text);
+		return;
+	}
+	replica_status(held->replica, &status);
+	if (empty) {
+		held->stored_durable = log->base;
+		held->disk_log_life = log->life;
+		if (status.received != log->base || status.documents != 0)
+			sim_violate(sim, "an empty replica begins at base",
+			            "shard %u: received %lld, base %lld", shard, (long long)status.received,
+			            (long long)log->base);
+	} else if (status.received < held->stored_durable || status.stored != status.received ||
+	           !incarnation_equal(status.incarnation, held->incarnation)) {
+		sim_violate(sim, "a restart finds what was stored",
+		            "shard %u: received %lld, stored %lld, before the crash stored %lld", shard,
+		            (long long)status.received, (long long)status.stored,
+		            (long long)held->stored_durable);
+	}
+	if (log->life > held->disk_log_life && status.stored <= log->cut)
+		held->disk_log_life = log->life;
+	held->log_life = held->disk_log_life;
+	held->incarnation = status.incarnation;
+	held->received = status.received;
+	held->stored_durable = status.stored;
+	held->level_floor = log->end;
+	held->letters_seen = 0;
+	held->applied = 0;
+	held->commits_seen = held->disk.commits;
+	sim_trace(sim, "%s, shard %u: replica opened at %lld%s", node->id, shard, (long long)status.received,
+	          empty ? ", empty" : "");
+	check_content(sim, held, shard);
+	own_event(sim, node, shard, EVENT_NODE_STORE, sim_delay(sim, sim->swarm.store_ms_max))->serial =
+		held->session;
+}
+
+static void close_replica(struct sim_replica *held)
+{
+	if (held->replica == NULL)
+		return;
+	if (held->job != NULL) {
+		struct error error;
+
+		(void)error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "the process ends");
+		held->disk.dead = true;
+		replica_store_end(held->replica, held->job, error.code, &error);
+		held->job = NULL;
+	}
+	held->disk.dead = true; /* what closing might write does not count */
+	replica_close(held->replica);
+	held->replica = NULL;
+	sim_disk_revive(&held->disk);
+}
+
+void sim_node_crash(struct sim *sim, struct sim_node *node)
+{
+	node->process.alive = false;
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++)
+		close_replica(&node->replicas[shard]);
+}
+
+static struct catalog *visible_catalog(struct sim *sim)
+{
+	struct catalog *catalog = catalog_new();
+
+	ASSERT(catalog != NULL);
+	for (size_t i = 0; i < sim->meta_visible; i++) {
+		const struct meta_record *record = &sim->meta[i];
+		struct error error;
+
+		if (catalog_apply(catalog, record->topic, (int64_t)i, record->key, record->value, &error) !=
+		    0)
+			sim_violate(sim, "the records of meta can be read", "%s", error.text);
+	}
+	return catalog;
+}
+
+static void drop(struct sim *sim, struct sim_node *node, uint32_t shard)
+{
+	struct sim_replica *held = &node->replicas[shard];
+
+	close_replica(held);
+	sim_disk_wipe(&held->disk);
+	sim_violate(sim, "a replica is dropped only on a record", "%s, shard %u: no record says so", node->id,
+	            shard);
+}
+
+static void obey(struct sim *sim, struct sim_node *node, uint32_t shard, enum holding_verdict verdict)
+{
+	switch (verdict) {
+	case HOLDING_CREATE:
+	case HOLDING_KEEP:
+		if (node->replicas[shard].replica == NULL)
+			open_replica(sim, node, shard);
+		break;
+	case HOLDING_DROP:
+		drop(sim, node, shard);
+		break;
+	case HOLDING_REFUSE:
+		sim_trace(sim, "%s refuses to run: records of shard %u are missing", node->id, shard);
+		node->refused = true;
+		break;
+	case HOLDING_NONE:
+	case HOLDING_HOLD:
+		break;
+	}
+}
+
+void sim_node_decide(struct sim *sim, struct sim_node *node)
+{
+	struct catalog *catalog;
+	struct error reason;
+
+	if (!node->process.alive && !node->refused)
+		return;
+	if (node->refused) {
+		node->refused = false;
+		sim_node_start(sim, (uint32_t)(node - sim->nodes));
+		return;
+	}
+	catalog = visible_catalog(sim);
+	for (uint32_t shard = (uint32_t)(node - sim->nodes); shard < sim->swarm.shards && !node->refused;
+	     shard += sim->swarm.nodes) {
+		struct holding holding = {
+			.index_id = sim->index.id,
+			.generation = sim->index.generation,
+			.partition = (int32_t)shard,
+			.on_disk = !sim_disk_is_empty(&node->replicas[shard].disk),
+		};
+
+		obey(sim, node, shard, holding_decide(catalog, node->id, &holding, &reason));
+	}
+	catalog_free(catalog);
+	if (node->refused)
+		sim_node_crash(sim, node);
+}
+
+void sim_node_start(struct sim *sim, uint32_t number)
+{
+	struct sim_node *node = &sim->nodes[number];
+
+	if (node->process.alive || node->refused)
+		return;
+	node->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial};
+	sim_trace(sim, "%s starts", node->id);
+	sim_node_decide(sim, node);
+}
+
+/* Operations of the range that the replica must apply, by our own count. */
+static uint64_t count_applicable(struct sim *sim, const struct range *range, int64_t received)
+{
+	struct error error;
+	struct op op;
+	uint64_t count = 0;
+	size_t at = 0;
+	int rc;
+
+	while ((rc = range_next(range, &at, &op, &error)) > 0)
+		count += op.offset >= received;
+	if (rc < 0)
+		sim_violate(sim, "batches are well-formed", "%s", error.text);
+	return count;
+}
+
+/* Some reads of the store fail; nothing else may. */
+static int receive_with_faults(struct sim *sim, struct sim_replica *held, const struct range *range,
+                               struct range_answer *answer, struct error *error)
+{
+	bool armed = !sim->calm && held->job == NULL && sim->swarm.faults[FAULT_STORE_ERROR] &&
+	             dice_chance(&sim->dice, 50);
+	int rc;
+
+	if (armed)
+		sim_disk_arm(&held->disk, SIM_DISK_FAULT_ERROR, dice_below(&sim->dice, 8));
+	rc = replica_receive(held->replica, range, answer, error);
+	if (armed && held->disk.fault_hit)
+		sim_count(sim, FAULT_STORE_ERROR, NULL, NULL);
+	else if (rc != 0)
+		sim_violate(sim, "a range is received", "%s", error->text);
+	if (armed)
+		sim_disk_arm(&held->disk, SIM_DISK_FAULT_NONE, 0);
+	return rc;
+}
+
+static void receive(struct sim *sim, struct sim_replica *held, const struct range *range,
+                    struct range_answer *answer)
+{
+	struct replica_status before;
+	struct error error;
+	uint64_t applicable;
+	int rc;
+
+	replica_status(held->replica, &before);
+	replica_answer(held->replica, answer);
+	if (before.memory_bytes >= sim->swarm.node_memory_bytes && range->to > before.received) {
+		answer->result = RANGE_RESULT_BUSY;
+		return;
+	}
+	applicable = count_applicable(sim, range, before.received);
+	rc = receive_with_faults(sim, held, range, answer, &error);
+	if (rc != 0) {
+		replica_answer(held->replica, answer);
+		answer->result = RANGE_RESULT_BUSY;
+		return;
+	}
+	if (answer->result != RANGE_RESULT_APPLIED)
+		return;
+	held->applied += applicable;
+	tally_add(&sim->tally->ranges_applied, 1);
+	sim_trace(sim, "shard %d: received [%lld, %lld), %u operations", range->partition,
+	          (long long)range->from, (long long)range->to, range->ops_len);
+}
+
+static void take_batch(struct sim *sim, struct sim_node *node, struct slice frame, struct buffer *answers)
+{
+	struct batch_reader batch;
+	struct batch_writer writer;
+	struct range range;
+	struct error error;
+	int rc = batch_open(&batch, frame, &error);
+
+	batch_answer_begin(&writer, answers, rc == 0 ? batch.batch_id : 0);
+	while (rc >= 0 && (rc = batch_next(&batch, &range, &error)) > 0) {
+		struct range_answer answer = {.index_id = range.index_id,
+		                              .partition = range.partition,
+		                              .result = RANGE_RESULT_UNKNOWN,
+		                              .anchor = {.offset = -1}};
+
+		if (node->replicas[range.partition].replica != NULL)
+			receive(sim, &node->replicas[range.partition], &range, &answer);
+		batch_answer_add(&writer, &answer);
+	}
+	if (rc < 0)
+		sim_violate(sim, "batches are well-formed", "%s", error.text);
+	if (!batch_answer_end(&writer))
+		sim_violate(sim, "a batch is answered", "out of memory");
+}
+
+static void batch(struct sim *sim, struct sim_node *node, const struct event *event)
+{
+	struct buffer answers;
+
+	if (event->log_cuts != sim->log_cuts)
+		return;
+	if (!node->process.alive) {
+		sim_net_answer(sim, event, (struct slice){0}); /* connection refused */
+		return;
+	}
+	buffer_init(&answers, 1 << 20);
+	take_batch(sim, node, event->frame, &answers);
+	sim_net_answer(sim, event, buffer_slice(&answers));
+	buffer_deinit(&answers);
+	memset((void *)(uintptr_t)event->frame.ptr, 0xdd, event->frame.len);
+}
+
+static void ask(struct sim *sim, struct sim_node *node, const struct event *event)
+{
+	struct event *answer =
+		sim_event(sim, EVENT_INGEST_ASKED, 1 + sim_delay(sim, sim->swarm.delay_ms_max));
+
+	answer->process = PROCESS_INGEST;
+	answer->number = event->from_ingest;
+	answer->life = event->from_life;
+	answer->shard = event->shard;
+	answer->slot = event->slot;
+	answer->epoch = event->epoch;
+	answer->good =
+		node->process.alive && (sim->calm || !dice_chance(&sim->dice, sim->swarm.lost_permille));
+	answer->answer = (struct range_answer){.result = RANGE_RESULT_UNKNOWN, .anchor = {.offset = -1}};
+	if (answer->good && node->replicas[event->shard].replica != NULL)
+		replica_answer(node->replicas[event->shard].replica, &answer->answer);
+}
+
+static void store_begin(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
+{
+	for (int i = 0; i < MERGES_MAX && dice_chance(&sim->dice, 500); i++)
+		(void)replica_merge(held->replica);
+	if (dice_chance(&sim->dice, sim->swarm.search_permille))
+		check_search(sim, held, shard);
+	if (held->job == NULL) {
+		held->job = replica_store_begin(held->replica);
+		held->job_ran = false;
+		if (held->job != NULL)
+			own_event(sim, node, shard, EVENT_NODE_STORE_RUN,
+			          sim_delay(sim, sim->swarm.job_ms_max))
+				->serial = held->session;
+	}
+	own_event(sim, node, shard, EVENT_NODE_STORE,
+	          1 + sim_delay(sim, sim->calm ? 200 : sim->swarm.store_ms_max))
+		->serial = held->session;
+}
+
+static void restart_dead(struct sim *sim, struct sim_node *node)
+{
+	sim_count(sim, FAULT_STORE_DIE, node, NULL);
+	sim_node_crash(sim, node);
+	own_event(sim, node, 0, EVENT_NODE_START, 1 + sim_delay(sim, 300));
+}
+
+static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
+{
+	held->job_result = replica_store_run(held->job, &held->job_error);
+	held->job_ran = true;
+	tally_add(&sim->tally->stores, 1);
+	sim_trace(sim, "%s, shard %u: store %s", node->id, shard,
+	          held->job_result == 0 ? "written" : held->job_error.text);
+	if (held->job_result != 0 && !held->disk.fault_hit && !held->disk.full)
+		sim_violate(sim, "a store succeeds", "%s", held->job_error.text);
+	if (held->disk.fault_hit && !held->disk.dead)
+		sim_count(sim, held->disk.full ? FAULT_STORE_FULL : FAULT_STORE_ERROR, node, NULL);
+	sim_disk_arm(&held->disk, SIM_DISK_FAULT_NONE, 0); /* whether it struck or not */
+	if (held->disk.commits != held->commits_seen)
+		check_stored(sim, held, shard);
+	if (held->disk.dead) {
+		restart_dead(sim, node);
+		return;
+	}
+	own_event(sim, node, shard, EVENT_NODE_STORE_END, sim_delay(sim, sim->swarm.job_ms_max))->serial =
+		held->session;
+}
+
+static void store_end(struct sim *sim, struct sim_replica *held, uint32_t shard)
+{
+	struct replica_status status;
+
+	replica_store_end(held->replica, held->job, held->job_result, &held->job_error);
+	held->job = NULL;
+	replica_status(held->replica, &status);
+	if (status.stored != held->stored_durable)
+		sim_violate(sim, "stored is what is on disk", "shard %u: says %lld, the disk %lld", shard,
+		            (long long)status.stored, (long long)held->stored_durable);
+	if (dice_chance(&sim->dice, 250))
+		check_content(sim, held, shard);
+}
+
+void sim_node_event(struct sim *sim, const struct event *event)
+{
+	struct sim_node *node = &sim->nodes[event->number];
+	struct sim_replica *held = &node->replicas[event->shard];
+	bool mine = held->replica != NULL && held->session == event->serial;
+
+	switch (event->kind) {
+	case EVENT_NODE_START:
+		sim_node_start(sim, event->number);
+		break;
+	case EVENT_NODE_BATCH:
+		batch(sim, node, event);
+		break;
+	case EVENT_NODE_ASK:
+		ask(sim, node, event);
+		break;
+	case EVENT_NODE_STORE:
+		if (mine)
+			store_begin(sim, node, held, event->shard);
+		break;
+	case EVENT_NODE_STORE_RUN:
+		if (mine && held->job != NULL)
+			store_run(sim, node, held, event->shard);
+		break;
+	default: /* EVENT_NODE_STORE_END */
+		if (mine && held->job != NULL)
+			store_end(sim, held, event->shard);
+		break;
+	}
+}

@@ -1,0 +1,71 @@
+#include "tests/simulation/swarm.h"
+
+static uint32_t rate(struct dice *dice, uint32_t permille_max)
+{
+	return dice_chance(dice, 500) ? (uint32_t)dice_between(dice, 1, permille_max) : 0;
+}
+
+static void draw_sizes(struct swarm *swarm, struct dice *dice)
+{
+	static const char *const presets[] = {"adaptive",   "adaptive",    "immediate",
+	                                      "batched{3}", "batched{20}", "periodic{40}"};
+	static const size_t memory[] = {1, 40000, 1 << 20};
+	static const size_t batch[] = {1, 600, 1 << 20};
+	static const size_t node_memory[] = {2000, 60000, 1 << 24};
+
+	swarm->feeder.memory_bytes_max = memory[dice_below(dice, 3)];
+	swarm->feeder.batch_bytes_max = batch[dice_below(dice, 3)];
+	(void)flush_rule_parse(presets[dice_below(dice, 6)], &swarm->feeder.flush);
+	swarm->node_memory_bytes = node_memory[dice_below(dice, 3)];
+	swarm->read_max = dice_chance(dice, 300) ? 1 : (uint32_t)dice_between(dice, 2, 16);
+	swarm->store_ms_max = dice_chance(dice, 500) ? 100 : 3000;
+	swarm->job_ms_max = dice_chance(dice, 500) ? 3 : 150;
+	swarm->search_permille = 150;
+}
+
+static void draw_log(struct swarm *swarm, struct dice *dice)
+{
+	swarm->documents = (uint32_t)dice_between(dice, 1, dice_chance(dice, 300) ? 3 : 14);
+	swarm->records = (uint32_t)dice_between(dice, 4, dice_chance(dice, 200) ? 120 : 40);
+	swarm->produce_ms_max = dice_between(dice, 2, 120);
+	swarm->hole_permille = rate(dice, 400);
+	swarm->leap_permille = rate(dice, 120);
+	swarm->marker_permille = rate(dice, 300);
+	swarm->delete_permille = rate(dice, 500);
+	swarm->refuse_permille = rate(dice, 300);
+}
+
+static void draw_network(struct swarm *swarm, struct dice *dice)
+{
+	swarm->delay_ms_max = dice_chance(dice, 500) ? 8 : dice_between(dice, 10, 900);
+	swarm->lost_permille = rate(dice, 200);
+	swarm->half_open_permille = rate(dice, 200);
+	swarm->twice_permille = rate(dice, 200);
+	swarm->replay_permille = rate(dice, 200);
+	swarm->letter_ms_max = dice_chance(dice, 500) ? 5 : 800;
+	swarm->letter_failed_permille = rate(dice, 300);
+	swarm->letter_unknown_permille = rate(dice, 300);
+	swarm->commit_lost_permille = rate(dice, 300);
+}
+
+void swarm_draw(struct swarm *swarm, struct dice *dice)
+{
+	/* these leave a shard stopped for good, so they are rare */
+	static const uint32_t permille[FAULTS] = {
+		[FAULT_NODE_REFORMAT] = 150, [FAULT_LOG_TRIM] = 300,  [FAULT_LOG_TRIM_ABOVE] = 60,
+		[FAULT_LOG_CUT] = 120,       [FAULT_META_LOST] = 250,
+	};
+
+	*swarm = (struct swarm){0};
+	swarm->shards = (uint32_t)dice_between(dice, 1, SHARDS_MAX);
+	swarm->nodes = (uint32_t)dice_between(dice, 1, SIM_NODES_MAX);
+	swarm->ingests = (uint32_t)dice_between(dice, 1, INGESTS_MAX);
+	swarm->partitioner = (enum partitioner)dice_below(dice, 3);
+	draw_log(swarm, dice);
+	draw_sizes(swarm, dice);
+	draw_network(swarm, dice);
+	for (int i = 0; i <= FAULT_META_LOST; i++)
+		swarm->faults[i] = dice_chance(dice, permille[i] > 0 ? permille[i] : 400);
+	swarm->fault_ms_max = dice_between(dice, 60, 1500);
+	swarm->safety_ms = dice_between(dice, 500, 5000);
+}

@@ -1,0 +1,58 @@
+/*
+ * Swarm: what a schedule's world is like, drawn before anything happens:
+ * which faults exist in it at all and how often, how large everything is,
+ * how long things take. Most schedules lack most faults; that is what lets
+ * the others come to their end (Groce and others, "Swarm testing", 2012).
+ */
+#ifndef MILLRACE_TESTS_SIMULATION_SWARM_H
+#define MILLRACE_TESTS_SIMULATION_SWARM_H
+
+#include "ingest/core/feeder.h"
+#include "tests/simulation/dice.h"
+#include "tests/simulation/tally.h"
+
+#define SHARDS_MAX 3
+#define SIM_NODES_MAX 2
+#define INGESTS_MAX 2
+
+struct swarm {
+	uint32_t shards;
+	uint32_t nodes;
+	uint32_t ingests;
+	enum partitioner partitioner;
+
+	uint32_t documents; /* different ids a shard */
+	uint32_t records;   /* a shard */
+	int64_t produce_ms_max;
+	uint32_t hole_permille;
+	uint32_t leap_permille; /* to around the next seal, or beyond it */
+	uint32_t marker_permille;
+	uint32_t delete_permille;
+	uint32_t refuse_permille;
+
+	struct feeder_options feeder;
+	uint32_t read_max; /* records a read */
+	size_t node_memory_bytes;
+	int64_t store_ms_max;
+	int64_t job_ms_max; /* between the steps of a store */
+	uint32_t search_permille;
+
+	int64_t delay_ms_max;
+	uint32_t lost_permille;
+	uint32_t half_open_permille;
+	uint32_t twice_permille;
+	uint32_t replay_permille;
+
+	int64_t letter_ms_max;
+	uint32_t letter_failed_permille;
+	uint32_t letter_unknown_permille;
+	uint32_t commit_lost_permille;
+
+	bool faults[FAULTS]; /* which of those that fault_ms_max drives exist */
+	int64_t fault_ms_max;
+	int64_t safety_ms;
+};
+
+void swarm_draw(struct swarm *swarm, struct dice *dice);
+
+#endif

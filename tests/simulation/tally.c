@@ -1,0 +1,63 @@
+#include "tests/simulation/tally.h"
+
+#include <inttypes.h>
+
+static const char *const fault_names[FAULTS] = {
+	[FAULT_NODE_CRASH] = "crash of a node",
+	[FAULT_NODE_PAUSE] = "pause of a node",
+	[FAULT_NODE_REFORMAT] = "loss of a node's disk",
+	[FAULT_INGEST_CRASH] = "crash of ingest",
+	[FAULT_INGEST_PAUSE] = "pause of ingest",
+	[FAULT_REBALANCE] = "change of owner",
+	[FAULT_LOG_TRIM] = "log start advances",
+	[FAULT_LOG_TRIM_ABOVE] = "log start advances beyond a replica",
+	[FAULT_LOG_CUT] = "log truncated or re-created",
+	[FAULT_KAFKA_DOWN] = "outage of Kafka",
+	[FAULT_STORE_ERROR] = "call of the store fails",
+	[FAULT_STORE_FULL] = "map full",
+	[FAULT_STORE_DIE] = "crash inside the store",
+	[FAULT_META_LOST] = "meta emptied or cut short",
+	[FAULT_NET_LOST] = "request lost",
+	[FAULT_NET_HALF_OPEN] = "answer lost",
+	[FAULT_NET_TWICE] = "request delivered twice",
+	[FAULT_NET_REPLAY] = "old request replayed",
+	[FAULT_LETTER_FAILED] = "dead letter fails",
+	[FAULT_LETTER_UNKNOWN] = "dead letter's acknowledgement lost",
+	[FAULT_COMMIT_LOST] = "commit lost",
+};
+
+static const char *const work_names[WORKS] = {
+	[WORK_BATCH] = "with a batch in flight",
+	[WORK_STORE] = "during a store",
+	[WORK_LETTER] = "with a dead letter pending",
+	[WORK_ANCHORING] = "while an anchor was checked",
+	[WORK_RECOVERING] = "while a replica was recovering",
+	[WORK_OWNERS] = "with two owners of a shard",
+};
+
+void tally_add(uint64_t *count, uint64_t more)
+{
+	__atomic_fetch_add(count, more, __ATOMIC_RELAXED);
+}
+
+const char *fault_name(enum fault fault)
+{
+	return fault_names[fault];
+}
+
+void tally_print(const struct tally *tally, FILE *out)
+{
+	for (int i = 0; i < FAULTS; i++) {
+		fprintf(out, "%s: %" PRIu64, fault_names[i], tally->faults[i][WORK_ANY]);
+		for (int work = 1; work < WORKS; work++)
+			if (tally->faults[i][work] > 0)
+				fprintf(out, ", %s %" PRIu64, work_names[work], tally->faults[i][work]);
+		fprintf(out, "\n");
+	}
+	fprintf(out,
+	        "events %" PRIu64 ", records %" PRIu64 ", batches %" PRIu64 ", ranges applied %" PRIu64
+	        ", stores %" PRIu64 ", searches %" PRIu64 ", leaps over a seal %" PRIu64
+	        ", shards that had to stop and did %" PRIu64 "\n",
+	        tally->events, tally->records, tally->batches, tally->ranges_applied, tally->stores,
+	        tally->searches, tally->seals, tally->stopped);
+}

@@ -1,0 +1,67 @@
+/*
+ * Tally: how often each fault happened, and how often it met work in
+ * progress. A fault that only ever meets idle processes proves nothing.
+ *
+ * Plain numbers in memory that forked workers share; added to atomically.
+ */
+#ifndef MILLRACE_TESTS_SIMULATION_TALLY_H
+#define MILLRACE_TESTS_SIMULATION_TALLY_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum fault {
+	FAULT_NODE_CRASH = 0,
+	FAULT_NODE_PAUSE,
+	FAULT_NODE_REFORMAT,
+	FAULT_INGEST_CRASH,
+	FAULT_INGEST_PAUSE,
+	FAULT_REBALANCE,
+	FAULT_LOG_TRIM,
+	FAULT_LOG_TRIM_ABOVE,
+	FAULT_LOG_CUT,
+	FAULT_KAFKA_DOWN,
+	FAULT_STORE_ERROR,
+	FAULT_STORE_FULL,
+	FAULT_STORE_DIE,
+	FAULT_META_LOST,
+	/* these are drawn where they strike, not by the fault event */
+	FAULT_NET_LOST,
+	FAULT_NET_HALF_OPEN,
+	FAULT_NET_TWICE,
+	FAULT_NET_REPLAY,
+	FAULT_LETTER_FAILED,
+	FAULT_LETTER_UNKNOWN,
+	FAULT_COMMIT_LOST,
+	FAULTS
+};
+
+/* What was going on. */
+enum work {
+	WORK_ANY = 0,
+	WORK_BATCH,      /* a batch in flight */
+	WORK_STORE,      /* a store job between its beginning and its end */
+	WORK_LETTER,     /* a dead letter not yet acknowledged */
+	WORK_ANCHORING,  /* an anchor being checked */
+	WORK_RECOVERING, /* a replica not yet level */
+	WORK_OWNERS,     /* a shard with two owners */
+	WORKS
+};
+
+struct tally {
+	uint64_t faults[FAULTS][WORKS];
+	uint64_t events;
+	uint64_t records;
+	uint64_t batches;
+	uint64_t ranges_applied;
+	uint64_t stores;
+	uint64_t searches;
+	uint64_t stopped; /* shards that had to stop, and did */
+	uint64_t seals;   /* leaps over a seal */
+};
+
+void tally_add(uint64_t *count, uint64_t more);
+const char *fault_name(enum fault fault);
+void tally_print(const struct tally *tally, FILE *out);
+
+#endif
