@@ -11,7 +11,8 @@ void replica_stop(struct replica *replica, const char *reason)
 	if (replica->state == REPLICA_STATE_STOPPED)
 		return;
 	replica->state = REPLICA_STATE_STOPPED;
-	snprintf(replica->stop_reason, sizeof replica->stop_reason, "%s", reason);
+	snprintf(replica->stop_reason, sizeof replica->stop_reason, "%.*s",
+	         (int)sizeof replica->stop_reason - 1, reason);
 }
 
 int replica_failed(struct replica *replica, const struct error *error)
@@ -228,7 +229,7 @@ void replica_status(const struct replica *replica, struct replica_status *status
 	};
 	for (size_t i = 0; i < replica->segments_len; i++)
 		status->memory_bytes += replica->segments[i]->bytes;
-	status->memory_bytes += replica->overlay.size * sizeof(struct map_entry);
+	status->memory_bytes += replica->overlay.count * sizeof(struct map_entry);
 	memcpy(status->stop_reason, replica->stop_reason, sizeof status->stop_reason);
 }
 
