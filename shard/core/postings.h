@@ -46,6 +46,7 @@ uint64_t postings_count(const struct postings *set);
 /* Writes the numbers in rising order; room for postings_count. */
 void postings_list(const struct postings *set, uint64_t *numbers);
 
+/* `other` is another set. */
 void postings_and(struct postings *set, const struct postings *other);
 void postings_and_not(struct postings *set, const struct postings *other);
 /* Adds what `other` has in one block. */

@@ -514,6 +514,11 @@ static void versions_release(struct replica *replica, const struct replica_store
 	}
 	for (size_t i = 0; i < job->leaving_len; i++)
 		postings_remove(&replica->deleted, job->leaving[i].number);
+	if (replica->overlay.count == 0) {
+		/* an idle replica keeps no table of its busiest moment */
+		map_deinit(&replica->overlay);
+		map_init(&replica->overlay);
+	}
 }
 
 static void segments_release(struct replica *replica, size_t len)
