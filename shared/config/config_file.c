@@ -135,8 +135,8 @@ static int read_mapping(const struct file *file, const char *section, struct fy_
 	if (is_null(node))
 		return 0;
 	if (!fy_node_is_mapping(node))
-		return config_refuse(error, place_of(file, node, file->name), "expected a mapping in `%s`",
-		                     section);
+		return config_refuse(error, place_of(file, node, file->name), "expected a mapping in %s",
+		                     section[0] == 0 ? "the file" : section);
 	while ((pair = fy_node_mapping_iterate(node, &at)) != NULL)
 		if (read(file, section, pair, error) != 0)
 			return error->code;
@@ -316,6 +316,17 @@ static int read_section(const struct file *file, const char *section, struct fy_
 		"index's own log, and leave `sources` empty");
 }
 
+/* True if there are only blanks and comments, which libfyaml takes for an error. */
+static bool is_empty(const char *text)
+{
+	for (;;) {
+		text += strspn(text, " \t\r\n");
+		if (*text != '#')
+			return *text == 0;
+		text += strcspn(text, "\n");
+	}
+}
+
 /* The first thing that libfyaml had to say. */
 static int refuse_syntax(const struct file *file, struct fy_diag *diag, struct error *error)
 {
@@ -323,7 +334,7 @@ static int refuse_syntax(const struct file *file, struct fy_diag *diag, struct e
 	struct fy_diag_error *trouble = fy_diag_errors_iterate(diag, &at);
 
 	if (trouble == NULL)
-		return config_refuse(error, file->name, "not YAML");
+		return config_refuse(error, file->name, "not YAML 1.2");
 	return config_refuse(error, place_at(file, trouble->line, trouble->column), "%s", trouble->msg);
 }
 
@@ -338,6 +349,8 @@ int config_read_file(struct config *config, const char *path, struct error *erro
 
 	if (config_slurp(config, path, path, &text, error) != 0)
 		return error->code;
+	if (is_empty((const char *)text.ptr))
+		return 0;
 	fy_diag_cfg_default(&diag_cfg);
 	diag_cfg.level = FYET_ERROR;
 	cfg.diag = fy_diag_create(&diag_cfg);
