@@ -175,6 +175,13 @@ static bool add_range(struct feeder *feeder, uint32_t node_at, uint32_t slot, st
 	return true;
 }
 
+/* One range always fits, however small the limit is. */
+static bool batch_is_full(const struct feeder *feeder, const struct batch_writer *writer)
+{
+	return writer->ranges == BATCH_RANGES_MAX ||
+	       (writer->ranges > 0 && writer->buffer->len >= feeder->options.batch_bytes_max);
+}
+
 /* A range without offsets asks where the replica stands and tells it the log's end. */
 static bool add_question(struct feeder *feeder, uint32_t node_at, uint32_t slot, struct batch_writer *writer)
 {
@@ -196,8 +203,7 @@ static bool add_ranges(struct feeder *feeder, uint32_t node_at, uint32_t slot, s
 	if (shard->first == NULL || range_due_ms(feeder, shard->first) > feeder->now_ms)
 		return add_question(feeder, node_at, slot, writer);
 	for (struct feed_range *range = shard->first; range != NULL && added; range = range->next) {
-		if (range_due_ms(feeder, range) > feeder->now_ms || writer->ranges == BATCH_RANGES_MAX ||
-		    writer->buffer->len >= feeder->options.batch_bytes_max)
+		if (range_due_ms(feeder, range) > feeder->now_ms || batch_is_full(feeder, writer))
 			break;
 		added = add_range(feeder, node_at, slot, writer, range->memtable);
 		range->sealed = true;
@@ -222,7 +228,7 @@ static bool collect(struct feeder *feeder, uint32_t node_at, struct batch_writer
 		uint32_t slot = (first + i) % feeder->shards_len;
 		struct feed_shard *shard = &feeder->shards[slot];
 
-		if (writer->ranges == BATCH_RANGES_MAX || node->frame.len >= feeder->options.batch_bytes_max)
+		if (batch_is_full(feeder, writer))
 			break;
 		if (!shard->used || shard->node != node_at || shard->state != FEEDER_STATE_FEEDING ||
 		    feed_due_ms(feeder, shard) > feeder->now_ms)
