@@ -131,80 +131,75 @@ static void test_defaults(void)
 	config_free(config);
 }
 
+static const struct {
+	const char *yaml;
+	const char *error;
+} refused_files[] = {
+	{"query:\n  # a comment\n  listne: x\n",
+         "millrace.yaml:3:3: unknown key `listne` in `query` (did you mean `listen`?)"},
+	{"query: {zzzzzzzz: 5}\n", "millrace.yaml:1:9: unknown key `zzzzzzzz` in `query`"},
+	{"querry:\n  listen: x\n", "millrace.yaml:1:1: unknown key `querry` (did you mean `query`?)"},
+	{"sources: [{topic: a, index: b}]\n",
+         "millrace.yaml:1:1: `sources` has entries, but importing is not "
+         "available in this version: publish to the index's own log, and "
+         "leave `sources` empty"},
+	{"query: {timeout_ms: soon}\n", "millrace.yaml:1:9: `query.timeout_ms` is `soon`, expected a "
+                                        "duration such as 5s, 50ms or 50"},
+	{"query: {timeout_ms: 61s}\n",
+         "millrace.yaml:1:9: `query.timeout_ms` is 61s, expected 1 to 60000 ms"},
+	{"ingest: {memory: 64Mib}\n",
+         "millrace.yaml:1:10: `ingest.memory` is `64Mib`, expected a size such as 64MiB"},
+	{"ingest: {memory: 9223372036854775807GiB}\n",
+         "millrace.yaml:1:10: `ingest.memory` is `9223372036854775807GiB`, expected a size such as "
+         "64MiB"},
+	{"ingest: {flush: sometimes}\n", "millrace.yaml:1:10: `ingest.flush` is `sometimes`, expected "
+                                         "adaptive, immediate, batched{RECORDS} or periodic{MS}"},
+	{"topics: {create: yes}\n", "millrace.yaml:1:10: `topics.create` is `yes`, expected true or false"},
+	{"topology: {rf: 0}\n", "millrace.yaml:1:12: `topology.rf` is 0, expected 1 to 8"},
+	{"query: {listen: \"localhost:7700\"}\n",
+         "millrace.yaml:1:9: `query.listen` is `localhost:7700`, expected "
+         "an address such as 127.0.0.1:7700 or [::1]:7700"},
+	{"query: {listen: [1]}\n", "millrace.yaml:1:9: expected a single value"},
+	{"query: {listen: }\n", "millrace.yaml:1:9: a value is missing"},
+	{"query: 5\n", "millrace.yaml:1:8: expected a mapping in query"},
+	{"- a\n", "millrace.yaml: expected a mapping in the file"},
+	{"%YAML 9.9\n--- {}\n", "millrace.yaml: not YAML 1.2"},
+	{"query: {listen: \"a\n", "millrace.yaml:1:18: double-quoted scalar without closing quote"},
+	{"query: &x {timeout_ms: 1}\ningest: *x\n", "millrace.yaml:2:10: expected a mapping in ingest"},
+	{"cluster: [a]\n", "millrace.yaml:1:1: expected a single value"},
+	{"auth: {master_key: short}\n", "millrace.yaml:1:8: `auth.master_key` is shorter than 16 bytes"},
+	{"auth: {master_key_file: absent}\n",
+         "millrace.yaml:1:8: cannot open absent: No such file or directory"},
+	{"query:\n  listen: \"${MILLRACE_ABSENT}\"\n",
+         "millrace.yaml:2:3: the environment has no `MILLRACE_ABSENT`"},
+	{"query:\n   listen: \"127.0.0.1:1\"\n  admin: \"127.0.0.1:2\"\n",
+         "millrace.yaml:3:3: invalid indentation in mapping"},
+	{"log: {level: info}\nlog: {level: warn}\n", "millrace.yaml:2:1: duplicate key"},
+	{"topology: {groups: {g0: [{id: n1}]}}\n", "millrace.yaml:1:27: a node of `g0` needs `id` and `url`"},
+	{"topology: {groups: {g0: [{id: n1, url: \"n1:7731\"}]}}\n",
+         "millrace.yaml:1:35: `n1:7731` is no node's url: expected http://host:port"},
+	{"topology: {groups: {g0: [{id: n1, url: \"http://a:1\"}, {id: n1, url: \"http://a:2\"}]}}\n",
+         "millrace.yaml:1:64: node `n1` has the id or url of another one"},
+	{"kafka: {enable.auto.commit: true}\n",
+         "millrace.yaml:1:9: `kafka.enable.auto.commit` cannot be set: "
+         "offsets are committed when they are stored"},
+	{"kafka: {auto.offset.reset: latest}\n",
+         "millrace.yaml:1:9: `kafka.auto.offset.reset` cannot be set: "
+         "reading starts where the replicas stand, and never jumps"},
+	{"kafka: {key.serializer: x}\n",
+         "millrace.yaml:1:9: `kafka.key.serializer` cannot be set: it is a Java client's; remove it"},
+};
+
 static void test_refused_files(void)
 {
-	static const struct {
-		const char *yaml;
-		const char *error;
-	} rows[] = {
-		{"query:\n  # a comment\n  listne: x\n",
-	         "millrace.yaml:3:3: unknown key `listne` in `query` (did you mean `listen`?)"},
-		{"query: {zzzzzzzz: 5}\n", "millrace.yaml:1:9: unknown key `zzzzzzzz` in `query`"},
-		{"querry:\n  listen: x\n", "millrace.yaml:1:1: unknown key `querry` (did you mean `query`?)"},
-		{"sources: [{topic: a, index: b}]\n",
-	         "millrace.yaml:1:1: `sources` has entries, but importing is not "
-	         "available in this version: publish to the index's own log, and "
-	         "leave `sources` empty"},
-		{"query: {timeout_ms: soon}\n", "millrace.yaml:1:9: `query.timeout_ms` is `soon`, expected a "
-	                                        "duration such as 5s, 50ms or 50"},
-		{"query: {timeout_ms: 61s}\n",
-	         "millrace.yaml:1:9: `query.timeout_ms` is 61s, expected 1 to 60000 ms"},
-		{"ingest: {memory: 64Mib}\n",
-	         "millrace.yaml:1:10: `ingest.memory` is `64Mib`, expected a size such as 64MiB"},
-		{"ingest: {memory: 9223372036854775807GiB}\n",
-	         "millrace.yaml:1:10: `ingest.memory` is `9223372036854775807GiB`, expected a size such as "
-	         "64MiB"},
-		{"ingest: {flush: sometimes}\n",
-	         "millrace.yaml:1:10: `ingest.flush` is `sometimes`, expected "
-	         "adaptive, immediate, batched{RECORDS} or periodic{MS}"},
-		{"topics: {create: yes}\n",
-	         "millrace.yaml:1:10: `topics.create` is `yes`, expected true or false"},
-		{"topology: {rf: 0}\n", "millrace.yaml:1:12: `topology.rf` is 0, expected 1 to 8"},
-		{"query: {listen: \"localhost:7700\"}\n",
-	         "millrace.yaml:1:9: `query.listen` is `localhost:7700`, expected "
-	         "an address such as 127.0.0.1:7700 or [::1]:7700"},
-		{"query: {listen: [1]}\n", "millrace.yaml:1:9: expected a single value"},
-		{"query: {listen: }\n", "millrace.yaml:1:9: a value is missing"},
-		{"query: 5\n", "millrace.yaml:1:8: expected a mapping in query"},
-		{"- a\n", "millrace.yaml: expected a mapping in the file"},
-		{"%YAML 9.9\n--- {}\n", "millrace.yaml: not YAML 1.2"},
-		{"query: {listen: \"a\n", "millrace.yaml:1:18: double-quoted scalar without closing quote"},
-		{"query: &x {timeout_ms: 1}\ningest: *x\n",
-	         "millrace.yaml:2:10: expected a mapping in ingest"},
-		{"cluster: [a]\n", "millrace.yaml:1:1: expected a single value"},
-		{"auth: {master_key: short}\n",
-	         "millrace.yaml:1:8: `auth.master_key` is shorter than 16 bytes"},
-		{"auth: {master_key_file: absent}\n",
-	         "millrace.yaml:1:8: cannot open absent: No such file or directory"},
-		{"query:\n  listen: \"${MILLRACE_ABSENT}\"\n",
-	         "millrace.yaml:2:3: the environment has no `MILLRACE_ABSENT`"},
-		{"query:\n   listen: \"127.0.0.1:1\"\n  admin: \"127.0.0.1:2\"\n",
-	         "millrace.yaml:3:3: invalid indentation in mapping"},
-		{"log: {level: info}\nlog: {level: warn}\n", "millrace.yaml:2:1: duplicate key"},
-		{"topology: {groups: {g0: [{id: n1}]}}\n",
-	         "millrace.yaml:1:27: a node of `g0` needs `id` and `url`"},
-		{"topology: {groups: {g0: [{id: n1, url: \"n1:7731\"}]}}\n",
-	         "millrace.yaml:1:35: `n1:7731` is no node's url: expected http://host:port"},
-		{"topology: {groups: {g0: [{id: n1, url: \"http://a:1\"}, {id: n1, url: \"http://a:2\"}]}}\n",
-	         "millrace.yaml:1:64: node `n1` has the id or url of another one"},
-		{"kafka: {enable.auto.commit: true}\n",
-	         "millrace.yaml:1:9: `kafka.enable.auto.commit` cannot be set: "
-	         "offsets are committed when they are stored"},
-		{"kafka: {auto.offset.reset: latest}\n",
-	         "millrace.yaml:1:9: `kafka.auto.offset.reset` cannot be set: "
-	         "reading starts where the replicas stand, and never jumps"},
-		{"kafka: {key.serializer: x}\n",
-	         "millrace.yaml:1:9: `kafka.key.serializer` cannot be set: it is a Java client's; remove it"},
-	};
-
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+	for (size_t i = 0; i < sizeof refused_files / sizeof refused_files[0]; i++) {
 		struct config *config = NULL;
 		struct error error = {0};
 
-		write_file("millrace.yaml", rows[i].yaml);
+		write_file("millrace.yaml", refused_files[i].yaml);
 		CU_ASSERT_EQUAL(load(PROGRAM_QUERY, NULL, NULL, NULL, &config, &error), ERROR_CONFIGURATION);
-		if (strcmp(error.text, rows[i].error) != 0) {
-			printf("\n%s  %s\n", rows[i].yaml, error.text);
+		if (strcmp(error.text, refused_files[i].error) != 0) {
+			printf("\n%s  %s\n", refused_files[i].yaml, error.text);
 			CU_FAIL("another text");
 		}
 	}
