@@ -444,23 +444,21 @@ static struct flight *prepare(const struct exchange *exchange, enum flight_kind 
 static bool plan_list(struct flight *flight)
 {
 	const struct listing_request *request = &flight->listing;
-	bool fits = request->limit <= LIST_WINDOW_MAX &&
-	            (flight->cut || request->offset <= LIST_WINDOW_MAX - request->limit);
+	struct error_answer refusal;
 
 	flight->page = (struct page){request->offset, request->limit};
 	flight->asked = flight->cut ? flight->page : (struct page){0, request->offset + request->limit};
-	if (!fits) {
-		struct error_answer refusal;
-
-		(void)error_answer_set(
-			&refusal, "bad_request",
-			"A listing of more than %d documents at once is not available in this version of "
-			"Millrace.",
-			LIST_WINDOW_MAX);
-		flight->answered = true;
-		gateway_respond_error(&flight->exchange, &refusal);
-	}
-	return fits;
+	if (request->limit <= LIST_LIMIT_MAX &&
+	    request->offset <= (flight->cut ? LIST_OFFSET_MAX : LIST_LIMIT_MAX - request->limit))
+		return true;
+	(void)error_answer_set(
+		&refusal, "bad_request",
+		"A listing with `limit` over %d or `offset` over %d is not available in this version of "
+		"Millrace.",
+		LIST_LIMIT_MAX, flight->cut ? LIST_OFFSET_MAX : LIST_LIMIT_MAX);
+	flight->answered = true;
+	gateway_respond_error(&flight->exchange, &refusal);
+	return false;
 }
 
 /* Plans and sends the first round; the flight ends by itself. */

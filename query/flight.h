@@ -14,8 +14,9 @@
  * found while a shard that could hold it is missing is 503, never 404.
  *
  * A listing over several nodes fetches offset+limit documents from each of
- * them; that window is bounded by LIST_WINDOW_MAX. On one node there is no
- * such bound on the offset, as the node cuts the page; limit is always bounded.
+ * them; that window is bounded by LIST_LIMIT_MAX, what a node gives at once.
+ * With all shards on one node that node cuts the page, and only limit is bounded
+ * so, and offset by LIST_OFFSET_MAX.
  */
 #ifndef MILLRACE_QUERY_FLIGHT_H
 #define MILLRACE_QUERY_FLIGHT_H
@@ -24,7 +25,8 @@
 #include "query/core/search_request.h"
 #include "query/gateway.h"
 
-#define LIST_WINDOW_MAX 10000
+#define LIST_LIMIT_MAX 1000
+#define LIST_OFFSET_MAX 999000
 
 /* The strings of `request` may live in `arena`, which the flight takes over in every case, as it does
  * the exchange's request: it is answered. `segments` of the exchange name the index and the document. */

@@ -6,7 +6,8 @@
  * libmicrohttpd, answers of nodes on the HTTP client's, acknowledgements of
  * Kafka on the producer's: everything here is safe to use from all of them.
  *
- * Every answer goes out through gateway_respond, so every one is counted.
+ * Every answer to a routed request goes out through gateway_respond and is
+ * counted; what the HTTP server refuses by itself never gets here.
  *
  * Bounds: FLIGHTS_MAX searches and other fan-outs at once (more: 503
  * too_many_search_requests), ANSWER_BYTES_MAX a node's answer,

@@ -57,6 +57,16 @@ static int64_t number_or(struct slice object, const char *name, int64_t otherwis
 	return json_text_member(object, name, &value) && json_text_i64(value, &number) ? number : otherwise;
 }
 
+/* A stopped replica serves nothing: its shard is missing unless a sibling reports it. */
+static bool is_stopped(struct slice item)
+{
+	struct slice value;
+	struct slice state;
+
+	return json_text_member(item, "state", &value) && json_text_plain(value, &state) &&
+	       slice_equal(state, slice_string("stopped"));
+}
+
 static bool read_count(struct slice item, struct shard_count *count)
 {
 	struct slice value;
@@ -117,6 +127,8 @@ int stats_add(struct stats *stats, struct slice text, struct error *error)
 	while (json_walk_next(&walk, &key, &item)) {
 		struct shard_count count;
 
+		if (is_stopped(item))
+			continue;
 		if (!read_count(item, &count))
 			return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 			                 "answer of a node: a shard that is none");

@@ -143,6 +143,14 @@ static void test_stats(void)
 	stats_of_index(stats, &index, &sums);
 	CU_ASSERT_EQUAL(sums.documents, 19);
 	CU_ASSERT_TRUE(sums.indexing);
+	/* a stopped replica counts for nothing */
+	CU_ASSERT_EQUAL(stats_add(stats,
+	                          slice_string("{\"shards\":[{\"index\":\"00000000000000aa\",\"partition\":1,"
+	                                       "\"state\":\"stopped\",\"documents\":0,\"received\":0}]}"),
+	                          &error),
+	                0);
+	stats_of_index(stats, &index, &sums);
+	CU_ASSERT_EQUAL(sums.missing, 1);
 	CU_ASSERT_TRUE(stats_add(stats, slice_string("{\"shards\":[{}]}"), &error) < 0);
 	CU_ASSERT_TRUE(stats_add(stats, slice_string("{\"shards\":{}}"), &error) < 0);
 	CU_ASSERT_TRUE(
