@@ -72,14 +72,21 @@ const struct version *replica_version(const struct replica *replica, uint64_t nu
 	return NULL;
 }
 
+static int cluster_check(const struct replica_identity *found, const char *cluster_id, struct error *error)
+{
+	if (strcmp(found->cluster_id, cluster_id) == 0)
+		return 0;
+	return error_set(
+		error, ERROR_STATE, ERROR_ACTION_FATAL,
+		"the replica belongs to Kafka cluster %s, this is %s: wrong Kafka; nothing was changed",
+		found->cluster_id, cluster_id);
+}
+
 static int identity_check(const struct replica_identity *found, const struct replica_identity *wanted,
                           struct error *error)
 {
-	if (strcmp(found->cluster_id, wanted->cluster_id) != 0)
-		return error_set(error, ERROR_STATE, ERROR_ACTION_FATAL,
-		                 "the replica belongs to Kafka cluster %s, this is %s: wrong Kafka; nothing "
-		                 "was changed",
-		                 found->cluster_id, wanted->cluster_id);
+	if (cluster_check(found, wanted->cluster_id, error) != 0)
+		return error->code;
 	if (found->index_id != wanted->index_id || found->generation != wanted->generation ||
 	    found->partition != wanted->partition)
 		return error_set(error, ERROR_STATE, ERROR_ACTION_FATAL,
@@ -208,6 +215,24 @@ void replica_close(struct replica *replica)
 	if (replica->kv != NULL)
 		kv_close(replica->kv);
 	free(replica);
+}
+
+int replica_check_cluster(struct kv *kv, const char *cluster_id, struct error *error)
+{
+	struct stored_key key = stored_state_key();
+	struct replica_identity found;
+	struct mark mark;
+	struct slice value;
+	struct kv_txn *txn;
+	int rc = 0;
+
+	if (kv_begin(kv, false, &txn, error) != 0)
+		return error->code;
+	if (kv_get(txn, KV_TABLE_STATE, stored_key_slice(&key), &value, error) == 0 &&
+	    stored_state_decode(value, &found, &mark, error) == 0)
+		rc = cluster_check(&found, cluster_id, error);
+	kv_abort(txn);
+	return rc;
 }
 
 void replica_status(const struct replica *replica, struct replica_status *status)

@@ -66,6 +66,9 @@ struct replica_store_job;
 int replica_open(struct kv *kv, const struct replica_identity *identity, uint64_t session,
                  struct replica **replica, struct error *error);
 void replica_close(struct replica *replica);
+/* ERROR_STATE, FATAL if the store belongs to another Kafka cluster; 0 if it does not, or cannot tell: for
+ * whoever must know before anything is opened or dropped. */
+int replica_check_cluster(struct kv *kv, const char *cluster_id, struct error *error);
 
 struct replica_status {
 	enum replica_state state;

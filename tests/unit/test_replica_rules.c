@@ -143,6 +143,21 @@ static void test_identity(void)
 	model_free(model);
 }
 
+static void test_cluster(void)
+{
+	struct error error;
+	struct kv *kv;
+
+	CU_ASSERT_EQUAL_FATAL(kv_open("cluster", &kv, &error), 0);
+	CU_ASSERT_EQUAL(replica_check_cluster(kv, "kafka-b", &error), 0); /* empty: nobody's */
+	kv_close(kv);
+	model_free(model_new("cluster"));
+	CU_ASSERT_EQUAL_FATAL(kv_open("cluster", &kv, &error), 0);
+	CU_ASSERT_EQUAL(replica_check_cluster(kv, "kafka-a", &error), 0);
+	CU_ASSERT_EQUAL(replica_check_cluster(kv, "kafka-b", &error), ERROR_STATE);
+	kv_close(kv);
+}
+
 static void put_state(const char *directory, size_t at)
 {
 	struct error error;
@@ -277,6 +292,7 @@ int main(void)
 	                       {"another incarnation", test_refusals},
 	                       {"malformed ranges change nothing", test_malformed},
 	                       {"another owner's files", test_identity},
+	                       {"another cluster's files", test_cluster},
 	                       {"a damaged state", test_state_damage},
 	                       {"a flipped byte", test_flipped_byte},
 	                       {"a map that fills", test_growth},

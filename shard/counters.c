@@ -1,0 +1,82 @@
+/* Metrics of the node, and gauges of each replica. */
+#include "shard/node_private.h"
+
+#include <stdio.h>
+
+static const char *const result_names[RANGE_RESULT_STOPPED + 1] = {
+	[RANGE_RESULT_APPLIED] = "applied", [RANGE_RESULT_ALREADY] = "already", [RANGE_RESULT_GAP] = "gap",
+	[RANGE_RESULT_REFUSED] = "refused", [RANGE_RESULT_UNKNOWN] = "unknown", [RANGE_RESULT_BUSY] = "busy",
+	[RANGE_RESULT_STOPPED] = "stopped",
+};
+
+static struct series *single(enum metric_type type, const char *name, const char *help)
+{
+	return metric_series(metric_new(type, name, help, ""), NULL);
+}
+
+static struct metric *of_replica(const char *name, const char *help)
+{
+	return metric_new(METRIC_TYPE_GAUGE, name, help, "index,partition");
+}
+
+void counters_init(struct node_counters *counters)
+{
+	counters->ranges = metric_new(METRIC_TYPE_COUNTER, "millrace_node_ranges_total",
+	                              "Ranges of batches, by what came of them", "result");
+	for (size_t i = RANGE_RESULT_APPLIED; i <= RANGE_RESULT_STOPPED; i++)
+		counters->range_results[i] = metric_series(counters->ranges, &result_names[i]);
+	counters->batches =
+		single(METRIC_TYPE_COUNTER, "millrace_node_batches_total", "Batches taken up by the owner");
+	counters->batch_bytes =
+		single(METRIC_TYPE_COUNTER, "millrace_node_batch_bytes_total", "Bytes of these batches");
+	counters->in_flight = single(METRIC_TYPE_GAUGE, "millrace_node_batches_in_flight",
+	                             "1 while a batch is being applied");
+	counters->receive_seconds = single(METRIC_TYPE_HISTOGRAM, "millrace_node_receive_duration_seconds",
+	                                   "Time to apply one range");
+	counters->search_seconds = single(METRIC_TYPE_HISTOGRAM, "millrace_node_search_duration_seconds",
+	                                  "Time of the owner for one search over the shards asked");
+	counters->store_seconds = single(METRIC_TYPE_HISTOGRAM, "millrace_node_store_duration_seconds",
+	                                 "Time from the beginning of a store to its end");
+	counters->stores =
+		single(METRIC_TYPE_COUNTER, "millrace_node_stores_total", "Stores that ended well");
+	counters->stores_failed =
+		single(METRIC_TYPE_COUNTER, "millrace_node_stores_failed_total", "Stores to be tried again");
+	counters->memory_bytes = single(METRIC_TYPE_GAUGE, "millrace_node_memory_bytes",
+	                                "Memory of segments that are not stored yet");
+	counters->received = of_replica("millrace_replica_received_offset", "Next offset not yet searchable");
+	counters->stored = of_replica("millrace_replica_stored_offset", "Next offset not yet on disk");
+	counters->documents = of_replica("millrace_replica_documents", "Live documents");
+	counters->replica_memory =
+		of_replica("millrace_replica_memory_bytes", "Memory of what is not stored yet");
+}
+
+void counters_of_held(struct node *node, struct held *held)
+{
+	char index[17];
+	char partition[16];
+	const char *values[] = {index, partition};
+
+	index_id_print(held->index_id, index);
+	(void)snprintf(partition, sizeof partition, "%d", held->partition);
+	held->received = metric_series(node->counters.received, values);
+	held->stored = metric_series(node->counters.stored, values);
+	held->documents = metric_series(node->counters.documents, values);
+	held->memory = metric_series(node->counters.replica_memory, values);
+}
+
+void counters_update(struct node *node)
+{
+	series_set(node->counters.memory_bytes, (double)node->memory_bytes);
+	for (size_t i = 0; i < node->held_len; i++) {
+		const struct held *held = node->held[i];
+		struct replica_status status;
+
+		if (held->replica == NULL)
+			continue;
+		replica_status(held->replica, &status);
+		series_set(held->received, (double)status.received);
+		series_set(held->stored, (double)status.stored);
+		series_set(held->documents, (double)status.documents);
+		series_set(held->memory, (double)status.memory_bytes);
+	}
+}

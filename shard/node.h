@@ -1,0 +1,39 @@
+/*
+ * Node: the program that holds replicas, applies batches and answers searches.
+ *
+ * One owner thread with one poll() loop owns every replica: it receives,
+ * searches, lists, merges, and begins and ends stores. HTTP requests reach it
+ * through bounded mailboxes (their connections are suspended meanwhile);
+ * batches are applied range by range, and questions go between the ranges.
+ * One writer thread runs store jobs, one at a time. The reader of meta and
+ * topology is opened by a thread of its own, because that waits for Kafka.
+ *
+ * What it holds is decided by shard/core/holdings.h from meta and topology
+ * alone, after both were read to their ends. Another Kafka, or records that
+ * are gone, end the program with exit code 78 before anything is changed.
+ *
+ * Directory: DATA/replicas/<index id>-<generation>-<partition>/. A directory
+ * on its way out is renamed to `….dropped` first.
+ *
+ * Store policy: when the memory of all replicas reaches a quarter of
+ * `shard.memory`, or the oldest range waits for NODE_STORE_AGE_MS. Memory at
+ * its budget: batches are answered BUSY. At SIGTERM the node answers nothing
+ * new, stores what it has (at most NODE_SHUTDOWN_MS) and closes.
+ */
+#ifndef MILLRACE_SHARD_NODE_H
+#define MILLRACE_SHARD_NODE_H
+
+#include "shared/config/config.h"
+
+#define NODE_STORE_AGE_MS 5000
+#define NODE_SHUTDOWN_MS 20000
+
+struct node;
+
+/* Listens, and writes the ready file. `signal_fd` as process_start gave it. */
+int node_open(const struct config *config, int signal_fd, struct node **node, struct error *error);
+/* Until a signal arrives (0) or something fails that a restart or an operator must resolve. */
+int node_run(struct node *node, struct error *error);
+void node_close(struct node *node);
+
+#endif

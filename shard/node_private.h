@@ -1,0 +1,200 @@
+/*
+ * What the parts of the node share: node.c (life and loop), following.c (meta
+ * and topology), replicas.c (what is held), storing.c (store jobs), http.c
+ * (threads of the server), batches.c, questions.c and status.c (answers),
+ * counters.c (metrics). Everything is the owner thread's unless it says
+ * otherwise.
+ */
+#ifndef MILLRACE_SHARD_NODE_PRIVATE_H
+#define MILLRACE_SHARD_NODE_PRIVATE_H
+
+#include "shard/core/holdings.h"
+#include "shard/core/replica.h"
+#include "shard/node.h"
+#include "shared/http/http_server.h"
+#include "shared/json/json.h"
+#include "shared/log/log.h"
+#include "shared/runtime/mailbox.h"
+#include "shared/runtime/metrics.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define NODE_REPLICAS_MAX 4096
+#define NODE_QUESTIONS_MAX 1024
+#define NODE_BATCHES_MAX 256
+#define NODE_PATH_BYTES_MAX 3072
+#define NODE_ANSWER_BYTES_MAX (256U * 1024 * 1024)
+
+/* First member of everything in the owner's inbox. */
+enum message_kind {
+	MESSAGE_KIND_OPENED = 1,
+	MESSAGE_KIND_STORED
+};
+
+struct message {
+	enum message_kind kind;
+};
+
+/* A replica on this node's disk. */
+struct held {
+	uint64_t index_id;
+	int32_t generation;
+	int32_t partition;
+	struct replica *replica; /* NULL: kept closed, `closed_reason` says why */
+	char closed_reason[512];
+	enum replica_state state;  /* as last logged */
+	size_t memory_bytes;       /* as last counted */
+	int64_t unstored_since_ms; /* -1: nothing waits */
+	int64_t store_retry_ms;    /* after a failed store */
+	bool unmerged;             /* replica_merge has more to do */
+	struct series *received;
+	struct series *stored;
+	struct series *documents;
+	struct series *memory;
+};
+
+/* A store job on its way to the writer thread and back. */
+struct store_task {
+	struct message message;
+	struct held *held;
+	struct replica_store_job *job;
+	int64_t begun_ms;
+	int64_t received_at_begin;
+	int result;
+	struct error error;
+};
+
+/* A batch of which not all ranges are applied yet. */
+struct batch_work {
+	struct http_request *request; /* NULL: none */
+	struct batch_reader reader;
+	struct batch_writer writer;
+	struct buffer answer;
+};
+
+struct node_counters {
+	struct metric *ranges;
+	struct series *range_results[RANGE_RESULT_STOPPED + 1];
+	struct series *batches;
+	struct series *batch_bytes;
+	struct series *in_flight;
+	struct series *receive_seconds;
+	struct series *search_seconds;
+	struct series *store_seconds;
+	struct series *stores;
+	struct series *stores_failed;
+	struct series *memory_bytes;
+	struct metric *received;
+	struct metric *stored;
+	struct metric *documents;
+	struct metric *replica_memory;
+};
+
+struct opening; /* following.c: the thread that waits for Kafka */
+
+struct node {
+	const struct config *config;
+	const char *id;
+	const char *cluster_key;
+	int signal_fd;
+	int lock_fd;
+	char directory[NODE_PATH_BYTES_MAX]; /* DATA/replicas */
+	int64_t now_ms;
+	struct error failure; /* code 0, or why the node must end */
+	bool stopping;
+	atomic_bool ready;
+
+	struct http_server *server;
+	struct mailbox *inbox;     /* struct message */
+	struct mailbox *questions; /* struct http_request */
+	struct mailbox *batches;   /* struct http_request */
+	struct batch_work work;
+
+	struct opening *opening;
+	struct log_reader *reader; /* NULL until opened */
+	bool reader_more;
+	char cluster_id[64];
+	struct catalog *catalog;
+	bool caught_up;
+	bool decisions_due;
+	bool decided; /* once: everything on disk was found to be this Kafka's */
+
+	struct held *held[NODE_REPLICAS_MAX];
+	size_t held_len;
+	size_t memory_bytes; /* of all, as last counted */
+	size_t memory_bytes_max;
+
+	pthread_t writer;
+	bool writer_started;
+	struct mailbox *store_tasks; /* to the writer: one struct store_task, or one that ends it */
+	struct store_task store_task;
+	struct store_task store_end;
+	bool storing;
+	struct node_counters counters;
+};
+
+/* Ends the loop with this error; the first one stays. */
+void node_fail(struct node *node, const struct error *error);
+
+/* following.c */
+int following_start(struct node *node, struct error *error);
+/* Takes what the opening thread found; then the node follows. */
+void following_opened(struct node *node, struct message *message);
+/* Applies what has arrived, a bounded number of records. */
+void following_turn(struct node *node);
+/* False if the opening thread still waits for Kafka. */
+bool following_stop(struct node *node);
+
+/* replicas.c */
+/* Reads the names under DATA/replicas; opens nothing yet. */
+int replicas_scan(struct node *node, struct error *error);
+/* Creates, opens, closes and drops what the catalog says, once it was read to its end. */
+void replicas_decide(struct node *node);
+/* The open or closed replica of a shard in the generation that is served; NULL if there is none. */
+struct held *replicas_find(struct node *node, uint64_t index_id, int32_t partition);
+/* After something was applied, stored or merged: memory, state and age. */
+void replicas_note(struct node *node, struct held *held);
+/* One merge somewhere; true if there is more to do. */
+bool replicas_merge(struct node *node);
+void replicas_close(struct node *node);
+
+/* storing.c */
+int storing_start(struct node *node, struct error *error);
+/* Begins a job if policy wants one and none runs. */
+void storing_turn(struct node *node);
+void storing_done(struct node *node, struct store_task *task);
+/* True if some replica has something that is not on disk and can be put there. */
+bool storing_wanted(const struct node *node);
+/* Milliseconds until policy may want a job; INT64_MAX if nothing waits. */
+int64_t storing_wait_ms(const struct node *node);
+void storing_stop(struct node *node);
+
+/* http.c */
+int http_start(struct node *node, struct error *error);
+/* Answers with {"message","code"}. Any thread. */
+void http_refuse(struct http_request *request, int status, const char *code, const char *message);
+/* Moves the body out as JSON, or answers 503 if it failed. */
+void http_answer_json(struct http_request *request, int status, struct buffer *body);
+
+/* batches.c */
+/* Applies the next range of the batch at hand; true if there is more. */
+bool batches_turn(struct node *node);
+/* Answers what waits with 503. */
+void batches_refuse(struct node *node);
+
+/* questions.c, status.c */
+/* Answers every question that waits. */
+void questions_turn(struct node *node);
+void questions_refuse(struct node *node);
+void question_verify(struct node *node, struct http_request *request, yyjson_val *asked);
+void question_shards(struct node *node, struct http_request *request);
+/* "active", "recovering", "stopped"; closed replicas count as stopped. */
+const char *held_state_name(const struct held *held);
+
+/* counters.c */
+void counters_init(struct node_counters *counters);
+void counters_of_held(struct node *node, struct held *held);
+void counters_update(struct node *node);
+
+#endif

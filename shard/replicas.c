@@ -1,0 +1,417 @@
+/* What this node holds: directories, decisions by the records, opening and dropping. */
+#include "shard/node_private.h"
+
+#include "shared/base/assert.h"
+#include "shared/runtime/logline.h"
+#include "shared/runtime/random.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REPLICA_PATH_BYTES_MAX (NODE_PATH_BYTES_MAX + 320)
+#define DROPPED_SUFFIX ".dropped"
+
+static void path_of(const struct node *node, const struct held *held, char path[REPLICA_PATH_BYTES_MAX])
+{
+	(void)snprintf(path, REPLICA_PATH_BYTES_MAX, "%s/%016" PRIx64 "-%" PRId32 "-%" PRId32,
+	               node->directory, held->index_id, held->generation, held->partition);
+}
+
+/* A directory of files, without subdirectories: what an environment is. */
+static int directory_remove(const char *path, struct error *error)
+{
+	char file[REPLICA_PATH_BYTES_MAX + 300];
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		(void)snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+		if (unlink(file) != 0)
+			break;
+	}
+	if (directory != NULL)
+		(void)closedir(directory);
+	if (rmdir(path) == 0)
+		return 0;
+	return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "cannot remove %s: %s", path,
+	                 strerror(errno));
+}
+
+static struct held *held_add(struct node *node, const struct holding *holding, struct error *error)
+{
+	struct held *held;
+
+	if (node->held_len == NODE_REPLICAS_MAX) {
+		(void)error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "a node holds at most %d replicas",
+		                NODE_REPLICAS_MAX);
+		return NULL;
+	}
+	held = calloc(1, sizeof *held);
+	if (held == NULL) {
+		(void)error_memory(error, sizeof *held);
+		return NULL;
+	}
+	held->index_id = holding->index_id;
+	held->generation = holding->generation;
+	held->partition = holding->partition;
+	held->unstored_since_ms = -1;
+	(void)snprintf(held->closed_reason, sizeof held->closed_reason, "meta and topology are not read yet");
+	counters_of_held(node, held);
+	node->held[node->held_len++] = held;
+	return held;
+}
+
+static void held_remove(struct node *node, struct held *held)
+{
+	size_t at = 0;
+
+	while (node->held[at] != held)
+		at++;
+	node->held[at] = node->held[--node->held_len];
+	free(held);
+}
+
+/* "0123456789abcdef-1-0" */
+static bool name_parse(const char *name, struct holding *holding)
+{
+	int end = 0;
+
+	*holding = (struct holding){.on_disk = true};
+	return strlen(name) > 17 && name[16] == '-' &&
+	       index_id_parse(slice_of(name, 16), &holding->index_id) &&
+	       sscanf(name + 17, "%" SCNd32 "-%" SCNd32 "%n", &holding->generation, &holding->partition,
+	              &end) == 2 &&
+	       name[17 + end] == '\0' && holding->partition >= 0;
+}
+
+static int name_scan(struct node *node, const char *name, struct error *error)
+{
+	size_t len = strlen(name);
+	size_t suffix = strlen(DROPPED_SUFFIX);
+	char path[REPLICA_PATH_BYTES_MAX];
+	struct holding holding;
+
+	if (name_parse(name, &holding))
+		return held_add(node, &holding, error) == NULL ? error->code : 0;
+	if (len > suffix && len < 256 && strcmp(name + len - suffix, DROPPED_SUFFIX) == 0) {
+		(void)snprintf(path, sizeof path, "%s/%s", node->directory, name);
+		return directory_remove(path, error);
+	}
+	logline(LOG_LEVEL_WARN, "unknown_directory", "path=\"%s/%s\"", node->directory, name);
+	return 0;
+}
+
+int replicas_scan(struct node *node, struct error *error)
+{
+	DIR *directory = opendir(node->directory);
+	struct dirent *entry;
+	int rc = 0;
+
+	if (directory == NULL)
+		return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL, "cannot read %s: %s",
+		                 node->directory, strerror(errno));
+	while (rc == 0 && (entry = readdir(directory)) != NULL)
+		if (entry->d_name[0] != '.')
+			rc = name_scan(node, entry->d_name, error);
+	(void)closedir(directory);
+	return rc;
+}
+
+static struct incarnation incarnation_new(void)
+{
+	struct incarnation incarnation;
+
+	do
+		random_bytes(&incarnation, sizeof incarnation);
+	while (incarnation_is_none(incarnation));
+	return incarnation;
+}
+
+static int replica_open_at(struct node *node, struct held *held, const struct index_record *index,
+                           struct error *error)
+{
+	struct replica_identity identity = {.index_id = held->index_id,
+	                                    .generation = held->generation,
+	                                    .partition = held->partition,
+	                                    .base = index->base[held->partition],
+	                                    .rules_digest = rules_digest(&index->rules),
+	                                    .incarnation = incarnation_new()};
+	char path[REPLICA_PATH_BYTES_MAX];
+	struct kv *kv;
+
+	memcpy(identity.cluster_id, node->cluster_id, sizeof identity.cluster_id);
+	path_of(node, held, path);
+	if (kv_open(path, &kv, error) != 0)
+		return error->code;
+	if (replica_open(kv, &identity, random_u64() | 1, &held->replica, error) != 0) {
+		held->replica = NULL;
+		kv_close(kv);
+		return error_prefix(error, "%s", path);
+	}
+	return 0;
+}
+
+/* Opens what is kept. Another cluster's replica ends the node; any other trouble is this replica's alone. */
+static void held_open(struct node *node, struct held *held)
+{
+	const struct index_record *index = catalog_index(node->catalog, held->index_id);
+	struct replica_status status;
+	struct error error;
+
+	if (held->replica != NULL)
+		return;
+	if (replica_open_at(node, held, index, &error) != 0) {
+		if (error.code == ERROR_STATE) {
+			error.code = ERROR_CONFIGURATION;
+			node_fail(node, &error);
+		}
+		if (strcmp(held->closed_reason, error.text) != 0)
+			logline(LOG_LEVEL_ERROR, "replica_unusable",
+			        "index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"", held->index_id,
+			        held->partition, error.text);
+		(void)snprintf(held->closed_reason, sizeof held->closed_reason, "%s", error.text);
+		return;
+	}
+	held->closed_reason[0] = '\0';
+	replica_status(held->replica, &status);
+	held->state = status.state;
+	logline(LOG_LEVEL_INFO, "replica_opened",
+	        "index=%016" PRIx64 " uid=%s partition=%" PRId32 " received=%" PRId64 " documents=%" PRIu64,
+	        held->index_id, index->uid, held->partition, status.received, status.documents);
+}
+
+static bool is_storing(const struct node *node, const struct held *held)
+{
+	return node->storing && node->store_task.held == held;
+}
+
+static void held_release(struct node *node, struct held *held)
+{
+	if (held->replica != NULL)
+		replica_close(held->replica);
+	held->replica = NULL;
+	node->memory_bytes -= held->memory_bytes;
+	held->memory_bytes = 0;
+	held->unstored_since_ms = -1;
+	held->unmerged = false;
+}
+
+static void held_close(struct node *node, struct held *held, const char *reason)
+{
+	held_release(node, held);
+	if (strcmp(held->closed_reason, reason) == 0)
+		return;
+	(void)snprintf(held->closed_reason, sizeof held->closed_reason, "%s", reason);
+	logline(LOG_LEVEL_WARN, "replica_closed", "index=%016" PRIx64 " partition=%" PRId32 " reason=\"%s\"",
+	        held->index_id, held->partition, reason);
+}
+
+/* Renamed first: what is half removed after a crash can never be opened again. */
+static void held_drop(struct node *node, struct held *held)
+{
+	char path[REPLICA_PATH_BYTES_MAX];
+	char dropped[REPLICA_PATH_BYTES_MAX + 16];
+	struct error error = {.code = 0};
+
+	path_of(node, held, path);
+	(void)snprintf(dropped, sizeof dropped, "%s" DROPPED_SUFFIX, path);
+	held_release(node, held);
+	if (rename(path, dropped) != 0)
+		(void)error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "cannot rename %s: %s", path,
+		                strerror(errno));
+	else
+		(void)directory_remove(dropped, &error);
+	logline(error.code == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "replica_dropped",
+	        "index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"", held->index_id, held->partition,
+	        error.code == 0 ? "" : error.text);
+	if (error.code == 0)
+		held_remove(node, held);
+}
+
+static void held_decide(struct node *node, struct held *held)
+{
+	struct holding holding = {held->index_id, held->generation, held->partition, true};
+	struct error reason = {.code = 0};
+
+	switch (holding_decide(node->catalog, node->id, &holding, &reason)) {
+	case HOLDING_KEEP:
+		held_open(node, held);
+		break;
+	case HOLDING_HOLD:
+		held_close(node, held, reason.text);
+		break;
+	case HOLDING_DROP:
+		held_drop(node, held);
+		break;
+	case HOLDING_REFUSE:
+		reason.code = ERROR_CONFIGURATION;
+		node_fail(node, &reason);
+		break;
+	case HOLDING_NONE:
+	case HOLDING_CREATE:
+		ASSERT(false); /* not for what is on disk */
+	}
+}
+
+static bool is_held(const struct node *node, const struct holding *holding)
+{
+	for (size_t i = 0; i < node->held_len; i++)
+		if (node->held[i]->index_id == holding->index_id &&
+		    node->held[i]->generation == holding->generation &&
+		    node->held[i]->partition == holding->partition)
+			return true;
+	return false;
+}
+
+static void absent_decide(struct node *node, const struct holding *holding)
+{
+	struct error error = {.code = 0};
+	struct held *held;
+
+	if (is_held(node, holding) ||
+	    holding_decide(node->catalog, node->id, holding, &error) != HOLDING_CREATE)
+		return;
+	held = held_add(node, holding, &error);
+	if (held == NULL) {
+		logline(LOG_LEVEL_ERROR, "replica_not_created",
+		        "index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"", holding->index_id,
+		        holding->partition, error.text);
+		return;
+	}
+	held_open(node, held);
+}
+
+/* An environment of another Kafka; one that cannot be opened is told when it is to be used. */
+static bool is_foreign(const struct node *node, const struct held *held, struct error *error)
+{
+	char path[REPLICA_PATH_BYTES_MAX];
+	struct kv *kv;
+	int rc;
+
+	path_of(node, held, path);
+	if (held->replica != NULL || kv_open(path, &kv, error) != 0)
+		return false;
+	rc = replica_check_cluster(kv, node->cluster_id, error);
+	kv_close(kv);
+	if (rc != ERROR_STATE)
+		return false;
+	(void)error_prefix(error, "%s", path);
+	return true;
+}
+
+/* What is there is judged before anything is created or dropped: a refusal must find everything as it was. */
+static void refusals_find(struct node *node)
+{
+	for (size_t i = 0; i < node->held_len && node->failure.code == 0; i++) {
+		const struct held *held = node->held[i];
+		struct holding holding = {held->index_id, held->generation, held->partition, true};
+		struct error reason;
+
+		if ((!node->decided && is_foreign(node, held, &reason)) ||
+		    holding_decide(node->catalog, node->id, &holding, &reason) == HOLDING_REFUSE) {
+			reason.code = ERROR_CONFIGURATION;
+			node_fail(node, &reason);
+		}
+	}
+}
+
+void replicas_decide(struct node *node)
+{
+	const struct index_record *index;
+	size_t at = 0;
+
+	refusals_find(node);
+	if (node->failure.code != 0)
+		return;
+	node->decisions_due = false;
+	node->decided = true;
+	/* backwards: a dropped one is replaced by the last */
+	for (size_t i = node->held_len; i-- > 0;) {
+		if (is_storing(node, node->held[i]))
+			node->decisions_due = true; /* again when the job has ended */
+		else
+			held_decide(node, node->held[i]);
+	}
+	while ((index = catalog_next_index(node->catalog, &at)) != NULL)
+		for (int32_t p = 0; p < index->partitions; p++) {
+			struct holding holding = {index->id, index->generation, p, false};
+
+			absent_decide(node, &holding);
+		}
+	atomic_store(&node->ready, node->failure.code == 0 && !node->stopping);
+}
+
+struct held *replicas_find(struct node *node, uint64_t index_id, int32_t partition)
+{
+	struct held *found = NULL;
+
+	for (size_t i = 0; i < node->held_len; i++) {
+		struct held *held = node->held[i];
+
+		if (held->index_id != index_id || held->partition != partition)
+			continue;
+		if (found == NULL || held->replica != NULL)
+			found = held;
+	}
+	return found;
+}
+
+static const char *const state_events[] = {
+	[REPLICA_STATE_RECOVERING] = "replica_recovering",
+	[REPLICA_STATE_ACTIVE] = "replica_active",
+	[REPLICA_STATE_STOPPED] = "replica_stopped",
+};
+
+void replicas_note(struct node *node, struct held *held)
+{
+	struct replica_status status;
+
+	replica_status(held->replica, &status);
+	node->memory_bytes -= held->memory_bytes;
+	/* a stopped replica never stores what it has: it must not use up the others' budget */
+	held->memory_bytes = status.state == REPLICA_STATE_STOPPED ? 0 : status.memory_bytes;
+	node->memory_bytes += held->memory_bytes;
+	if (status.received <= status.stored || status.state == REPLICA_STATE_STOPPED)
+		held->unstored_since_ms = -1;
+	else if (held->unstored_since_ms < 0)
+		held->unstored_since_ms = node->now_ms;
+	if (status.state == held->state)
+		return;
+	held->state = status.state;
+	logline(status.state == REPLICA_STATE_STOPPED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+	        state_events[status.state],
+	        "index=%016" PRIx64 " partition=%" PRId32 " received=%" PRId64 " reason=\"%s\"",
+	        held->index_id, held->partition, status.received, status.stop_reason);
+}
+
+bool replicas_merge(struct node *node)
+{
+	for (size_t i = 0; i < node->held_len; i++) {
+		struct held *held = node->held[i];
+
+		if (!held->unmerged || held->replica == NULL)
+			continue;
+		held->unmerged = replica_merge(held->replica);
+		replicas_note(node, held);
+		return true;
+	}
+	return false;
+}
+
+void replicas_close(struct node *node)
+{
+	while (node->held_len > 0) {
+		struct held *held = node->held[--node->held_len];
+
+		if (held->replica != NULL)
+			replica_close(held->replica);
+		free(held);
+	}
+}

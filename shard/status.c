@@ -1,0 +1,131 @@
+/* GET /shards: what this node holds and where it stands. POST /verify: whether the store is sound. */
+#include "shard/node_private.h"
+
+#include <inttypes.h>
+
+static const char *const state_names[] = {
+	[REPLICA_STATE_RECOVERING] = "recovering",
+	[REPLICA_STATE_ACTIVE] = "active",
+	[REPLICA_STATE_STOPPED] = "stopped",
+};
+
+const char *held_state_name(const struct held *held)
+{
+	struct replica_status status;
+
+	if (held->replica == NULL)
+		return state_names[REPLICA_STATE_STOPPED];
+	replica_status(held->replica, &status);
+	return state_names[status.state];
+}
+
+static void append_place(const struct node *node, const struct held *held, struct buffer *body)
+{
+	const struct index_record *index = catalog_index(node->catalog, held->index_id);
+
+	buffer_printf(body, "{\"index\":\"%016" PRIx64 "\",\"uid\":", held->index_id);
+	json_append_string(body, slice_string(index != NULL ? index->uid : ""));
+	buffer_printf(body, ",\"generation\":%" PRId32 ",\"partition\":%" PRId32, held->generation,
+	              held->partition);
+}
+
+static void append_status(const struct replica_status *status, struct buffer *body)
+{
+	char incarnation[33];
+	char digest[33];
+
+	incarnation_print(status->incarnation, incarnation);
+	hash128_print(status->digest, digest);
+	buffer_printf(body, ",\"state\":\"%s\",\"incarnation\":\"%s\",\"session\":\"%016" PRIx64 "\"",
+	              state_names[status->state], incarnation, status->session);
+	buffer_printf(body,
+	              ",\"rules_digest\":\"%016" PRIx64 "\",\"received\":%" PRId64 ",\"stored\":%" PRId64
+	              ",\"log_end\":%" PRId64,
+	              status->rules_digest, status->received, status->stored, status->log_end);
+	buffer_printf(body,
+	              ",\"anchor\":{\"offset\":%" PRId64 ",\"timestamp\":%" PRId64
+	              ",\"checksum\":\"%016" PRIx64 "\"}",
+	              status->anchor.offset, status->anchor.timestamp_ms, status->anchor.checksum);
+	buffer_printf(body,
+	              ",\"digest\":\"%s\",\"documents\":%" PRIu64 ",\"body_bytes\":%" PRIu64
+	              ",\"memory_bytes\":%zu,\"segments\":%zu,\"applied\":%" PRIu64 ",\"stop_reason\":",
+	              digest, status->documents, status->body_bytes, status->memory_bytes, status->segments,
+	              status->applied);
+}
+
+static void append_held(const struct node *node, const struct held *held, struct buffer *body)
+{
+	struct replica_status status = {
+		.state = REPLICA_STATE_STOPPED, .log_end = -1, .anchor = {.offset = -1}};
+
+	if (held->replica != NULL)
+		replica_status(held->replica, &status);
+	append_place(node, held, body);
+	append_status(&status, body);
+	json_append_string(body,
+	                   slice_string(held->replica != NULL ? status.stop_reason : held->closed_reason));
+	buffer_append_string(body, "}");
+}
+
+void question_shards(struct node *node, struct http_request *request)
+{
+	const char *wanted = http_request_argument(request, "index");
+	uint64_t index_id = 0;
+	const char *comma = "";
+	struct buffer body;
+
+	if (wanted != NULL && !index_id_parse(slice_string(wanted), &index_id)) {
+		http_refuse(request, 400, "invalid_index", "`index` is 16 hexadecimal digits");
+		return;
+	}
+	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
+	buffer_append_string(&body, "{\"node\":");
+	json_append_string(&body, slice_string(node->id));
+	buffer_append_string(&body, ",\"shards\":[");
+	for (size_t i = 0; i < node->held_len; i++) {
+		const struct held *held = node->held[i];
+
+		/* of two generations only the one that is served */
+		if ((wanted != NULL && held->index_id != index_id) ||
+		    replicas_find(node, held->index_id, held->partition) != held)
+			continue;
+		buffer_append_string(&body, comma);
+		append_held(node, held, &body);
+		comma = ",";
+	}
+	buffer_append_string(&body, "]}");
+	http_answer_json(request, 200, &body);
+	buffer_deinit(&body);
+}
+
+void question_verify(struct node *node, struct http_request *request, yyjson_val *asked)
+{
+	struct slice text;
+	uint64_t index_id;
+	int64_t partition;
+	struct held *held;
+	struct error error;
+	struct buffer body;
+	bool sound;
+
+	if (!json_get_string(asked, "index", &text) || !index_id_parse(text, &index_id) ||
+	    !json_get_i64(asked, "partition", &partition) || partition < 0 ||
+	    partition >= INDEX_PARTITIONS_MAX) {
+		http_refuse(request, 400, "invalid_request", "expected {\"index\",\"partition\"}");
+		return;
+	}
+	held = replicas_find(node, index_id, (int32_t)partition);
+	if (held == NULL || held->replica == NULL) {
+		http_refuse(request, 410, "not_serving",
+		            held == NULL ? "no such replica" : held->closed_reason);
+		return;
+	}
+	sound = replica_verify(held->replica, &error) == 0;
+	replicas_note(node, held);
+	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
+	buffer_printf(&body, "{\"sound\":%s,\"reason\":", sound ? "true" : "false");
+	json_append_string(&body, slice_string(sound ? "" : error.text));
+	buffer_append_string(&body, "}");
+	http_answer_json(request, 200, &body);
+	buffer_deinit(&body);
+}
