@@ -3,7 +3,7 @@
  *
  * A request has two holders, its connection and whoever must answer it, and
  * lives until both have let go; so a late answer meets memory that is there.
- * Its state is guarded by its own lock:
+ * Leaving HANDLING and WAITING happens under its lock:
  *
  *   HEAD → BODY → HANDLING ─────────────▶ ANSWERED   answered by the handler itself
  *                    └──▶ WAITING ──────▶ ANSWERED   suspended, then resumed
@@ -38,7 +38,7 @@ struct http_request {
 	struct http_server *server;
 	pthread_mutex_t lock;
 	atomic_int holders;
-	enum request_state state;
+	_Atomic(enum request_state) state;
 	struct MHD_Connection *connection; /* valid while not completed */
 	struct MHD_Response *response;
 	int status;
