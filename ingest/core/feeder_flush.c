@@ -132,9 +132,10 @@ static int64_t range_due_ms(const struct feeder *feeder, const struct feed_range
 
 	if (is_empty(range) || waits_for_dead_letters(range))
 		return INT64_MAX;
-	if (range->sealed || (rule->count_max == 0 && rule->age_ms == 0))
+	if (range->sealed)
 		return INT64_MIN;
-	return rule->age_ms > 0 ? range->born_ms + rule->age_ms : INT64_MAX;
+	/* without an age nothing waits: refused records and markers never fill a count */
+	return rule->age_ms > 0 ? range->born_ms + rule->age_ms : INT64_MIN;
 }
 
 int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard)
