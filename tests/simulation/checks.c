@@ -13,18 +13,6 @@ static bool is_orphan(const struct sim_replica *held, const struct sim_log *log)
 	return held->log_life != log->life;
 }
 
-static void check_fold(struct sim *sim, const struct replica_status *status, const struct timeline *timeline,
-                       uint32_t shard)
-{
-	struct fold_point point = timeline_point(timeline, status->received);
-
-	if (!hash128_equal(point.digest, status->digest) || point.documents != status->documents ||
-	    point.body_bytes != status->body_bytes)
-		sim_violate(sim, "state is the fold of the log up to received",
-		            "shard %u at %lld: %" PRIu64 " documents, expected %" PRIu64, shard,
-		            (long long)status->received, status->documents, point.documents);
-}
-
 static void check_letters(struct sim *sim, struct sim_replica *held, const struct timeline *timeline,
                           uint32_t shard)
 {
@@ -65,47 +53,6 @@ static void check_watermarks(struct sim *sim, struct sim_replica *held, const st
 		sim_violate(sim, "an operation is applied once",
 		            "shard %u: %" PRIu64 " operations applied, expected %" PRIu64, shard,
 		            status->applied, held->applied);
-}
-
-static void check_replica(struct sim *sim, struct sim_replica *held, uint32_t shard)
-{
-	const struct sim_log *log = &sim->logs[shard];
-	const struct timeline *timeline = sim_log_timeline(log, held->log_life);
-	struct replica_status status;
-
-	replica_status(held->replica, &status);
-	if (status.state == REPLICA_STATE_STOPPED)
-		sim_violate(sim, "an undamaged replica does not stop", "shard %u: %s", shard,
-		            status.stop_reason);
-	check_watermarks(sim, held, &status, shard);
-	sim->hash = sim->hash * 31 + status.digest.low;
-	if (status.received != held->received || held->letters_seen == 0) {
-		held->received = status.received;
-		check_letters(sim, held, timeline, shard);
-	}
-	check_fold(sim, &status, timeline, shard);
-	if (status.memory_bytes > sim->swarm.node_memory_bytes + (2U << 20))
-		sim_violate(sim, "memory is bounded", "shard %u: the replica holds %zu bytes", shard,
-		            status.memory_bytes);
-}
-
-void check_all(struct sim *sim)
-{
-	for (uint32_t shard = 0; shard < sim->swarm.shards && !sim->violated; shard++) {
-		struct sim_replica *held = &sim_home(sim, shard)->replicas[shard];
-
-		if (held->replica != NULL)
-			check_replica(sim, held, shard);
-	}
-	for (uint32_t i = 0; i < sim->swarm.ingests && !sim->violated; i++) {
-		const struct sim_ingest *ingest = &sim->ingests[i];
-
-		if (ingest->process.alive &&
-		    feeder_memory_bytes(ingest->feeder) >
-		            sim->swarm.feeder.memory_bytes_max + sim->swarm.shards * FEEDER_SLACK_BYTES)
-			sim_violate(sim, "memory is bounded", "ingest %u holds %zu bytes", i,
-			            feeder_memory_bytes(ingest->feeder));
-	}
 }
 
 void check_commit(struct sim *sim, uint32_t shard, int64_t offset)
@@ -178,10 +125,33 @@ static void compare_listing(struct sim *sim, struct replica *replica, const stru
 		for (size_t i = 0; i < len; i++)
 			if (!same_document(&page.documents[i], &expected[i]))
 				sim_violate(sim, "state is the fold of the log up to received",
-				            "shard %u at %lld: document %.*s differs", shard,
-				            (long long)status.received, SLICE_ARGS(page.documents[i].id));
+				            "shard %u at %lld: found %.*s at %lld/%u, expected %.*s at "
+				            "%lld/%u (offset %lld)",
+				            shard, (long long)status.received,
+				            SLICE_ARGS(page.documents[i].body),
+				            (long long)page.documents[i].key.timestamp_ms,
+				            page.documents[i].key.seq, SLICE_ARGS(expected[i].entry->stored),
+				            (long long)expected[i].key.timestamp_ms, expected[i].key.seq,
+				            (long long)expected[i].entry->offset);
 	}
 	arena_deinit(&arena);
+}
+
+/* The digest first, which is cheap; where it differs, the documents, which say more. */
+static void check_fold(struct sim *sim, struct replica *replica, const struct timeline *timeline,
+                       uint32_t shard)
+{
+	struct replica_status status;
+	struct fold_point point;
+
+	replica_status(replica, &status);
+	point = timeline_point(timeline, status.received);
+	if (hash128_equal(point.digest, status.digest) && point.documents == status.documents &&
+	    point.body_bytes == status.body_bytes)
+		return;
+	compare_listing(sim, replica, timeline, shard);
+	sim_violate(sim, "state is the fold of the log up to received",
+	            "shard %u at %lld: digest, documents or bytes differ", shard, (long long)status.received);
 }
 
 void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard)
@@ -189,6 +159,47 @@ void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard)
 	if (!sim->violated)
 		compare_listing(sim, held->replica, sim_log_timeline(&sim->logs[shard], held->log_life),
 		                shard);
+}
+
+static void check_replica(struct sim *sim, struct sim_replica *held, uint32_t shard)
+{
+	const struct sim_log *log = &sim->logs[shard];
+	const struct timeline *timeline = sim_log_timeline(log, held->log_life);
+	struct replica_status status;
+
+	replica_status(held->replica, &status);
+	if (status.state == REPLICA_STATE_STOPPED)
+		sim_violate(sim, "an undamaged replica does not stop", "shard %u: %s", shard,
+		            status.stop_reason);
+	check_watermarks(sim, held, &status, shard);
+	sim->hash = sim->hash * 31 + status.digest.low;
+	if (status.received != held->received || held->letters_seen == 0) {
+		held->received = status.received;
+		check_letters(sim, held, timeline, shard);
+	}
+	check_fold(sim, held->replica, timeline, shard);
+	if (status.memory_bytes > sim->swarm.node_memory_bytes + (2U << 20))
+		sim_violate(sim, "memory is bounded", "shard %u: the replica holds %zu bytes", shard,
+		            status.memory_bytes);
+}
+
+void check_all(struct sim *sim)
+{
+	for (uint32_t shard = 0; shard < sim->swarm.shards && !sim->violated; shard++) {
+		struct sim_replica *held = &sim_home(sim, shard)->replicas[shard];
+
+		if (held->replica != NULL)
+			check_replica(sim, held, shard);
+	}
+	for (uint32_t i = 0; i < sim->swarm.ingests && !sim->violated; i++) {
+		const struct sim_ingest *ingest = &sim->ingests[i];
+
+		if (ingest->process.alive &&
+		    feeder_memory_bytes(ingest->feeder) >
+		            sim->swarm.feeder.memory_bytes_max + sim->swarm.shards * FEEDER_SLACK_BYTES)
+			sim_violate(sim, "memory is bounded", "ingest %u holds %zu bytes", i,
+			            feeder_memory_bytes(ingest->feeder));
+	}
 }
 
 void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard)
@@ -220,7 +231,7 @@ void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard)
 		            "shard %u: stored %lld after %lld, received %lld", shard,
 		            (long long)status.received, (long long)held->stored_durable,
 		            (long long)held->received);
-	check_fold(sim, &status, sim_log_timeline(log, held->log_life), shard);
+	check_fold(sim, replica, sim_log_timeline(log, held->log_life), shard);
 	compare_listing(sim, replica, sim_log_timeline(log, held->log_life), shard);
 	if (!sim->violated && replica_verify(replica, &error) != 0)
 		sim_violate(sim, "what is stored is whole", "shard %u: %s", shard, error.text);

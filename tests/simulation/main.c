@@ -98,14 +98,18 @@ static void work(struct worker *worker)
 
 static void start(struct worker *worker)
 {
+	pid_t pid;
+
 	fflush(stdout);
-	worker->pid = fork();
-	if (worker->pid < 0) {
+	pid = fork();
+	if (pid < 0) {
 		perror("simulation: fork");
 		exit(1);
 	}
-	if (worker->pid > 0)
+	if (pid > 0) {
+		worker->pid = pid; /* shared memory: the child must not write it */
 		return;
+	}
 	if (worker->knockout != KNOCKOUT_NONE && freopen("/dev/null", "w", stderr) == NULL)
 		_exit(1);
 	work(worker);
@@ -117,8 +121,10 @@ static void finish(struct worker *worker)
 {
 	int status = 0;
 
-	while (waitpid(worker->pid, &status, 0) != worker->pid)
-		continue;
+	if (waitpid(worker->pid, &status, 0) != worker->pid) {
+		perror("simulation: waitpid");
+		exit(1);
+	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return;
 	worker->violated = true;
@@ -332,6 +338,7 @@ int main(int argc, char **argv)
 	struct options options = {.schedules = 50000, .jobs = 2, .seeds = "tests/simulation/seeds.txt"};
 
 	parse(argc, argv, &options);
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (board == MAP_FAILED) {
 		perror("simulation: mmap");

@@ -347,6 +347,8 @@ void sim_ingest_event(struct sim *sim, const struct event *event)
 			sim_ingest_remove(sim, ingest, event->shard);
 		return;
 	case EVENT_INGEST_TICK:
+		if (event->at_ms != ingest->tick_ms && ingest->process.paused_until_ms < event->at_ms)
+			return; /* an earlier one came instead */
 		ingest->tick_ms = 0;
 		feeder_tick(ingest->feeder, sim->now_ms);
 		break;
