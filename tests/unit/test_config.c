@@ -5,6 +5,8 @@
  */
 #include "shared/config/config.h"
 
+#include "shared/config/config_private.h"
+#include "shared/json/json.h"
 #include "tests/unit/suite.h"
 
 #include <stdio.h>
@@ -442,6 +444,88 @@ static void test_properties_file(void)
 	                       "client.properties:2: `kafka.a` is set twice (also at client.properties:1)");
 }
 
+/* schemas/millrace.schema.json, two folders above this file's. */
+static yyjson_doc *read_schema(void)
+{
+	char path[4096];
+	yyjson_read_err trouble;
+	yyjson_doc *doc;
+
+	(void)snprintf(path, sizeof path, "%.*s/../../schemas/millrace.schema.json",
+	               (int)(strrchr(__FILE__, '/') - __FILE__), __FILE__);
+	doc = yyjson_read_file(path, 0, NULL, &trouble);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+	return doc;
+}
+
+/* The schema's words for a setting, e.g. of "query.listen". */
+static yyjson_val *schema_find(yyjson_doc *schema, const char *path)
+{
+	char section[64];
+	const char *dot = strchr(path, '.');
+	yyjson_val *properties = yyjson_obj_get(yyjson_doc_get_root(schema), "properties");
+
+	if (dot == NULL)
+		return yyjson_obj_get(properties, path);
+	(void)snprintf(section, sizeof section, "%.*s", (int)(dot - path), path);
+	return yyjson_obj_get(yyjson_obj_get(yyjson_obj_get(properties, section), "properties"), dot + 1);
+}
+
+/* A setting's default as the schema has it: numbers and booleans without quotes. */
+static bool has_default(yyjson_val *property, const char *fallback)
+{
+	yyjson_val *value = yyjson_obj_get(property, "default");
+	struct buffer text;
+	struct error error;
+	bool equal;
+
+	if (yyjson_is_str(value))
+		return strcmp(yyjson_get_str(value), fallback) == 0;
+	buffer_init(&text, 100);
+	CU_ASSERT_EQUAL(json_append_value(&text, value, &error), 0);
+	equal = slice_equal(buffer_slice(&text), slice_string(fallback));
+	buffer_deinit(&text);
+	return equal;
+}
+
+static void test_schema(void)
+{
+	yyjson_doc *schema = read_schema();
+	yyjson_val *sections = yyjson_obj_get(yyjson_doc_get_root(schema), "properties");
+	yyjson_val *name;
+	yyjson_val *section;
+	size_t described = 0;
+	size_t known = 3; /* topology.groups, kafka and sources have no row */
+	size_t at;
+	size_t len;
+
+	for (size_t i = 0; i < settings_len; i++) {
+		const struct setting *setting = &settings[i];
+		yyjson_val *property = schema_find(schema, setting->path);
+		yyjson_val *form = yyjson_arr_get_first(yyjson_obj_get(property, "anyOf"));
+		char twin[128];
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(property);
+		CU_ASSERT_TRUE(has_default(property, setting->fallback));
+		if (setting->type == SETTING_TYPE_INT || setting->type == SETTING_TYPE_DURATION ||
+		    setting->type == SETTING_TYPE_BYTES) {
+			CU_ASSERT_EQUAL(yyjson_get_sint(yyjson_obj_get(form, "minimum")), setting->min);
+			CU_ASSERT_EQUAL(yyjson_get_sint(yyjson_obj_get(form, "maximum")), setting->max);
+		}
+		(void)snprintf(twin, sizeof twin, "%s_file", setting->path);
+		CU_ASSERT_EQUAL(schema_find(schema, twin) != NULL, setting->type == SETTING_TYPE_SECRET);
+		known += setting->type == SETTING_TYPE_SECRET ? 2 : 1;
+	}
+	yyjson_obj_foreach(sections, at, len, name, section)
+	{
+		yyjson_val *members = yyjson_obj_get(section, "properties");
+
+		described += members == NULL ? 1 : yyjson_obj_size(members);
+	}
+	CU_ASSERT_EQUAL(described, known);
+	yyjson_doc_free(schema);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -456,6 +540,7 @@ int main(void)
 		{"secrets", test_secrets},
 		{"print loads", test_print_loads},
 		{"properties file", test_properties_file},
+		{"schema", test_schema},
 		CU_TEST_INFO_NULL,
 	};
 
