@@ -53,7 +53,7 @@ struct worker {
 	uint64_t at; /* the seed that runs now */
 	uint64_t done;
 	bool violated;
-	char invariant[64];
+	char invariant[96];
 	char violation[400];
 };
 

@@ -124,7 +124,8 @@ static void calm(struct sim *sim)
 	char why[300] = "";
 	int64_t deadline_ms = sim->now_ms + CALM_MS_MAX;
 	uint64_t events_max = sim->events_run + CALM_EVENTS_MAX;
-	int64_t produced = sim->now_ms + sim_delay(sim, 3000);
+	/* no commit of before arrives after the last records */
+	int64_t produced = sim->now_ms + COMMIT_MS_MAX + 1 + sim_delay(sim, 3000);
 	bool done = false;
 
 	sim_trace(sim, "the faults end");

@@ -20,6 +20,7 @@
 #define PROCESSES_MAX (SIM_NODES_MAX + INGESTS_MAX)
 #define META_RECORDS_MAX 8
 #define REPLAYS_MAX 16
+#define COMMIT_MS_MAX 300
 
 enum event_kind {
 	EVENT_PRODUCE = 0,
@@ -86,6 +87,8 @@ struct sim_replica {
 	bool job_ran;
 	int job_result;
 	struct error job_error;
+	enum sim_disk_fault run_fault; /* strikes the next store */
+	uint32_t run_fault_in;
 	uint64_t session;
 	uint32_t log_life;      /* whose records `received` covers */
 	uint32_t disk_log_life; /* whose records `stored` covers */
@@ -129,6 +132,8 @@ struct sim_ingest {
 	struct sim_request requests[SIM_NODES_MAX];
 	uint32_t letters_pending;
 	int64_t tick_ms; /* the earliest tick that is queued */
+	uint64_t tick_serial;
+	int64_t commit_ms[SHARDS_MAX]; /* when the last commit arrives */
 };
 
 struct meta_record {
@@ -168,7 +173,7 @@ struct sim {
 
 	uint64_t hash; /* over everything that happened */
 	bool violated;
-	char invariant[64];
+	char invariant[96];
 	char violation[400];
 };
 
@@ -221,7 +226,7 @@ bool check_settled(struct sim *sim, uint32_t shard, char *why, size_t why_size);
 /* schedule.c */
 struct schedule_result {
 	bool violated;
-	char invariant[64];
+	char invariant[96];
 	char violation[400];
 	uint64_t hash;
 };

@@ -126,9 +126,8 @@ static void arm_store(struct sim *sim, enum fault fault)
 
 	if (fault == FAULT_STORE_DIE)
 		kind = dice_chance(&sim->dice, 500) ? SIM_DISK_FAULT_DIE : SIM_DISK_FAULT_DIE_DURABLE;
-	/* only while a store is about to run: reads in between would take the blow */
-	if (held->job != NULL && !held->job_ran)
-		sim_disk_arm(&held->disk, kind, dice_below(&sim->dice, calls));
+	held->run_fault = kind;
+	held->run_fault_in = dice_below(&sim->dice, calls);
 }
 
 static void lose_meta(struct sim *sim)
@@ -217,7 +216,7 @@ void sim_heal(struct sim *sim)
 
 		node->process.paused_until_ms = 0;
 		for (uint32_t shard = n; shard < sim->swarm.shards; shard += sim->swarm.nodes)
-			sim_disk_arm(&node->replicas[shard].disk, SIM_DISK_FAULT_NONE, 0);
+			node->replicas[shard].run_fault = SIM_DISK_FAULT_NONE;
 		if (node->process.alive || node->refused)
 			sim_node_decide(sim, node);
 		else

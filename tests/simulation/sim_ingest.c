@@ -95,9 +95,11 @@ static void send(struct sim *sim, struct sim_ingest *ingest, const struct feeder
 	sim_net_send(sim, ingest, action->node, action->frame);
 }
 
-static void commit(struct sim *sim, const struct sim_ingest *ingest, const struct feeder_action *action)
+/* The commits of one process stay in order; those of two may overtake each other. */
+static void commit(struct sim *sim, struct sim_ingest *ingest, const struct feeder_action *action)
 {
 	uint32_t shard = ingest->readers[action->slot].shard;
+	int64_t at_ms = sim->now_ms + sim_delay(sim, sim->calm ? 5 : COMMIT_MS_MAX);
 	struct event *event;
 
 	check_commit(sim, shard, action->offset);
@@ -105,7 +107,10 @@ static void commit(struct sim *sim, const struct sim_ingest *ingest, const struc
 		sim_count(sim, FAULT_COMMIT_LOST, NULL, ingest);
 		return;
 	}
-	event = sim_event(sim, EVENT_COMMIT, sim_delay(sim, sim->calm ? 5 : 300));
+	if (at_ms < ingest->commit_ms[shard])
+		at_ms = ingest->commit_ms[shard];
+	ingest->commit_ms[shard] = at_ms;
+	event = sim_event(sim, EVENT_COMMIT, at_ms - sim->now_ms);
 	event->shard = shard;
 	event->offset = action->offset;
 	event->log_cuts = sim->log_cuts;
@@ -163,7 +168,8 @@ static void drain(struct sim *sim, struct sim_ingest *ingest)
 	if (ingest->tick_ms > sim->now_ms && ingest->tick_ms <= deadline)
 		return;
 	ingest->tick_ms = deadline;
-	own_event(sim, ingest, EVENT_INGEST_TICK, deadline - sim->now_ms);
+	ingest->tick_serial = ++sim->serial;
+	own_event(sim, ingest, EVENT_INGEST_TICK, deadline - sim->now_ms)->serial = ingest->tick_serial;
 }
 
 void sim_ingest_add(struct sim *sim, struct sim_ingest *ingest, uint32_t shard)
@@ -347,7 +353,7 @@ void sim_ingest_event(struct sim *sim, const struct event *event)
 			sim_ingest_remove(sim, ingest, event->shard);
 		return;
 	case EVENT_INGEST_TICK:
-		if (event->at_ms != ingest->tick_ms && ingest->process.paused_until_ms < event->at_ms)
+		if (event->serial != ingest->tick_serial)
 			return; /* an earlier one came instead */
 		ingest->tick_ms = 0;
 		feeder_tick(ingest->feeder, sim->now_ms);

@@ -274,13 +274,20 @@ void sim_log_append_marker(struct sim_log *log)
 	log->end++;
 }
 
+/* To some seal, or just before it. */
+static int64_t leap(int64_t end, struct dice *dice)
+{
+	int64_t to = (end / RANGE_SEAL + dice_between(dice, 1, 3)) * RANGE_SEAL - dice_between(dice, 0, 3);
+
+	return to > end ? to : end + RANGE_SEAL;
+}
+
 void sim_log_append(struct sim_log *log, struct dice *dice)
 {
 	const struct swarm *swarm = log->swarm;
 
 	if (dice_chance(dice, swarm->leap_permille))
-		log->end = (log->end / RANGE_SEAL + dice_between(dice, 1, 3)) * RANGE_SEAL -
-		           dice_between(dice, 0, 3);
+		log->end = leap(log->end, dice);
 	else if (dice_chance(dice, swarm->hole_permille))
 		log->end += dice_between(dice, 1, 40);
 	sim_log_append_record(log, dice);

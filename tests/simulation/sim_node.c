@@ -342,6 +342,8 @@ static void restart_dead(struct sim *sim, struct sim_node *node)
 
 static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
 {
+	sim_disk_arm(&held->disk, held->run_fault, held->run_fault_in);
+	held->run_fault = SIM_DISK_FAULT_NONE;
 	held->job_result = replica_store_run(held->job, &held->job_error);
 	held->job_ran = true;
 	tally_add(&sim->tally->stores, 1);
