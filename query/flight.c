@@ -350,7 +350,7 @@ static int take_status(struct flight *flight, const struct leg *leg, const struc
 {
 	struct node_question question = scatter_question(flight->scatter, leg->number, flight->asked.limit);
 	struct node_refusals refusals;
-	struct slice body;
+	struct slice body = slice_of(NULL, 0);
 
 	if (answer->status == 0) {
 		*error = answer->error;

@@ -58,12 +58,6 @@ static struct counted_snapshot *counted(const struct snapshot *snapshot)
 	return (struct counted_snapshot *)(uintptr_t)snapshot;
 }
 
-const struct snapshot *snapshot_hold(const struct snapshot *snapshot)
-{
-	atomic_fetch_add(&counted(snapshot)->holders, 1);
-	return snapshot;
-}
-
 void snapshot_release(const struct snapshot *snapshot)
 {
 	struct counted_snapshot *held;
@@ -106,8 +100,10 @@ const struct snapshot *view_take(struct view *view)
 	const struct snapshot *snapshot = NULL;
 
 	(void)pthread_mutex_lock(&view->lock);
-	if (view->newest != NULL)
-		snapshot = snapshot_hold(&view->newest->open);
+	if (view->newest != NULL) {
+		atomic_fetch_add(&view->newest->holders, 1);
+		snapshot = &view->newest->open;
+	}
 	(void)pthread_mutex_unlock(&view->lock);
 	return snapshot;
 }

@@ -38,7 +38,6 @@ bool view_is_ready(struct view *view);
 bool view_trouble(struct view *view, struct error *error);
 /* NULL before the view is ready. */
 const struct snapshot *view_take(struct view *view);
-const struct snapshot *snapshot_hold(const struct snapshot *snapshot);
 void snapshot_release(const struct snapshot *snapshot);
 bool view_task(struct view *view, int64_t task, struct task_entry *entry);
 

@@ -124,16 +124,6 @@ int stats_request_check(const struct argument *arguments, struct arena *arena, s
 	return parameters_from_url(&stats_table, arguments, arena, values, refusal);
 }
 
-int no_request_check(const struct argument *arguments, struct arena *arena, struct error_answer *refusal)
-{
-	(void)arena;
-	if (arguments[0].name == NULL)
-		return 0;
-	return error_answer_set(refusal, "bad_request",
-	                        "Unknown parameter `%.200s`: this route has no parameters",
-	                        arguments[0].name);
-}
-
 static int refuse_uid(struct slice uid, const char *where, struct error_answer *refusal)
 {
 	struct slice shown = slice_of(uid.ptr, uid.len < 400 ? uid.len : 400);

@@ -30,8 +30,6 @@ int listing_request_document(const struct argument *arguments, struct arena *are
                              struct listing_request *request, struct error_answer *refusal);
 /* GET /stats and GET /indexes/{uid}/stats: nothing but defaults. */
 int stats_request_check(const struct argument *arguments, struct arena *arena, struct error_answer *refusal);
-/* A route without parameters. */
-int no_request_check(const struct argument *arguments, struct arena *arena, struct error_answer *refusal);
 
 /* POST /indexes of the admin listener: all of `request` but nonce and time. `partitions_default` and
  * partitioner murmur2 where the body says nothing; `id` as primary key. */
