@@ -7,8 +7,7 @@ bool feeder_wants(const struct feeder *feeder, uint32_t slot)
 
 	if (shard == NULL || (shard->state != FEEDER_STATE_FEEDING && shard->state != FEEDER_STATE_ANCHORING))
 		return false;
-	return shard->first == NULL ||
-	       shard->memory_bytes < feeder->options.memory_bytes_max / feeder->shards_used;
+	return shard->first == NULL || !feed_memory_is_full(feeder, shard);
 }
 
 /* Turns one bit of a shard's todo into its action. */

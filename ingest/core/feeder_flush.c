@@ -115,6 +115,13 @@ struct feed_range *feed_active(struct feeder *feeder, struct feed_shard *shard, 
 	return range;
 }
 
+bool feed_memory_is_full(const struct feeder *feeder, const struct feed_shard *shard)
+{
+	/* the whole counts too: shares shrink when shards are added, what is held does not */
+	return shard->memory_bytes >= feeder->options.memory_bytes_max / feeder->shards_used ||
+	       feeder->memory_bytes >= feeder->options.memory_bytes_max;
+}
+
 static bool is_empty(const struct feed_range *range)
 {
 	return memtable_from(range->memtable) == memtable_to(range->memtable);
@@ -126,13 +133,14 @@ static bool waits_for_dead_letters(const struct feed_range *range)
 }
 
 /* When the range may go by the flush rule; every range before it is due already. */
-static int64_t range_due_ms(const struct feeder *feeder, const struct feed_range *range)
+static int64_t range_due_ms(const struct feeder *feeder, const struct feed_shard *shard,
+                            const struct feed_range *range)
 {
 	const struct flush_rule *rule = &feeder->options.flush;
 
 	if (is_empty(range) || waits_for_dead_letters(range))
 		return INT64_MAX;
-	if (range->sealed)
+	if (range->sealed || feed_memory_is_full(feeder, shard))
 		return INT64_MIN;
 	/* without an age nothing waits: refused records and markers never fill a count */
 	return rule->age_ms > 0 ? range->born_ms + rule->age_ms : INT64_MIN;
@@ -142,8 +150,8 @@ int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard)
 {
 	int64_t due = shard->announce ? INT64_MIN : shard->poll_ms;
 
-	if (shard->first != NULL && range_due_ms(feeder, shard->first) < due)
-		due = range_due_ms(feeder, shard->first);
+	if (shard->first != NULL && range_due_ms(feeder, shard, shard->first) < due)
+		due = range_due_ms(feeder, shard, shard->first);
 	return due;
 }
 
@@ -201,10 +209,10 @@ static bool add_ranges(struct feeder *feeder, uint32_t node_at, uint32_t slot, s
 	struct feed_shard *shard = &feeder->shards[slot];
 	bool added = true;
 
-	if (shard->first == NULL || range_due_ms(feeder, shard->first) > feeder->now_ms)
+	if (shard->first == NULL || range_due_ms(feeder, shard, shard->first) > feeder->now_ms)
 		return add_question(feeder, node_at, slot, writer);
 	for (struct feed_range *range = shard->first; range != NULL && added; range = range->next) {
-		if (range_due_ms(feeder, range) > feeder->now_ms || batch_is_full(feeder, writer))
+		if (range_due_ms(feeder, shard, range) > feeder->now_ms || batch_is_full(feeder, writer))
 			break;
 		added = add_range(feeder, node_at, slot, writer, range->memtable);
 		range->sealed = true;
@@ -301,7 +309,8 @@ static void range_answered(struct feeder *feeder, struct feed_node *node, uint32
 {
 	switch (answer->result) {
 	case RANGE_RESULT_APPLIED:
-		node->pause_ms = 0; /* a node that takes some ranges and is busy for others is asked soon again */
+		node->pause_ms =
+			0; /* a node that takes some ranges and is busy for others is asked soon again */
 		range_received(feeder, slot, answer);
 		break;
 	case RANGE_RESULT_ALREADY:

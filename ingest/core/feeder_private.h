@@ -129,6 +129,8 @@ struct feed_range *feed_active(struct feeder *feeder, struct feed_shard *shard, 
 void feed_measure(struct feeder *feeder, struct feed_shard *shard);
 /* Builds a batch for a node that is idle; true if there is one to hand out. */
 bool feed_build_batch(struct feeder *feeder, uint32_t node);
+/* The shard has used its share: nothing more is read, so nothing may wait for more. */
+bool feed_memory_is_full(const struct feeder *feeder, const struct feed_shard *shard);
 /* When some range of the shard becomes due by age; INT64_MAX if none. */
 int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard);
 
