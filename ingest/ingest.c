@@ -174,6 +174,8 @@ static bool turn(struct ingest *ingest, int64_t *tick_ms)
 		*tick_ms = ingest->now_ms + TICK_MS;
 		atomic_store(&ingest->ready, ingest->caught_up && !ingest->stopping);
 		counters_update(ingest);
+		/* an idle shard's reader has commits to look after, too */
+		reading_ready(ingest);
 	}
 	return more;
 }
