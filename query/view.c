@@ -136,6 +136,8 @@ bool view_task(struct view *view, int64_t task, struct task_entry *entry)
 
 	(void)pthread_mutex_lock(&view->lock);
 	found = task_history_find(view->tasks, task, entry);
+	if (found && (view->newest == NULL || !task_entry_is_reflected(entry, view->newest->catalog)))
+		entry->has_final = false;
 	(void)pthread_mutex_unlock(&view->lock);
 	return found;
 }

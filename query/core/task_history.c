@@ -199,6 +199,34 @@ bool task_history_find(const struct task_history *history, int64_t task, struct 
 	return true;
 }
 
+static bool has_all_shards(const struct catalog *catalog, const struct index_record *index)
+{
+	for (int32_t p = 0; p < index->partitions; p++) {
+		const struct shard_record *shard = catalog_shard(catalog, index->id, p);
+
+		if (shard == NULL || shard->generation != index->generation)
+			return false;
+	}
+	return true;
+}
+
+bool task_entry_is_reflected(const struct task_entry *entry, const struct catalog *catalog)
+{
+	const struct index_record *index = catalog_resolve(catalog, slice_string(entry->uid));
+
+	if (!entry->has_final || !entry->final.succeeded)
+		return true;
+	switch (entry->type) {
+	case TASK_TYPE_INDEX_CREATION:
+		/* without the name: not read yet, or deleted again by a later task */
+		return index != NULL ? has_all_shards(catalog, index)
+		                     : catalog_names_task(catalog) > entry->task;
+	case TASK_TYPE_INDEX_DELETION:
+		return index == NULL || index->task > entry->task;
+	}
+	return true;
+}
+
 size_t task_history_count(const struct task_history *history)
 {
 	return history->count;

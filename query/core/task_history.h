@@ -41,6 +41,9 @@ struct task_entry {
 
 /* False if the task's request is not known (any more). */
 bool task_history_find(const struct task_history *history, int64_t task, struct task_entry *entry);
+/* True if the catalog shows what the task did, or what later tasks made of it. Finals and the records they are
+ * about come through different topics: a success is told only once a read would see it. */
+bool task_entry_is_reflected(const struct task_entry *entry, const struct catalog *catalog);
 /* Tasks kept whose request is known. */
 size_t task_history_count(const struct task_history *history);
 

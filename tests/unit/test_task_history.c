@@ -103,6 +103,54 @@ static void test_unreadable(void)
 	task_history_free(history);
 }
 
+#define NAMES(task, names) "{\"v\":1,\"task\":" task ",\"names\":{" names "}}"
+#define INDEX(task, state) \
+	"{\"v\":1,\"task\":" task \
+	",\"id\":\"00000000000000aa\",\"uid\":\"a\",\"topic\":\"t\",\"own_topic\":true,\"state\":\"" state \
+	"\"," \
+	"\"generation\":1,\"partitions\":1,\"base\":[0],\"partitioner\":\"murmur2\",\"primary_key\":\"id\"," \
+	"\"writable\":true,\"rules\":{\"contract\":1,\"id_bytes_max\":511,\"document_bytes_max\":4194304," \
+	"\"depth_max\":128,\"dedup_window\":0},\"created_at\":1000,\"updated_at\":2000}"
+
+static void apply(struct catalog *catalog, enum catalog_topic topic, const char *key, const char *value)
+{
+	struct error error;
+
+	CU_ASSERT_EQUAL_FATAL(
+		catalog_apply(catalog, topic, 1, slice_string(key), slice_string(value), &error), 0);
+}
+
+/* A final may be read before the records it is about, topic by topic; it counts when a read would see them. */
+static void test_reflected(void)
+{
+	struct task_entry created = {
+		.task = 7, .type = TASK_TYPE_INDEX_CREATION, .uid = "a", .has_final = true};
+	struct task_entry deleted = {
+		.task = 9, .type = TASK_TYPE_INDEX_DELETION, .uid = "a", .has_final = true};
+	struct catalog *catalog = catalog_new();
+
+	CU_ASSERT_TRUE(task_entry_is_reflected(&created, catalog)); /* it failed: nothing to see */
+	created.final.succeeded = true;
+	deleted.final.succeeded = true;
+	CU_ASSERT_FALSE(task_entry_is_reflected(&created, catalog));
+	apply(catalog, CATALOG_TOPIC_META, "index/00000000000000aa", INDEX("7", "active"));
+	CU_ASSERT_FALSE(task_entry_is_reflected(&created, catalog));
+	apply(catalog, CATALOG_TOPIC_META, "names", NAMES("7", "\"a\":\"00000000000000aa\""));
+	CU_ASSERT_FALSE(task_entry_is_reflected(&created, catalog));
+	apply(catalog, CATALOG_TOPIC_TOPOLOGY, "shard/00000000000000aa/0",
+	      "{\"v\":1,\"task\":7,\"index\":\"00000000000000aa\",\"generation\":1,\"partition\":0,"
+	      "\"replicas\":["
+	      "{\"node\":\"n1\",\"incarnation\":\"\",\"state\":\"active\",\"in_sync\":true}]}");
+	CU_ASSERT_TRUE(task_entry_is_reflected(&created, catalog));
+	CU_ASSERT_FALSE(task_entry_is_reflected(&deleted, catalog));
+	apply(catalog, CATALOG_TOPIC_META, "index/00000000000000aa", INDEX("9", "deleted"));
+	CU_ASSERT_TRUE(task_entry_is_reflected(&deleted, catalog));
+	apply(catalog, CATALOG_TOPIC_META, "names", NAMES("9", ""));
+	CU_ASSERT_TRUE(task_entry_is_reflected(&deleted, catalog));
+	CU_ASSERT_TRUE(task_entry_is_reflected(&created, catalog));
+	catalog_free(catalog);
+}
+
 #define SHARD(index, p, documents, received, end) \
 	"{\"index\":\"" index "\",\"generation\":1,\"partition\":" p \
 	",\"state\":\"active\",\"received\":" received ",\"stored\":1,\"log_end\":" end \
@@ -167,6 +215,7 @@ int main(void)
 		{"the first final wins", test_first_final_wins},
 		{"the newest tasks are kept", test_newest_are_kept},
 		{"unreadable records", test_unreadable},
+		{"successes that can be seen", test_reflected},
 		{"stats", test_stats},
 		CU_TEST_INFO_NULL,
 	};
