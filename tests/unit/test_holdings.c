@@ -1,0 +1,154 @@
+/* Holdings: a replica is created and dropped on a record, and never on the absence of one. */
+#include "shard/core/holdings.h"
+
+#include "tests/unit/suite.h"
+
+#include <stdio.h>
+
+#define INDEX_ID 0x1234
+#define NODE "n1"
+
+enum index_case {
+	NO_INDEX = 0,
+	CREATING,
+	ACTIVE,
+	DELETED,
+	GENERATION_2,
+	UNREADABLE
+};
+enum shard_case {
+	NO_SHARD = 0,
+	NOT_NAMED,
+	JOINING,
+	NAMED,
+	LEAVING,
+	SHARD_GENERATION_2
+};
+
+struct row {
+	const char *name;
+	enum index_case index;
+	enum shard_case shard;
+	bool on_disk;
+	enum holding_verdict expected;
+};
+
+static const struct row rows[] = {
+	{"nothing anywhere", NO_INDEX, NO_SHARD, false, HOLDING_NONE},
+	{"a new index, not yet active", CREATING, NO_SHARD, false, HOLDING_NONE},
+	{"an index without a shard record", ACTIVE, NO_SHARD, false, HOLDING_NONE},
+	{"another node's shard", ACTIVE, NOT_NAMED, false, HOLDING_NONE},
+	{"a shard record without its index", NO_INDEX, NAMED, false, HOLDING_NONE},
+	{"a deleted index is not created", DELETED, NAMED, false, HOLDING_NONE},
+	{"a leaving replica is not created", ACTIVE, LEAVING, false, HOLDING_NONE},
+	{"another generation is not created", GENERATION_2, NAMED, false, HOLDING_NONE},
+	{"an unreadable index is not created", UNREADABLE, NAMED, false, HOLDING_NONE},
+	{"named: created", ACTIVE, NAMED, false, HOLDING_CREATE},
+	{"joining: created", ACTIVE, JOINING, false, HOLDING_CREATE},
+	{"held and named", ACTIVE, NAMED, true, HOLDING_KEEP},
+	{"held and joining", ACTIVE, JOINING, true, HOLDING_KEEP},
+	{"held, deleted", DELETED, NAMED, true, HOLDING_DROP},
+	{"held, deleted, no shard record", DELETED, NO_SHARD, true, HOLDING_DROP},
+	{"held, leaving", ACTIVE, LEAVING, true, HOLDING_DROP},
+	{"held, meta emptied", NO_INDEX, NAMED, true, HOLDING_REFUSE},
+	{"held, meta and topology emptied", NO_INDEX, NO_SHARD, true, HOLDING_REFUSE},
+	{"held, topology emptied", ACTIVE, NO_SHARD, true, HOLDING_REFUSE},
+	{"held, no longer named", ACTIVE, NOT_NAMED, true, HOLDING_HOLD},
+	{"held, another generation", GENERATION_2, NAMED, true, HOLDING_HOLD},
+	{"held, shard of another generation", ACTIVE, SHARD_GENERATION_2, true, HOLDING_HOLD},
+	{"held, unreadable", UNREADABLE, NAMED, true, HOLDING_HOLD},
+	{"held, unreadable and leaving", UNREADABLE, LEAVING, true, HOLDING_HOLD},
+};
+
+static void apply_index(struct catalog *catalog, enum index_case which, struct buffer *value)
+{
+	int64_t base[1] = {0};
+	struct index_record index = {
+		.id = INDEX_ID,
+		.uid = "packages",
+		.topic = "millrace.docs.packages",
+		.own_topic = true,
+		.state = which == CREATING  ? INDEX_STATE_CREATING
+	                 : which == DELETED ? INDEX_STATE_DELETED
+	                                    : INDEX_STATE_ACTIVE,
+		.generation = which == GENERATION_2 ? 2 : 1,
+		.partitions = 1,
+		.base = which == CREATING ? NULL : base,
+		.primary_key = "id",
+		.rules = rules_default(),
+		.task = 1,
+	};
+	struct error error;
+
+	buffer_clear(value);
+	catalog_write_index(value, &index);
+	if (which == UNREADABLE) {
+		CU_ASSERT_NOT_EQUAL(catalog_apply(catalog, CATALOG_TOPIC_META, 0,
+		                                  slice_string("index/0000000000001234"),
+		                                  slice_string("{\"v\":99}"), &error),
+		                    0);
+		return;
+	}
+	CU_ASSERT_EQUAL(catalog_apply(catalog, CATALOG_TOPIC_META, 0, slice_string("index/0000000000001234"),
+	                              buffer_slice(value), &error),
+	                0);
+}
+
+static void apply_shard(struct catalog *catalog, enum shard_case which, struct buffer *value)
+{
+	struct shard_record shard = {.index_id = INDEX_ID,
+	                             .generation = which == SHARD_GENERATION_2 ? 2 : 1,
+	                             .partition = 0,
+	                             .replicas_len = 1,
+	                             .task = 1};
+	struct error error;
+
+	shard.replicas[0].state = which == JOINING   ? PLACEMENT_STATE_JOINING
+	                          : which == LEAVING ? PLACEMENT_STATE_LEAVING
+	                                             : PLACEMENT_STATE_ACTIVE;
+	(void)snprintf(shard.replicas[0].node, sizeof shard.replicas[0].node, "%s",
+	               which == NOT_NAMED ? "n2" : NODE);
+	buffer_clear(value);
+	catalog_write_shard(value, &shard);
+	CU_ASSERT_EQUAL(catalog_apply(catalog, CATALOG_TOPIC_TOPOLOGY, 0,
+	                              slice_string("shard/0000000000001234/0"), buffer_slice(value), &error),
+	                0);
+}
+
+static void test_rows(void)
+{
+	struct buffer value;
+
+	buffer_init(&value, 1 << 16);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct row *row = &rows[i];
+		struct catalog *catalog = catalog_new();
+		struct holding holding = {
+			.index_id = INDEX_ID, .generation = 1, .partition = 0, .on_disk = row->on_disk};
+		struct error reason = {0};
+		enum holding_verdict verdict;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(catalog);
+		if (row->index != NO_INDEX)
+			apply_index(catalog, row->index, &value);
+		if (row->shard != NO_SHARD)
+			apply_shard(catalog, row->shard, &value);
+		verdict = holding_decide(catalog, NODE, &holding, &reason);
+		if (verdict != row->expected)
+			printf("%s: %d, expected %d\n", row->name, (int)verdict, (int)row->expected);
+		CU_ASSERT_EQUAL(verdict, row->expected);
+		if (verdict == HOLDING_REFUSE)
+			CU_ASSERT_PTR_NOT_NULL(strstr(reason.text, "nothing was changed"));
+		if (verdict == HOLDING_HOLD || verdict == HOLDING_REFUSE)
+			CU_ASSERT_NOT_EQUAL(reason.code, 0);
+		catalog_free(catalog);
+	}
+	buffer_deinit(&value);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {{"each state of the records, held and not", test_rows}, CU_TEST_INFO_NULL};
+
+	return suite_run("holdings", tests);
+}
