@@ -159,17 +159,22 @@ static void answer(struct asking *asking, struct question *question)
 	ASSERT(mailbox_put(asking->inbox, &question->message));
 }
 
-static void open_reader(struct asking *asking)
+static void open_log(struct asking *asking)
 {
 	static const char *const suffixes[FOLLOWED_TOPICS] = {
 		[FOLLOWED_TOPIC_META] = "meta",
 		[FOLLOWED_TOPIC_TOPOLOGY] = "topology",
 	};
-	struct reader_opened *opened = calloc(1, sizeof *opened);
+	struct log_opened *opened = calloc(1, sizeof *opened);
+	int rc;
 
 	ASSERT(opened != NULL); /* at start, a few hundred bytes */
-	opened->message.kind = MESSAGE_KIND_READER;
-	(void)log_reader_open(asking->config, suffixes, FOLLOWED_TOPICS, &opened->reader, &opened->error);
+	opened->message.kind = MESSAGE_KIND_LOG_OPENED;
+	rc = log_reader_open(asking->config, suffixes, FOLLOWED_TOPICS, &opened->reader, &opened->error);
+	if (rc == 0 && log_owner_open(asking->config, &opened->owner, &opened->error) != 0) {
+		log_reader_close(opened->reader);
+		opened->reader = NULL;
+	}
 	ASSERT(mailbox_put(asking->inbox, &opened->message));
 }
 
@@ -178,7 +183,7 @@ static void *run(void *context)
 	struct asking *asking = context;
 	void *message;
 
-	open_reader(asking);
+	open_log(asking);
 	while ((message = mailbox_wait(asking->questions, -1)) != &asking->stop)
 		answer(asking, message);
 	return NULL;

@@ -10,8 +10,9 @@
  *
  * The answer also says how large a message the dead-letter topic takes.
  *
- * Before the first question the thread opens the reader of meta and topology,
- * which waits for Kafka, and hands it over (struct reader_opened).
+ * Before the first question the thread opens what waits for Kafka, the reader
+ * of meta and topology and the slots' group, and hands it over (struct
+ * log_opened).
  *
  * Ownership of a question moves with it; the owner keeps at most QUESTIONS_MAX
  * open. Threads: asking_put from any;
@@ -31,7 +32,7 @@ enum message_kind {
 	MESSAGE_KIND_BATCH_ANSWER = 1,
 	MESSAGE_KIND_QUESTION,
 	MESSAGE_KIND_DEAD_LETTER,
-	MESSAGE_KIND_READER
+	MESSAGE_KIND_LOG_OPENED
 };
 
 struct message {
@@ -45,9 +46,10 @@ enum followed_topic {
 	FOLLOWED_TOPICS
 };
 
-struct reader_opened {
+struct log_opened {
 	struct message message;
-	struct log_reader *reader; /* NULL: see error */
+	struct log_reader *reader;
+	struct log_owner *owner; /* both, or none of them: see error */
 	struct error error;
 };
 

@@ -427,12 +427,13 @@ void carrying_drain(struct ingest *ingest)
 		send_questions(ingest);
 }
 
-static void receive_reader(struct ingest *ingest, struct reader_opened *opened)
+static void receive_opened(struct ingest *ingest, struct log_opened *opened)
 {
-	ingest->reader = opened->reader;
-	ingest->reader_more = true;
 	if (opened->reader == NULL)
 		ingest->failure = opened->error;
+	ingest->reader = opened->reader;
+	ingest->owner = opened->owner;
+	ingest->reader_more = opened->reader != NULL;
 	free(opened);
 }
 
@@ -451,8 +452,8 @@ void carrying_receive(struct ingest *ingest)
 		case MESSAGE_KIND_DEAD_LETTER:
 			receive_dead_letter(ingest, (struct dead_letter_sent *)message);
 			break;
-		case MESSAGE_KIND_READER:
-			receive_reader(ingest, (struct reader_opened *)message);
+		case MESSAGE_KIND_LOG_OPENED:
+			receive_opened(ingest, (struct log_opened *)message);
 			break;
 		}
 		carrying_drain(ingest);
@@ -466,8 +467,8 @@ void carrying_discard(struct ingest *ingest)
 	while ((message = mailbox_take(ingest->inbox)) != NULL) {
 		if (message->kind == MESSAGE_KIND_QUESTION)
 			question_free((struct question *)message);
-		else if (message->kind == MESSAGE_KIND_READER)
-			receive_reader(ingest, (struct reader_opened *)message);
+		else if (message->kind == MESSAGE_KIND_LOG_OPENED)
+			receive_opened(ingest, (struct log_opened *)message);
 		else if (message->kind == MESSAGE_KIND_DEAD_LETTER)
 			free(message);
 	}

@@ -74,8 +74,6 @@ static int open_connections(struct ingest *ingest, struct error *error)
 	if (rc == 0)
 		rc = log_producer_open(ingest->config, &ingest->producer, error);
 	if (rc == 0)
-		rc = log_owner_open(ingest->config, &ingest->owner, error);
-	if (rc == 0)
 		rc = http_client_start(&options, &ingest->client, error);
 	if (rc == 0)
 		rc = asking_start(ingest->config, ingest->connection, ingest->inbox, &ingest->asking, error);
@@ -101,6 +99,7 @@ int ingest_open(const struct config *config, int signal_fd, struct ingest **inge
 	arena_init(&opened->scratch, SCRATCH_BLOCK_BYTES);
 	map_init(&opened->by_shard);
 	counters_init(&opened->counters);
+	log_set_stop(signal_fd);
 	rc = open_parts(opened, error);
 	if (rc == 0)
 		rc = open_connections(opened, error);
@@ -131,7 +130,8 @@ static void wait_for_sources(struct ingest *ingest, int timeout_ms)
 		[SOURCE_SIGNAL] = {.fd = ingest->stopping ? -1 : ingest->signal_fd, .events = POLLIN},
 		[SOURCE_INBOX] = {.fd = mailbox_fd(ingest->inbox), .events = POLLIN},
 		[SOURCE_VISITORS] = {.fd = mailbox_fd(ingest->visitors), .events = POLLIN},
-		[SOURCE_OWNER] = {.fd = log_owner_fd(ingest->owner), .events = POLLIN},
+		[SOURCE_OWNER] = {.fd = ingest->owner != NULL ? log_owner_fd(ingest->owner) : -1,
+	                          .events = POLLIN},
 		[SOURCE_FEED] = {.fd = ingest->stopping ? -1 : log_feed_fd(ingest->feed), .events = POLLIN},
 		[SOURCE_READER] = {.fd = ingest->reader != NULL ? log_reader_fd(ingest->reader) : -1,
 	                           .events = POLLIN},
@@ -159,7 +159,7 @@ static bool turn(struct ingest *ingest, int64_t *tick_ms)
 	uint64_t slots;
 	bool more;
 
-	if (log_owner_poll(ingest->owner, &slots) && !ingest->stopping)
+	if (ingest->owner != NULL && log_owner_poll(ingest->owner, &slots) && !ingest->stopping)
 		duties_slots(ingest, slots);
 	carrying_receive(ingest);
 	if (ingest->reader_more)
@@ -216,10 +216,8 @@ static bool close_senders(struct ingest *ingest)
 		joined = asking_stop(ingest->asking, ASKING_STOP_MS);
 	if (ingest->producer != NULL)
 		log_producer_close(ingest->producer, PRODUCER_CLOSE_MS);
-	if (ingest->owner != NULL)
-		log_owner_close(ingest->owner);
-	if (ingest->feed != NULL)
-		log_feed_close(ingest->feed);
+	if (ingest->inbox != NULL)
+		carrying_discard(ingest);
 	return joined;
 }
 
@@ -227,10 +225,12 @@ bool ingest_close(struct ingest *ingest)
 {
 	bool joined = close_senders(ingest);
 
-	if (ingest->inbox != NULL)
-		carrying_discard(ingest);
 	if (ingest->reader != NULL)
 		log_reader_close(ingest->reader);
+	if (ingest->owner != NULL)
+		log_owner_close(ingest->owner);
+	if (ingest->feed != NULL)
+		log_feed_close(ingest->feed);
 	if (!joined)
 		return false;
 	if (ingest->connection != NULL)

@@ -86,7 +86,7 @@ struct ingest {
 	struct log_connection *connection;
 	struct asking *asking;
 	struct log_reader *reader; /* NULL until opened */
-	struct log_owner *owner;
+	struct log_owner *owner;   /* NULL until opened */
 	struct log_feed *feed;
 	struct log_producer *producer;
 	struct http_client *client;
