@@ -91,8 +91,8 @@ int reading_add_number(struct reading *reading, uint64_t number, uint32_t score,
 static int get_stored(struct replica *replica, struct slice id, struct arena *arena,
                       struct document *document, struct error *error)
 {
-	struct stored_document found;
-	struct stored_id entry;
+	struct stored_document found = {.id = slice_of(NULL, 0)};
+	struct stored_id entry = {.number = 0};
 	struct kv_txn *txn;
 	int rc;
 

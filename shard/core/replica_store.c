@@ -477,7 +477,7 @@ static int mark_check(struct replica_store_job *job, const struct mark *mark, st
 
 static int job_write(struct replica_store_job *job, struct error *error)
 {
-	struct mark mark;
+	struct mark mark = {.received = -1};
 
 	if (state_read(job, &mark, error) != 0 || leaving_find(job, &mark, error) != 0 ||
 	    mark_check(job, &mark, error) != 0 ||
