@@ -72,8 +72,9 @@ void dictionary_builder_free(struct dictionary_builder *builder)
 	free(builder);
 }
 
-/* A large map would cost every small range its clearing. */
+/* A large map would cost every small range its clearing, and an idle replica keeps no large arrays. */
 #define BUILDER_MAP_KEPT 16384
+#define BUILDER_ARRAY_KEPT 16384
 void dictionary_builder_clear(struct dictionary_builder *builder)
 {
 	arena_clear(&builder->arena);
@@ -81,6 +82,14 @@ void dictionary_builder_clear(struct dictionary_builder *builder)
 		map_deinit(&builder->map);
 	else
 		map_clear(&builder->map);
+	if (builder->pairs_size > BUILDER_ARRAY_KEPT) {
+		free(builder->collected);
+		free(builder->pairs);
+		builder->collected = NULL;
+		builder->pairs = NULL;
+		builder->collected_size = 0;
+		builder->pairs_size = 0;
+	}
 	builder->collected_len = 0;
 	builder->pairs_len = 0;
 	builder->text_bytes = 0;

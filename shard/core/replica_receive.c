@@ -6,6 +6,7 @@
 
 /* Alignment and id copies of one version in its chunk's arena. */
 #define VERSION_SLACK_BYTES 32
+#define SCRATCH_BYTES_KEPT (64U * 1024)
 
 /* What an id held before an operation of the range; enough to take the operation back. */
 struct undo {
@@ -153,12 +154,19 @@ static int intake_open(struct intake *intake, const struct range *range, struct 
 	intake->chunk = chunk_new(len, range->ops.len + len * VERSION_SLACK_BYTES);
 	if (intake->undo == NULL || intake->superseded == NULL || intake->chunk == NULL)
 		return error_memory(error, range->ops.len);
-	dictionary_builder_clear(intake->replica->builder);
 	return kv_begin(intake->replica->kv, false, &intake->txn, error);
 }
 
+/* What the range needed is given back where it is much: an idle replica is small. */
 static void intake_close(struct intake *intake)
 {
+	struct buffer *scratch = &intake->replica->scratch;
+
+	dictionary_builder_clear(intake->replica->builder);
+	if (scratch->size > SCRATCH_BYTES_KEPT) {
+		buffer_deinit(scratch);
+		buffer_init(scratch, STORED_VALUE_BYTES_MAX);
+	}
 	if (intake->txn != NULL)
 		kv_abort(intake->txn);
 	chunk_free(intake->chunk);
