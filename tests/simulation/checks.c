@@ -282,6 +282,52 @@ static void search_stale(struct sim *sim, struct sim_replica *held, struct slice
 		            (long long)held->received, (long long)held->level_floor);
 }
 
+static bool text_matches(const char *text, const char *query)
+{
+	size_t len = strlen(query);
+	bool whole = len > 0 && query[len - 1] == ' ';
+
+	len -= whole;
+	while (*text != '\0') {
+		size_t word = strcspn(text, " ");
+
+		if (word >= len && memcmp(text, query, len) == 0 && (!whole || word == len))
+			return true;
+		text += word;
+		text += *text == ' ';
+	}
+	return len == 0;
+}
+
+/* A word that several documents have: all of them, in insertion order, and no other. */
+static void search_common(struct sim *sim, struct sim_replica *held, const struct fold_document *expected,
+                          size_t len)
+{
+	static const char *const queries[] = {"river ", "riv", "Resum\303\251", "mill ", "ston", ""};
+	static const char *const folded[] = {"river ", "riv", "resume", "mill ", "ston", ""};
+	uint32_t choice = dice_below(&sim->dice, 6);
+	struct document_page page = {0};
+	struct error error;
+	struct arena arena;
+	struct document_request request = {.limit = PAGE_MAX, .stale_ok = true, .arena = &arena};
+	size_t hits = 0;
+	bool same = true;
+
+	arena_init(&arena, 4096);
+	if (replica_search(held->replica, slice_string(queries[choice]), &request, &page, &error) != 0)
+		sim_violate(sim, "a search succeeds", "%s", error.text);
+	for (size_t i = 0; i < len; i++) {
+		if (!text_matches(expected[i].entry->text, folded[choice]))
+			continue;
+		same = same && hits < page.count && same_document(&page.documents[hits], &expected[i]);
+		hits++;
+	}
+	if (!same || page.count != hits || page.total != hits)
+		sim_violate(sim, "a search finds the documents of the fold, and no other",
+		            "\"%s\": %zu hits, expected %zu", queries[choice], page.count, hits);
+	arena_deinit(&arena);
+}
+
 void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard)
 {
 	const struct sim_log *log = &sim->logs[shard];
@@ -292,6 +338,7 @@ void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard)
 
 	tally_add(&sim->tally->searches, 1);
 	search_stale(sim, held, log->ids[0], shard);
+	search_common(sim, held, expected, len);
 	for (int i = 0; i < SEARCHES_MAX && place > 0 && !sim->violated; i++) {
 		const struct log_entry *entry = timeline->entries[dice_below(&sim->dice, (uint32_t)place)];
 		const struct fold_document *found = NULL;

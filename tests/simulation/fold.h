@@ -24,7 +24,10 @@ struct log_entry {
 	struct slice stored;   /* PUT: the body that a replica keeps */
 	char word[WORD_BYTES]; /* PUT: in no other record; a NUL ends it */
 	struct record record;
-	bool dead_lettered; /* the dead-letter topic has it */
+	const char *text;   /* PUT: its common words, folded */
+	bool letter_sent;   /* towards the dead-letter topic, at least once */
+	bool dead_lettered; /* the topic has it */
+	bool letter_acked;  /* and some feeder knows */
 };
 
 struct fold_document {

@@ -4,6 +4,7 @@
  *   simulation [--schedules N] [--jobs J]     seeds.txt, schedules 1..N, every knock-out
  *   simulation --seed S [--knockout NAME]     one schedule, with its trace
  *   simulation --knockout NAME                only that knock-out
+ *   simulation SEED, simulation NAME          the same, shorter
  *
  * Work is forked; what workers found is in shared memory, so that a worker
  * that an assertion ends is a finding like any other. Exit code 0 only if no
@@ -308,8 +309,19 @@ static enum knockout knockout_of(const char *name)
 	exit(2);
 }
 
+/* A seed, or a knock-out. */
+static void parse_name(const char *name, struct options *options)
+{
+	if (name[0] >= '0' && name[0] <= '9')
+		options->seed = strtoull(name, NULL, 10);
+	else
+		options->knockout = knockout_of(name);
+}
+
 static void parse(int argc, char **argv, struct options *options)
 {
+	if (argc % 2 == 0 && argv[argc - 1][0] != '-')
+		parse_name(argv[--argc], options);
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "--schedules") == 0)
 			options->schedules = strtoull(argv[i + 1], NULL, 10);
@@ -324,11 +336,13 @@ static void parse(int argc, char **argv, struct options *options)
 		else
 			options->jobs = 0;
 	}
-	if (argc % 2 == 1 && options->jobs >= 1 && options->jobs <= JOBS_MAX)
+	if (options->jobs > JOBS_MAX)
+		options->jobs = JOBS_MAX;
+	if (argc % 2 == 1 && options->jobs > 0)
 		return;
 	fprintf(stderr,
 	        "usage: simulation [--schedules N] [--jobs 1..%d] [--seed S] [--seeds FILE] "
-	        "[--knockout NAME]\n",
+	        "[--knockout NAME] [SEED|NAME]\n",
 	        JOBS_MAX);
 	exit(2);
 }

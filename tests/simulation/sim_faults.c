@@ -22,6 +22,23 @@ static void crash_node(struct sim *sim, uint32_t number, bool reformat)
 	later_start(sim, EVENT_NODE_START, number);
 }
 
+static void count_letters(struct sim *sim, uint32_t shard)
+{
+	const struct timeline *timeline = &sim->logs[shard].timeline;
+	size_t place = timeline_place(timeline, sim_home(sim, shard)->replicas[shard].received);
+
+	for (; place < timeline->len; place++) {
+		const struct log_entry *entry = timeline->entries[place];
+
+		if (entry->letter_acked)
+			tally_add(&sim->tally->letters[LETTER_ACKED], 1);
+		else if (entry->dead_lettered)
+			tally_add(&sim->tally->letters[LETTER_IN_TOPIC], 1);
+		else if (entry->letter_sent)
+			tally_add(&sim->tally->letters[LETTER_SENT], 1);
+	}
+}
+
 /* Another process may take over the shards, before or after the first one is back. */
 static void crash_ingest(struct sim *sim, uint32_t number)
 {
@@ -31,6 +48,9 @@ static void crash_ingest(struct sim *sim, uint32_t number)
 	if (!ingest->process.alive)
 		return;
 	sim_count(sim, FAULT_INGEST_CRASH, NULL, ingest);
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++)
+		if (ingest->added[shard])
+			count_letters(sim, shard);
 	sim_ingest_crash(sim, ingest);
 	later_start(sim, EVENT_INGEST_START, number);
 	for (uint32_t shard = 0; shard < sim->swarm.shards && sim->swarm.ingests == 2; shard++) {

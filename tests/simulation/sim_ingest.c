@@ -58,6 +58,7 @@ static void dead_letter(struct sim *sim, struct sim_ingest *ingest, const struct
 	bool failed = !sim->calm && dice_chance(&sim->dice, swarm->letter_failed_permille);
 	bool unknown = !sim->calm && !failed && dice_chance(&sim->dice, swarm->letter_unknown_permille);
 	int64_t in_ms = sim_delay(sim, sim->calm ? 5 : swarm->letter_ms_max);
+	struct log_entry *own;
 	struct event *report;
 
 	if (entry == NULL || entry->offset != action->offset || !entry->refused) {
@@ -72,14 +73,16 @@ static void dead_letter(struct sim *sim, struct sim_ingest *ingest, const struct
 		            refusal_name(action->refusal.code), refusal_name(entry->refusal));
 	if (failed || unknown)
 		sim_count(sim, failed ? FAULT_LETTER_FAILED : FAULT_LETTER_UNKNOWN, NULL, ingest);
+	own = log->timeline.entries[timeline_place(&log->timeline, action->offset)];
+	own->letter_sent = true;
 	if (!failed)
-		sim_event(sim, EVENT_LETTER, in_ms)->entry =
-			log->timeline.entries[timeline_place(&log->timeline, action->offset)];
+		sim_event(sim, EVENT_LETTER, in_ms)->entry = own;
 	report = own_event(sim, ingest, EVENT_INGEST_LETTER, in_ms + sim_delay(sim, swarm->letter_ms_max));
 	report->slot = action->slot;
 	report->epoch = action->epoch;
 	report->offset = action->offset;
 	report->good = !failed && !unknown;
+	report->entry = own;
 	ingest->letters_pending++;
 }
 
@@ -369,6 +372,7 @@ void sim_ingest_event(struct sim *sim, const struct event *event)
 		break;
 	default: /* EVENT_INGEST_LETTER */
 		ingest->letters_pending--;
+		event->entry->letter_acked |= event->good;
 		feeder_dead_lettered(
 			ingest->feeder,
 			&(struct feeder_receipt){event->slot, event->epoch, event->offset, event->good},

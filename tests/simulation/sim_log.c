@@ -127,9 +127,11 @@ const struct log_entry *sim_log_read(const struct sim_log *log, int64_t offset)
 static void make_put(struct sim_log *log, struct log_entry *entry, struct dice *dice)
 {
 	static const char *const texts[] = {"river stone", "mill race", "river mill",
-	                                    "R\303\251sum\303\251 stone", ""};
+	                                    "R\303\251sum\303\251 STONE", ""};
+	static const char *const folded[] = {"river stone", "mill race", "river mill", "resume stone", ""};
+	uint32_t choice = dice_below(dice, dice_chance(dice, 100) ? 5 : 3);
 	struct slice id = entry->record.key;
-	const char *text = texts[dice_below(dice, dice_chance(dice, 100) ? 5 : 3)];
+	const char *text = texts[choice];
 	struct slice rest;
 
 	(void)snprintf(entry->word, sizeof entry->word, "w%06u", log->made);
@@ -146,6 +148,7 @@ static void make_put(struct sim_log *log, struct log_entry *entry, struct dice *
 		                            SLICE_ARGS(rest));
 		entry->stored = entry->record.value;
 	}
+	entry->text = folded[choice];
 	entry->kind = OP_KIND_PUT;
 }
 

@@ -102,6 +102,14 @@ void sim_node_crash(struct sim *sim, struct sim_node *node)
 		close_replica(&node->replicas[shard]);
 }
 
+/* In the middle of some work of its own; it is started again. */
+static void crash_inside(struct sim *sim, struct sim_node *node, enum fault fault)
+{
+	sim_count(sim, fault, node, NULL);
+	sim_node_crash(sim, node);
+	own_event(sim, node, 0, EVENT_NODE_START, 1 + sim_delay(sim, 300));
+}
+
 static struct catalog *visible_catalog(struct sim *sim)
 {
 	struct catalog *catalog = catalog_new();
@@ -263,7 +271,7 @@ static void take_batch(struct sim *sim, struct sim_node *node, struct slice fram
 	int rc = batch_open(&batch, frame, &error);
 
 	batch_answer_begin(&writer, answers, rc == 0 ? batch.batch_id : 0);
-	while (rc >= 0 && (rc = batch_next(&batch, &range, &error)) > 0) {
+	while (rc >= 0 && node->process.alive && (rc = batch_next(&batch, &range, &error)) > 0) {
 		struct range_answer answer = {.index_id = range.index_id,
 		                              .partition = range.partition,
 		                              .result = RANGE_RESULT_UNKNOWN,
@@ -272,6 +280,8 @@ static void take_batch(struct sim *sim, struct sim_node *node, struct slice fram
 		if (node->replicas[range.partition].replica != NULL)
 			receive(sim, &node->replicas[range.partition], &range, &answer);
 		batch_answer_add(&writer, &answer);
+		if (!sim->calm && sim->swarm.faults[FAULT_NODE_CRASH] && dice_chance(&sim->dice, 4))
+			crash_inside(sim, node, FAULT_NODE_CRASH);
 	}
 	if (rc < 0)
 		sim_violate(sim, "batches are well-formed", "%s", error.text);
@@ -291,7 +301,7 @@ static void batch(struct sim *sim, struct sim_node *node, const struct event *ev
 	}
 	buffer_init(&answers, 1 << 20);
 	take_batch(sim, node, event->frame, &answers);
-	sim_net_answer(sim, event, buffer_slice(&answers));
+	sim_net_answer(sim, event, node->process.alive ? buffer_slice(&answers) : (struct slice){0});
 	buffer_deinit(&answers);
 	memset((void *)(uintptr_t)event->frame.ptr, 0xdd, event->frame.len);
 }
@@ -314,6 +324,12 @@ static void ask(struct sim *sim, struct sim_node *node, const struct event *even
 		replica_answer(node->replicas[event->shard].replica, &answer->answer);
 }
 
+/* Between the steps of a store. */
+static int64_t job_delay(struct sim *sim)
+{
+	return sim_delay(sim, sim->calm ? 5 : sim->swarm.job_ms_max);
+}
+
 static void store_begin(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
 {
 	for (int i = 0; i < MERGES_MAX && dice_chance(&sim->dice, 500); i++)
@@ -324,20 +340,12 @@ static void store_begin(struct sim *sim, struct sim_node *node, struct sim_repli
 		held->job = replica_store_begin(held->replica);
 		held->job_ran = false;
 		if (held->job != NULL)
-			own_event(sim, node, shard, EVENT_NODE_STORE_RUN,
-			          sim_delay(sim, sim->swarm.job_ms_max))
-				->serial = held->session;
+			own_event(sim, node, shard, EVENT_NODE_STORE_RUN, job_delay(sim))->serial =
+				held->session;
 	}
 	own_event(sim, node, shard, EVENT_NODE_STORE,
 	          1 + sim_delay(sim, sim->calm ? 200 : sim->swarm.store_ms_max))
 		->serial = held->session;
-}
-
-static void restart_dead(struct sim *sim, struct sim_node *node)
-{
-	sim_count(sim, FAULT_STORE_DIE, node, NULL);
-	sim_node_crash(sim, node);
-	own_event(sim, node, 0, EVENT_NODE_START, 1 + sim_delay(sim, 300));
 }
 
 static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
@@ -357,11 +365,10 @@ static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica
 	if (held->disk.commits != held->commits_seen)
 		check_stored(sim, held, shard);
 	if (held->disk.dead) {
-		restart_dead(sim, node);
+		crash_inside(sim, node, FAULT_STORE_DIE);
 		return;
 	}
-	own_event(sim, node, shard, EVENT_NODE_STORE_END, sim_delay(sim, sim->swarm.job_ms_max))->serial =
-		held->session;
+	own_event(sim, node, shard, EVENT_NODE_STORE_END, job_delay(sim))->serial = held->session;
 }
 
 static void store_end(struct sim *sim, struct sim_replica *held, uint32_t shard)

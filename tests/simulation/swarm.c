@@ -18,15 +18,15 @@ static void draw_sizes(struct swarm *swarm, struct dice *dice)
 	(void)flush_rule_parse(presets[dice_below(dice, 6)], &swarm->feeder.flush);
 	swarm->node_memory_bytes = node_memory[dice_below(dice, 3)];
 	swarm->read_max = dice_chance(dice, 300) ? 1 : (uint32_t)dice_between(dice, 2, 16);
-	swarm->store_ms_max = dice_chance(dice, 500) ? 100 : 3000;
-	swarm->job_ms_max = dice_chance(dice, 500) ? 3 : 150;
+	swarm->store_ms_max = dice_chance(dice, 600) ? 60 : 3000;
+	swarm->job_ms_max = dice_chance(dice, 400) ? 3 : 900;
 	swarm->search_permille = 150;
 }
 
 static void draw_log(struct swarm *swarm, struct dice *dice)
 {
 	swarm->documents = (uint32_t)dice_between(dice, 1, dice_chance(dice, 300) ? 3 : 14);
-	swarm->records = (uint32_t)dice_between(dice, 4, dice_chance(dice, 200) ? 120 : 40);
+	swarm->records = (uint32_t)dice_between(dice, 4, dice_chance(dice, 400) ? 200 : 60);
 	swarm->produce_ms_max = dice_between(dice, 2, 120);
 	swarm->hole_permille = rate(dice, 400);
 	swarm->leap_permille = rate(dice, 120);
@@ -66,6 +66,6 @@ void swarm_draw(struct swarm *swarm, struct dice *dice)
 	draw_network(swarm, dice);
 	for (int i = 0; i <= FAULT_META_LOST; i++)
 		swarm->faults[i] = dice_chance(dice, permille[i] > 0 ? permille[i] : 400);
-	swarm->fault_ms_max = dice_between(dice, 60, 1500);
-	swarm->safety_ms = dice_between(dice, 500, 5000);
+	swarm->fault_ms_max = dice_between(dice, 40, 900);
+	swarm->safety_ms = dice_between(dice, 500, 8000);
 }

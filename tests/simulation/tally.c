@@ -55,6 +55,10 @@ void tally_print(const struct tally *tally, FILE *out)
 		fprintf(out, "\n");
 	}
 	fprintf(out,
+	        "dead letters at a crash of ingest, their range not yet received: sent %" PRIu64
+	        ", in the topic %" PRIu64 ", acknowledged %" PRIu64 "\n",
+	        tally->letters[LETTER_SENT], tally->letters[LETTER_IN_TOPIC], tally->letters[LETTER_ACKED]);
+	fprintf(out,
 	        "events %" PRIu64 ", records %" PRIu64 ", batches %" PRIu64 ", ranges applied %" PRIu64
 	        ", stores %" PRIu64 ", searches %" PRIu64 ", leaps over a seal %" PRIu64
 	        ", shards that had to stop and did %" PRIu64 "\n",

@@ -48,8 +48,17 @@ enum work {
 	WORKS
 };
 
+/* Where a dead letter stood when its feeder crashed, its range not yet received. */
+enum letter_stage {
+	LETTER_SENT = 0,
+	LETTER_IN_TOPIC,
+	LETTER_ACKED,
+	LETTER_STAGES
+};
+
 struct tally {
 	uint64_t faults[FAULTS][WORKS];
+	uint64_t letters[LETTER_STAGES];
 	uint64_t events;
 	uint64_t records;
 	uint64_t batches;
