@@ -11,14 +11,22 @@
  *
  * Names: log_name gives `<cluster>.<suffix>`.
  *
- * Files: log_connection.c (names, admin), log_reader.c, log_producer.c,
- * log_office.c, log_owner.c, log_feed.c; log_private.h is theirs alone.
+ * Files: log_handle.c (librdkafka handles), log_connection.c (names, admin),
+ * log_reader.c, log_producer.c, log_office.c, log_owner.c, log_feed.c;
+ * log_private.h is theirs alone.
  */
 #ifndef MILLRACE_LOG_LOG_H
 #define MILLRACE_LOG_LOG_H
 
 #include "shared/config/config.h"
 #include "shared/record/record.h"
+
+#define TOPIC_NAME_BYTES 250 /* Kafka's longest name and a NUL */
+#define LOG_SLOTS 64         /* partitions of the slots topic */
+
+/* What waits until Kafka answers (log_reader_open, log_owner_open) gives up with ERROR_STATE, RETRY once this
+ * descriptor is readable; it is not read. -1 (at first): never. The configuration outlives every handle. */
+void log_set_stop(int fd);
 
 /* ---- connection: names and administration; any thread, calls block up to `timeout_ms` ---- */
 
@@ -43,7 +51,8 @@ struct log_topic {
 int log_topic_create(struct log_connection *connection, const struct log_topic *topic, int timeout_ms,
                      struct error *error);
 /* 0 if gone afterwards. */
-int log_topic_delete(struct log_connection *connection, const char *topic, int timeout_ms, struct error *error);
+int log_topic_delete(struct log_connection *connection, const char *topic, int timeout_ms,
+                     struct error *error);
 /* Number of partitions; ERROR_NOT_FOUND if there is no such topic. */
 int log_topic_partitions(struct log_connection *connection, const char *topic, int timeout_ms,
                          int32_t *partitions, struct error *error);
@@ -108,7 +117,8 @@ int log_producer_send(struct log_producer *producer, const struct log_message *m
 struct log_office;
 
 /* Initialises transactions, which fences any predecessor. */
-int log_office_take(const struct config *config, int timeout_ms, struct log_office **office, struct error *error);
+int log_office_take(const struct config *config, int timeout_ms, struct log_office **office,
+                    struct error *error);
 void log_office_leave(struct log_office *office);
 /* Writes one record in one transaction and returns when it is committed. ERROR_FENCED: a successor is in
  * office. Any other failure leaves the outcome unknown: leave the office, take it again, read to the end. */
@@ -123,7 +133,8 @@ int log_owner_open(const struct config *config, struct log_owner **owner, struct
 /* Leaves the group. */
 void log_owner_close(struct log_owner *owner);
 /* Serves the group; true and *slots (bit i = slot i) if ownership changed since the last call. Must be
- * called at least every second. */
+ * called at least every second. While the group only rearranges itself the old slots stand until the new ones
+ * are known; a member that the group dropped has none. */
 bool log_owner_poll(struct log_owner *owner, uint64_t *slots);
 int log_owner_fd(const struct log_owner *owner);
 
@@ -134,9 +145,9 @@ struct log_feed;
 enum log_feed_event {
 	LOG_FEED_EVENT_NONE = 0,
 	LOG_FEED_EVENT_RECORD,
-	LOG_FEED_EVENT_END,    /* the reader stands at `position`, the end that a read_committed reader can reach now */
-	LOG_FEED_EVENT_RESET,  /* the position is not in the log (trimmed, truncated): stopped; detail in error */
-	LOG_FEED_EVENT_GONE    /* topic or partition deleted, or no right to read: stopped */
+	LOG_FEED_EVENT_END, /* the reader stands at `position`, the end that a read_committed reader can reach now */
+	LOG_FEED_EVENT_RESET, /* the position is not in the log (trimmed, truncated): stopped; detail in error */
+	LOG_FEED_EVENT_GONE /* topic or partition deleted, or no right to read: stopped */
 };
 
 int log_feed_open(const struct config *config, struct log_feed **feed, struct error *error);
@@ -150,10 +161,12 @@ void log_feed_stop(struct log_feed *feed, uint32_t slot);
  * Not calling it is backpressure: librdkafka prefetches at most its bounded queue. */
 int log_feed_next(struct log_feed *feed, uint32_t slot, enum log_feed_event *event, struct record *record,
                   int64_t *position, struct error *error);
-/* Readable when some slot has something. After reading it, poll every slot that may proceed. */
+/* Readable when something arrived for some slot. After reading it, poll every slot that may proceed: what stays
+ * in a slot that was not polled until NONE is not announced again. */
 int log_feed_fd(const struct log_feed *feed);
 /* Commits (asynchronously) under the group without members `<cluster>.ingest`. */
-int log_feed_commit(struct log_feed *feed, const char *topic, int32_t partition, int64_t offset, struct error *error);
+int log_feed_commit(struct log_feed *feed, const char *topic, int32_t partition, int64_t offset,
+                    struct error *error);
 /* What that group has committed, -1 if nothing; blocks up to timeout_ms. */
 int log_feed_committed(struct log_feed *feed, const char *topic, int32_t partition, int timeout_ms,
                        int64_t *offset, struct error *error);

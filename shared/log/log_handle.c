@@ -1,0 +1,317 @@
+#include "shared/log/log_private.h"
+
+#include "shared/runtime/logline.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define WAIT_PAUSE_MS 250
+
+static const struct log_property always[] = {
+	{"enable.auto.commit", "false"},
+	{"enable.auto.offset.store", "false"},
+	{"auto.offset.reset", "error"},
+	{"check.crcs", "true"},
+	{"isolation.level", "read_committed"},
+	{"enable.partition.eof", "true"},
+	{"acks", "all"},
+	{"enable.idempotence", "true"},
+	{"log.configuration.warnings", "false"},
+	{NULL, NULL},
+};
+
+static const struct log_property usually[] = {
+	{"client.id", "millrace"},
+	{"socket.keepalive.enable", "true"},
+	{"reconnect.backoff.max.ms", "2000"},
+	{NULL, NULL},
+};
+
+static atomic_bool unreachable;
+static atomic_int stop_fd = -1;
+
+void log_set_stop(int fd)
+{
+	atomic_store(&stop_fd, fd);
+}
+
+/* ---- what librdkafka says ---- */
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+	(void)rk;
+	logline(level <= 2 ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "librdkafka", "facility=%s message=\"%s\"",
+	        facility, text);
+}
+
+static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
+{
+	(void)rk;
+	(void)opaque;
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		if (!atomic_exchange(&unreachable, true))
+			logline(LOG_LEVEL_WARN, "kafka_unreachable", "reason=\"%s\"", reason);
+	} else if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR__SSL) {
+		logline(LOG_LEVEL_ERROR, "kafka_refuses", "reason=\"%s\"", reason);
+	}
+}
+
+void log_reached(void)
+{
+	if (atomic_load_explicit(&unreachable, memory_order_relaxed) && atomic_exchange(&unreachable, false))
+		logline(LOG_LEVEL_INFO, "kafka_reachable", "again=true");
+}
+
+/* ---- handles ---- */
+
+static int set_property(rd_kafka_conf_t *conf, const struct log_property *property, const char *place,
+                        struct error *error)
+{
+	char reason[256];
+
+	if (rd_kafka_conf_set(conf, property->name, property->value, reason, sizeof reason) ==
+	    RD_KAFKA_CONF_OK)
+		return 0;
+	return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL, "%s: kafka property %s: %s", place,
+	                 property->name, reason);
+}
+
+static int set_properties(rd_kafka_conf_t *conf, const struct log_property *properties, struct error *error)
+{
+	int status = 0;
+
+	for (size_t i = 0; status == 0 && properties != NULL && properties[i].name != NULL; i++)
+		status = set_property(conf, &properties[i], "built in", error);
+	return status;
+}
+
+static int set_configured(rd_kafka_conf_t *conf, const struct config *config, struct error *error)
+{
+	static const char *const ours[] = {"group.id", "group.instance.id", "transactional.id"};
+	const struct config_property *properties;
+	size_t len = config_kafka(config, &properties);
+
+	for (size_t i = 0; i < len; i++) {
+		struct log_property property = {properties[i].name, properties[i].value};
+		int status;
+
+		for (size_t k = 0; k < sizeof ours / sizeof *ours; k++)
+			if (strcmp(property.name, ours[k]) == 0)
+				return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
+				                 "%s: kafka property %s is set by Millrace itself, from "
+				                 "`cluster`: remove it",
+				                 properties[i].place, property.name);
+		status = set_property(conf, &property, properties[i].place, error);
+		if (status != 0)
+			return status;
+	}
+	return 0;
+}
+
+int log_handle_open(const struct config *config, const struct log_handle_options *options, rd_kafka_t **rk,
+                    struct error *error)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char reason[256];
+	int status = set_properties(conf, usually, error);
+
+	if (status == 0)
+		status = set_properties(conf, options->defaults, error);
+	if (status == 0)
+		status = set_configured(conf, config, error);
+	if (status == 0)
+		status = set_properties(conf, always, error);
+	if (status == 0)
+		status = set_properties(conf, options->fixed, error);
+	if (status != 0) {
+		rd_kafka_conf_destroy(conf);
+		return status;
+	}
+	rd_kafka_conf_set_log_cb(conf, on_log);
+	rd_kafka_conf_set_error_cb(conf, on_error);
+	rd_kafka_conf_set_opaque(conf, options->opaque);
+	if (options->delivered != NULL)
+		rd_kafka_conf_set_dr_msg_cb(conf, options->delivered);
+	if (options->rebalance != NULL)
+		rd_kafka_conf_set_rebalance_cb(conf, options->rebalance);
+	if (options->committed != NULL)
+		rd_kafka_conf_set_offset_commit_cb(conf, options->committed);
+	*rk = rd_kafka_new(options->type, conf, reason, sizeof reason);
+	if (*rk != NULL)
+		return 0;
+	rd_kafka_conf_destroy(conf);
+	return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
+	                 "the properties under `kafka` do not fit: %s", reason);
+}
+
+bool log_name_print(const struct config *config, const char *suffix, char name[TOPIC_NAME_BYTES])
+{
+	int len = snprintf(name, TOPIC_NAME_BYTES, "%s.%s", config_string(config, "cluster"), suffix);
+
+	return len > 0 && len < TOPIC_NAME_BYTES;
+}
+
+int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, const char *name)
+{
+	int code = ERROR_LOG;
+	enum error_action action = ERROR_ACTION_RETRY;
+
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+		return error_set(error, ERROR_NOT_FOUND, action, "%s: Kafka has no topic or partition %s",
+		                 what, name);
+	case RD_KAFKA_RESP_ERR__TIMED_OUT:
+	case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+	case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+	case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+		code = ERROR_TIMEOUT;
+		break;
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR__FATAL:
+		action = ERROR_ACTION_FATAL;
+		break;
+	default:
+		break;
+	}
+	return error_set(error, code, action, "%s %s: %s", what, name, rd_kafka_err2str(err));
+}
+
+/* With isolation.level=read_committed, 2.0.2 answers the last stable offset here (seen with a transaction left
+ * open), behind the markers of ended transactions. */
+int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms, int64_t *start,
+                   int64_t *end, struct error *error)
+{
+	int64_t low, high;
+	rd_kafka_resp_err_t err =
+		rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
+
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return log_fail(error, err, "asking for the offsets of", topic);
+	log_reached();
+	*start = low;
+	*end = high;
+	return 0;
+}
+
+/* ---- waiting ---- */
+
+static bool stopped_within(int timeout_ms)
+{
+	struct pollfd stop = {.fd = atomic_load(&stop_fd), .events = POLLIN};
+
+	return poll(&stop, 1, timeout_ms) > 0;
+}
+
+int log_wait(int (*attempt)(void *context, struct error *error), void *context, const char *what,
+             struct error *error)
+{
+	bool waiting = false;
+	int status;
+
+	while ((status = attempt(context, error)) != 0 && error->action == ERROR_ACTION_RETRY) {
+		if (!waiting)
+			logline(LOG_LEVEL_WARN, "kafka_waiting", "for=\"%s\" reason=\"%s\"", what,
+			        error->text);
+		waiting = true;
+		if (stopped_within(WAIT_PAUSE_MS))
+			return error_set(error, ERROR_STATE, ERROR_ACTION_RETRY,
+			                 "asked to end while waiting for %s", what);
+	}
+	if (status == 0 && waiting)
+		logline(LOG_LEVEL_INFO, "kafka_waited", "for=\"%s\"", what);
+	return status;
+}
+
+int log_event_open(struct error *error)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	if (fd < 0)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY, "eventfd: %s", strerror(errno));
+	return fd;
+}
+
+void log_event_watch(rd_kafka_queue_t *queue, int fd)
+{
+	static const uint64_t one = 1;
+
+	rd_kafka_queue_io_event_enable(queue, fd, &one, sizeof one);
+}
+
+void log_event_clear(int fd)
+{
+	uint64_t count;
+
+	/* EAGAIN: it was clear already */
+	if (read(fd, &count, sizeof count) < 0)
+		return;
+}
+
+void log_event_set(int fd)
+{
+	const uint64_t one = 1;
+
+	/* EAGAIN: it is set already, more often than anybody counts */
+	if (write(fd, &one, sizeof one) < 0)
+		return;
+}
+
+/* ---- records ---- */
+
+static int read_headers(const rd_kafka_message_t *message, struct log_headers *headers, struct record *record,
+                        struct error *error)
+{
+	rd_kafka_headers_t *list;
+	size_t len;
+
+	record->headers = NULL;
+	record->headers_len = 0;
+	if (rd_kafka_message_headers(message, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return 0;
+	len = rd_kafka_header_cnt(list);
+	if (len > headers->size) {
+		struct record_header *grown = realloc(headers->list, len * sizeof *grown);
+
+		if (grown == NULL)
+			return error_memory(error, len * sizeof *grown);
+		headers->list = grown;
+		headers->size = len;
+	}
+	for (size_t i = 0; i < len; i++) {
+		const char *name;
+		const void *value;
+		size_t size;
+
+		if (rd_kafka_header_get_all(list, i, &name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+			break;
+		headers->list[i] = (struct record_header){slice_string(name), slice_of(value, size)};
+		record->headers_len = i + 1;
+	}
+	record->headers = headers->list;
+	return 0;
+}
+
+int log_record(const rd_kafka_message_t *message, struct log_headers *headers, struct record *record,
+               struct error *error)
+{
+	rd_kafka_timestamp_type_t type;
+	int64_t timestamp = rd_kafka_message_timestamp(message, &type);
+
+	record->offset = message->offset;
+	record->timestamp_ms = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp;
+	record->key = slice_of(message->key, message->key == NULL ? 0 : message->key_len);
+	record->value = slice_of(message->payload, message->payload == NULL ? 0 : message->len);
+	log_reached();
+	return read_headers(message, headers, record, error);
+}
