@@ -1,0 +1,90 @@
+/*
+ * Fuzz: what a replica reads from its store. The checksum is made to match,
+ * so that the bytes behind it are met, as after a fault that checksums miss.
+ */
+#include "shard/core/postings.h"
+#include "shard/core/stored.h"
+#include "shared/base/assert.h"
+#include "shared/base/hash.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static void put_u64(uint8_t *to, uint64_t value)
+{
+	for (size_t i = 0; i < 8; i++)
+		to[i] = (uint8_t)(value >> (8 * i));
+}
+
+static void postings(struct slice key, struct slice value)
+{
+	struct postings set;
+	struct error error;
+
+	postings_init(&set);
+	if (postings_decode(&set, 3, key, value, &error) == 0) {
+		uint64_t count = postings_count(&set);
+		uint64_t *numbers = malloc((size_t)count * sizeof *numbers);
+
+		ASSERT(numbers != NULL && count >= 1 && count <= 65536);
+		postings_list(&set, numbers);
+		ASSERT(numbers[0] >> 16 == 3 && numbers[count - 1] >> 16 == 3);
+		free(numbers);
+	} else {
+		ASSERT(error.code == ERROR_DAMAGED && postings_count(&set) == 0);
+	}
+	postings_deinit(&set);
+}
+
+static void entries(struct slice key, struct slice value)
+{
+	struct stored_document document;
+	struct stored_id entry;
+	struct error error;
+	uint64_t number;
+
+	(void)stored_id_decode(key, value, &entry, &error);
+	if (stored_order_decode(key, value, &document, &number, &error) == 0)
+		ASSERT(document.id.len <= key.len);
+	if (stored_document_decode(7, value, &document, &error) == 0)
+		ASSERT(document.id.len + document.body.len <= value.len);
+}
+
+static void state(struct slice value)
+{
+	struct replica_identity identity;
+	struct mark mark;
+	struct error error;
+
+	if (stored_state_decode(value, &identity, &mark, &error) == 0)
+		ASSERT(memchr(identity.cluster_id, '\0', sizeof identity.cluster_id) != NULL);
+}
+
+/* u8 key length, key, then the value; the value's first eight bytes become its checksum. */
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	struct stored_key seven = stored_number_key(7);
+	struct slice key;
+	size_t key_len = len == 0 ? 0 : bytes[0];
+	size_t value_len;
+	uint8_t *value;
+
+	if (len < 1 + key_len + 16)
+		return 0;
+	key = slice_of(bytes + 1, key_len);
+	value_len = len - 1 - key_len;
+	value = malloc(value_len);
+	ASSERT(value != NULL);
+	memcpy(value, bytes + 1 + key_len, value_len);
+	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(key, 0)));
+	postings(key, slice_of(value, value_len));
+	entries(key, slice_of(value, value_len));
+	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&seven), 0)));
+	entries(key, slice_of(value, value_len));
+	memcpy(value, bytes + 1 + key_len, 8);
+	put_u64(value + value_len - 8, hash64(slice_of(value, value_len - 8), 0));
+	state(slice_of(value, value_len));
+	free(value);
+	return 0;
+}
