@@ -309,8 +309,8 @@ static void range_answered(struct feeder *feeder, struct feed_node *node, uint32
 {
 	switch (answer->result) {
 	case RANGE_RESULT_APPLIED:
-		node->pause_ms =
-			0; /* a node that takes some ranges and is busy for others is asked soon again */
+		/* a node that takes some ranges and is busy for others is asked soon again */
+		node->pause_ms = 0;
 		range_received(feeder, slot, answer);
 		break;
 	case RANGE_RESULT_ALREADY:
