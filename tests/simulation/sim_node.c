@@ -256,6 +256,8 @@ static void receive(struct sim *sim, struct sim_replica *held, const struct rang
 	}
 	if (answer->result != RANGE_RESULT_APPLIED)
 		return;
+	if (!incarnation_equal(range->incarnation, held->incarnation))
+		sim_violate(sim, "a range for another incarnation is refused", "shard %d", range->partition);
 	held->applied += applicable;
 	tally_add(&sim->tally->ranges_applied, 1);
 	sim_trace(sim, "shard %d: received [%lld, %lld), %u operations", range->partition,
