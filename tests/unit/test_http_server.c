@@ -185,6 +185,7 @@ static const struct row refused[] = {
 	ROW("NUL in a value before others", "GET /a HTTP/1.1\r\nHost: x\0y\r\nA: b\r\n\r\n", "400"),
 	ROW("NUL in target", "GET /a\0b HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
 	ROW("control in value", "GET /a HTTP/1.1\r\nHost: x\r\nA: b\001c\r\n\r\n", "400"),
+	ROW("two spaces before the target", "GET  /a HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
 	ROW("HTTP/1.9", "GET /a HTTP/1.9\r\nHost: x\r\n\r\n", "400"),
 	ROW("no Host", "GET /a HTTP/1.1\r\n\r\n", "400"),
 	ROW("%00", "GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
@@ -444,7 +445,7 @@ static void test_stop_answers(void)
 static void test_slow_head(void)
 {
 	static const char drip[] =
-		"GET /a HTTP/1.1\r\nHost: x\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+		"GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 	int64_t began_ms = clock_monotonic_ms();
 	char text[8192];
 	int fds[2];
