@@ -32,9 +32,10 @@ int log_connection_open(const struct config *config, struct log_connection **con
 		return error_memory(error, sizeof *opened);
 	opened->config = config;
 	(void)pthread_mutex_init(&opened->lock, NULL);
-	rc = log_name_print(config, "admin", group) ? log_handle_open(config, &options, &opened->rk, error)
-	                                            : error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
-	                                                        "cluster: the name is too long");
+	rc = log_name_print(config, "admin", group)
+	             ? log_handle_open(config, &options, &opened->rk, error)
+	             : error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
+	                         "cluster: the name is too long");
 	if (rc != 0) {
 		free(opened);
 		return rc;
@@ -150,8 +151,8 @@ static int setting_of(const rd_kafka_event_t *event, const char *name, char valu
 	if (resources_len != 1)
 		return error_set(error, ERROR_LOG, ERROR_ACTION_RETRY, "Kafka described nothing");
 	if (rd_kafka_ConfigResource_error(resources[0]) != 0)
-		return log_fail(error, rd_kafka_ConfigResource_error(resources[0]), "asking for the settings of",
-		                rd_kafka_ConfigResource_name(resources[0]));
+		return log_fail(error, rd_kafka_ConfigResource_error(resources[0]),
+		                "asking for the settings of", rd_kafka_ConfigResource_name(resources[0]));
 	entries = rd_kafka_ConfigResource_configs(resources[0], &entries_len);
 	for (size_t i = 0; i < entries_len; i++) {
 		const char *found = rd_kafka_ConfigEntry_value(entries[i]);
@@ -345,7 +346,8 @@ int log_topic_delete(struct log_connection *connection, const char *topic, int t
 		if (len != 1)
 			rc = error_set(error, ERROR_LOG, ERROR_ACTION_RETRY, "topic %s: no result", topic);
 		else if (rd_kafka_topic_result_error(results[0]) != 0)
-			rc = log_fail(error, rd_kafka_topic_result_error(results[0]), "deleting topic", topic);
+			rc = log_fail(error, rd_kafka_topic_result_error(results[0]), "deleting topic",
+			              topic);
 		rd_kafka_event_destroy(event);
 	}
 	rd_kafka_DeleteTopic_destroy(deletion);

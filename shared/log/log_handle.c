@@ -22,7 +22,6 @@ static const struct log_property always[] = {
 	{"enable.partition.eof", "true"},
 	{"acks", "all"},
 	{"enable.idempotence", "true"},
-	{"log.configuration.warnings", "false"},
 	{NULL, NULL},
 };
 
@@ -187,6 +186,19 @@ int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, con
 	return error_set(error, code, action, "%s %s: %s", what, name, rd_kafka_err2str(err));
 }
 
+/* A topic that 2.0.2 once did not find is not looked for again before the next refresh, minutes later: ask. */
+static void look_again(rd_kafka_t *rk, const char *topic, int timeout_ms)
+{
+	rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+	const struct rd_kafka_metadata *metadata;
+
+	if (handle == NULL)
+		return;
+	if (rd_kafka_metadata(rk, 0, handle, &metadata, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(metadata);
+	rd_kafka_topic_destroy(handle);
+}
+
 /* With isolation.level=read_committed, 2.0.2 answers the last stable offset here (seen with a transaction left
  * open), behind the markers of ended transactions. */
 int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms, int64_t *start,
@@ -196,6 +208,10 @@ int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int tim
 	rd_kafka_resp_err_t err =
 		rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
 
+	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
+		look_again(rk, topic, timeout_ms);
+		err = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
+	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return log_fail(error, err, "asking for the offsets of", topic);
 	log_reached();
