@@ -300,8 +300,8 @@ static bool text_matches(const char *text, const char *query)
 }
 
 /* A word that several documents have: all of them, in insertion order, and no other. */
-static void search_common(struct sim *sim, struct sim_replica *held, const struct fold_document *expected,
-                          size_t len)
+static void search_several(struct sim *sim, struct sim_replica *held, const struct fold_document *expected,
+                           size_t len)
 {
 	static const char *const queries[] = {"river ", "riv", "Resum\303\251", "mill ", "ston", ""};
 	static const char *const folded[] = {"river ", "riv", "resume", "mill ", "ston", ""};
@@ -338,7 +338,7 @@ void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard)
 
 	tally_add(&sim->tally->searches, 1);
 	search_stale(sim, held, log->ids[0], shard);
-	search_common(sim, held, expected, len);
+	search_several(sim, held, expected, len);
 	for (int i = 0; i < SEARCHES_MAX && place > 0 && !sim->violated; i++) {
 		const struct log_entry *entry = timeline->entries[dice_below(&sim->dice, (uint32_t)place)];
 		const struct fold_document *found = NULL;
