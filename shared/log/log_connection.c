@@ -5,12 +5,15 @@
  */
 #include "shared/base/assert.h"
 #include "shared/log/log_private.h"
+#include "shared/runtime/clock.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define NAMES_MAX 16
+#define METADATA_PAUSE_MS 50
 
 struct log_connection {
 	const struct config *config;
@@ -94,8 +97,9 @@ int log_offsets(struct log_connection *connection, const char *topic, int32_t pa
 	return log_watermarks(connection->rk, topic, partition, timeout_ms, start, end, error);
 }
 
-int log_topic_partitions(struct log_connection *connection, const char *topic, int timeout_ms,
-                         int32_t *partitions, struct error *error)
+/* As log_topic_partitions; every partition must have a leader, or it is ERROR_LOG, RETRY. */
+static int describe_topic(struct log_connection *connection, const char *topic, int timeout_ms,
+                          int32_t *partitions, struct error *error)
 {
 	rd_kafka_topic_t *handle = rd_kafka_topic_new(connection->rk, topic, NULL);
 	const struct rd_kafka_metadata *metadata;
@@ -107,11 +111,28 @@ int log_topic_partitions(struct log_connection *connection, const char *topic, i
 	rd_kafka_topic_destroy(handle);
 	if (code != 0)
 		return log_fail(error, code, "asking for topic", topic);
+	log_reached();
 	code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-	if (code == 0)
+	if (code == 0) {
 		*partitions = metadata->topics[0].partition_cnt;
+		for (int32_t p = 0; p < *partitions && code == 0; p++)
+			code = metadata->topics[0].partitions[p].err;
+	}
 	rd_kafka_metadata_destroy(metadata);
 	return code == 0 ? 0 : log_fail(error, code, "asking for topic", topic);
+}
+
+int log_topic_partitions(struct log_connection *connection, const char *topic, int timeout_ms,
+                         int32_t *partitions, struct error *error)
+{
+	int32_t found = 0;
+	int rc = describe_topic(connection, topic, timeout_ms, &found, error);
+
+	/* a partition without a leader is still one */
+	if (rc != 0 && found == 0)
+		return rc;
+	*partitions = found;
+	return 0;
 }
 
 /* Waits for the result of an admin request; NULL if there is none in time. */
@@ -209,7 +230,8 @@ static int replication(struct log_connection *connection, int timeout_ms, int *f
 	code = rd_kafka_metadata(connection->rk, 0, NULL, &metadata, timeout_ms);
 	if (code != 0)
 		return log_fail(error, code, "asking for", "brokers");
-	(void)snprintf(broker, sizeof broker, "%d", metadata->orig_broker_id);
+	(void)snprintf(broker, sizeof broker, "%d",
+	               metadata->broker_cnt > 0 ? metadata->brokers[0].id : metadata->orig_broker_id);
 	rd_kafka_metadata_destroy(metadata);
 	rc = describe(connection, RD_KAFKA_RESOURCE_BROKER, broker, "default.replication.factor", timeout_ms,
 	              value, error);
@@ -303,26 +325,54 @@ static int say_missing(const struct log_topic *topic, struct error *error)
 		topic->name, topic->partitions, settings);
 }
 
+/* Whether the topic has `partitions` partitions with a leader each: 0, or why not. */
+static int check_led(struct log_connection *connection, const struct log_topic *topic, int timeout_ms,
+                     struct error *error)
+{
+	int32_t found = 0;
+	int rc = describe_topic(connection, topic->name, timeout_ms, &found, error);
+
+	if (rc == 0 && found != topic->partitions)
+		rc = error_set(error, ERROR_EXISTS, ERROR_ACTION_REJECT,
+		               "topic %s exists with %d partitions, %d are wanted", topic->name, found,
+		               topic->partitions);
+	return rc;
+}
+
 int log_topic_create(struct log_connection *connection, const struct log_topic *topic, int timeout_ms,
                      struct error *error)
 {
+	int64_t deadline = clock_monotonic_ms() + timeout_ms;
 	int32_t partitions;
 	int rc = log_topic_partitions(connection, topic->name, timeout_ms, &partitions, error);
 
 	if (rc == ERROR_NOT_FOUND && !config_bool(connection->config, "topics.create"))
 		return say_missing(topic, error);
-	if (rc == ERROR_NOT_FOUND) {
+	if (rc == ERROR_NOT_FOUND)
 		rc = create(connection, topic, timeout_ms, error);
-		if (rc == 0)
-			rc = log_topic_partitions(connection, topic->name, timeout_ms, &partitions, error);
-		if (rc == ERROR_NOT_FOUND) /* not yet known to the broker that was asked */
-			error->action = ERROR_ACTION_RETRY;
-	}
-	if (rc == 0 && partitions != topic->partitions)
-		return error_set(error, ERROR_EXISTS, ERROR_ACTION_REJECT,
-		                 "topic %s exists with %d partitions, %d are wanted", topic->name, partitions,
-		                 topic->partitions);
+	if (rc != 0)
+		return rc;
+	/* The broker that is asked learns of it a moment after the controller has made it. */
+	while ((rc = check_led(connection, topic, timeout_ms, error)) != 0 &&
+	       error->action == ERROR_ACTION_RETRY && clock_monotonic_ms() < deadline)
+		(void)poll(NULL, 0, METADATA_PAUSE_MS);
 	return rc;
+}
+
+static int wait_until_gone(struct log_connection *connection, const char *topic, int timeout_ms,
+                           struct error *error)
+{
+	int64_t deadline = clock_monotonic_ms() + timeout_ms;
+	int32_t partitions;
+	int rc;
+
+	while ((rc = log_topic_partitions(connection, topic, timeout_ms, &partitions, error)) == 0) {
+		if (clock_monotonic_ms() >= deadline)
+			return error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY,
+			                 "topic %s is still there after %d ms", topic, timeout_ms);
+		(void)poll(NULL, 0, METADATA_PAUSE_MS);
+	}
+	return rc == ERROR_NOT_FOUND ? 0 : rc;
 }
 
 int log_topic_delete(struct log_connection *connection, const char *topic, int timeout_ms,
@@ -353,7 +403,7 @@ int log_topic_delete(struct log_connection *connection, const char *topic, int t
 	rd_kafka_DeleteTopic_destroy(deletion);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_queue_destroy(queue);
-	return rc == ERROR_NOT_FOUND ? 0 : rc;
+	return rc == 0 || rc == ERROR_NOT_FOUND ? wait_until_gone(connection, topic, timeout_ms, error) : rc;
 }
 
 int log_create_own_topics(struct log_connection *connection, int timeout_ms, struct error *error)

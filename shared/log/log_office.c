@@ -13,6 +13,7 @@ struct log_office {
 static const struct log_property office_defaults[] = {
 	{"message.max.bytes", "16777216"},
 	{"linger.ms", "0"},
+	{"retry.backoff.ms", "5"}, /* the next transaction waits for the last one's markers by retrying */
 	{NULL, NULL},
 };
 

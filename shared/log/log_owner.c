@@ -21,8 +21,19 @@ static const struct log_property owner_defaults[] = {
 	{NULL, NULL},
 };
 
-/* Served by rd_kafka_consumer_poll, on the owner's thread. Nothing is ever assigned to the handle: being a member
- * is all that is wanted, and 2.0.2 stays one with an empty assignment, without any fetch. */
+/* Takes the partitions, without reading them: they never hold a record. They have to be taken, because a member of
+ * 2.0.2 with an empty assignment never rejoins and so stops every rebalance of the group (seen). */
+static rd_kafka_resp_err_t take(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions)
+{
+	rd_kafka_resp_err_t err;
+
+	for (int i = 0; i < partitions->cnt; i++)
+		partitions->elems[i].offset = RD_KAFKA_OFFSET_END;
+	err = rd_kafka_assign(rk, partitions);
+	return err != RD_KAFKA_RESP_ERR_NO_ERROR ? err : rd_kafka_pause_partitions(rk, partitions);
+}
+
+/* Served by rd_kafka_consumer_poll, on the owner's thread. */
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *partitions,
                          void *opaque)
 {
@@ -36,11 +47,15 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 			if (slot >= 0 && slot < LOG_SLOTS)
 				owner->slots |= UINT64_C(1) << slot;
 		}
-	} else if (rd_kafka_assignment_lost(rk)) {
-		owner->slots = 0;
+		err = take(rk, partitions);
+	} else {
+		if (rd_kafka_assignment_lost(rk))
+			owner->slots = 0;
+		err = rd_kafka_assign(rk, NULL);
 	}
-	if (rd_kafka_assign(rk, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		logline(LOG_LEVEL_WARN, "slots_not_taken", "topic=%s", owner->topic);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		logline(LOG_LEVEL_WARN, "slots", "topic=%s reason=\"%s\"", owner->topic,
+		        rd_kafka_err2str(err));
 }
 
 static int ask_topic(void *context, struct error *error)
