@@ -15,8 +15,10 @@
 #include "tests/simulation/sim.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +101,7 @@ static void work(struct worker *worker)
 
 static void start(struct worker *worker)
 {
+	pid_t parent = getpid();
 	pid_t pid;
 
 	fflush(stdout);
@@ -111,6 +114,9 @@ static void start(struct worker *worker)
 		worker->pid = pid; /* shared memory: the child must not write it */
 		return;
 	}
+	/* no worker outlives the run, however that ends */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+		_exit(1);
 	if (worker->knockout != KNOCKOUT_NONE && freopen("/dev/null", "w", stderr) == NULL)
 		_exit(1);
 	work(worker);
