@@ -60,6 +60,7 @@ static void route_list_indexes(const struct exchange *exchange)
 struct appending {
 	struct exchange exchange;
 	struct task_request request;
+	struct buffer value; /* the record */
 };
 
 /* On the producer's thread. */
@@ -78,10 +79,13 @@ static void appended(void *context, int64_t offset, const struct error *error)
 	} else {
 		logline(LOG_LEVEL_INFO, "request_appended", "task=%lld type=%s uid=%s", (long long)offset,
 		        task_type_name(appending->request.type), appending->request.uid);
+		/* whoever asks for the task now must not hear that there is none */
+		view_note_request(appending->exchange.gateway->view, offset, buffer_slice(&appending->value));
 		buffer_init(&body, 4096);
 		body_accepted(&body, offset, &appending->request);
 		gateway_respond(&appending->exchange, 202, &body, NULL);
 	}
+	buffer_deinit(&appending->value);
 	free(appending);
 }
 
@@ -101,7 +105,6 @@ static void append_request(const struct exchange *exchange, const struct task_re
 	struct log_message message = {
 		.topic = exchange->gateway->tasks_topic, .completion = appended, .context = appending};
 	struct error_answer refusal;
-	struct buffer value;
 	struct error error;
 	int result;
 
@@ -110,16 +113,17 @@ static void append_request(const struct exchange *exchange, const struct task_re
 		gateway_respond_error(exchange, &refusal);
 		return;
 	}
-	*appending = (struct appending){*exchange, *request};
+	*appending = (struct appending){.exchange = *exchange, .request = *request};
 	make_nonce(appending->request.nonce);
 	appending->request.enqueued_at_ms = clock_wall_ms();
-	buffer_init(&value, REQUEST_RECORD_BYTES_MAX);
-	task_request_write(&value, &appending->request);
-	message.value = buffer_slice(&value);
-	result = buffer_failed(&value) ? error_memory(&error, REQUEST_RECORD_BYTES_MAX)
-	                               : log_producer_send(exchange->gateway->producer, &message, &error);
-	buffer_deinit(&value);
+	buffer_init(&appending->value, REQUEST_RECORD_BYTES_MAX);
+	task_request_write(&appending->value, &appending->request);
+	message.value = buffer_slice(&appending->value);
+	result = buffer_failed(&appending->value)
+	                 ? error_memory(&error, REQUEST_RECORD_BYTES_MAX)
+	                 : log_producer_send(exchange->gateway->producer, &message, &error);
 	if (result < 0) {
+		buffer_deinit(&appending->value);
 		free(appending);
 		(void)error_answer_set(&refusal, "unavailable", "Kafka did not take the request: %s",
 		                       error.text);

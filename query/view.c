@@ -162,6 +162,15 @@ static int fold_task(struct view *view, bool request, const struct record *recor
 	return result;
 }
 
+void view_note_request(struct view *view, int64_t task, struct slice value)
+{
+	struct record record = {.offset = task, .value = value};
+	struct error error;
+
+	/* failing here only means that it is known a little later */
+	(void)fold_task(view, true, &record, &error);
+}
+
 static void fold(struct view *view, size_t topic, const struct record *record)
 {
 	struct error error;

@@ -39,6 +39,8 @@ bool view_trouble(struct view *view, struct error *error);
 /* NULL before the view is ready. */
 const struct snapshot *view_take(struct view *view);
 void snapshot_release(const struct snapshot *snapshot);
+/* A request that this gateway itself has appended, before the reader comes to it. */
+void view_note_request(struct view *view, int64_t task, struct slice value);
 /* A success shows as enqueued until the newest snapshot has what it did. False if the task is unknown. */
 bool view_task(struct view *view, int64_t task, struct task_entry *entry);
 
