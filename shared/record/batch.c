@@ -204,7 +204,7 @@ static int check_ops(const struct range *range, struct error *error)
 	int64_t offset_next = range->from;
 	uint32_t count = 0;
 	size_t at = 0;
-	struct op op;
+	struct op op = {0};
 	int rc;
 
 	while ((rc = range_next(range, &at, &op, error)) == 1) {
