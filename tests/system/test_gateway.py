@@ -324,6 +324,22 @@ def test_nodes_away(env):
     assert metrics['millrace_search_degraded_total{reason="refused"}'] >= 2, metrics
 
 
+def test_kafka_away(env):
+    """What is indexed stays searchable; what needs Kafka waits for it."""
+    books(env)
+    expected = without_time(search(env, {"q": "mill", "limit": 9}))
+    env.kafka.pause()
+    for _ in range(50):
+        answer = search(env, {"q": "mill", "limit": 9})
+        assert answer.status == 200 and without_time(answer) == expected, answer
+        assert answer.headers["X-Millrace-Degraded"] is None, answer.headers
+    assert env.http("GET", "/indexes/books/documents/book-7").body == body_of(7)
+    assert count(env) == DOCUMENTS
+    env.kafka.resume()
+    env.millrace("index", "create", "more", "--partitions", "1", "--wait")
+    env.wait_until(lambda: search(env, {}, "more").status == 200, 30, "an index created afterwards answers")
+
+
 def test_before_kafka_is_there(env):
     """A gateway without Kafka is alive, not ready, and ends when told to."""
     nowhere = f"127.0.0.1:{env.ports.free()}"
