@@ -101,6 +101,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "millrace-rebalance: %s\n", error.text);
 		return process_exit_code(&error);
 	}
+	log_set_stop(signal_fd);
 	rc = log_connection_open(config, &connection, &error);
 	if (rc == 0) {
 		rc = serve(config, connection, signal_fd, &error);

@@ -208,7 +208,16 @@ static int create(struct office *office, const struct controller_action *action,
                   struct controller_result *result)
 {
 	static const char *const settings[] = {
-		"cleanup.policy", "delete", "retention.ms", "-1", "retention.bytes", "-1", NULL,
+		"cleanup.policy",
+		"delete",
+		"retention.ms",
+		"-1",
+		"retention.bytes",
+		"-1",
+		/* a document of the largest size with its envelope; brokers take 1 MB by default */
+		"max.message.bytes",
+		"5242880",
+		NULL,
 	};
 	struct log_topic topic = {action->topic, action->partitions, settings};
 
@@ -221,10 +230,12 @@ static int read_starts(struct office *office, const struct controller_action *ac
 	int rc = 0;
 
 	for (int32_t p = 0; rc == 0 && p < action->partitions; p++) {
-		int64_t end;
+		struct log_ends ends;
 
-		rc = log_offsets(office->connection, action->topic, p, KAFKA_TIMEOUT_MS, &office->starts[p],
-		                 &end, &result->error);
+		rc = log_ask_ends(office->connection, action->topic, p, KAFKA_TIMEOUT_MS, &ends,
+		                  &result->error);
+		if (rc == 0)
+			office->starts[p] = ends.start;
 	}
 	result->starts = office->starts;
 	return rc;

@@ -60,6 +60,13 @@ int log_topic_partitions(struct log_connection *connection, const char *topic, i
 int log_topic_setting(struct log_connection *connection, const char *topic, const char *name, int timeout_ms,
                       char value[128], struct error *error);
 /* Log start and the end that a read_committed reader can reach. */
+struct log_ends {
+	int64_t start;
+	int64_t end;
+};
+int log_ask_ends(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
+                 struct log_ends *ends, struct error *error);
+/* The same in two numbers. */
 int log_offsets(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
                 int64_t *start, int64_t *end, struct error *error);
 /* Creates meta, topology, tasks, task-states, dead-letter and slots as DESIGN says, where absent. */

@@ -91,10 +91,23 @@ int log_cluster_id(struct log_connection *connection, int timeout_ms, char id[64
 	return 0;
 }
 
+int log_ask_ends(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
+                 struct log_ends *ends, struct error *error)
+{
+	return log_watermarks(connection->rk, topic, partition, timeout_ms, ends, error);
+}
+
 int log_offsets(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
                 int64_t *start, int64_t *end, struct error *error)
 {
-	return log_watermarks(connection->rk, topic, partition, timeout_ms, start, end, error);
+	struct log_ends ends;
+	int rc = log_ask_ends(connection, topic, partition, timeout_ms, &ends, error);
+
+	if (rc != 0)
+		return rc;
+	*start = ends.start;
+	*end = ends.end;
+	return 0;
 }
 
 /* As log_topic_partitions; every partition must have a leader, or it is ERROR_LOG, RETRY. */
@@ -187,23 +200,20 @@ static int setting_of(const rd_kafka_event_t *event, const char *name, char valu
 	                 rd_kafka_ConfigResource_name(resources[0]), name);
 }
 
-static int describe(struct log_connection *connection, rd_kafka_ResourceType_t type,
-                    const char *resource_name, const char *name, int timeout_ms, char value[128],
-                    struct error *error)
+static int describe(struct log_connection *connection, rd_kafka_ConfigResource_t *resource, const char *name,
+                    int timeout_ms, char value[128], struct error *error)
 {
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(connection->rk);
 	rd_kafka_AdminOptions_t *options =
 		options_new(connection->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
-	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(type, resource_name);
 	rd_kafka_event_t *event;
 	int rc;
 
 	rd_kafka_DescribeConfigs(connection->rk, &resource, 1, options, queue);
-	event = wait_for(queue, timeout_ms, resource_name, error);
+	event = wait_for(queue, timeout_ms, rd_kafka_ConfigResource_name(resource), error);
 	rc = event == NULL ? error->code : setting_of(event, name, value, error);
 	if (event != NULL)
 		rd_kafka_event_destroy(event);
-	rd_kafka_ConfigResource_destroy(resource);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_queue_destroy(queue);
 	return rc;
@@ -212,7 +222,11 @@ static int describe(struct log_connection *connection, rd_kafka_ResourceType_t t
 int log_topic_setting(struct log_connection *connection, const char *topic, const char *name, int timeout_ms,
                       char value[128], struct error *error)
 {
-	return describe(connection, RD_KAFKA_RESOURCE_TOPIC, topic, name, timeout_ms, value, error);
+	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+	int rc = describe(connection, resource, name, timeout_ms, value, error);
+
+	rd_kafka_ConfigResource_destroy(resource);
+	return rc;
 }
 
 /* The replication that a new topic gets: ours, or the broker's default. */
@@ -222,6 +236,7 @@ static int replication(struct log_connection *connection, int timeout_ms, int *f
 	rd_kafka_resp_err_t code;
 	char broker[16];
 	char value[128];
+	rd_kafka_ConfigResource_t *resource;
 	int rc;
 
 	*factor = (int)config_int(connection->config, "topics.replication_factor");
@@ -233,8 +248,9 @@ static int replication(struct log_connection *connection, int timeout_ms, int *f
 	(void)snprintf(broker, sizeof broker, "%d",
 	               metadata->broker_cnt > 0 ? metadata->brokers[0].id : metadata->orig_broker_id);
 	rd_kafka_metadata_destroy(metadata);
-	rc = describe(connection, RD_KAFKA_RESOURCE_BROKER, broker, "default.replication.factor", timeout_ms,
-	              value, error);
+	resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER, broker);
+	rc = describe(connection, resource, "default.replication.factor", timeout_ms, value, error);
+	rd_kafka_ConfigResource_destroy(resource);
 	if (rc == 0)
 		*factor = (int)strtol(value, NULL, 10);
 	return rc;

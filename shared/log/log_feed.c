@@ -5,11 +5,14 @@
 #include "shared/runtime/logline.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SLOTS_MAX 65536
+#define DESTROY_S_MAX 2
 #define SERVE_MS 1000 /* the handle's own events (commits, brokers) are served this often */
 
 struct feed_slot {
@@ -40,6 +43,8 @@ static const struct log_property feed_defaults[] = {
 	{"fetch.max.bytes", "8388608"},
 	{"max.partition.fetch.bytes", "524288"},
 	{"fetch.wait.max.ms", "100"}, /* an end is told when a fetch comes back empty */
+	/* for so long after its first use a deleted topic is taken for one that is still being created */
+	{"topic.metadata.propagation.max.ms", "5000"},
 	{NULL, NULL},
 };
 
@@ -74,6 +79,29 @@ int log_feed_open(const struct config *config, struct log_feed **feed, struct er
 	return 0;
 }
 
+static void *destroy_run(void *rk)
+{
+	rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	return NULL;
+}
+
+/* Destroying a handle that ever read a topic which was deleted meanwhile never returns in 2.0.2: it waits for a
+ * broker that a removed partition still refers to (seen). Nobody is in its group, nothing is lost by leaving. */
+static void destroy_bounded(rd_kafka_t *rk)
+{
+	struct timespec deadline;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, destroy_run, rk) != 0)
+		return;
+	(void)clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += DESTROY_S_MAX;
+	if (pthread_timedjoin_np(thread, NULL, &deadline) == 0)
+		return;
+	logline(LOG_LEVEL_DEBUG, "feed_abandoned", "after_s=%d", DESTROY_S_MAX);
+	(void)pthread_detach(thread);
+}
+
 void log_feed_close(struct log_feed *feed)
 {
 	if (feed == NULL)
@@ -82,10 +110,8 @@ void log_feed_close(struct log_feed *feed)
 		rd_kafka_message_destroy(feed->message);
 	for (size_t i = 0; i < feed->slots_len; i++)
 		log_feed_stop(feed, (uint32_t)i);
-	if (feed->rk != NULL) {
-		(void)rd_kafka_consumer_close(feed->rk);
-		rd_kafka_destroy(feed->rk);
-	}
+	if (feed->rk != NULL)
+		destroy_bounded(feed->rk);
 	if (feed->fd >= 0)
 		(void)close(feed->fd);
 	free(feed->headers.list);

@@ -165,6 +165,7 @@ int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, con
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION: /* no topic can have such a name */
 		return error_set(error, ERROR_NOT_FOUND, action, "%s: Kafka has no topic or partition %s",
 		                 what, name);
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
@@ -201,22 +202,22 @@ static void look_again(rd_kafka_t *rk, const char *topic, int timeout_ms)
 
 /* With isolation.level=read_committed, 2.0.2 answers the last stable offset here (seen with a transaction left
  * open), behind the markers of ended transactions. */
-int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms, int64_t *start,
-                   int64_t *end, struct error *error)
+int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms,
+                   struct log_ends *ends, struct error *error)
 {
 	int64_t low, high;
 	rd_kafka_resp_err_t err =
 		rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
 
-	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
+	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+	    err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) {
 		look_again(rk, topic, timeout_ms);
 		err = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
 	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return log_fail(error, err, "asking for the offsets of", topic);
 	log_reached();
-	*start = low;
-	*end = high;
+	*ends = (struct log_ends){low, high};
 	return 0;
 }
 

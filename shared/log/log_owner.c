@@ -61,9 +61,9 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic
 static int ask_topic(void *context, struct error *error)
 {
 	struct log_owner *owner = context;
-	int64_t start, end;
+	struct log_ends ends;
 
-	return log_watermarks(owner->rk, owner->topic, LOG_SLOTS - 1, LOG_ATTEMPT_MS, &start, &end, error);
+	return log_watermarks(owner->rk, owner->topic, LOG_SLOTS - 1, LOG_ATTEMPT_MS, &ends, error);
 }
 
 static int owner_start(struct log_owner *owner, const struct config *config, struct error *error)

@@ -48,8 +48,8 @@ int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, con
 void log_reached(void);
 
 /* Low and (read_committed) high watermark. */
-int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms, int64_t *start,
-                   int64_t *end, struct error *error);
+int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms,
+                   struct log_ends *ends, struct error *error);
 
 /* Calls `attempt` until it returns anything but a failure with RETRY, with one log line when waiting begins and
  * one when it ends. ERROR_STATE once the descriptor of log_set_stop is readable. */

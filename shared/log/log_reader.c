@@ -37,12 +37,13 @@ static int ask_ends(void *context, struct error *error)
 	struct log_reader *reader = context;
 
 	for (size_t i = 0; i < reader->sources_len; i++) {
-		int64_t start;
-		int status = log_watermarks(reader->rk, reader->sources[i].name, 0, LOG_ATTEMPT_MS, &start,
-		                            &reader->sources[i].end, error);
+		struct log_ends ends;
+		int status =
+			log_watermarks(reader->rk, reader->sources[i].name, 0, LOG_ATTEMPT_MS, &ends, error);
 
 		if (status != 0)
 			return status;
+		reader->sources[i].end = ends.end;
 	}
 	return 0;
 }
@@ -174,20 +175,27 @@ static int reader_trouble(const struct log_reader *reader, const rd_kafka_messag
 	}
 }
 
-/* Takes in one message; *event stays NONE if it is nothing for the caller. */
-static int reader_accept(struct log_reader *reader, rd_kafka_message_t *message, enum log_event *event,
-                         size_t *topic, struct record *record, struct error *error)
+/* Where log_reader_next puts what it found. */
+struct delivery {
+	enum log_event *event;
+	size_t *topic;
+	struct record *record;
+};
+
+/* Takes in one message; the event stays NONE if it is nothing for the caller. */
+static int reader_accept(struct log_reader *reader, rd_kafka_message_t *message,
+                         const struct delivery *delivery, struct error *error)
 {
 	size_t from = source_of(reader, message);
 	int status = 0;
 
 	if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && from < reader->sources_len) {
-		status = log_record(message, &reader->headers, record, error);
+		status = log_record(message, &reader->headers, delivery->record, error);
 		if (status == 0) {
 			reader->message = message;
 			reader->sources[from].reached |= message->offset + 1 >= reader->sources[from].end;
-			*topic = from;
-			*event = LOG_EVENT_RECORD;
+			*delivery->topic = from;
+			*delivery->event = LOG_EVENT_RECORD;
 			return 0;
 		}
 	} else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && from < reader->sources_len) {
@@ -204,6 +212,7 @@ int log_reader_next(struct log_reader *reader, int timeout_ms, enum log_event *e
                     struct record *record, struct error *error)
 {
 	int64_t deadline = clock_monotonic_ms() + timeout_ms;
+	const struct delivery delivery = {event, topic, record};
 
 	if (reader->message != NULL) {
 		rd_kafka_message_destroy(reader->message);
@@ -229,7 +238,7 @@ int log_reader_next(struct log_reader *reader, int timeout_ms, enum log_event *e
 		if (message == NULL)
 			return 0;
 		log_event_set(reader->fd);
-		status = reader_accept(reader, message, event, topic, record, error);
+		status = reader_accept(reader, message, &delivery, error);
 		if (status != 0 || *event != LOG_EVENT_NONE)
 			return status;
 	}
