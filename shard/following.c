@@ -9,7 +9,7 @@
 #include <time.h>
 
 #define KAFKA_TIMEOUT_MS 5000
-#define OPENING_STOP_MS 8000
+#define OPENING_STOP_MS 6000
 /* Fairness: so many records before batches and questions get their turn. */
 #define TURN_RECORDS 256
 
@@ -21,6 +21,7 @@ enum followed_topic {
 
 struct opening {
 	struct message message; /* to the owner, once everything below is filled */
+	struct message known;   /* the same for cluster_id, before the reader waits for its topics */
 	const struct config *config;
 	struct mailbox *inbox;
 	pthread_t thread;
@@ -57,6 +58,8 @@ static void *run(void *context)
 	if (rc == 0)
 		rc = cluster_ask(opening, connection);
 	if (rc == 0)
+		ASSERT(mailbox_put(opening->inbox, &opening->known)); /* it has room for this one */
+	if (rc == 0)
 		rc = log_reader_open(opening->config, suffixes, FOLLOWED_TOPICS, &opening->reader,
 		                     &opening->error);
 	if (connection != NULL)
@@ -74,6 +77,7 @@ int following_start(struct node *node, struct error *error)
 	if (opening == NULL)
 		return error_memory(error, sizeof *opening);
 	opening->message.kind = MESSAGE_KIND_OPENED;
+	opening->known.kind = MESSAGE_KIND_CLUSTER;
 	opening->config = node->config;
 	opening->inbox = node->inbox;
 	if (pthread_create(&opening->thread, NULL, run, opening) != 0) {
@@ -83,6 +87,12 @@ int following_start(struct node *node, struct error *error)
 	}
 	node->opening = opening;
 	return 0;
+}
+
+void following_cluster(struct node *node)
+{
+	memcpy(node->cluster_id, node->opening->cluster_id, sizeof node->cluster_id);
+	replicas_check_cluster(node);
 }
 
 void following_opened(struct node *node, struct message *message)
@@ -98,7 +108,6 @@ void following_opened(struct node *node, struct message *message)
 	} else {
 		node->reader = opening->reader;
 		node->reader_more = true;
-		memcpy(node->cluster_id, opening->cluster_id, sizeof node->cluster_id);
 	}
 	free(opening);
 }

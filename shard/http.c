@@ -118,6 +118,8 @@ static void handle(struct http_request *request, void *context)
 		http_refuse(request, 401, "unauthorized", "the cluster key is needed");
 	else if (route == ROUTE_METRICS)
 		respond_metrics(request);
+	else if (!atomic_load(&node->decided))
+		http_refuse(request, 503, "not_ready", "meta and topology are not read to their ends yet");
 	else
 		enqueue(request, route == ROUTE_BATCH ? node->batches : node->questions);
 }

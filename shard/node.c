@@ -33,6 +33,16 @@ void node_fail(struct node *node, const struct error *error)
 		node->failure = *error;
 }
 
+void node_decided(struct node *node)
+{
+	struct error error;
+
+	atomic_store(&node->decided, true);
+	if (process_ready(config_ready_file(node->config), "millrace-shard",
+	                  http_server_address(node->server), NULL, &error) != 0)
+		node_fail(node, &error);
+}
+
 static int directory_make(const char *path, struct error *error)
 {
 	if (mkdir(path, 0700) == 0 || errno == EEXIST)
@@ -87,7 +97,7 @@ static int directory_open(struct node *node, struct error *error)
 static int parts_open(struct node *node, struct error *error)
 {
 	node->catalog = catalog_new();
-	node->inbox = mailbox_new(2); /* the opening's message and the store's */
+	node->inbox = mailbox_new(MESSAGE_KINDS);
 	node->questions = mailbox_new(NODE_QUESTIONS_MAX);
 	node->batches = mailbox_new(NODE_BATCHES_MAX);
 	node->store_tasks = mailbox_new(2);
@@ -120,9 +130,6 @@ int node_open(const struct config *config, int signal_fd, struct node **out, str
 		rc = http_start(node, error);
 	if (rc == 0)
 		rc = following_start(node, error);
-	if (rc == 0)
-		rc = process_ready(config_ready_file(config), "millrace-shard",
-		                   http_server_address(node->server), NULL, error);
 	if (rc != 0) {
 		node_close(node);
 		return rc;
@@ -161,6 +168,9 @@ static void inbox_take(struct node *node)
 
 	while ((message = mailbox_take(node->inbox)) != NULL) {
 		switch (message->kind) {
+		case MESSAGE_KIND_CLUSTER:
+			following_cluster(node);
+			break;
 		case MESSAGE_KIND_OPENED:
 			following_opened(node, message);
 			break;

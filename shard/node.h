@@ -30,7 +30,8 @@
 
 struct node;
 
-/* Listens, and writes the ready file. `signal_fd` as process_start gave it. */
+/* Listens; the ready file is written when the node knows what it holds. Until then everything but /health,
+ * /ready and /metrics is answered 503. `signal_fd` as process_start gave it. */
 int node_open(const struct config *config, int signal_fd, struct node **node, struct error *error);
 /* Until a signal arrives (0) or something fails that a restart or an operator must resolve. */
 int node_run(struct node *node, struct error *error);

@@ -28,9 +28,12 @@
 
 /* First member of everything in the owner's inbox. */
 enum message_kind {
-	MESSAGE_KIND_OPENED = 1,
+	MESSAGE_KIND_CLUSTER = 1,
+	MESSAGE_KIND_OPENED,
 	MESSAGE_KIND_STORED
 };
+/* One of each at a time. */
+#define MESSAGE_KINDS 3
 
 struct message {
 	enum message_kind kind;
@@ -118,7 +121,7 @@ struct node {
 	struct catalog *catalog;
 	bool caught_up;
 	bool decisions_due;
-	bool decided; /* once: everything on disk was found to be this Kafka's */
+	atomic_bool decided; /* once: what is on disk was opened, and what is missing created */
 
 	struct held *held[NODE_REPLICAS_MAX];
 	size_t held_len;
@@ -136,9 +139,13 @@ struct node {
 
 /* Ends the loop with this error; the first one stays. */
 void node_fail(struct node *node, const struct error *error);
+/* What is held was decided for the first time: requests are answered from now on. */
+void node_decided(struct node *node);
 
 /* following.c */
 int following_start(struct node *node, struct error *error);
+/* Kafka's cluster id is known: everything on disk must be that cluster's. */
+void following_cluster(struct node *node);
 /* Takes what the opening thread found; then the node follows. */
 void following_opened(struct node *node, struct message *message);
 /* Applies what has arrived, a bounded number of records. */
@@ -149,6 +156,8 @@ bool following_stop(struct node *node);
 /* replicas.c */
 /* Reads the names under DATA/replicas; opens nothing yet. */
 int replicas_scan(struct node *node, struct error *error);
+/* Ends the node if something on disk belongs to another Kafka than node->cluster_id. */
+void replicas_check_cluster(struct node *node);
 /* Creates, opens, closes and drops what the catalog says, once it was read to its end. */
 void replicas_decide(struct node *node);
 /* The open or closed replica of a shard in the generation that is served; NULL if there is none. */

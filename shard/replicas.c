@@ -158,6 +158,13 @@ static int replica_open_at(struct node *node, struct held *held, const struct in
 	return 0;
 }
 
+static void refuse(struct node *node, struct error *reason)
+{
+	reason->code = ERROR_CONFIGURATION;
+	(void)error_prefix(reason, "%s", node->id);
+	node_fail(node, reason);
+}
+
 /* Opens what is kept. Another cluster's replica ends the node; any other trouble is this replica's alone. */
 static void held_open(struct node *node, struct held *held)
 {
@@ -168,10 +175,8 @@ static void held_open(struct node *node, struct held *held)
 	if (held->replica != NULL)
 		return;
 	if (replica_open_at(node, held, index, &error) != 0) {
-		if (error.code == ERROR_STATE) {
-			error.code = ERROR_CONFIGURATION;
-			node_fail(node, &error);
-		}
+		if (error.code == ERROR_STATE)
+			refuse(node, &error);
 		if (strcmp(held->closed_reason, error.text) != 0)
 			logline(LOG_LEVEL_ERROR, "replica_unusable",
 			        "index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"", held->index_id,
@@ -251,8 +256,7 @@ static void held_decide(struct node *node, struct held *held)
 		held_drop(node, held);
 		break;
 	case HOLDING_REFUSE:
-		reason.code = ERROR_CONFIGURATION;
-		node_fail(node, &reason);
+		refuse(node, &reason);
 		break;
 	case HOLDING_NONE:
 	case HOLDING_CREATE:
@@ -288,22 +292,23 @@ static void absent_decide(struct node *node, const struct holding *holding)
 	held_open(node, held);
 }
 
-/* An environment of another Kafka; one that cannot be opened is told when it is to be used. */
-static bool is_foreign(const struct node *node, const struct held *held, struct error *error)
+/* One that cannot be opened tells nothing now, and is met again when it is to be used. */
+void replicas_check_cluster(struct node *node)
 {
-	char path[REPLICA_PATH_BYTES_MAX];
-	struct kv *kv;
-	int rc;
+	for (size_t i = 0; i < node->held_len && node->failure.code == 0; i++) {
+		char path[REPLICA_PATH_BYTES_MAX];
+		struct error error;
+		struct kv *kv;
 
-	path_of(node, held, path);
-	if (held->replica != NULL || kv_open(path, &kv, error) != 0)
-		return false;
-	rc = replica_check_cluster(kv, node->cluster_id, error);
-	kv_close(kv);
-	if (rc != ERROR_STATE)
-		return false;
-	(void)error_prefix(error, "%s", path);
-	return true;
+		path_of(node, node->held[i], path);
+		if (kv_open(path, &kv, &error) != 0)
+			continue;
+		if (replica_check_cluster(kv, node->cluster_id, &error) == ERROR_STATE) {
+			(void)error_prefix(&error, "%s", path);
+			refuse(node, &error);
+		}
+		kv_close(kv);
+	}
 }
 
 /* What is there is judged before anything is created or dropped: a refusal must find everything as it was. */
@@ -314,11 +319,8 @@ static void refusals_find(struct node *node)
 		struct holding holding = {held->index_id, held->generation, held->partition, true};
 		struct error reason;
 
-		if ((!node->decided && is_foreign(node, held, &reason)) ||
-		    holding_decide(node->catalog, node->id, &holding, &reason) == HOLDING_REFUSE) {
-			reason.code = ERROR_CONFIGURATION;
-			node_fail(node, &reason);
-		}
+		if (holding_decide(node->catalog, node->id, &holding, &reason) == HOLDING_REFUSE)
+			refuse(node, &reason);
 	}
 }
 
@@ -331,7 +333,6 @@ void replicas_decide(struct node *node)
 	if (node->failure.code != 0)
 		return;
 	node->decisions_due = false;
-	node->decided = true;
 	/* backwards: a dropped one is replaced by the last */
 	for (size_t i = node->held_len; i-- > 0;) {
 		if (is_storing(node, node->held[i]))
@@ -345,6 +346,8 @@ void replicas_decide(struct node *node)
 
 			absent_decide(node, &holding);
 		}
+	if (node->failure.code == 0 && !atomic_load(&node->decided))
+		node_decided(node);
 	atomic_store(&node->ready, node->failure.code == 0 && !node->stopping);
 }
 

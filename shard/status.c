@@ -106,7 +106,6 @@ void question_verify(struct node *node, struct http_request *request, yyjson_val
 	struct held *held;
 	struct error error;
 	struct buffer body;
-	bool sound;
 
 	if (!json_get_string(asked, "index", &text) || !index_id_parse(text, &index_id) ||
 	    !json_get_i64(asked, "partition", &partition) || partition < 0 ||
@@ -120,12 +119,14 @@ void question_verify(struct node *node, struct http_request *request, yyjson_val
 		            held == NULL ? "no such replica" : held->closed_reason);
 		return;
 	}
-	sound = replica_verify(held->replica, &error) == 0;
-	replicas_note(node, held);
+	if (replica_verify(held->replica, &error) != 0) {
+		replicas_note(node, held);
+		http_refuse(request, error.code == ERROR_DAMAGED ? 409 : 503,
+		            error.code == ERROR_DAMAGED ? "damaged" : "unavailable", error.text);
+		return;
+	}
 	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
-	buffer_printf(&body, "{\"sound\":%s,\"reason\":", sound ? "true" : "false");
-	json_append_string(&body, slice_string(sound ? "" : error.text));
-	buffer_append_string(&body, "}");
+	buffer_append_string(&body, "{\"sound\":true}");
 	http_answer_json(request, 200, &body);
 	buffer_deinit(&body);
 }
