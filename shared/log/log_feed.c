@@ -21,7 +21,8 @@ struct feed_slot {
 	int32_t partition;
 	int64_t offset_next; /* records below are stale */
 	bool stopped;
-	rd_kafka_message_t *pending; /* read, but there was no memory to deliver it */
+	rd_kafka_event_t *pending;                 /* taken, but there was no memory to deliver ... */
+	const rd_kafka_message_t *pending_message; /* ... this, which an event gives once */
 };
 
 struct log_feed {
@@ -30,7 +31,7 @@ struct log_feed {
 	size_t slots_len;
 	int fd;
 	int64_t served_at_ms;
-	rd_kafka_message_t *message; /* lent to the caller */
+	rd_kafka_event_t *lent; /* whose record the caller has */
 	struct log_headers headers;
 };
 
@@ -106,8 +107,8 @@ void log_feed_close(struct log_feed *feed)
 {
 	if (feed == NULL)
 		return;
-	if (feed->message != NULL)
-		rd_kafka_message_destroy(feed->message);
+	if (feed->lent != NULL)
+		rd_kafka_event_destroy(feed->lent);
 	for (size_t i = 0; i < feed->slots_len; i++)
 		log_feed_stop(feed, (uint32_t)i);
 	if (feed->rk != NULL)
@@ -205,7 +206,7 @@ void log_feed_stop(struct log_feed *feed, uint32_t slot)
 		logline(LOG_LEVEL_WARN, "feed_stop", "topic=%s partition=%d reason=\"%s\"", at->topic,
 		        at->partition, error.text);
 	if (at->pending != NULL)
-		rd_kafka_message_destroy(at->pending);
+		rd_kafka_event_destroy(at->pending);
 	rd_kafka_queue_io_event_enable(at->queue, -1, NULL, 0);
 	rd_kafka_queue_destroy(at->queue);
 	free(at->topic);
@@ -215,15 +216,14 @@ void log_feed_stop(struct log_feed *feed, uint32_t slot)
 /* ---- events ---- */
 
 /* The event that an error of the partition is; NONE if it passes by itself. */
-static enum log_feed_event trouble(struct feed_slot *slot, const rd_kafka_message_t *message,
-                                   struct error *error)
+static enum log_feed_event trouble(struct feed_slot *slot, rd_kafka_event_t *found, struct error *error)
 {
-	switch (message->err) {
+	switch (rd_kafka_event_error(found)) {
 	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
 		slot->stopped = true;
 		(void)error_set(error, ERROR_STATE, ERROR_ACTION_FATAL,
 		                "%s/%" PRId32 ": the log has no offset %" PRId64 " (%s)", slot->topic,
-		                slot->partition, slot->offset_next, rd_kafka_message_errstr(message));
+		                slot->partition, slot->offset_next, rd_kafka_event_error_string(found));
 		return LOG_FEED_EVENT_RESET;
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -231,11 +231,11 @@ static enum log_feed_event trouble(struct feed_slot *slot, const rd_kafka_messag
 	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
 		slot->stopped = true;
 		(void)error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_FATAL, "%s/%" PRId32 ": %s", slot->topic,
-		                slot->partition, rd_kafka_message_errstr(message));
+		                slot->partition, rd_kafka_event_error_string(found));
 		return LOG_FEED_EVENT_GONE;
 	default:
 		logline(LOG_LEVEL_DEBUG, "feed", "topic=%s partition=%d reason=\"%s\"", slot->topic,
-		        slot->partition, rd_kafka_message_errstr(message));
+		        slot->partition, rd_kafka_event_error_string(found));
 		return LOG_FEED_EVENT_NONE;
 	}
 }
@@ -259,32 +259,59 @@ struct delivery {
 	int64_t *position;
 };
 
-/* One message of the slot, taken in; the event stays NONE if it is nothing for the caller. */
-static int feed_take(struct log_feed *feed, struct feed_slot *slot, rd_kafka_message_t *message,
-                     struct delivery *delivery, struct error *error)
+/* 0 with the event RECORD, or NONE for a stale record; takes `found` in any case. */
+static int feed_record(struct log_feed *feed, struct feed_slot *slot, rd_kafka_event_t *found,
+                       const struct delivery *delivery, struct error *error)
 {
-	if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset >= slot->offset_next) {
-		int status = log_record(message, &feed->headers, delivery->record, error);
+	const rd_kafka_message_t *message = slot->pending_message;
+	int status;
 
-		if (status != 0) {
-			slot->pending = message;
-			return status;
-		}
-		feed->message = message;
-		slot->offset_next = message->offset + 1;
-		*delivery->position = slot->offset_next;
-		*delivery->event = LOG_FEED_EVENT_RECORD;
+	if (message == NULL)
+		message = rd_kafka_event_message_next(found);
+	slot->pending_message = NULL;
+	if (message == NULL || message->offset < slot->offset_next) {
+		rd_kafka_event_destroy(found);
 		return 0;
-	} else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && message->offset >= slot->offset_next) {
-		/* the fetch position, which is behind trailing transaction markers; with a transaction open, before it */
-		slot->offset_next = message->offset;
-		*delivery->position = message->offset;
-		*delivery->event = LOG_FEED_EVENT_END;
-	} else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
-	           message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-		*delivery->event = trouble(slot, message, error);
 	}
-	rd_kafka_message_destroy(message);
+	status = log_record(message, &feed->headers, delivery->record, error);
+	if (status != 0) {
+		slot->pending = found;
+		slot->pending_message = message;
+		return status;
+	}
+	feed->lent = found;
+	slot->offset_next = message->offset + 1;
+	*delivery->position = slot->offset_next;
+	*delivery->event = LOG_FEED_EVENT_RECORD;
+	return 0;
+}
+
+/* The fetch position, which is behind trailing transaction markers and before an open transaction. */
+static void feed_end(struct feed_slot *slot, rd_kafka_event_t *found, const struct delivery *delivery)
+{
+	rd_kafka_topic_partition_t *place = rd_kafka_event_topic_partition(found);
+
+	if (place == NULL)
+		return;
+	if (place->offset >= slot->offset_next) {
+		slot->offset_next = place->offset;
+		*delivery->position = place->offset;
+		*delivery->event = LOG_FEED_EVENT_END;
+	}
+	rd_kafka_topic_partition_destroy(place);
+}
+
+/* One thing that the slot's queue gave; the event stays NONE if it is nothing for the caller. */
+static int feed_take(struct log_feed *feed, struct feed_slot *slot, rd_kafka_event_t *found,
+                     const struct delivery *delivery, struct error *error)
+{
+	if (rd_kafka_event_type(found) == RD_KAFKA_EVENT_FETCH)
+		return feed_record(feed, slot, found, delivery, error);
+	if (rd_kafka_event_error(found) == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+		feed_end(slot, found, delivery);
+	else if (rd_kafka_event_type(found) == RD_KAFKA_EVENT_ERROR)
+		*delivery->event = trouble(slot, found, error);
+	rd_kafka_event_destroy(found);
 	return 0;
 }
 
@@ -294,24 +321,25 @@ int log_feed_next(struct log_feed *feed, uint32_t slot, enum log_feed_event *eve
 	struct delivery delivery = {event, record, position};
 	struct feed_slot *at;
 
-	if (feed->message != NULL) {
-		rd_kafka_message_destroy(feed->message);
-		feed->message = NULL;
+	if (feed->lent != NULL) {
+		rd_kafka_event_destroy(feed->lent);
+		feed->lent = NULL;
 	}
 	*event = LOG_FEED_EVENT_NONE;
 	if (slot >= feed->slots_len || feed->slots[slot].queue == NULL)
 		return 0;
 	at = &feed->slots[slot];
 	while (!at->stopped && *event == LOG_FEED_EVENT_NONE) {
-		/* one message at a time: batch consumption loses positions around errors in 2.0.2 */
-		rd_kafka_message_t *message =
-			at->pending != NULL ? at->pending : rd_kafka_consume_queue(at->queue, 0);
+		/* Events, not consume_queue: that hands "topic deleted" to the error callback, without its place. One
+		 * at a time: batch consumption loses positions around errors in 2.0.2. */
+		rd_kafka_event_t *found =
+			at->pending != NULL ? at->pending : rd_kafka_queue_poll(at->queue, 0);
 		int status;
 
 		at->pending = NULL;
-		if (message == NULL)
+		if (found == NULL)
 			break;
-		status = feed_take(feed, at, message, &delivery, error);
+		status = feed_take(feed, at, found, &delivery, error);
 		if (status != 0)
 			return status;
 	}
