@@ -1,0 +1,295 @@
+"""Figures of one node: bulk load, latency from producing to finding, searches, memory.
+
+    build/venv/bin/python tests/bench/smoke.py [--build DIR] [--runs N] [-o table|json]
+
+Every run has programs, directories and an index of its own on one Kafka.
+
+- documents a second: from the first record published (by an outside producer
+  in another process, as fast as Kafka takes them) until the gateway's stats
+  count them all, and until the node has stored them all; asked every 20 ms.
+- produce to searchable: 500 records a second, each a new document with a word
+  of its own, produced without linger. Every tenth is searched for through the
+  gateway, without pause and one after the other, until it is a hit; the time
+  is from before produce() to the arrival of that answer.
+- search: 500 words of the catalogue, each as a query of its own, from one
+  keep-alive client.
+- memory: each program's resident set after all that, and its peak.
+"""
+import argparse
+import http.client
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "system"))
+
+from children import wait_until  # noqa: E402
+from documents import catalogue, made  # noqa: E402
+from environment import PROGRAMS, Environment, Ports  # noqa: E402
+from kafka_server import KafkaServer  # noqa: E402
+from replica_view import create_index, shards_of, wait_level  # noqa: E402
+
+PARTITIONS = 12
+RATE = 500
+RATE_SECONDS = 30
+SAMPLE_EVERY = 10
+WORDS = 500
+SEARCH_ROUNDS = 4
+MADE_DOCUMENTS = 60000
+
+
+class Interrupted(BaseException):
+    """SIGINT, SIGTERM or SIGHUP."""
+
+
+def on_interrupt(number, _frame):
+    raise Interrupted(signal.Signals(number).name)
+
+
+def producer_of(bootstrap, **settings):
+    import confluent_kafka
+
+    return confluent_kafka.Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all",
+                                     "enable.idempotence": True, "message.max.bytes": 8388608, **settings})
+
+
+def publish_all(bootstrap, topic, documents, started):
+    """Runs in a process of its own: everything, as fast as it goes."""
+    producer = producer_of(bootstrap, **{"linger.ms": 20, "compression.type": "lz4",
+                                         "queue.buffering.max.messages": 1000000})
+    producer.list_topics(topic, timeout=10)
+    started.send(time.monotonic())
+    for key, value in documents:
+        while True:
+            try:
+                producer.produce(topic, key=key, value=value)
+                break
+            except BufferError:
+                producer.poll(0.05)
+        producer.poll(0)
+    started.send((producer.flush(120), time.monotonic()))
+
+
+def publish_steadily(bootstrap, topic, sampled):
+    """Runs in a process of its own: RATE records a second for RATE_SECONDS; tells the time of every tenth."""
+    producer = producer_of(bootstrap, **{"linger.ms": 0})
+    producer.list_topics(topic, timeout=10)
+    start = time.monotonic()
+    for number in range(RATE * RATE_SECONDS):
+        left = start + number / RATE - time.monotonic()
+        if left > 0:
+            producer.poll(left)
+        while time.monotonic() < start + number / RATE:
+            producer.poll(0.0005)
+        body = json.dumps({"id": f"probe-{number}", "word": f"probe{number}x", "description": "a record of steady load " * 20})
+        before = time.monotonic()
+        producer.produce(topic, key=f"probe-{number}", value=body)
+        producer.poll(0)
+        if number % SAMPLE_EVERY == 0:
+            sampled.send((number, before))
+    left = producer.flush(30)
+    sampled.send((None, left))
+
+
+class Client:
+    """One keep-alive connection to the gateway's search."""
+
+    def __init__(self, place):
+        self._connection = http.client.HTTPConnection(place, timeout=30)
+
+    def search(self, query, limit=20):
+        body = json.dumps({"q": query, "limit": limit})
+        self._connection.request("POST", "/indexes/packages/search", body, {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        text = answer.read()
+        assert answer.status == 200 and not answer.headers.get("X-Millrace-Degraded"), (answer.status, text[:300])
+        return text
+
+
+def measure_bulk(env, index, documents):
+    """(documents/s searchable, documents/s stored, records/s published)"""
+    started, sending = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.Process(target=publish_all, args=(env.kafka.bootstrap, index.topic, documents, sending))
+    process.start()
+    first = started.recv()
+    poll = 0.02
+
+    def wait_for(condition, what):
+        end = time.monotonic() + 300
+        while True:
+            begun = time.monotonic()
+            if condition():
+                return time.monotonic() - first
+            assert begun < end, f"not within 300 s: {what}"
+            wait_until(lambda: time.monotonic() >= begun + poll, 10, "the next question")
+
+    count = len(documents)
+    searchable = wait_for(lambda: env.http("GET", "/indexes/packages/stats").json()["numberOfDocuments"] == count,
+                          f"{count} documents are searchable")
+    left, published = started.recv()
+    process.join()
+    assert left == 0, f"{left} records were not published"
+    stored = wait_for(lambda: all(row["stored"] == row["received"] for row in shards_of(env, index).values()),
+                      "all is stored")
+    return count / searchable, count / stored, count / (published - first)
+
+
+def measure_steady(env, index):
+    """Milliseconds from produce to hit, of every tenth record; and how many records there were."""
+    reading, sending = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.Process(target=publish_steadily, args=(env.kafka.bootstrap, index.topic, sending))
+    client = Client(env.programs["query"].listen)
+    client.search("warm")
+    process.start()
+    latencies = []
+    while True:
+        number, before = reading.recv()
+        if number is None:
+            assert before == 0, f"{before} records were not published"
+            break
+        word, id = f"probe{number}x", b'"probe-%d"' % number
+        while id not in client.search(word, 1):
+            assert time.monotonic() < before + 60, f"{word} is not searchable after a minute"
+        latencies.append((time.monotonic() - before) * 1000)
+    process.join()
+    return latencies
+
+
+def words_of(documents):
+    """500 words of the catalogue, the same in every run."""
+    dice = random.Random(500)
+    words = set()
+    for _, body in dice.sample(documents, 3000):
+        text = json.loads(body).get("description", body.decode()).lower()
+        words.update(word for word in re.findall(r"\w+", text) if re.fullmatch(r"[a-z]{3,}", word))
+    return dice.sample(sorted(words), WORDS)
+
+
+def measure_searches(env, words):
+    """Milliseconds of each search; the first round warms up."""
+    client = Client(env.programs["query"].listen)
+    latencies, missing = [], set()
+    for round_number in range(SEARCH_ROUNDS + 1):
+        for word in words:
+            start = time.monotonic()
+            text = client.search(word)
+            if round_number > 0:
+                latencies.append((time.monotonic() - start) * 1000)
+                if json.loads(text)["estimatedTotalHits"] == 0:
+                    missing.add(word)
+    assert not missing, f"words of the catalogue were not found: {missing}"
+    return latencies
+
+
+def memory_of(program):
+    """(resident MiB, peak MiB)"""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{program.pid}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) / 1024, int(fields["VmHWM"].split()[0]) / 1024
+
+
+def percentile(values, percent):
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def measure(env, documents):
+    """{figure: value} of one run."""
+    env.start_all()
+    index = create_index(env, "packages", PARTITIONS)
+    wait_until(lambda: len(shards_of(env, index)) == PARTITIONS, 30, "the replicas are there")
+    wait_level(env, index, 60)
+    searchable, stored, published = measure_bulk(env, index, documents)
+    searches = measure_searches(env, words_of(documents))
+    steady = measure_steady(env, index)
+    figures = {
+        "published, records/s": published,
+        "searchable, documents/s": searchable,
+        "stored, documents/s": stored,
+        f"produce to searchable at {RATE}/s, p50 ms": percentile(steady, 50),
+        f"produce to searchable at {RATE}/s, p99 ms": percentile(steady, 99),
+        f"search of {WORDS} words, p50 ms": percentile(searches, 50),
+        f"search of {WORDS} words, p99 ms": percentile(searches, 99),
+    }
+    for name in PROGRAMS:
+        resident, peak = memory_of(env.programs[name])
+        figures[f"millrace-{name}, RSS MiB"] = resident
+        figures[f"millrace-{name}, peak RSS MiB"] = peak
+    return figures
+
+
+def summary(runs):
+    return {name: {"median": statistics.median(run[name] for run in runs), "min": min(run[name] for run in runs),
+                   "max": max(run[name] for run in runs)} for name in runs[0]}
+
+
+def print_table(result):
+    print(f"{result['documents']} documents ({result['source']}, {result['bytes'] / 1e6:.1f} MB), {PARTITIONS} partitions, "
+          f"{result['runs']} runs, {result['cpus']} CPUs")
+    print(f"{'':<44}{'median':>12}   min – max")
+    for name, figure in result["figures"].items():
+        digits = 0 if figure["median"] >= 1000 else 2
+        low, high = f"{figure['min']:,.{digits}f}", f"{figure['max']:,.{digits}f}"
+        print(f"{name:<44}{figure['median']:>12,.{digits}f}   {low} – {high}")
+
+
+def run_all(arguments, documents):
+    directory = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
+    ports, env = Ports(), None
+    kafka = KafkaServer(ROOT, directory / "kafka", (ports.free(), ports.free()))
+    runs = []
+    try:
+        kafka.start()
+        for number in range(arguments.runs):
+            place = directory / f"run{number}"
+            place.mkdir()
+            env = Environment(f"bench{number}", place, arguments.build, kafka, ports)
+            runs.append(measure(env, documents))
+            troubles = env.close(clean=True)
+            assert not troubles, troubles
+            print(f"run {number + 1} of {arguments.runs} done", file=sys.stderr)
+    finally:
+        if env:
+            env.close(clean=False)
+        for child in multiprocessing.active_children():
+            child.kill()
+        kafka.kill9()
+        shutil.rmtree(directory, ignore_errors=True)
+    return runs
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_interrupt)
+    documents, source = catalogue(), "Debian catalogue"
+    if not documents:
+        documents, source = made(MADE_DOCUMENTS), "made documents"
+    try:
+        runs = run_all(arguments, documents)
+    except Interrupted as name:
+        print(f"interrupted by {name}", file=sys.stderr)
+        return 130
+    result = {"documents": len(documents), "source": source, "bytes": sum(len(body) for _, body in documents),
+              "runs": len(runs), "cpus": os.cpu_count(), "figures": summary(runs)}
+    if arguments.output == "json":
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        print_table(result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
