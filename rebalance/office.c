@@ -13,6 +13,7 @@
 
 #define TAKE_TIMEOUT_MS 20000
 #define KAFKA_TIMEOUT_MS 10000
+#define FIRST_TIMEOUT_MS 2000 /* a signal waits for it */
 #define READ_TIMEOUT_MS 200
 #define RETRY_MS 1000
 #define RETRY_ACTION_MS 300
@@ -162,7 +163,7 @@ static int take(struct office *office, struct error *error)
 		.nodes = office->nodes,
 		.nodes_len = office->nodes_len,
 	};
-	int rc = log_cluster_id(office->connection, KAFKA_TIMEOUT_MS, office->kafka_id, error);
+	int rc = log_cluster_id(office->connection, FIRST_TIMEOUT_MS, office->kafka_id, error);
 
 	if (rc == 0)
 		rc = log_create_own_topics(office->connection, KAFKA_TIMEOUT_MS, error);

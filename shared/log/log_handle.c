@@ -42,11 +42,12 @@ void log_set_stop(int fd)
 
 /* ---- what librdkafka says ---- */
 
+/* Whatever matters of it also comes back as an error, from a call or to on_error. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
 	(void)rk;
-	logline(level <= 2 ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "librdkafka", "facility=%s message=\"%s\"",
-	        facility, text);
+	(void)level;
+	logline(LOG_LEVEL_DEBUG, "librdkafka", "facility=%s message=\"%s\"", facility, text);
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)

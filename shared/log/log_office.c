@@ -4,10 +4,15 @@
 #include <stdlib.h>
 
 #define WRITE_MS 15000
+#define LEARN_MS 2000
 #define TRANSACTION_MS "10000" /* the broker aborts what a killed controller left open after this */
+
+static const char *const written[] = {"meta", "topology", "task-states"};
+#define WRITTEN (sizeof written / sizeof *written)
 
 struct log_office {
 	rd_kafka_t *rk;
+	rd_kafka_topic_t *topics[WRITTEN]; /* keep what is known of them */
 };
 
 static const struct log_property office_defaults[] = {
@@ -36,6 +41,24 @@ static int office_failed(struct log_office *office, rd_kafka_error_t *failure, c
 	if (err == RD_KAFKA_RESP_ERR__TIMED_OUT)
 		return error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY, "%s: %s", what, reason);
 	return error_set(error, ERROR_LOG, ERROR_ACTION_RETRY, "%s: %s", what, reason);
+}
+
+/* Asks for the topics that will be written: 2.0.2 looks a new one up only once a second, with the first record
+ * waiting. If it fails, that record waits. */
+static void learn_topics(struct log_office *office, const struct config *config)
+{
+	for (size_t i = 0; i < WRITTEN; i++) {
+		const struct rd_kafka_metadata *metadata;
+		char name[TOPIC_NAME_BYTES];
+
+		if (!log_name_print(config, written[i], name))
+			continue;
+		office->topics[i] = rd_kafka_topic_new(office->rk, name, NULL);
+		if (office->topics[i] != NULL &&
+		    rd_kafka_metadata(office->rk, 0, office->topics[i], &metadata, LEARN_MS) ==
+		            RD_KAFKA_RESP_ERR_NO_ERROR)
+			rd_kafka_metadata_destroy(metadata);
+	}
 }
 
 int log_office_take(const struct config *config, int timeout_ms, struct log_office **office,
@@ -67,6 +90,7 @@ int log_office_take(const struct config *config, int timeout_ms, struct log_offi
 		return status;
 	}
 	log_reached();
+	learn_topics(taken, config);
 	*office = taken;
 	return 0;
 }
@@ -76,6 +100,9 @@ void log_office_leave(struct log_office *office)
 	if (office == NULL)
 		return;
 	(void)rd_kafka_purge(office->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	for (size_t i = 0; i < WRITTEN; i++)
+		if (office->topics[i] != NULL)
+			rd_kafka_topic_destroy(office->topics[i]);
 	rd_kafka_destroy(office->rk);
 	free(office);
 }

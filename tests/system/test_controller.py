@@ -1,0 +1,221 @@
+"""The controller with a real Kafka: what it records, whom it serves, and that a kill between any two steps is mended."""
+import json
+import random
+
+import confluent_kafka
+from confluent_kafka.admin import ConfigResource
+
+from children import wait_until
+
+TEMPORARY = 75
+CONFIGURATION = 78
+KILLS = 8
+
+
+def records(env, suffix):
+    """{key: value} of a compacted topic of ours, the last of each key."""
+    return {message.key().decode(): json.loads(message.value()) for message in env.read_topic(f"{env.cluster}.{suffix}")}
+
+
+def finals(env):
+    """{task: [finals]} in the order of the topic."""
+    found = {}
+    for message in env.read_topic(f"{env.cluster}.task-states"):
+        final = json.loads(message.value())
+        found.setdefault(final["task"], []).append(final)
+    return found
+
+
+def topics(env):
+    return set(env.admin().list_topics(timeout=10).topics)
+
+
+def setting(env, topic, name):
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    return env.admin().describe_configs([resource])[resource].result()[name].value
+
+
+def in_office(env, name="rebalance"):
+    program = env.programs[name]
+    return program.running() and env.http("GET", program.url + "/office").json()["in_office"]
+
+
+def start(env):
+    env.start("rebalance")
+    env.start("query")
+    wait_until(lambda: in_office(env), 30, "the controller is in office")
+
+
+def index_of(env, uid):
+    """The id and record of the index that the name leads to; None if it leads nowhere."""
+    meta = records(env, "meta")
+    id = meta.get("names", {"names": {}})["names"].get(uid)
+    return id and (id, meta[f"index/{id}"])
+
+
+def request(env, method, path, body=None):
+    """Asks the gateway's admin port; the task's uid."""
+    answer = env.http(method, env.programs["query"].admin_url + path, body)
+    assert answer.status == 202, answer
+    return answer.json()["taskUid"]
+
+
+def create(env, uid, **members):
+    return request(env, "POST", "/indexes", {"uid": uid, "primaryKey": "id", **members})
+
+
+def final_of(env, task):
+    return wait_until(lambda: finals(env).get(task), 30, f"task {task} has its final")[0]
+
+
+def test_index_created_deleted_created_again(env):
+    start(env)
+    env.millrace("index", "create", "books", "--partitions", "3", "--wait")
+    id, index = index_of(env, "books")
+    topic = f"{env.cluster}.docs.books"
+    assert index["state"] == "active" and index["topic"] == topic and index["own_topic"] is True, index
+    assert (index["partitions"], index["base"], index["generation"]) == (3, [0, 0, 0], 1), index
+    assert topic in topics(env)
+    assert setting(env, topic, "cleanup.policy") == "delete" and setting(env, topic, "retention.ms") == "-1"
+    assert int(setting(env, topic, "max.message.bytes")) > index["rules"]["document_bytes_max"]
+    topology = records(env, "topology")
+    for p in range(3):
+        replicas = topology[f"shard/{id}/{p}"]["replicas"]
+        assert [(r["node"], r["state"], r["in_sync"]) for r in replicas] == [("n1", "active", True)], replicas
+    assert topology["cluster"]["nodes"][0]["id"] == "n1" and topology["cluster"]["epoch"] == 1
+
+    env.millrace("index", "delete", "books", "--wait")
+    assert index_of(env, "books") is None
+    assert records(env, "meta")[f"index/{id}"]["state"] == "deleted"
+    wait_until(lambda: topic not in topics(env), 30, "the topic that Millrace created is gone")
+
+    env.millrace("index", "create", "books", "--partitions", "2", "--wait")
+    again, second = index_of(env, "books")
+    assert again != id and second["topic"] == f"{topic}.{second['task']}", second
+    assert records(env, "meta")[f"index/{id}"]["state"] == "deleted"
+    assert second["topic"] in topics(env) and topic not in topics(env)
+
+
+def test_adopted_topic(env):
+    start(env)
+    env.create_topic(f"{env.cluster}.shop", 2)
+    env.create_topic(f"{env.cluster}.squeezed", 1, cleanup_policy="compact")
+    producer = env.producer()
+    for i in range(10):
+        producer.produce(f"{env.cluster}.shop", key=str(i), value="{}", partition=0)
+    assert producer.flush(10) == 0
+    here = confluent_kafka.TopicPartition(f"{env.cluster}.shop", 0, 4)
+    env.admin().delete_records([here])[here].result()
+
+    env.millrace("index", "create", "shop", "--topic", f"{env.cluster}.shop", "--wait")
+    _, index = index_of(env, "shop")
+    assert (index["partitions"], index["base"]) == (2, [4, 0]), index
+    assert index["own_topic"] is False and index["writable"] is False, index
+
+    for topic in (f"{env.cluster}.squeezed", f"{env.cluster}.absent", "no/such name"):
+        task = create(env, "refused", topic=topic)
+        final = final_of(env, task)
+        assert final["status"] == "failed" and topic in final["error"]["message"], final
+    assert index_of(env, "refused") is None
+
+    env.millrace("index", "delete", "shop", "--wait")
+    final_of(env, create(env, "after"))  # deletions of topics come before the next request
+    assert f"{env.cluster}.shop" in topics(env)
+    assert records(env, "meta")["names"]["names"].keys() == {"after"}
+
+
+def test_requests_that_fail_hold_nobody_up(env):
+    start(env)
+    env.millrace("index", "create", "books", "--wait")
+    twice = create(env, "books")
+    absent = request(env, "DELETE", "/indexes/nothing")
+    producer = env.producer()
+    offsets = []
+    for value in (b"not JSON", b'{"v":99,"type":"indexCreation"}', b""):
+        producer.produce(f"{env.cluster}.tasks", value=value, partition=0,
+                         on_delivery=lambda error, message: offsets.append((error, message.offset())))
+    assert producer.flush(10) == 0
+    last = create(env, "later")
+    assert final_of(env, last)["status"] == "succeeded"
+    states = finals(env)
+    assert states[twice][0]["error"]["code"] == "index_already_exists"
+    assert states[absent][0]["error"]["code"] == "index_not_found"
+    for error, offset in offsets:
+        assert error is None and states[offset][0]["status"] == "failed", states.get(offset)
+    assert all(len(found) == 1 for found in states.values()), states
+
+
+def test_second_controller_fences_the_first(env):
+    start(env)
+    env.millrace("index", "create", "books", "--wait")
+    first = env.programs["rebalance"]
+    env.start("rebalance", {"rebalance.listen": "127.0.0.1:0"}, name="second")
+    wait_until(lambda: in_office(env, "second"), 30, "the second controller is in office")
+    env.millrace("index", "create", "papers", "--wait")
+    # The first one learns of it when it writes: both read the request.
+    assert first.wait(30) == TEMPORARY
+    said = [line for line in first.output().splitlines() if "level=error" in line]
+    assert len(said) == 1 and "another controller" in said[0], said
+    assert in_office(env, "second")
+    assert all(len(found) == 1 for found in finals(env).values())
+    assert index_of(env, "papers")[1]["state"] == "active"
+
+
+def test_kills_between_any_steps(env):
+    """Creations and deletions run on while the controller is killed; every request is applied once, in order."""
+    start(env)
+    dice = random.Random(7)
+    expected = {}
+    for round in range(KILLS):
+        for i in range(3):
+            uid = f"index{dice.randrange(4)}"
+            if uid in expected:
+                request(env, "DELETE", f"/indexes/{uid}")
+                del expected[uid]
+            else:
+                expected[uid] = create(env, uid, partitions=3)
+        done = len(finals(env)) + dice.randrange(3)
+        wait_until(lambda: len(finals(env)) >= done, 30, f"{done} tasks are final")
+        env.programs["rebalance"].kill9()
+        env.start("rebalance")
+    tasks = {message.offset() for message in env.read_topic(f"{env.cluster}.tasks")}
+    wait_until(lambda: finals(env).keys() == tasks, 60, "every request has its final")
+    for task, found in finals(env).items():
+        assert [final["status"] for final in found] == ["succeeded"], (task, found)
+    meta = records(env, "meta")
+    names = meta["names"]["names"]
+    assert names.keys() == expected.keys(), (names, expected)
+    for uid, task in expected.items():
+        index = meta[f"index/{names[uid]}"]
+        assert (index["task"], index["state"], index["base"]) == (task, "active", [0, 0, 0]), index
+    indexes = [value for key, value in meta.items() if key.startswith("index/")]
+    assert len({index["topic"] for index in indexes}) == len(indexes), "a topic was used twice"
+    alive = {index["topic"] for index in indexes if index["state"] == "active"}
+    wait_until(lambda: {topic for topic in topics(env) if topic.startswith(f"{env.cluster}.docs.")} == alive, 30,
+               f"only the topics of living indexes are there: {alive}")
+
+
+def test_another_kafka_is_refused(env):
+    start(env)
+    env.millrace("index", "create", "books", "--wait")
+    env.programs["query"].terminate()
+    env.programs["rebalance"].terminate()
+    cluster = records(env, "topology")["cluster"]
+    before = records(env, "meta")
+    producer = env.producer()
+    producer.produce(f"{env.cluster}.topology", key="cluster", value=json.dumps({**cluster, "kafka": "elsewhere"}), partition=0)
+    assert producer.flush(10) == 0
+    refused = env.start("rebalance", wait=False)
+    assert refused.wait(30) == CONFIGURATION
+    assert "elsewhere" in refused.output(), refused.output()
+    assert records(env, "meta") == before
+
+
+def test_waits_for_kafka_and_ends_on_sigterm(env):
+    config = env.write_config({"kafka": {"bootstrap.servers": f"127.0.0.1:{env.ports.free()}"}}, "alone.yaml")
+    env.start("rebalance", config=config)
+    program = env.programs["rebalance"]
+    wait_until(lambda: "level=warn" in program.output(), 30, "it says that Kafka does not answer")
+    assert not in_office(env)
+    assert env.http("GET", program.url + "/ready").status == 503
+    assert program.terminate(30) == 0
