@@ -10,20 +10,20 @@
 
 static const char creation[] =
 	"{\"v\":1,\"type\":\"indexCreation\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
-        "\"packages\","
+	"\"packages\","
 	"\"enqueued_at\":1700000000000,\"primary_key\":\"id\",\"partitions\":12,\"partitioner\":\"murmur2\"}";
 static const char adoption[] = "{\"v\":1,\"type\":\"indexCreation\",\"nonce\":"
-                               "\"00112233445566778899aabbccddeeff\",\"uid\":\"packages\","
+			       "\"00112233445566778899aabbccddeeff\",\"uid\":\"packages\","
 			       "\"enqueued_at\":1700000000000,\"primary_key\":\"a "
-                               "\\\"b\\\"\",\"partitions\":1,\"partitioner\":\"none\","
+			       "\\\"b\\\"\",\"partitions\":1,\"partitioner\":\"none\","
 			       "\"topic\":\"shop.orders\"}";
 static const char deletion[] = "{\"v\":1,\"type\":\"indexDeletion\",\"nonce\":"
-                               "\"00112233445566778899aabbccddeeff\",\"uid\":\"packages\","
+			       "\"00112233445566778899aabbccddeeff\",\"uid\":\"packages\","
 			       "\"enqueued_at\":1700000000000}";
 static const char succeeded[] =
 	"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"succeeded\",\"started_at\":1,\"finished_at\":2}";
 static const char failed[] = "{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"failed\",\"error\":{"
-                             "\"code\":\"index_already_exists\","
+			     "\"code\":\"index_already_exists\","
 			     "\"message\":\"Index `a` already exists.\"},\"started_at\":1,\"finished_at\":2}";
 
 static void check_text(struct buffer *buffer, const char *expected)
@@ -132,13 +132,13 @@ static void test_refused_finals(void)
 	static const char *const texts[] = {
 		"{\"v\":3}",
 		"{\"v\":1,\"task\":5,\"kind\":\"accepted\",\"status\":\"succeeded\",\"started_at\":1,"
-	        "\"finished_at\":2}",
+		"\"finished_at\":2}",
 		"{\"v\":1,\"task\":-5,\"kind\":\"final\",\"status\":\"succeeded\",\"started_at\":1,"
-	        "\"finished_at\":2}",
+		"\"finished_at\":2}",
 		"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"odd\",\"started_at\":1,\"finished_at\":"
-	        "2}",
+		"2}",
 		"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"failed\",\"started_at\":1,\"finished_"
-	        "at\":2}",
+		"at\":2}",
 		"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"succeeded\",\"finished_at\":2}",
 		"\"final\"",
 		"",
