@@ -98,13 +98,18 @@ static int ask_replica(const struct question *question, const struct standing *s
 static int ask_log(struct asking *asking, const struct question *question, struct question_item *item,
                    struct error *error)
 {
+	struct log_ends ends;
 	int rc = log_feed_committed(asking->feed, question->topic, item->partition, KAFKA_TIMEOUT_MS,
 	                            &item->asked.committed, error);
 
+	if (rc == 0)
+		rc = log_ask_ends(asking->connection, question->topic, item->partition, KAFKA_TIMEOUT_MS,
+		                  &ends, error);
 	if (rc != 0)
 		return rc;
-	return log_offsets(asking->connection, question->topic, item->partition, KAFKA_TIMEOUT_MS,
-	                   &item->asked.log_start, &item->asked.log_end, error);
+	item->asked.log_start = ends.start;
+	item->asked.log_end = ends.end;
+	return 0;
 }
 
 /* The replicas' state is in the question; what the log says must be read after it. */

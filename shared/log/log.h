@@ -66,9 +66,6 @@ struct log_ends {
 };
 int log_ask_ends(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
                  struct log_ends *ends, struct error *error);
-/* The same in two numbers. */
-int log_offsets(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
-                int64_t *start, int64_t *end, struct error *error);
 /* Creates meta, topology, tasks, task-states, dead-letter and slots as DESIGN says, where absent. */
 int log_create_own_topics(struct log_connection *connection, int timeout_ms, struct error *error);
 

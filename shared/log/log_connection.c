@@ -97,19 +97,6 @@ int log_ask_ends(struct log_connection *connection, const char *topic, int32_t p
 	return log_watermarks(connection->rk, topic, partition, timeout_ms, ends, error);
 }
 
-int log_offsets(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
-                int64_t *start, int64_t *end, struct error *error)
-{
-	struct log_ends ends;
-	int rc = log_ask_ends(connection, topic, partition, timeout_ms, &ends, error);
-
-	if (rc != 0)
-		return rc;
-	*start = ends.start;
-	*end = ends.end;
-	return 0;
-}
-
 /* As log_topic_partitions; every partition must have a leader, or it is ERROR_LOG, RETRY. */
 static int describe_topic(struct log_connection *connection, const char *topic, int timeout_ms,
                           int32_t *partitions, struct error *error)
