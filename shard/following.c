@@ -6,7 +6,9 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KAFKA_TIMEOUT_MS 5000
 #define OPENING_STOP_MS 6000
@@ -26,6 +28,7 @@ struct opening {
 	struct mailbox *inbox;
 	pthread_t thread;
 	atomic_bool stop;
+	int stop_fd;               /* readable: who waits for Kafka's topics gives up */
 	struct log_reader *reader; /* NULL: see error */
 	char cluster_id[64];
 	struct error error;
@@ -70,18 +73,32 @@ static void *run(void *context)
 	return NULL;
 }
 
+static void opening_free(struct opening *opening)
+{
+	log_set_stop(-1);
+	if (opening->stop_fd >= 0)
+		(void)close(opening->stop_fd);
+	free(opening);
+}
+
 int following_start(struct node *node, struct error *error)
 {
 	struct opening *opening = calloc(1, sizeof *opening);
 
 	if (opening == NULL)
 		return error_memory(error, sizeof *opening);
+	opening->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (opening->stop_fd < 0) {
+		opening_free(opening);
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_FATAL, "no descriptor is left");
+	}
+	log_set_stop(opening->stop_fd);
 	opening->message.kind = MESSAGE_KIND_OPENED;
 	opening->known.kind = MESSAGE_KIND_CLUSTER;
 	opening->config = node->config;
 	opening->inbox = node->inbox;
 	if (pthread_create(&opening->thread, NULL, run, opening) != 0) {
-		free(opening);
+		opening_free(opening);
 		return error_set(error, ERROR_MEMORY, ERROR_ACTION_FATAL,
 		                 "cannot start the thread that opens meta and topology");
 	}
@@ -109,7 +126,7 @@ void following_opened(struct node *node, struct message *message)
 		node->reader = opening->reader;
 		node->reader_more = true;
 	}
-	free(opening);
+	opening_free(opening);
 }
 
 static void record_apply(struct node *node, size_t topic, const struct record *record)
@@ -175,13 +192,14 @@ bool following_stop(struct node *node)
 	if (node->opening == NULL)
 		return true;
 	atomic_store(&node->opening->stop, true);
+	ASSERT(eventfd_write(node->opening->stop_fd, 1) == 0);
 	(void)clock_gettime(CLOCK_REALTIME, &deadline);
 	deadline.tv_sec += OPENING_STOP_MS / 1000;
 	if (pthread_timedjoin_np(node->opening->thread, NULL, &deadline) != 0)
 		return false;
 	if (node->opening->reader != NULL)
 		log_reader_close(node->opening->reader);
-	free(node->opening);
+	opening_free(node->opening);
 	node->opening = NULL;
 	return true;
 }
