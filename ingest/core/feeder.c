@@ -281,6 +281,7 @@ void feeder_asked(struct feeder *feeder, uint32_t slot, uint32_t epoch, const st
 	shard->log_end = asked->log_end;
 	if (asked->committed > shard->committed)
 		shard->committed = asked->committed;
+	shard->commit_again_ms = now_ms + FEEDER_COMMIT_AGAIN_MS;
 	if (KNOCKOUT(START_COMMITTED) && asked->committed >= 0) {
 		shard->received = asked->committed;
 		shard->anchor.offset = -1;

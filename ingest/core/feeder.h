@@ -45,6 +45,8 @@
 #define FEEDER_RETRY_MS 100      /* first pause after a failure; doubles … */
 #define FEEDER_RETRY_MS_MAX 5000 /* … up to this */
 #define FEEDER_POLL_MS 500       /* an idle shard is asked this often: `stored` moves, nodes restart */
+#define FEEDER_COMMIT_AGAIN_MS \
+	60000 /* an idle shard commits again: one may have failed, and Kafka forgets in days */
 
 /* When a range is due; a limit of 0 does not apply. */
 struct flush_rule {

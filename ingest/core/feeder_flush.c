@@ -278,9 +278,11 @@ static void commit(struct feeder *feeder, uint32_t slot)
 	struct feed_shard *shard = &feeder->shards[slot];
 	int64_t offset = KNOCKOUT(COMMIT_RECEIVED) ? shard->received : shard->stored;
 
-	if (offset <= shard->committed)
+	if (offset > shard->committed)
+		shard->committed = offset;
+	else if (shard->committed < 0 || shard->committed > offset || feeder->now_ms < shard->commit_again_ms)
 		return;
-	shard->committed = offset;
+	shard->commit_again_ms = feeder->now_ms + FEEDER_COMMIT_AGAIN_MS;
 	feed_todo(feeder, slot, FEED_TODO_COMMIT);
 }
 

@@ -53,6 +53,7 @@ struct feed_shard {
 	int64_t received;
 	int64_t stored;
 	int64_t committed;
+	int64_t commit_again_ms; /* when the same offset is committed once more */
 	int64_t log_end;
 	int64_t position;
 	struct anchor anchor; /* ANCHORING: what must be found */

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void replica_stop(struct replica *replica, const char *reason)
+/* Nothing is served or received any more; keeps the first reason. */
+static void stop(struct replica *replica, const char *reason)
 {
 	if (replica->state == REPLICA_STATE_STOPPED)
 		return;
@@ -18,7 +19,7 @@ void replica_stop(struct replica *replica, const char *reason)
 int replica_failed(struct replica *replica, const struct error *error)
 {
 	if (error->code == ERROR_DAMAGED || error->action == ERROR_ACTION_FATAL)
-		replica_stop(replica, error->text);
+		stop(replica, error->text);
 	return error->code;
 }
 

@@ -43,8 +43,6 @@ struct replica {
 	struct replica_store_job *job;
 };
 
-/* Nothing is served or received any more; keeps the first reason. */
-void replica_stop(struct replica *replica, const char *reason);
 /* Passes on an error code; ERROR_DAMAGED and FATAL errors stop the replica. */
 int replica_failed(struct replica *replica, const struct error *error);
 /* 0, or the error of a replica that may not answer. */

@@ -4,40 +4,51 @@
 #include "shared/base/hash.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 
-enum limit {
-	LIMIT_ID_BYTES,
-	LIMIT_DOCUMENT_BYTES,
-	LIMIT_DEPTH,
-	LIMITS
+/* The limits of a record, all of them: name, value for a new generation, place. */
+struct limit {
+	const char *name;
+	uint32_t value;
+	size_t place; /* of its uint32_t in struct rules */
 };
 
-const struct rules_limit rules_limits[] = {
-	[LIMIT_ID_BYTES] = {"id_bytes_max", "bytes", 511, "length of a document id"},
-	[LIMIT_DOCUMENT_BYTES] = {"document_bytes_max", "bytes", 4U * 1024 * 1024,
-                                  "length of a document's JSON text"},
-	[LIMIT_DEPTH] = {"depth_max", "levels", 128, "nesting of arrays and objects"},
+static const struct limit limits[] = {
+	{"id_bytes_max", 511, offsetof(struct rules, id_bytes_max)},
+	{"document_bytes_max", 4U * 1024 * 1024, offsetof(struct rules, document_bytes_max)},
+	{"depth_max", 128, offsetof(struct rules, depth_max)},
 };
-const size_t rules_limits_len = LIMITS;
+
+#define LIMITS (sizeof limits / sizeof limits[0])
+
+static uint32_t limit_get(const struct rules *rules, const struct limit *limit)
+{
+	uint32_t value;
+
+	memcpy(&value, (const uint8_t *)rules + limit->place, sizeof value);
+	return value;
+}
+
+static void limit_set(struct rules *rules, const struct limit *limit, uint32_t value)
+{
+	memcpy((uint8_t *)rules + limit->place, &value, sizeof value);
+}
 
 struct rules rules_default(void)
 {
-	return (struct rules){
-		.contract = RULES_CONTRACT,
-		.id_bytes_max = rules_limits[LIMIT_ID_BYTES].value,
-		.document_bytes_max = rules_limits[LIMIT_DOCUMENT_BYTES].value,
-		.depth_max = rules_limits[LIMIT_DEPTH].value,
-		.dedup_window = 0,
-	};
+	struct rules rules = {.contract = RULES_CONTRACT, .dedup_window = 0};
+
+	for (size_t i = 0; i < LIMITS; i++)
+		limit_set(&rules, &limits[i], limits[i].value);
+	return rules;
 }
 
 void rules_append(struct buffer *buffer, const struct rules *rules)
 {
-	buffer_printf(buffer,
-	              "{\"contract\":%" PRIu32 ",\"id_bytes_max\":%" PRIu32 ",\"document_bytes_max\":%" PRIu32
-	              ",\"depth_max\":%" PRIu32 ",\"dedup_window\":%" PRId64 "}",
-	              rules->contract, rules->id_bytes_max, rules->document_bytes_max, rules->depth_max,
-	              rules->dedup_window);
+	buffer_printf(buffer, "{\"contract\":%" PRIu32, rules->contract);
+	for (size_t i = 0; i < LIMITS; i++)
+		buffer_printf(buffer, ",\"%s\":%" PRIu32, limits[i].name, limit_get(rules, &limits[i]));
+	buffer_printf(buffer, ",\"dedup_window\":%" PRId64 "}", rules->dedup_window);
 }
 
 uint64_t rules_digest(const struct rules *rules)
@@ -53,16 +64,6 @@ uint64_t rules_digest(const struct rules *rules)
 	return digest;
 }
 
-static bool get_limit(yyjson_val *object, const char *name, uint32_t *limit)
-{
-	int64_t value;
-
-	if (!json_get_i64(object, name, &value) || value < 1 || value > UINT32_MAX)
-		return false;
-	*limit = (uint32_t)value;
-	return true;
-}
-
 int rules_parse(yyjson_val *object, struct rules *rules, struct error *error)
 {
 	struct rules parsed;
@@ -75,12 +76,16 @@ int rules_parse(yyjson_val *object, struct rules *rules, struct error *error)
 		                 "rules follow contract %" PRId64 ", this program knows %d; upgrade it",
 		                 contract, RULES_CONTRACT);
 	parsed.contract = RULES_CONTRACT;
-	if (!get_limit(object, "id_bytes_max", &parsed.id_bytes_max) ||
-	    !get_limit(object, "document_bytes_max", &parsed.document_bytes_max) ||
-	    !get_limit(object, "depth_max", &parsed.depth_max) ||
-	    !json_get_i64(object, "dedup_window", &parsed.dedup_window))
-		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
-		                 "rules lack a limit or have one that is no positive number");
+	for (size_t i = 0; i < LIMITS; i++) {
+		int64_t value;
+
+		if (!json_get_i64(object, limits[i].name, &value) || value < 1 || value > UINT32_MAX)
+			return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+			                 "rules have no `%s` that is a positive number", limits[i].name);
+		limit_set(&parsed, &limits[i], (uint32_t)value);
+	}
+	if (!json_get_i64(object, "dedup_window", &parsed.dedup_window))
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "rules have no `dedup_window`");
 	*rules = parsed;
 	return 0;
 }

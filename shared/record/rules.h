@@ -31,17 +31,6 @@ struct rules {
 	int64_t dedup_window; /* offsets */
 };
 
-/* One row a limit of a record: what tests and documents are checked against. */
-struct rules_limit {
-	const char *name;
-	const char *unit;
-	uint32_t value; /* the default for a new generation */
-	const char *help;
-};
-
-extern const struct rules_limit rules_limits[];
-extern const size_t rules_limits_len;
-
 /* The rules that a new generation gets. */
 struct rules rules_default(void);
 uint64_t rules_digest(const struct rules *rules);

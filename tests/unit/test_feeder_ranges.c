@@ -220,6 +220,29 @@ static void test_commit_is_at_most_stored(void)
 	feeder_free(stage.feeder);
 }
 
+/* A commit may have failed, and Kafka forgets what is not repeated. */
+static void test_an_idle_shard_commits_again(void)
+{
+	struct stage stage;
+
+	feed_from(&stage, adaptive(), 0);
+	give(&stage, 0, "a", "{}");
+	(void)expect_batch(&stage, 0, 1);
+	answer(&stage, RANGE_RESULT_APPLIED, 1, 1);
+	expect(&stage, FEEDER_ACTION_COMMIT);
+	tick(&stage, FEEDER_COMMIT_AGAIN_MS - 1);
+	(void)expect_batch(&stage, 1, 1);
+	answer(&stage, RANGE_RESULT_ALREADY, 1, 1);
+	expect_nothing(&stage);
+	tick(&stage, FEEDER_POLL_MS);
+	(void)expect_batch(&stage, 1, 1);
+	answer(&stage, RANGE_RESULT_ALREADY, 1, 1);
+	expect(&stage, FEEDER_ACTION_COMMIT);
+	CU_ASSERT_EQUAL(stage.action.offset, 1);
+	expect_nothing(&stage);
+	feeder_free(stage.feeder);
+}
+
 /* ---- dead letters ---- */
 
 static void test_dead_letter_before_flush(void)
@@ -360,6 +383,7 @@ int main(void)
 		{"received that falls rewinds", test_received_that_falls_rewinds},
 		{"busy waits", test_busy_waits},
 		{"commit is at most stored", test_commit_is_at_most_stored},
+		{"an idle shard commits again", test_an_idle_shard_commits_again},
 		{"dead letter before flush", test_dead_letter_before_flush},
 		{"every dead letter of a range", test_every_dead_letter_of_a_range},
 		{"failed dead letter rewinds", test_failed_dead_letter_rewinds},
