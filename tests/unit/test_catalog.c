@@ -5,8 +5,8 @@
 #include "shared/meta/catalog.h"
 
 #include "shared/base/assert.h"
+#include "tests/unit/suite.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 
 #define ID_A 0x00000000000000aaULL
@@ -451,14 +451,6 @@ int main(void)
 		{"ids and slots", test_ids_and_slots},
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {{.pName = "catalog", .pTests = tests}, CU_SUITE_INFO_NULL};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 1;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	(void)CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures != 0;
+	return suite_run("catalog", tests);
 }

@@ -4,8 +4,8 @@
 #include "shared/meta/task.h"
 
 #include "shared/base/assert.h"
+#include "tests/unit/suite.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 
 static const char creation[] =
@@ -174,14 +174,6 @@ int main(void)
 		{"index id", test_index_id},
 		CU_TEST_INFO_NULL,
 	};
-	CU_SuiteInfo suites[] = {{.pName = "task", .pTests = tests}, CU_SUITE_INFO_NULL};
-	unsigned failures;
 
-	if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS)
-		return 1;
-	CU_basic_set_mode(CU_BRM_VERBOSE);
-	(void)CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures != 0;
+	return suite_run("task", tests);
 }
