@@ -37,9 +37,10 @@ struct log_feed {
 
 /* 2.0.2 bounds what it prefetches for each partition with a queue of its own, and overshoots by one fetch; after
  * the bound was reached it looks again only a second later, so a partition that is drained in bursts gets at least
- * queue and fetch a second (measured: 512 KB 3.5 MB/s, 2 MB 480 MB/s). 64 partitions stay around 64 MiB. */
+ * queue and fetch a second (measured: 512 KB 3.5 MB/s, 2 MB 480 MB/s). Only partitions under back-pressure fill
+ * theirs; 64 of them take 160 MB. */
 static const struct log_property feed_defaults[] = {
-	{"queued.max.messages.kbytes", "1024"},
+	{"queued.max.messages.kbytes", "2048"},
 	{"queued.min.messages", "100000"},
 	{"fetch.max.bytes", "8388608"},
 	{"max.partition.fetch.bytes", "524288"},
