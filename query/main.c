@@ -1,6 +1,7 @@
 /* millrace-query: answers searches and reads over HTTP, and takes requests that change indexes. */
 #include "query/routes.h"
 #include "shared/config/config.h"
+#include "shared/log/log.h"
 #include "shared/runtime/logline.h"
 #include "shared/runtime/process.h"
 
@@ -80,8 +81,10 @@ static int serve(const struct config *config, int signal_fd, struct error *error
 {
 	struct listeners listeners = {0};
 	struct gateway gateway;
-	int result = gateway_open(config, &gateway, error);
+	int result;
 
+	log_set_stop(signal_fd);
+	result = gateway_open(config, &gateway, error);
 	if (result < 0)
 		return result;
 	result = listen_on(config, &gateway, &listeners, error);
