@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define EXCESS_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of a body, beyond its cap */
 #define CONNECTION_MEMORY_BYTES (64 * 1024)
 #define CONNECTION_TIMEOUT_S 60U
 #define LISTEN_BACKLOG 511
@@ -154,6 +155,16 @@ static enum MHD_Result refuse(struct http_request *request, const struct http_re
 	return queue(request, refusal->status, response);
 }
 
+/* A client that sends its body without asking sees an answer only after it has sent all of it: a little too
+ * much is read and dropped. One that asks, or would send far too much, is answered at once. */
+static bool too_large_to_read(const struct http_request *request, unsigned long long length)
+{
+	size_t max = request->server->options.body_bytes_max;
+
+	return length > max &&
+	       (length - max > EXCESS_BYTES_MAX || http_head_find(&request->head, "Expect") != NULL);
+}
+
 static enum MHD_Result begin_body(struct http_request *request, struct http_connection *connection,
                                   const char *method, const char *version)
 {
@@ -165,7 +176,7 @@ static enum MHD_Result begin_body(struct http_request *request, struct http_conn
 	if (refusal == NULL && connection->surplus)
 		refusal = &too_many;
 	length = refusal == NULL ? http_head_find(&request->head, "Content-Length") : NULL;
-	if (length != NULL && strtoull(length, NULL, 10) > server->options.body_bytes_max)
+	if (length != NULL && too_large_to_read(request, strtoull(length, NULL, 10)))
 		refusal = &too_large;
 	if (refusal != NULL)
 		return refuse(request, refusal);
@@ -173,8 +184,8 @@ static enum MHD_Result begin_body(struct http_request *request, struct http_conn
 	return MHD_YES;
 }
 
-/* A chunked body that exceeds its cap is read on, as much again, because libmicrohttpd takes no answer
- * in the middle of a body; then the connection is cut. */
+/* A body that exceeds its cap is read on, up to EXCESS_BYTES_MAX, because libmicrohttpd takes no answer in the
+ * middle of a body; then the connection is cut. */
 static enum MHD_Result take_body(struct http_request *request, struct http_connection *connection,
                                  struct slice bytes)
 {
@@ -188,8 +199,7 @@ static enum MHD_Result take_body(struct http_request *request, struct http_conne
 		return MHD_YES;
 	}
 	request->excess_bytes += bytes.len;
-	return request->excess_bytes <= server->options.body_bytes_max + CONNECTION_MEMORY_BYTES ? MHD_YES
-	                                                                                         : MHD_NO;
+	return request->excess_bytes <= EXCESS_BYTES_MAX ? MHD_YES : MHD_NO;
 }
 
 /* Lets the handler have it; suspends the connection unless it was answered at once. */

@@ -14,7 +14,8 @@
  * `..` segments and `%2f` in the path, methods outside GET, POST, PUT, PATCH,
  * DELETE, HEAD, versions other than HTTP/1.0 and 1.1. A request head must
  * arrive within 5 s, a body within its cap and a minimum rate; bodies over
- * `body_bytes_max` get 413. Connections, requests in flight and memory a
+ * `body_bytes_max` get 413 (a few MB too many are read and dropped, so that
+ * the client sees it). Connections, requests in flight and memory a
  * connection are bounded; full is 503. A request answered by nobody within
  * `answer_ms_max` gets 503 (libmicrohttpd does not time out a suspended
  * connection); the late answer is dropped.

@@ -209,7 +209,9 @@ static const struct row refused[] = {
 	ROW("CL -1", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\nhello", "400"),
 	ROW("CL huge", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\nhello",
             "413"),
-	ROW("CL above the cap", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", "413"),
+	ROW("CL far above the cap", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6553600\r\n\r\n", "413"),
+	ROW("CL above the cap, asked first",
+            "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\nExpect: 100-continue\r\n\r\n", "413"),
 	ROW("chunk of -1", "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nhello",
             "400"),
 };
@@ -357,6 +359,28 @@ static void test_body_cap(void)
 		CU_ASSERT_EQUAL(strncmp(text + 9, len == BODY_BYTES_MAX ? "200" : "413", 3), 0);
 		(void)close(fd);
 	}
+	stop();
+}
+
+/* A client that sends a little too much without asking gets its answer, not a reset connection. */
+static void test_body_with_length_above_the_cap(void)
+{
+	static char body[1 << 20];
+	char text[8192];
+	char head[128];
+	int fd;
+
+	start(60000, 100);
+	memset(body, 'x', sizeof body);
+	fd = dial();
+	send_text(fd, head,
+	          (size_t)snprintf(head, sizeof head,
+	                           "POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
+	                           sizeof body));
+	send_text(fd, body, sizeof body);
+	CU_ASSERT_TRUE(receive(fd, "payload_too_large", text, sizeof text));
+	CU_ASSERT_EQUAL(strncmp(text + 9, "413", 3), 0);
+	(void)close(fd);
 	stop();
 }
 
@@ -526,6 +550,7 @@ int main(void)
 		{"head in pieces", test_head_in_pieces},
 		{"kept connection", test_kept_connection},
 		{"body cap", test_body_cap},
+		{"body with length above the cap", test_body_with_length_above_the_cap},
 		{"answer from elsewhere", test_answer_from_elsewhere},
 		{"late answer", test_late_answer},
 		{"peer gone", test_peer_gone},
