@@ -1,38 +1,58 @@
 /*
  * Feeder: from records of the log to batches on their way to replicas.
  *
- * The pure core of live feeding and catch-up: events go in, actions come out,
- * and between them it is a function of the log. It sees no clock (events
- * carry `now_ms`), socket or thread. A shell (ingest/, or the simulation)
- * carries actions out and reports what happened.
+ * The pure core of live feeding, catch-up and replay: events go in, actions
+ * come out, and between them it is a function of the log. It sees no clock
+ * (events carry `now_ms`), socket or thread. A shell (ingest/, or the
+ * simulation) carries actions out and reports what happened.
  *
- * The life of a shard here:
- *   ASKING     the replica is asked where it stands (ACTION_ASK). The shell
+ * A shard has several replicas, fed by at most two readers of its partition:
+ *   LIVE    reads at the end of the log; what it read is kept in memtables
+ *           until every member has received it.
+ *   BEHIND  reads further back, for replicas that LIVE does not hold up for:
+ *           cut from memory, coming back, out of sync, or joining. It never
+ *           reads past what LIVE has read (or, without LIVE, past the committed
+ *           offset), so it never meets a dead letter that is not acknowledged.
+ * A replica is a member of one of them, or is being asked where it stands.
+ * Whoever has received what LIVE still holds from there on, becomes a member
+ * of LIVE; whoever needs what LIVE has let go of, of BEHIND. A member that
+ * keeps memory full which others have received is cut from LIVE.
+ *
+ * The life of a shard here (state):
+ *   ASKING     replicas are asked where they stand (ACTION_ASK). The shell
  *              reads, in this order: the replica's state, the committed
  *              offset, log start and log end, and reports feeder_asked.
- *   ANCHORING  reading starts at the anchor, the last record that the
- *              replica's watermark covers; it must be the record it was.
+ *   ANCHORING  LIVE reads from the anchor of its lowest member on: the last
+ *              record that a replica's watermark covers must be the record
+ *              that it was, for each replica by itself.
  *   FEEDING    records become operations in memtables, dead letters, or are
  *              refused; ranges are sent, acknowledged, released; offsets are
  *              committed.
- *   STOPPED    something that feeding must not decide (log re-created,
- *              truncated or trimmed below the replica); feeder_stop_reason
- *              names it and the remedy. Asked again from time to time.
+ *   STOPPED    something that feeding must not decide: a replica in-sync is
+ *              ahead of the log or holds another record than the log (it was
+ *              re-created or truncated), or no replica can be fed;
+ *              feeder_status.stop_reason names it and the remedy. Asked again
+ *              from time to time.
  *
  * Rules (each has a knock-out in the simulation):
- *   - Feeding starts at the replica's own received, never at the committed
- *     offset; any gap, refusal or new session means: drop what is in memory
- *     and ask again. The log is the write-ahead log, dropping loses nothing.
+ *   - LIVE starts at the lowest received of the in-sync replicas (of those
+ *     that answer, and are not FEEDER_LIVE_WINDOW behind another), never at
+ *     the committed offset and never at a replica that is only joining. A gap,
+ *     a refusal or a new session takes that replica out of its reader and asks
+ *     it again. The log is the write-ahead log, dropping loses nothing.
  *   - A range leaves only after every dead letter in it is acknowledged.
  *     Below the committed offset dead letters are known to be there.
- *   - The committed offset is at most `stored`, as the replica reported it.
+ *   - Who is in-sync is what the topology records, not what is seen here. The
+ *     committed offset is at most the lowest `stored` of all in-sync replicas,
+ *     as each reported it under its recorded incarnation; with one unknown,
+ *     nothing is committed.
  *   - A batch without an answer is sent again: receipt is idempotent.
  *
  * Flushing: at most one batch to a node is in flight. `adaptive` sends what
  * there is whenever the node is idle, so batches grow exactly with the load;
  * the other presets add a limit of count or age to each range.
  *
- * Bounds: memtables of all shards hold at most memory_bytes_max (each shard
+ * Bounds: memtables of all readers hold at most memory_bytes_max (each reader
  * an equal share, and always one record); a batch has batch_bytes_max plus
  * at most one range; FEEDER_SHARDS_MAX shards. Owner: one thread.
  */
@@ -44,9 +64,11 @@
 #define FEEDER_SHARDS_MAX 4096
 #define FEEDER_RETRY_MS 100      /* first pause after a failure; doubles … */
 #define FEEDER_RETRY_MS_MAX 5000 /* … up to this */
-#define FEEDER_POLL_MS 500       /* an idle shard is asked this often: `stored` moves, nodes restart */
+#define FEEDER_POLL_MS 500       /* an idle replica is asked this often: `stored` moves, nodes restart */
 #define FEEDER_COMMIT_AGAIN_MS \
 	60000 /* an idle shard commits again: one may have failed, and Kafka forgets in days */
+#define FEEDER_ASK_WAIT_MS 500   /* LIVE waits so long for the other in-sync replicas' answers */
+#define FEEDER_LIVE_WINDOW 65536 /* offsets; who is further behind does not hold the start of LIVE back */
 
 /* When a range is due; a limit of 0 does not apply. */
 struct flush_rule {
@@ -62,6 +84,7 @@ struct feeder_options {
 	size_t memory_bytes_max;
 	size_t batch_bytes_max;
 	struct flush_rule flush;
+	bool replay; /* only BEHIND, up to the committed offset: no dead letters, no commits */
 };
 
 struct feeder;
@@ -73,10 +96,21 @@ enum feeder_state {
 	FEEDER_STATE_STOPPED
 };
 
+enum feeder_lane {
+	FEEDER_LANE_LIVE = 0,
+	FEEDER_LANE_BEHIND = 1,
+	FEEDER_LANES
+};
+
+/* A reader's number: the shard's slot and the lane. */
+#define FEEDER_READER(slot, lane) ((slot)*FEEDER_LANES + (uint32_t)(lane))
+#define FEEDER_READER_SLOT(reader) ((reader) / FEEDER_LANES)
+#define FEEDER_READER_LANE(reader) ((enum feeder_lane)((reader) % FEEDER_LANES))
+
 enum feeder_action_kind {
-	FEEDER_ACTION_ASK = 1,     /* slot, epoch: ask the replica, then feeder_asked */
-	FEEDER_ACTION_START,       /* slot, epoch, offset: read the partition from here */
-	FEEDER_ACTION_HALT,        /* slot: stop reading the partition */
+	FEEDER_ACTION_ASK = 1,     /* slot, node, epoch: ask that node's replica, then feeder_asked */
+	FEEDER_ACTION_START,       /* slot, reader, offset: read the partition from here */
+	FEEDER_ACTION_HALT,        /* slot, reader: stop reading the partition there */
 	FEEDER_ACTION_DEAD_LETTER, /* slot, epoch, offset, record, refusal: produce, then feeder_dead_lettered */
 	FEEDER_ACTION_SEND,        /* node, batch_id, frame: POST, then feeder_answered */
 	FEEDER_ACTION_COMMIT,      /* slot, offset: commit it */
@@ -86,8 +120,9 @@ enum feeder_action_kind {
 struct feeder_action {
 	enum feeder_action_kind kind;
 	uint32_t slot;
-	uint32_t epoch; /* of the shard; reports of an older one are ignored */
-	uint32_t node;
+	uint32_t reader; /* START, HALT */
+	uint32_t epoch;  /* ASK, DEAD_LETTER; reports of an older one are ignored */
+	uint32_t node;   /* ASK, SEND */
 	int64_t offset;
 	uint64_t batch_id;
 	struct slice frame;          /* SEND: valid until feeder_answered for this node */
@@ -102,15 +137,21 @@ void feeder_free(struct feeder *feeder);
 
 /* A node to send to; its number, stable for the feeder's life. ERROR_LIMIT beyond NODES_MAX. */
 int feeder_add_node(struct feeder *feeder, const char *node_id, uint32_t *node, struct error *error);
-/* Which shard of an index to feed, and the node that has its replica. */
-struct feeder_place {
-	int32_t partition;
+
+/* A replica to feed, as the topology records it. */
+struct feeder_replica {
 	uint32_t node;
+	struct incarnation incarnation; /* none: not recorded yet, any is taken */
+	bool in_sync;
 };
 
-/* Takes over a shard; gives its slot. Copies what it needs. */
-int feeder_add_shard(struct feeder *feeder, const struct index_record *index, struct feeder_place place,
+/* Takes over a shard, as yet without replicas; gives its slot. Copies what it needs. */
+int feeder_add_shard(struct feeder *feeder, const struct index_record *index, int32_t partition,
                      int64_t now_ms, uint32_t *slot, struct error *error);
+/* Exactly these replicas are to be fed from now on, each on another node, at most REPLICAS_MAX. Those that
+ * stay go on undisturbed, but for one whose recorded incarnation is not the one that it has: it is asked again. */
+void feeder_set_replicas(struct feeder *feeder, uint32_t slot, const struct feeder_replica *replicas,
+                         size_t replicas_len, int64_t now_ms);
 /* Forgets the shard and what is in memory of it; a batch in flight may still land. */
 void feeder_remove_shard(struct feeder *feeder, uint32_t slot);
 
@@ -120,20 +161,28 @@ struct feeder_asked {
 	struct range_answer replica; /* result UNKNOWN or STOPPED count as not ready */
 	int64_t committed;           /* -1: none */
 	int64_t log_start;
-	int64_t log_end;      /* read after the replica was asked */
-	const char *obstacle; /* why the shard must not be fed, with the remedy; NULL: nothing in the way */
+	int64_t log_end; /* read after the replica was asked */
+	const char
+		*obstacle; /* why this replica must not be fed, with the remedy; NULL: nothing in the way */
 };
 
-void feeder_asked(struct feeder *feeder, uint32_t slot, uint32_t epoch, const struct feeder_asked *asked,
-                  int64_t now_ms);
+/* Which question is answered: the action's slot, node and epoch. */
+struct feeder_question {
+	uint32_t slot;
+	uint32_t node;
+	uint32_t epoch;
+};
+
+void feeder_asked(struct feeder *feeder, const struct feeder_question *question,
+                  const struct feeder_asked *asked, int64_t now_ms);
 /* The next record of the partition. Take the actions before the next event. 0, or ERROR_MEMORY
  * (RETRY): nothing changed, offer it again. */
-int feeder_record(struct feeder *feeder, uint32_t slot, const struct record *record, int64_t now_ms,
+int feeder_record(struct feeder *feeder, uint32_t reader, const struct record *record, int64_t now_ms,
                   struct error *error);
 /* The reader stands at `position`, behind markers and holes, at the end of the log. */
-void feeder_end(struct feeder *feeder, uint32_t slot, int64_t position, int64_t now_ms);
+void feeder_end(struct feeder *feeder, uint32_t reader, int64_t position, int64_t now_ms);
 /* The reader's position is not in the log any more, or the topic is gone: ask again. */
-void feeder_read_failed(struct feeder *feeder, uint32_t slot, int64_t now_ms);
+void feeder_read_failed(struct feeder *feeder, uint32_t reader, int64_t now_ms);
 /* What became of a dead letter: the action's slot, epoch and offset. */
 struct feeder_receipt {
 	uint32_t slot;
@@ -151,8 +200,8 @@ void feeder_tick(struct feeder *feeder, int64_t now_ms);
 /* When feeder_tick has something to do at the latest; INT64_MAX if never. */
 int64_t feeder_deadline_ms(const struct feeder *feeder);
 
-/* True if a record of this shard may be offered now; false is backpressure. */
-bool feeder_wants(const struct feeder *feeder, uint32_t slot);
+/* True if a record may be offered to this reader now; false is backpressure. */
+bool feeder_wants(const struct feeder *feeder, uint32_t reader);
 /* The next action, or false if there is none until the next event. */
 bool feeder_next_action(struct feeder *feeder, struct feeder_action *action);
 
@@ -160,14 +209,14 @@ struct feeder_status {
 	enum feeder_state state;
 	uint64_t index_id;
 	int32_t partition;
-	int64_t position; /* next offset to read */
-	int64_t received; /* by the replica */
-	int64_t stored;
-	int64_t committed;
-	int64_t log_end; /* newest known */
+	int64_t position;  /* next offset that LIVE reads; without LIVE that BEHIND does */
+	int64_t received;  /* lowest of the in-sync replicas that are known; -1 none */
+	int64_t stored;    /* likewise */
+	int64_t committed; /* -1 none */
+	int64_t log_end;   /* newest known */
 	size_t memory_bytes;
 	size_t dead_letters_pending;
-	uint64_t records;        /* read while FEEDING, again after a rewind too */
+	uint64_t records;        /* read by LIVE while FEEDING, again after a rewind too */
 	uint64_t deleted;        /* of them */
 	uint64_t refused;        /* of them */
 	const char *stop_reason; /* STOPPED, else "" */
@@ -175,6 +224,21 @@ struct feeder_status {
 
 /* False if there is no such slot. */
 bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feeder_status *status);
+
+struct feeder_replica_status {
+	uint32_t node;
+	bool in_sync;
+	bool known; /* asked, and fed by `lane`; else being asked, or waiting to be asked again */
+	enum feeder_lane lane;
+	struct incarnation incarnation; /* the replica's own */
+	int64_t received;
+	int64_t stored;
+	const char *obstacle; /* why it is not fed, "" if nothing is in the way */
+};
+
+/* The i-th replica of a shard; false after the last. */
+bool feeder_replica_status(const struct feeder *feeder, uint32_t slot, size_t at,
+                           struct feeder_replica_status *status);
 /* Memtables of all shards. */
 size_t feeder_memory_bytes(const struct feeder *feeder);
 bool feeder_in_flight(const struct feeder *feeder, uint32_t node);
