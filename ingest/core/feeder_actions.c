@@ -1,40 +1,70 @@
 /* What the feeder wants done, and how it stands: the part that hands out. */
 #include "ingest/core/feeder_private.h"
 
-bool feeder_wants(const struct feeder *feeder, uint32_t slot)
-{
-	const struct feed_shard *shard = feed_shard_at(feeder, slot);
+#include "shared/base/assert.h"
 
-	if (shard == NULL || (shard->state != FEEDER_STATE_FEEDING && shard->state != FEEDER_STATE_ANCHORING))
-		return false;
-	return shard->first == NULL || !feed_memory_is_full(feeder, shard);
+/* The next question of the shard; true if there are more. */
+static bool take_question(struct feed_shard *shard, struct feeder_action *action)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < shard->members_len; i++) {
+		struct feed_member *member = &shard->members[i];
+
+		if (!member->ask_due)
+			continue;
+		if (found)
+			return true;
+		found = true;
+		member->ask_due = false;
+		action->kind = FEEDER_ACTION_ASK;
+		action->node = member->node;
+		action->epoch = member->epoch;
+	}
+	if (!found)
+		action->kind = 0;
+	return false;
 }
 
-/* Turns one bit of a shard's todo into its action. */
-static void take_todo(struct feeder *feeder, uint32_t slot, struct feeder_action *action)
+/* Turns one bit of a shard's todo into its action; false if there is nothing to it any more. */
+static bool take_todo(struct feeder *feeder, uint32_t slot, struct feeder_action *action)
 {
-	static const enum feeder_action_kind kinds[] = {
-		FEEDER_ACTION_HALT,   FEEDER_ACTION_ASK,    FEEDER_ACTION_START,
-		FEEDER_ACTION_COMMIT, FEEDER_ACTION_REPORT,
-	};
 	struct feed_shard *shard = &feeder->shards[slot];
-	unsigned bit = 0;
+	unsigned bit = shard->todo & -shard->todo;
+	enum feeder_lane lane =
+		bit & (unsigned)(FEED_TODO_HALT << FEEDER_LANE_BEHIND | FEED_TODO_START << FEEDER_LANE_BEHIND)
+			? FEEDER_LANE_BEHIND
+			: FEEDER_LANE_LIVE;
+	bool more = false;
 
-	while ((shard->todo & 1U << bit) == 0)
-		bit++;
-	shard->todo &= ~(1U << bit);
 	*action = (struct feeder_action){
-		.kind = kinds[bit],
 		.slot = slot,
+		.reader = FEEDER_READER(slot, lane),
 		.epoch = shard->epoch,
-		.node = shard->node,
-		.offset = kinds[bit] == FEEDER_ACTION_COMMIT ? shard->committed : shard->position,
 		.state = shard->state,
 	};
+	if (bit < FEED_TODO_START) {
+		action->kind = FEEDER_ACTION_HALT;
+	} else if (bit < FEED_TODO_ASK) {
+		action->kind = FEEDER_ACTION_START;
+		action->offset = shard->lanes[lane].read_from;
+	} else if (bit == FEED_TODO_ASK) {
+		more = take_question(shard, action);
+	} else if (bit == FEED_TODO_COMMIT) {
+		action->kind = FEEDER_ACTION_COMMIT;
+		action->offset = shard->committed;
+	} else {
+		ASSERT(bit == FEED_TODO_REPORT);
+		action->kind = FEEDER_ACTION_REPORT;
+		action->offset = shard->lanes[FEEDER_LANE_LIVE].position;
+	}
+	if (!more)
+		shard->todo &= ~bit;
 	if (shard->todo == 0) {
 		shard->listed = false;
 		feeder->todo_len--;
 	}
+	return action->kind != 0;
 }
 
 static bool next_batch(struct feeder *feeder, struct feeder_action *action)
@@ -63,36 +93,76 @@ bool feeder_next_action(struct feeder *feeder, struct feeder_action *action)
 		feeder->dead_letter_set = false;
 		return true;
 	}
-	if (feeder->todo_len > 0) {
-		take_todo(feeder, feeder->todo_slots[feeder->todo_len - 1], action);
-		return true;
-	}
+	while (feeder->todo_len > 0)
+		if (take_todo(feeder, feeder->todo_slots[feeder->todo_len - 1], action))
+			return true;
 	return feeder->flush_check && next_batch(feeder, action);
+}
+
+/* Lowest of the replicas in-sync; `stored` or `received`. */
+static void mark_lowest(const struct feed_shard *shard, struct feeder_status *status)
+{
+	for (size_t i = 0; i < shard->members_len; i++) {
+		const struct feed_member *member = &shard->members[i];
+
+		if (!member->in_sync || !feed_is_known(member))
+			continue;
+		if (status->received < 0 || member->received < status->received)
+			status->received = member->received;
+		if (status->stored < 0 || member->stored < status->stored)
+			status->stored = member->stored;
+	}
 }
 
 bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feeder_status *status)
 {
 	const struct feed_shard *shard = feed_shard_at(feeder, slot);
+	const struct feed_lane *live;
 
 	if (shard == NULL)
 		return false;
+	live = &shard->lanes[FEEDER_LANE_LIVE];
 	*status = (struct feeder_status){
 		.state = shard->state,
 		.index_id = shard->index_id,
 		.partition = shard->partition,
-		.position = shard->position,
-		.received = shard->received,
-		.stored = shard->stored,
+		.position =
+			shard->lanes[feeder->options.replay ? FEEDER_LANE_BEHIND : FEEDER_LANE_LIVE].position,
+		.received = -1,
+		.stored = -1,
 		.committed = shard->committed,
 		.log_end = shard->log_end,
-		.memory_bytes = shard->memory_bytes,
+		.memory_bytes = live->memory_bytes + shard->lanes[FEEDER_LANE_BEHIND].memory_bytes,
 		.records = shard->records,
 		.deleted = shard->deleted,
 		.refused = shard->refused,
 		.stop_reason = shard->stop_reason,
 	};
-	for (const struct feed_range *range = shard->first; range != NULL; range = range->next)
+	mark_lowest(shard, status);
+	for (const struct feed_range *range = live->first; range != NULL; range = range->next)
 		status->dead_letters_pending += range->dead_letters_pending;
+	return true;
+}
+
+bool feeder_replica_status(const struct feeder *feeder, uint32_t slot, size_t at,
+                           struct feeder_replica_status *status)
+{
+	const struct feed_shard *shard = feed_shard_at(feeder, slot);
+	const struct feed_member *member;
+
+	if (shard == NULL || at >= shard->members_len)
+		return false;
+	member = &shard->members[at];
+	*status = (struct feeder_replica_status){
+		.node = member->node,
+		.in_sync = member->in_sync,
+		.known = member->state == MEMBER_STATE_FED,
+		.lane = member->lane,
+		.incarnation = member->incarnation,
+		.received = member->received,
+		.stored = member->stored,
+		.obstacle = member->obstacle,
+	};
 	return true;
 }
 

@@ -41,40 +41,76 @@ bool flush_rule_parse(const char *text, struct flush_rule *rule)
 	return true;
 }
 
-void feed_measure(struct feeder *feeder, struct feed_shard *shard)
+void feed_measure(struct feeder *feeder, struct feed_lane *lane)
 {
-	struct feed_range *range = shard->last;
+	struct feed_range *range = lane->last;
 	size_t bytes;
 
 	if (range == NULL)
 		return;
 	bytes = memtable_bytes(range->memtable);
-	shard->memory_bytes += bytes - range->bytes;
+	lane->memory_bytes += bytes - range->bytes;
 	feeder->memory_bytes += bytes - range->bytes;
 	range->bytes = bytes;
 }
 
-static void drop_first(struct feeder *feeder, struct feed_shard *shard)
+static void drop_first(struct feeder *feeder, struct feed_lane *lane)
 {
-	struct feed_range *range = shard->first;
+	struct feed_range *range = lane->first;
+	struct anchor anchor = memtable_anchor(range->memtable);
 
-	shard->first = range->next;
-	if (shard->first == NULL)
-		shard->last = NULL;
-	ASSERT(shard->memory_bytes >= range->bytes);
-	shard->memory_bytes -= range->bytes;
+	lane->first = range->next;
+	if (lane->first == NULL)
+		lane->last = NULL;
+	if (anchor.offset >= 0)
+		lane->before = anchor;
+	lane->first_received_ms = INT64_MAX;
+	ASSERT(lane->memory_bytes >= range->bytes);
+	lane->memory_bytes -= range->bytes;
 	feeder->memory_bytes -= range->bytes;
 	memtable_free(range->memtable);
 	free(range);
 }
 
-void feed_drop_ranges(struct feeder *feeder, struct feed_shard *shard)
+void feed_drop_ranges(struct feeder *feeder, struct feed_lane *lane)
 {
-	while (shard->first != NULL)
-		drop_first(feeder, shard);
+	lane->first_received_ms = INT64_MAX;
+	while (lane->first != NULL)
+		drop_first(feeder, lane);
 }
 
-static struct feed_range *append_range(struct feeder *feeder, struct feed_shard *shard, int64_t from)
+static bool is_empty(const struct feed_range *range)
+{
+	return memtable_from(range->memtable) == memtable_to(range->memtable);
+}
+
+void feed_release(struct feeder *feeder, struct feed_shard *shard, struct feed_lane *lane)
+{
+	int64_t lowest = INT64_MAX;
+	int64_t highest = -1;
+
+	for (size_t i = 0; i < shard->members_len; i++) {
+		const struct feed_member *member = &shard->members[i];
+
+		if (member->state != MEMBER_STATE_FED || &shard->lanes[member->lane] != lane)
+			continue;
+		lowest = member->received < lowest ? member->received : lowest;
+		highest = member->received > highest ? member->received : highest;
+	}
+	while (lane->first != NULL && !is_empty(lane->first) && memtable_to(lane->first->memtable) <= lowest)
+		drop_first(feeder, lane);
+	if (lane->first != NULL && !is_empty(lane->first) && lane->first_received_ms == INT64_MAX &&
+	    memtable_to(lane->first->memtable) <= highest)
+		lane->first_received_ms = feeder->now_ms;
+	feeder->flush_check = true;
+}
+
+int64_t feed_first_from(const struct feed_lane *lane)
+{
+	return lane->first != NULL ? memtable_from(lane->first->memtable) : lane->position;
+}
+
+static struct feed_range *append_range(struct feeder *feeder, struct feed_lane *lane, int64_t from)
 {
 	struct feed_range *range = calloc(1, sizeof *range);
 
@@ -86,45 +122,40 @@ static struct feed_range *append_range(struct feeder *feeder, struct feed_shard 
 		return NULL;
 	}
 	range->born_ms = feeder->now_ms;
-	feed_measure(feeder, shard);
-	if (shard->last != NULL)
-		shard->last->next = range;
+	feed_measure(feeder, lane);
+	if (lane->last != NULL)
+		lane->last->next = range;
 	else
-		shard->first = range;
-	shard->last = range;
-	feed_measure(feeder, shard);
+		lane->first = range;
+	lane->last = range;
+	feed_measure(feeder, lane);
 	return range;
 }
 
-struct feed_range *feed_active(struct feeder *feeder, struct feed_shard *shard, int64_t offset, size_t bytes)
+struct feed_range *feed_active(struct feeder *feeder, struct feed_lane *lane, int64_t offset, size_t bytes)
 {
-	struct feed_range *range = shard->last;
+	struct feed_range *range = lane->last;
 
 	if (range == NULL)
-		range = append_range(feeder, shard, shard->position);
+		range = append_range(feeder, lane, lane->position);
 	else if (range->sealed)
-		range = append_range(feeder, shard, memtable_to(range->memtable));
+		range = append_range(feeder, lane, memtable_to(range->memtable));
 	while (range != NULL && memtable_is_full(range->memtable, offset, bytes)) {
 		int64_t seal = memtable_seal(range->memtable);
 
 		/* positions, not records: what lies between is covered by the range before */
 		memtable_cover(range->memtable, offset < seal ? offset : seal);
 		range->sealed = true;
-		range = append_range(feeder, shard, memtable_to(range->memtable));
+		range = append_range(feeder, lane, memtable_to(range->memtable));
 	}
 	return range;
 }
 
-bool feed_memory_is_full(const struct feeder *feeder, const struct feed_shard *shard)
+bool feed_memory_is_full(const struct feeder *feeder, const struct feed_lane *lane)
 {
-	/* the whole counts too: shares shrink when shards are added, what is held does not */
-	return shard->memory_bytes >= feeder->options.memory_bytes_max / feeder->shards_used ||
+	/* the whole counts too: shares shrink when readers are added, what is held does not */
+	return lane->memory_bytes >= feeder->options.memory_bytes_max / feeder->lanes_running ||
 	       feeder->memory_bytes >= feeder->options.memory_bytes_max;
-}
-
-static bool is_empty(const struct feed_range *range)
-{
-	return memtable_from(range->memtable) == memtable_to(range->memtable);
 }
 
 static bool waits_for_dead_letters(const struct feed_range *range)
@@ -133,25 +164,43 @@ static bool waits_for_dead_letters(const struct feed_range *range)
 }
 
 /* When the range may go by the flush rule; every range before it is due already. */
-static int64_t range_due_ms(const struct feeder *feeder, const struct feed_shard *shard,
+static int64_t range_due_ms(const struct feeder *feeder, const struct feed_lane *lane,
                             const struct feed_range *range)
 {
 	const struct flush_rule *rule = &feeder->options.flush;
 
 	if (is_empty(range) || waits_for_dead_letters(range))
 		return INT64_MAX;
-	if (range->sealed || feed_memory_is_full(feeder, shard))
+	if (range->sealed || feed_memory_is_full(feeder, lane))
 		return INT64_MIN;
 	/* without an age nothing waits: refused records and markers never fill a count */
 	return rule->age_ms > 0 ? range->born_ms + rule->age_ms : INT64_MIN;
 }
 
-int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard)
+/* The first range of its lane that the replica has not received whole; NULL if there is none. */
+static struct feed_range *first_needed(const struct feed_lane *lane, const struct feed_member *member)
 {
-	int64_t due = shard->announce ? INT64_MIN : shard->poll_ms;
+	struct feed_range *range = lane->first;
 
-	if (shard->first != NULL && range_due_ms(feeder, shard, shard->first) < due)
-		due = range_due_ms(feeder, shard, shard->first);
+	while (range != NULL && memtable_to(range->memtable) <= member->received)
+		range = range->next;
+	return range;
+}
+
+int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard,
+                    const struct feed_member *member)
+{
+	const struct feed_lane *lane = &shard->lanes[member->lane];
+	const struct feed_range *range;
+	int64_t due;
+
+	/* before its anchor is found, nothing may be said of the log: it may be another one */
+	if (member->state != MEMBER_STATE_FED || (member->checking && !member->anchor_found))
+		return INT64_MAX;
+	due = member->announce ? INT64_MIN : member->poll_ms;
+	range = first_needed(lane, member);
+	if (range != NULL && range_due_ms(feeder, lane, range) < due)
+		due = range_due_ms(feeder, lane, range);
 	return due;
 }
 
@@ -160,11 +209,12 @@ static bool add_range(struct feeder *feeder, uint32_t node_at, uint32_t slot, st
 {
 	struct feed_node *node = &feeder->nodes[node_at];
 	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_member *member = feed_member_on(shard, node_at);
 	struct range range = {
 		.index_id = shard->index_id,
 		.partition = shard->partition,
-		.incarnation = shard->incarnation,
-		.session = shard->session,
+		.incarnation = member->incarnation,
+		.session = member->session,
 		.rules_digest = shard->rules_digest,
 		.log_end = shard->log_end,
 	};
@@ -180,7 +230,7 @@ static bool add_range(struct feeder *feeder, uint32_t node_at, uint32_t slot, st
 	}
 	batch_add(writer, &range, memtable);
 	node->sent_slots[node->sent_len++] = slot;
-	shard->sent_batch = node->batch_id;
+	member->sent_batch = node->batch_id;
 	return true;
 }
 
@@ -194,7 +244,7 @@ static bool batch_is_full(const struct feeder *feeder, const struct batch_writer
 /* A range without offsets asks where the replica stands and tells it the log's end. */
 static bool add_question(struct feeder *feeder, uint32_t node_at, uint32_t slot, struct batch_writer *writer)
 {
-	struct memtable *nothing = memtable_new(feeder->shards[slot].received);
+	struct memtable *nothing = memtable_new(feed_member_on(&feeder->shards[slot], node_at)->received);
 	bool added;
 
 	if (nothing == NULL)
@@ -207,12 +257,15 @@ static bool add_question(struct feeder *feeder, uint32_t node_at, uint32_t slot,
 static bool add_ranges(struct feeder *feeder, uint32_t node_at, uint32_t slot, struct batch_writer *writer)
 {
 	struct feed_shard *shard = &feeder->shards[slot];
+	const struct feed_member *member = feed_member_on(shard, node_at);
+	struct feed_lane *lane = &shard->lanes[member->lane];
+	struct feed_range *range = first_needed(lane, member);
 	bool added = true;
 
-	if (shard->first == NULL || range_due_ms(feeder, shard, shard->first) > feeder->now_ms)
+	if (range == NULL || range_due_ms(feeder, lane, range) > feeder->now_ms)
 		return add_question(feeder, node_at, slot, writer);
-	for (struct feed_range *range = shard->first; range != NULL && added; range = range->next) {
-		if (range_due_ms(feeder, shard, range) > feeder->now_ms || batch_is_full(feeder, writer))
+	for (; range != NULL && added; range = range->next) {
+		if (range_due_ms(feeder, lane, range) > feeder->now_ms || batch_is_full(feeder, writer))
 			break;
 		added = add_range(feeder, node_at, slot, writer, range->memtable);
 		range->sealed = true;
@@ -236,11 +289,11 @@ static bool collect(struct feeder *feeder, uint32_t node_at, struct batch_writer
 	for (uint32_t i = 0; i < feeder->shards_len; i++) {
 		uint32_t slot = (first + i) % feeder->shards_len;
 		struct feed_shard *shard = &feeder->shards[slot];
+		struct feed_member *member = shard->used ? feed_member_on(shard, node_at) : NULL;
 
 		if (batch_is_full(feeder, writer))
 			break;
-		if (!shard->used || shard->node != node_at || shard->state != FEEDER_STATE_FEEDING ||
-		    feed_due_ms(feeder, shard) > feeder->now_ms)
+		if (member == NULL || feed_due_ms(feeder, shard, member) > feeder->now_ms)
 			continue;
 		if (!add_ranges(feeder, node_at, slot, writer))
 			return false;
@@ -262,7 +315,7 @@ bool feed_build_batch(struct feeder *feeder, uint32_t node_at)
 	built = collect(feeder, node_at, &writer) && batch_end(&writer);
 	if (!built) {
 		for (size_t i = 0; i < node->sent_len; i++)
-			feeder->shards[node->sent_slots[i]].sent_batch = 0;
+			feed_member_on(&feeder->shards[node->sent_slots[i]], node_at)->sent_batch = 0;
 		node_failed(feeder, node);
 		return false;
 	}
@@ -273,53 +326,78 @@ bool feed_build_batch(struct feeder *feeder, uint32_t node_at)
 	return true;
 }
 
-static void commit(struct feeder *feeder, uint32_t slot)
+/* The lowest offset that all replicas in-sync have stored; -1 if that is not known of one of them. */
+static int64_t stored_by_all(const struct feed_shard *shard)
+{
+	int64_t lowest = -1;
+
+	for (size_t i = 0; i < shard->members_len; i++) {
+		const struct feed_member *member = &shard->members[i];
+		int64_t stored = KNOCKOUT(COMMIT_RECEIVED) ? member->received : member->stored;
+
+		if (!member->in_sync || (KNOCKOUT(OWN_OPINION) && (member->state != MEMBER_STATE_FED ||
+		                                                   member->lane == FEEDER_LANE_BEHIND)))
+			continue;
+		if (!feed_is_known(member) && !KNOCKOUT(COMMIT_MAX))
+			return -1;
+		if (lowest < 0 || (KNOCKOUT(COMMIT_MAX) ? stored > lowest : stored < lowest))
+			lowest = stored;
+	}
+	return lowest;
+}
+
+void feed_commit(struct feeder *feeder, uint32_t slot)
 {
 	struct feed_shard *shard = &feeder->shards[slot];
-	int64_t offset = KNOCKOUT(COMMIT_RECEIVED) ? shard->received : shard->stored;
+	int64_t offset = feeder->options.replay ? -1 : stored_by_all(shard);
 
+	if (offset < 0)
+		return;
 	if (offset > shard->committed)
 		shard->committed = offset;
-	else if (shard->committed < 0 || shard->committed > offset || feeder->now_ms < shard->commit_again_ms)
+	else if (shard->committed > offset || feeder->now_ms < shard->commit_again_ms)
 		return;
 	shard->commit_again_ms = feeder->now_ms + FEEDER_COMMIT_AGAIN_MS;
 	feed_todo(feeder, slot, FEED_TODO_COMMIT);
 }
 
-static void range_received(struct feeder *feeder, uint32_t slot, const struct range_answer *answer)
+static void range_received(struct feeder *feeder, uint32_t slot, struct feed_member *member,
+                           const struct range_answer *answer)
 {
 	struct feed_shard *shard = &feeder->shards[slot];
 
-	if (!incarnation_equal(answer->incarnation, shard->incarnation) ||
-	    answer->session != shard->session || answer->received < shard->received) {
-		feed_rewind(feeder, slot, 0);
+	if (!incarnation_equal(answer->incarnation, member->incarnation) ||
+	    answer->session != member->session || answer->received < member->received) {
+		feed_ask_again(feeder, slot, member, 0);
 		return;
 	}
-	shard->received = answer->received;
-	shard->stored = answer->stored;
-	shard->announce = false;
-	shard->pause_ms = 0;
-	shard->poll_ms = feeder->now_ms + FEEDER_POLL_MS;
-	while (shard->first != NULL && !is_empty(shard->first) &&
-	       memtable_to(shard->first->memtable) <= shard->received)
-		drop_first(feeder, shard);
-	commit(feeder, slot);
+	member->received = answer->received;
+	member->stored = answer->stored;
+	member->announce = false;
+	member->pause_ms = 0;
+	member->poll_ms = feeder->now_ms + FEEDER_POLL_MS;
+	feed_release(feeder, shard, &shard->lanes[member->lane]);
+	feed_move_up(feeder, slot, member);
+	feed_commit(feeder, slot);
 }
 
-static void range_answered(struct feeder *feeder, struct feed_node *node, uint32_t slot,
+static void range_answered(struct feeder *feeder, uint32_t node_at, uint32_t slot,
                            const struct range_answer *answer)
 {
+	struct feed_node *node = &feeder->nodes[node_at];
+	struct feed_member *member = feed_member_on(&feeder->shards[slot], node_at);
+
 	switch (answer->result) {
 	case RANGE_RESULT_APPLIED:
 		/* a node that takes some ranges and is busy for others is asked soon again */
 		node->pause_ms = 0;
-		range_received(feeder, slot, answer);
+		range_received(feeder, slot, member, answer);
 		break;
 	case RANGE_RESULT_ALREADY:
-		range_received(feeder, slot, answer);
+		range_received(feeder, slot, member, answer);
 		break;
 	case RANGE_RESULT_GAP:
-		feed_rewind(feeder, slot, 0);
+		feed_ask_again(feeder, slot, member, 0);
 		break;
 	case RANGE_RESULT_BUSY:
 		if (node->retry_ms <= feeder->now_ms)
@@ -328,14 +406,15 @@ static void range_answered(struct feeder *feeder, struct feed_node *node, uint32
 	case RANGE_RESULT_REFUSED:
 	case RANGE_RESULT_UNKNOWN:
 	case RANGE_RESULT_STOPPED:
-		feed_rewind_later(feeder, slot);
+		feed_ask_later(feeder, slot, member);
 		break;
 	}
 }
 
 /* 0 if the whole answer was understood. */
-static int read_answers(struct feeder *feeder, struct feed_node *node, struct slice frame)
+static int read_answers(struct feeder *feeder, uint32_t node_at, struct slice frame)
 {
+	struct feed_node *node = &feeder->nodes[node_at];
 	struct batch_reader reader;
 	struct range_answer answer;
 	struct error error;
@@ -347,12 +426,13 @@ static int read_answers(struct feeder *feeder, struct feed_node *node, struct sl
 	for (size_t i = 0; i < node->sent_len; i++) {
 		uint32_t slot = node->sent_slots[i];
 		struct feed_shard *shard = &feeder->shards[slot];
+		const struct feed_member *member = shard->used ? feed_member_on(shard, node_at) : NULL;
 
 		if (batch_answer_next(&reader, &answer, &error) != 1)
 			return ERROR_FORMAT;
-		if (shard->used && shard->sent_batch == node->batch_id &&
+		if (member != NULL && member->sent_batch == node->batch_id &&
 		    shard->index_id == answer.index_id && shard->partition == answer.partition)
-			range_answered(feeder, node, slot, &answer);
+			range_answered(feeder, node_at, slot, &answer);
 	}
 	return 0;
 }
@@ -368,14 +448,15 @@ void feeder_answered(struct feeder *feeder, uint32_t node_at, uint64_t batch_id,
 	node->in_flight = false;
 	feeder->flush_check = true;
 	node->retry_ms = INT64_MIN;
-	if (frame.len == 0 || read_answers(feeder, node, frame) != 0)
+	if (frame.len == 0 || read_answers(feeder, node_at, frame) != 0)
 		node_failed(feeder, node); /* outcome unknown: the same ranges go again */
 	else if (node->retry_ms == INT64_MIN)
 		node->pause_ms = 0;
 	for (size_t i = 0; i < node->sent_len; i++) {
 		struct feed_shard *shard = &feeder->shards[node->sent_slots[i]];
+		struct feed_member *member = shard->used ? feed_member_on(shard, node_at) : NULL;
 
-		if (shard->sent_batch == batch_id)
-			shard->sent_batch = 0;
+		if (member != NULL && member->sent_batch == batch_id)
+			member->sent_batch = 0;
 	}
 }

@@ -1,7 +1,8 @@
 /*
- * The feeder's own structures, shared by feeder.c (shards, events),
- * feeder_flush.c (ranges, batches, answers) and feeder_actions.c (actions,
- * status), and nobody else.
+ * The feeder's own structures, shared by feeder.c (life, shards, time),
+ * feeder_members.c (replicas: asked, placed, checked), feeder_records.c (what
+ * readers read), feeder_flush.c (ranges, batches, answers) and
+ * feeder_actions.c (actions, status), and nobody else.
  *
  * What is to be done for a shard is a set of bits, not a queue: each action
  * says only "bring this to its present value", so a burst of events cannot
@@ -12,16 +13,16 @@
 
 #include "ingest/core/feeder.h"
 
-/* In the order in which they are carried out. */
+/* In the order in which they are carried out; HALT and START once for each lane. */
 enum feed_todo {
 	FEED_TODO_HALT = 1,
-	FEED_TODO_ASK = 2,
 	FEED_TODO_START = 4,
-	FEED_TODO_COMMIT = 8,
-	FEED_TODO_REPORT = 16
+	FEED_TODO_ASK = 16,
+	FEED_TODO_COMMIT = 32,
+	FEED_TODO_REPORT = 64
 };
 
-/* A memtable on its way; the last of a shard's list is the active one unless sealed. */
+/* A memtable on its way; the last of a lane's list is the active one unless sealed. */
 struct feed_range {
 	struct feed_range *next;
 	struct memtable *memtable;
@@ -31,12 +32,65 @@ struct feed_range {
 	bool sealed;
 };
 
+enum lane_state {
+	LANE_STATE_IDLE = 0,
+	LANE_STATE_ANCHORING, /* reads below `position`, to find its lowest member's anchor */
+	LANE_STATE_READING,
+	LANE_STATE_AT_BOUND /* BEHIND: there is nothing more that it may read */
+};
+
+struct feed_lane {
+	enum lane_state state;
+	int64_t read_from; /* where the reader starts */
+	int64_t position;  /* the next offset that goes into a range */
+	unsigned members;
+	unsigned checks;      /* members whose anchor is not yet behind them */
+	struct anchor before; /* of the last record before the first range */
+	struct feed_range *first;
+	struct feed_range *last;
+	size_t memory_bytes;
+	int64_t first_received_ms; /* when some member, but not all, had received `first`; INT64_MAX */
+};
+
+enum member_state {
+	MEMBER_STATE_WAITING = 1, /* to be asked at retry_ms */
+	MEMBER_STATE_ASKED,
+	MEMBER_STATE_READY, /* known, not yet fed */
+	MEMBER_STATE_FED    /* by `lane` */
+};
+
+struct feed_member {
+	uint32_t node;
+	struct incarnation recorded; /* in the topology; none: not yet */
+	bool in_sync;
+	enum member_state state;
+	enum feeder_lane lane;
+	bool ask_due;   /* an ACTION_ASK is to be handed out */
+	uint32_t epoch; /* of the last question */
+
+	struct incarnation incarnation;
+	uint64_t session;
+	int64_t received;
+	int64_t stored;
+	struct anchor anchor; /* as the replica told it */
+	bool checking;        /* the reader has not passed [anchor, received) yet */
+	bool anchor_found;
+	unsigned anchor_misses;
+
+	uint64_t sent_batch; /* 0: nothing that counts is in flight */
+	bool announce;       /* the replica has not yet heard of the log's end */
+	int64_t poll_ms;     /* when it is asked next if nothing is sent before */
+	int64_t retry_ms;    /* WAITING */
+	int64_t pause_ms;    /* the last pause */
+	char obstacle[256];
+};
+
 struct feed_shard {
 	bool used;
 	bool listed; /* in feeder->todo_slots */
 	unsigned todo;
-	uint32_t epoch;
-	uint32_t node;
+	uint32_t epoch;     /* of LIVE's reading, for dead letters */
+	uint32_t questions; /* asked so far: their epochs */
 	enum feeder_state state;
 
 	uint64_t index_id;
@@ -46,29 +100,17 @@ struct feed_shard {
 	struct rules rules;
 	uint64_t rules_digest;
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
-	char uid[INDEX_UID_BYTES_MAX + 1];
 
-	struct incarnation incarnation;
-	uint64_t session;
-	int64_t received;
-	int64_t stored;
+	size_t members_len;
+	struct feed_member members[REPLICAS_MAX];
+	struct feed_lane lanes[FEEDER_LANES];
+
 	int64_t committed;
 	int64_t commit_again_ms; /* when the same offset is committed once more */
+	int64_t log_start;       /* newest known */
 	int64_t log_end;
-	int64_t position;
-	struct anchor anchor; /* ANCHORING: what must be found */
-	bool anchor_found;    /* and no record after it was read yet */
-	unsigned anchor_misses;
+	int64_t live_wait_ms; /* LIVE waits for answers until then; INT64_MAX: nobody is ready */
 
-	struct feed_range *first;
-	struct feed_range *last;
-	size_t memory_bytes;
-	uint64_t sent_batch; /* 0: nothing of this epoch is in flight */
-	bool announce;       /* the replica has not yet heard of this log end */
-	int64_t poll_ms;     /* when the replica is asked next if nothing is sent before */
-
-	int64_t retry_ms; /* ASKING, STOPPED: when to ask; INT64_MAX: asked */
-	int64_t pause_ms; /* the last pause */
 	char stop_reason[256];
 	char reported_reason[256];
 	uint64_t records;
@@ -96,11 +138,11 @@ struct feeder {
 	struct feed_shard *shards;
 	uint32_t shards_len; /* slots ever used */
 	uint32_t shards_size;
-	uint32_t shards_used;
 	uint32_t *todo_slots;
 	uint32_t todo_len;
 	struct feed_node nodes[NODES_MAX];
 	uint32_t nodes_len;
+	uint32_t lanes_running;
 	size_t memory_bytes;
 	bool flush_check; /* something changed that may make a range due */
 	struct arena scratch;
@@ -116,23 +158,66 @@ static inline struct feed_shard *feed_shard_at(const struct feeder *feeder, uint
 	return &feeder->shards[slot];
 }
 
+static inline bool feed_is_known(const struct feed_member *member)
+{
+	return member->state == MEMBER_STATE_READY || member->state == MEMBER_STATE_FED;
+}
+
+static inline bool feed_is_running(const struct feed_lane *lane)
+{
+	return lane->state != LANE_STATE_IDLE;
+}
+
+/* The replica on that node, or NULL. */
+struct feed_member *feed_member_on(struct feed_shard *shard, uint32_t node);
 void feed_todo(struct feeder *feeder, uint32_t slot, unsigned todo);
-/* Drops what is in memory and asks again, at once or after a pause that grows until an answer is good. */
-void feed_rewind(struct feeder *feeder, uint32_t slot, int64_t pause_ms);
-void feed_rewind_later(struct feeder *feeder, uint32_t slot);
 int64_t feed_next_pause(int64_t pause_ms);
 
+/* feeder_members.c */
+/* Takes the replica out of its lane and asks it again after a pause. */
+void feed_ask_again(struct feeder *feeder, uint32_t slot, struct feed_member *member, int64_t pause_ms);
+/* The same with a pause that grows until an answer is good. */
+void feed_ask_later(struct feeder *feeder, uint32_t slot, struct feed_member *member);
+/* All members of a lane. */
+void feed_lane_ask_later(struct feeder *feeder, uint32_t slot, enum feeder_lane lane);
+/* Gives every replica that is ready its lane. */
+void feed_place(struct feeder *feeder, uint32_t slot);
+/* A member of BEHIND that needs nothing that LIVE has let go of becomes a member of LIVE. */
+void feed_move_up(struct feeder *feeder, uint32_t slot, struct feed_member *member);
+/* Takes a replica out of its lane, and lets the lane end with its last member. */
+void feed_detach(struct feeder *feeder, uint32_t slot, struct feed_member *member);
+/* Members of LIVE that keep memory full which others have received go to BEHIND. */
+void feed_cut(struct feeder *feeder, uint32_t slot);
+/* When feed_cut may have something to do; INT64_MAX if not. */
+int64_t feed_cut_ms(const struct feeder *feeder, const struct feed_shard *shard);
+/* The record, or with NULL the log's end at `position`, against the anchors of the lane's members. */
+void feed_check_anchors(struct feeder *feeder, uint32_t slot, enum feeder_lane lane,
+                        const struct record *record, int64_t position);
+/* BEHIND goes on if it may read further than it did, and replicas that have nobody to follow are asked anew. */
+void feed_behind_turn(struct feeder *feeder, uint32_t slot);
+
+/* feeder_records.c */
+/* How far BEHIND may read. */
+int64_t feed_bound(const struct feeder *feeder, const struct feed_shard *shard);
+
 /* feeder_flush.c */
-void feed_drop_ranges(struct feeder *feeder, struct feed_shard *shard);
+void feed_drop_ranges(struct feeder *feeder, struct feed_lane *lane);
+/* Lets go of what every member has received. */
+void feed_release(struct feeder *feeder, struct feed_shard *shard, struct feed_lane *lane);
+/* The first offset that the lane can still send. */
+int64_t feed_first_from(const struct feed_lane *lane);
 /* The active range, ready for a record at `offset` with `bytes`; NULL when out of memory. */
-struct feed_range *feed_active(struct feeder *feeder, struct feed_shard *shard, int64_t offset, size_t bytes);
+struct feed_range *feed_active(struct feeder *feeder, struct feed_lane *lane, int64_t offset, size_t bytes);
 /* Brings the memory counts up to date after the last range grew. */
-void feed_measure(struct feeder *feeder, struct feed_shard *shard);
+void feed_measure(struct feeder *feeder, struct feed_lane *lane);
 /* Builds a batch for a node that is idle; true if there is one to hand out. */
 bool feed_build_batch(struct feeder *feeder, uint32_t node);
-/* The shard has used its share: nothing more is read, so nothing may wait for more. */
-bool feed_memory_is_full(const struct feeder *feeder, const struct feed_shard *shard);
-/* When some range of the shard becomes due by age; INT64_MAX if none. */
-int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard);
+/* The lane has used its share: nothing more is read, so nothing may wait for more. */
+bool feed_memory_is_full(const struct feeder *feeder, const struct feed_lane *lane);
+/* When something is to be sent to the member; INT64_MAX if nothing is. */
+int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard,
+                    const struct feed_member *member);
+/* Commits what all replicas in-sync have stored, if that is news. */
+void feed_commit(struct feeder *feeder, uint32_t slot);
 
 #endif

@@ -40,6 +40,20 @@ void standing_free(struct standing *standing)
 	free(standing);
 }
 
+int standing_check_node(const struct standing *standing, const char *node_id, struct error *error)
+{
+	struct slice name = slice_of(NULL, 0);
+
+	(void)json_get_string(yyjson_doc_get_root(standing->doc), "node", &name);
+	if (slice_equal(name, slice_string(node_id)))
+		return 0;
+	return error_set(error, ERROR_STATE, ERROR_ACTION_RETRY,
+	                 "the node at this address calls itself \"%.*s\", not %s; check topology.groups and "
+	                 "the nodes' shard.id",
+	                 (int)(name.len < 64 ? name.len : 64), name.len > 0 ? (const char *)name.ptr : "",
+	                 node_id);
+}
+
 static bool get_u64(yyjson_val *object, const char *name, uint64_t *number)
 {
 	struct slice text;

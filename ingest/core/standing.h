@@ -17,6 +17,8 @@ struct standing;
 /* ERROR_FORMAT, REJECT; ERROR_MEMORY, RETRY. */
 int standing_parse(struct slice body, struct standing **standing, struct error *error);
 void standing_free(struct standing *standing);
+/* 0 if the node that answered is the one that is meant; ERROR_STATE (RETRY) if it calls itself otherwise. */
+int standing_check_node(const struct standing *standing, const char *node_id, struct error *error);
 /* The replica of (index, generation, partition); its result is UNKNOWN if it is not listed, STOPPED if
  * the replica has stopped, else ALREADY. `stop_reason` (borrowed from the standing) is empty otherwise.
  * ERROR_FORMAT (REJECT) if its entry is malformed. */

@@ -1,0 +1,600 @@
+/* Replicas: what they answer, which lane feeds them, and whether the log is still theirs. */
+#include "ingest/core/feeder_private.h"
+
+#include "shared/base/assert.h"
+#include "shared/base/knockout.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define ANCHOR_MISSES_MAX 3
+/* A replay at the committed offset asks again so often, to learn of a later one. */
+#define REPLAY_ASK_MS 1000
+/* So long may a replica keep full memory from being let go of while others have received it. */
+#define CUT_MS 500
+
+/* ---- lanes ---- */
+
+static void lane_halt(struct feeder *feeder, uint32_t slot, enum feeder_lane at)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *lane = &shard->lanes[at];
+
+	if (!feed_is_running(lane))
+		return;
+	feed_drop_ranges(feeder, lane);
+	lane->state = LANE_STATE_IDLE;
+	feeder->lanes_running--;
+	shard->todo &= ~(unsigned)(FEED_TODO_START << at);
+	feed_todo(feeder, slot, FEED_TODO_HALT << at);
+	if (at == FEEDER_LANE_LIVE) {
+		shard->epoch++;
+		if (shard->state != FEEDER_STATE_STOPPED)
+			shard->state = FEEDER_STATE_ASKING;
+	}
+}
+
+static void leave_lane(struct feed_shard *shard, struct feed_member *member)
+{
+	struct feed_lane *lane = &shard->lanes[member->lane];
+
+	ASSERT(member->state == MEMBER_STATE_FED && lane->members > 0);
+	lane->members--;
+	lane->checks -= member->checking;
+}
+
+void feed_detach(struct feeder *feeder, uint32_t slot, struct feed_member *member)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *lane = &shard->lanes[member->lane];
+
+	member->sent_batch = 0;
+	member->ask_due = false;
+	if (member->state != MEMBER_STATE_FED) {
+		member->state = MEMBER_STATE_WAITING;
+		return;
+	}
+	leave_lane(shard, member);
+	member->state = MEMBER_STATE_WAITING;
+	if (lane->members == 0)
+		lane_halt(feeder, slot, member->lane);
+	else
+		feed_release(feeder, shard, lane);
+}
+
+void feed_ask_again(struct feeder *feeder, uint32_t slot, struct feed_member *member, int64_t pause_ms)
+{
+	feed_detach(feeder, slot, member);
+	member->retry_ms = feeder->now_ms + pause_ms;
+}
+
+void feed_ask_later(struct feeder *feeder, uint32_t slot, struct feed_member *member)
+{
+	member->pause_ms = feed_next_pause(member->pause_ms);
+	feed_ask_again(feeder, slot, member, member->pause_ms);
+}
+
+void feed_lane_ask_later(struct feeder *feeder, uint32_t slot, enum feeder_lane lane)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+
+	for (size_t i = 0; i < shard->members_len; i++)
+		if (shard->members[i].state == MEMBER_STATE_FED && shard->members[i].lane == lane)
+			feed_ask_later(feeder, slot, &shard->members[i]);
+}
+
+static void join_lane(struct feeder *feeder, struct feed_shard *shard, struct feed_member *member,
+                      enum feeder_lane at)
+{
+	struct feed_lane *lane = &shard->lanes[at];
+
+	member->state = MEMBER_STATE_FED;
+	member->lane = at;
+	member->sent_batch = 0;
+	member->announce = true;
+	lane->members++;
+	lane->checks += member->checking;
+	feeder->flush_check = true;
+}
+
+/* The reader starts anew, at the lowest offset that a member needs. `start` is where ranges begin. */
+static void lane_start(struct feeder *feeder, uint32_t slot, enum feeder_lane at, int64_t start)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *lane = &shard->lanes[at];
+
+	feed_drop_ranges(feeder, lane);
+	feeder->lanes_running += !feed_is_running(lane);
+	lane->state = LANE_STATE_ANCHORING;
+	lane->position = start;
+	lane->read_from = start;
+	lane->before = (struct anchor){.offset = -1};
+	for (size_t i = 0; i < shard->members_len; i++) {
+		struct feed_member *member = &shard->members[i];
+
+		if (member->state != MEMBER_STATE_FED || member->lane != at)
+			continue;
+		if (member->received == start)
+			lane->before = member->anchor;
+		if (member->checking && member->anchor.offset < lane->read_from)
+			lane->read_from = member->anchor.offset;
+	}
+	if (at == FEEDER_LANE_BEHIND && lane->read_from >= feed_bound(feeder, shard)) {
+		lane->state = LANE_STATE_AT_BOUND;
+		feed_todo(feeder, slot, FEED_TODO_HALT << at);
+		return;
+	}
+	if (at == FEEDER_LANE_LIVE)
+		shard->epoch++;
+	feed_todo(feeder, slot, FEED_TODO_START << at);
+}
+
+/* ---- stopping ---- */
+
+static void stop(struct feeder *feeder, uint32_t slot, const char *reason)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+
+	(void)snprintf(shard->stop_reason, sizeof shard->stop_reason, "%s", reason);
+	shard->state = FEEDER_STATE_STOPPED;
+	if (strcmp(shard->reported_reason, shard->stop_reason) != 0) {
+		memcpy(shard->reported_reason, shard->stop_reason, sizeof shard->reported_reason);
+		feed_todo(feeder, slot, FEED_TODO_REPORT);
+	}
+}
+
+/* Something stands in the way of this replica. The others go on, but with none of the in-sync ones left. */
+static void obstruct(struct feeder *feeder, uint32_t slot, struct feed_member *member, const char *reason)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	bool left = false;
+
+	if (reason != member->obstacle)
+		(void)snprintf(member->obstacle, sizeof member->obstacle, "%s", reason);
+	feed_ask_again(feeder, slot, member, FEEDER_RETRY_MS_MAX);
+	for (size_t i = 0; i < shard->members_len; i++)
+		left = left || (shard->members[i].in_sync && shard->members[i].obstacle[0] == '\0');
+	if (member->in_sync && !left)
+		stop(feeder, slot, member->obstacle);
+}
+
+/* The replica holds what the log does not: for one that counts, that is the whole shard's trouble. */
+static void contradict(struct feeder *feeder, uint32_t slot, struct feed_member *member, const char *format,
+                       ...) __attribute__((format(printf, 4, 5)));
+
+static void contradict(struct feeder *feeder, uint32_t slot, struct feed_member *member, const char *format,
+                       ...)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(member->obstacle, sizeof member->obstacle, format, args);
+	va_end(args);
+	if (!member->in_sync) {
+		obstruct(feeder, slot, member, member->obstacle);
+		return;
+	}
+	for (size_t i = 0; i < shard->members_len; i++)
+		feed_ask_again(feeder, slot, &shard->members[i], FEEDER_RETRY_MS_MAX);
+	stop(feeder, slot, member->obstacle);
+}
+
+/* ---- anchors ---- */
+
+static void anchor_mismatch(struct feeder *feeder, uint32_t slot, struct feed_member *member, int64_t offset)
+{
+	contradict(feeder, slot, member,
+	           "the record at offset %" PRId64
+	           " is not the one that the replica on node %s has indexed: the topic was re-created or "
+	           "truncated; restore the topic or rebuild the index",
+	           offset, feeder->nodes[member->node].id);
+}
+
+/* The anchor is not where it was: trimmed away meanwhile, which asking again shows, or replaced. */
+static void anchor_missed(struct feeder *feeder, uint32_t slot, struct feed_member *member)
+{
+	if (++member->anchor_misses < ANCHOR_MISSES_MAX) {
+		feed_ask_later(feeder, slot, member);
+		return;
+	}
+	member->anchor_misses = 0;
+	anchor_mismatch(feeder, slot, member, member->anchor.offset);
+}
+
+static void checked(struct feed_shard *shard, struct feed_member *member)
+{
+	member->checking = false;
+	shard->lanes[member->lane].checks--;
+}
+
+static void check_record(struct feeder *feeder, uint32_t slot, struct feed_member *member,
+                         const struct record *record)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	const struct anchor *anchor = &member->anchor;
+
+	if (record->offset < anchor->offset)
+		return;
+	if (member->anchor_found) {
+		if (record->offset >= member->received)
+			checked(shard, member);
+		else if (record->offset > anchor->offset) /* there can be no record here */
+			anchor_mismatch(feeder, slot, member, record->offset);
+		return;
+	}
+	if (record->offset > anchor->offset) {
+		anchor_missed(feeder, slot, member);
+	} else if (record->timestamp_ms != anchor->timestamp_ms ||
+	           record_checksum(record) != anchor->checksum) {
+		anchor_mismatch(feeder, slot, member, record->offset);
+	} else {
+		member->anchor_found = true;
+		member->anchor_misses = 0;
+		feeder->flush_check = true;
+	}
+}
+
+static void check_end(struct feeder *feeder, uint32_t slot, struct feed_member *member, int64_t position)
+{
+	if (!member->anchor_found)
+		anchor_missed(feeder, slot, member); /* passed, or above the end of the log */
+	else if (position >= member->received)
+		checked(&feeder->shards[slot], member);
+}
+
+/* ANCHORING ends when the anchor of every replica that needs the first range was found. */
+static void check_ready(struct feeder *feeder, uint32_t slot, enum feeder_lane at)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *lane = &shard->lanes[at];
+
+	if (lane->state != LANE_STATE_ANCHORING)
+		return;
+	for (size_t i = 0; i < shard->members_len; i++) {
+		const struct feed_member *member = &shard->members[i];
+
+		if (member->state == MEMBER_STATE_FED && member->lane == at && member->checking &&
+		    !member->anchor_found && member->received <= lane->position)
+			return;
+	}
+	lane->state = LANE_STATE_READING;
+	feeder->flush_check = true;
+	if (at == FEEDER_LANE_BEHIND && !feeder->options.replay)
+		return;
+	shard->state = FEEDER_STATE_FEEDING;
+	if (shard->stop_reason[0] != '\0' || shard->records == 0)
+		feed_todo(feeder, slot, FEED_TODO_REPORT);
+	shard->stop_reason[0] = '\0';
+	shard->reported_reason[0] = '\0';
+}
+
+void feed_check_anchors(struct feeder *feeder, uint32_t slot, enum feeder_lane lane,
+                        const struct record *record, int64_t position)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+
+	for (size_t i = 0; shard->lanes[lane].checks > 0 && i < shard->members_len; i++) {
+		struct feed_member *member = &shard->members[i];
+
+		if (member->state != MEMBER_STATE_FED || member->lane != lane || !member->checking)
+			continue;
+		if (record != NULL)
+			check_record(feeder, slot, member, record);
+		else
+			check_end(feeder, slot, member, position);
+	}
+	check_ready(feeder, slot, lane);
+}
+
+/* ---- placing ---- */
+
+/* True if `anchor`, below the lane's position, is a record that the lane knows to stand there. */
+static bool knows_anchor(const struct feed_lane *lane, const struct anchor *anchor)
+{
+	const struct feed_range *range = lane->first;
+	struct anchor known = lane->before;
+
+	while (known.offset != anchor->offset) {
+		if (range == NULL)
+			return false;
+		known = memtable_anchor(range->memtable);
+		range = range->next;
+	}
+	return known.timestamp_ms == anchor->timestamp_ms && known.checksum == anchor->checksum;
+}
+
+/* True if the lane still has everything that the replica needs, and can tell that the log is the same. */
+static bool can_join(const struct feed_lane *lane, const struct feed_member *member)
+{
+	if (KNOCKOUT(JOINER_START) && feed_is_running(lane))
+		return true;
+	if (!feed_is_running(lane) || member->received < feed_first_from(lane))
+		return false;
+	return !member->checking || member->anchor.offset >= lane->position ||
+	       knows_anchor(lane, &member->anchor);
+}
+
+static void join_running(struct feeder *feeder, struct feed_shard *shard, struct feed_member *member,
+                         enum feeder_lane at)
+{
+	if (member->anchor.offset < shard->lanes[at].position)
+		member->checking = false;
+	join_lane(feeder, shard, member, at);
+}
+
+/* May LIVE begin with this replica? Those that do not count only where no other answers. */
+static bool is_candidate(const struct feed_member *member, bool others)
+{
+	return member->state == MEMBER_STATE_READY && (member->in_sync || others);
+}
+
+static void start_live(struct feeder *feeder, uint32_t slot, bool others)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	int64_t highest = -1;
+	int64_t start = INT64_MAX;
+
+	for (size_t i = 0; i < shard->members_len; i++)
+		if (is_candidate(&shard->members[i], others) && shard->members[i].received > highest)
+			highest = shard->members[i].received;
+	for (size_t i = 0; i < shard->members_len; i++) {
+		const struct feed_member *member = &shard->members[i];
+
+		if (is_candidate(member, others) && member->received >= highest - FEEDER_LIVE_WINDOW &&
+		    member->received < start)
+			start = member->received;
+	}
+	ASSERT(highest >= 0);
+	for (size_t i = 0; i < shard->members_len; i++)
+		if (is_candidate(&shard->members[i], others) && shard->members[i].received >= start)
+			join_lane(feeder, shard, &shard->members[i], FEEDER_LANE_LIVE);
+	shard->state = FEEDER_STATE_ANCHORING;
+	lane_start(feeder, slot, FEEDER_LANE_LIVE, start);
+	check_ready(feeder, slot, FEEDER_LANE_LIVE);
+}
+
+/* Starts LIVE if it is time; false while the answers of other replicas are worth waiting for. */
+static bool settle_live(struct feeder *feeder, uint32_t slot)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	bool ready = false;
+	bool counts = false;
+	bool pending = false;
+
+	if (feeder->options.replay || feed_is_running(&shard->lanes[FEEDER_LANE_LIVE]))
+		return true;
+	for (size_t i = 0; i < shard->members_len; i++) {
+		const struct feed_member *member = &shard->members[i];
+
+		ready = ready || member->state == MEMBER_STATE_READY;
+		counts = counts || (member->in_sync && member->state == MEMBER_STATE_READY);
+		pending = pending || (member->in_sync && member->state == MEMBER_STATE_ASKED);
+	}
+	if (!ready)
+		return true;
+	if (shard->live_wait_ms == INT64_MAX)
+		shard->live_wait_ms = feeder->now_ms + FEEDER_ASK_WAIT_MS;
+	if (pending && feeder->now_ms < shard->live_wait_ms)
+		return false;
+	start_live(feeder, slot, !counts);
+	return true;
+}
+
+/* BEHIND begins again at the lowest of its members, of which there is a new one. */
+static void restart_behind(struct feeder *feeder, uint32_t slot)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	int64_t start = INT64_MAX;
+
+	for (size_t i = 0; i < shard->members_len; i++) {
+		const struct feed_member *member = &shard->members[i];
+
+		if (member->state == MEMBER_STATE_FED && member->lane == FEEDER_LANE_BEHIND &&
+		    member->received < start)
+			start = member->received;
+	}
+	lane_start(feeder, slot, FEEDER_LANE_BEHIND, start);
+	check_ready(feeder, slot, FEEDER_LANE_BEHIND);
+}
+
+void feed_place(struct feeder *feeder, uint32_t slot)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *lanes = shard->lanes;
+	bool restart = false;
+
+	if (!settle_live(feeder, slot))
+		return;
+	shard->live_wait_ms = INT64_MAX;
+	for (size_t i = 0; i < shard->members_len; i++) {
+		struct feed_member *member = &shard->members[i];
+
+		if (member->state != MEMBER_STATE_READY)
+			continue;
+		if (can_join(&lanes[FEEDER_LANE_LIVE], member)) {
+			join_running(feeder, shard, member, FEEDER_LANE_LIVE);
+		} else if (!restart && can_join(&lanes[FEEDER_LANE_BEHIND], member)) {
+			join_running(feeder, shard, member, FEEDER_LANE_BEHIND);
+		} else {
+			join_lane(feeder, shard, member, FEEDER_LANE_BEHIND);
+			restart = true;
+		}
+	}
+	if (restart)
+		restart_behind(feeder, slot);
+}
+
+void feed_move_up(struct feeder *feeder, uint32_t slot, struct feed_member *member)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *behind = &shard->lanes[FEEDER_LANE_BEHIND];
+
+	if (member->lane != FEEDER_LANE_BEHIND || member->checking ||
+	    !can_join(&shard->lanes[FEEDER_LANE_LIVE], member))
+		return;
+	leave_lane(shard, member);
+	join_lane(feeder, shard, member, FEEDER_LANE_LIVE);
+	if (behind->members == 0)
+		lane_halt(feeder, slot, FEEDER_LANE_BEHIND);
+	else
+		feed_release(feeder, shard, behind);
+}
+
+void feed_behind_turn(struct feeder *feeder, uint32_t slot)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *behind = &shard->lanes[FEEDER_LANE_BEHIND];
+	bool pending = false;
+
+	if (!feed_is_running(behind))
+		return;
+	for (size_t i = 0; i < shard->members_len; i++)
+		pending = pending ||
+		          (shard->members[i].in_sync && shard->members[i].state != MEMBER_STATE_FED &&
+		           shard->members[i].state != MEMBER_STATE_WAITING);
+	/* nobody leads: whoever is here may have to */
+	if (!feeder->options.replay && !feed_is_running(&shard->lanes[FEEDER_LANE_LIVE]) && !pending) {
+		for (size_t i = 0; i < shard->members_len; i++)
+			if (shard->members[i].state == MEMBER_STATE_FED)
+				feed_ask_again(feeder, slot, &shard->members[i], FEEDER_RETRY_MS);
+		return;
+	}
+	if (behind->state != LANE_STATE_AT_BOUND)
+		return;
+	if (feed_bound(feeder, shard) <= behind->read_from) {
+		if (feeder->options.replay && behind->first == NULL)
+			for (size_t i = 0; i < shard->members_len; i++)
+				if (shard->members[i].state == MEMBER_STATE_FED)
+					feed_ask_again(feeder, slot, &shard->members[i], REPLAY_ASK_MS);
+		return;
+	}
+	behind->state = behind->checks > 0 ? LANE_STATE_ANCHORING : LANE_STATE_READING;
+	feed_todo(feeder, slot, FEED_TODO_START << FEEDER_LANE_BEHIND);
+}
+
+/* ---- cutting ---- */
+
+int64_t feed_cut_ms(const struct feeder *feeder, const struct feed_shard *shard)
+{
+	const struct feed_lane *live = &shard->lanes[FEEDER_LANE_LIVE];
+
+	if (live->first == NULL || live->first_received_ms == INT64_MAX || !feed_memory_is_full(feeder, live))
+		return INT64_MAX;
+	return live->first_received_ms + CUT_MS;
+}
+
+void feed_cut(struct feeder *feeder, uint32_t slot)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *live = &shard->lanes[FEEDER_LANE_LIVE];
+	int64_t to;
+
+	if (feed_cut_ms(feeder, shard) > feeder->now_ms)
+		return;
+	to = memtable_to(live->first->memtable);
+	for (size_t i = 0; i < shard->members_len; i++) {
+		struct feed_member *member = &shard->members[i];
+
+		if (member->state != MEMBER_STATE_FED || member->lane != FEEDER_LANE_LIVE ||
+		    member->received >= to)
+			continue;
+		leave_lane(shard, member);
+		join_lane(feeder, shard, member, FEEDER_LANE_BEHIND);
+	}
+	feed_release(feeder, shard, live);
+	restart_behind(feeder, slot);
+}
+
+/* ---- answers ---- */
+
+/* What the log says about where the replica stands; false if it cannot be fed. */
+static bool stands_in_log(struct feeder *feeder, uint32_t slot, struct feed_member *member,
+                          const struct feeder_asked *asked)
+{
+	char reason[256];
+
+	if (member->received < asked->log_start) {
+		(void)snprintf(reason, sizeof reason,
+		               "the log begins at offset %" PRId64
+		               ", but the replica on node %s has only received up to %" PRId64
+		               ": the records between are gone; restore the topic or rebuild the index",
+		               asked->log_start, feeder->nodes[member->node].id, member->received);
+		obstruct(feeder, slot, member, reason);
+		return false;
+	}
+	if (member->received > asked->log_end) {
+		contradict(feeder, slot, member,
+		           "the log ends at offset %" PRId64
+		           ", but the replica on node %s has received up to %" PRId64
+		           ": the topic was re-created or truncated; restore the topic or rebuild the index",
+		           asked->log_end, feeder->nodes[member->node].id, member->received);
+		return false;
+	}
+	return true;
+}
+
+static void learn_log(struct feed_shard *shard, const struct feeder_asked *asked)
+{
+	bool running = feed_is_running(&shard->lanes[FEEDER_LANE_LIVE]) ||
+	               feed_is_running(&shard->lanes[FEEDER_LANE_BEHIND]);
+
+	if (!running || asked->log_end > shard->log_end)
+		shard->log_end = asked->log_end;
+	shard->log_start = asked->log_start;
+	if (asked->committed > shard->committed)
+		shard->committed = asked->committed;
+}
+
+static void learn_member(struct feed_member *member, const struct feeder_asked *asked)
+{
+	const struct range_answer *replica = &asked->replica;
+
+	member->incarnation = replica->incarnation;
+	member->session = replica->session;
+	member->received = replica->received;
+	member->stored = replica->stored;
+	member->anchor = replica->anchor;
+	member->anchor_found = false;
+	if (KNOCKOUT(START_COMMITTED) && asked->committed >= 0) {
+		member->received = asked->committed;
+		member->anchor.offset = -1;
+	}
+	member->checking = member->anchor.offset >= 0 && member->anchor.offset >= asked->log_start &&
+	                   !KNOCKOUT(ANCHOR_IGNORED);
+}
+
+void feeder_asked(struct feeder *feeder, const struct feeder_question *question,
+                  const struct feeder_asked *asked, int64_t now_ms)
+{
+	struct feed_shard *shard = feed_shard_at(feeder, question->slot);
+	struct feed_member *member = shard != NULL ? feed_member_on(shard, question->node) : NULL;
+	const struct range_answer *replica = &asked->replica;
+
+	feeder->now_ms = now_ms;
+	if (member == NULL || member->epoch != question->epoch || member->state != MEMBER_STATE_ASKED)
+		return;
+	if (asked->obstacle != NULL) {
+		obstruct(feeder, question->slot, member, asked->obstacle);
+		feed_place(feeder, question->slot);
+		return;
+	}
+	if (!asked->replica_answered || replica->result == RANGE_RESULT_UNKNOWN ||
+	    replica->result == RANGE_RESULT_STOPPED ||
+	    (!incarnation_is_none(member->recorded) &&
+	     !incarnation_equal(member->recorded, replica->incarnation))) {
+		/* another incarnation than the recorded one: the controller will record it */
+		feed_ask_later(feeder, question->slot, member);
+		feed_place(feeder, question->slot);
+		return;
+	}
+	learn_log(shard, asked);
+	learn_member(member, asked);
+	if (!stands_in_log(feeder, question->slot, member, asked))
+		return;
+	member->obstacle[0] = '\0';
+	member->state = MEMBER_STATE_READY;
+	member->poll_ms = now_ms + FEEDER_POLL_MS;
+	feed_place(feeder, question->slot);
+}
