@@ -1,4 +1,4 @@
-/* The admin listener: metrics, health, readiness, and GET /shards, which the owner answers. */
+/* The admin listener: metrics, health, readiness, and GET /status, which the owner answers. */
 #include "ingest/ingest_private.h"
 
 #include <inttypes.h>
@@ -51,17 +51,17 @@ static void handle(struct http_request *request, void *context)
 {
 	struct ingest *ingest = context;
 	const char *path = http_request_path(request);
-	bool shards = strcmp(path, "/shards") == 0;
+	bool status = strcmp(path, "/status") == 0;
 	bool metrics = strcmp(path, "/metrics") == 0;
 	bool ready = strcmp(path, "/ready") == 0;
 
-	if (!shards && !metrics && !ready && strcmp(path, "/health") != 0)
+	if (!status && !metrics && !ready && strcmp(path, "/health") != 0)
 		respond_text(request, 404, "{\"message\":\"no such path\",\"code\":\"not_found\"}");
 	else if (strcmp(http_request_method(request), "GET") != 0)
 		respond_text(request, 405, "{\"message\":\"only GET\",\"code\":\"method_not_allowed\"}");
 	else if (ready)
 		respond_ready(request, ingest);
-	else if (!shards && !metrics)
+	else if (!status && !metrics)
 		respond_text(request, 200, "{\"status\":\"available\"}");
 	else if (!http_request_authorized(request, config_string(ingest->config, "auth.cluster_key")))
 		respond_text(request, 401,
@@ -71,6 +71,37 @@ static void handle(struct http_request *request, void *context)
 	else if (!mailbox_put(ingest->visitors, request))
 		respond_text(request, 503,
 		             "{\"message\":\"too many requests\",\"code\":\"too_many_requests\"}");
+}
+
+static void append_replica(const struct ingest *ingest, const struct feeder_replica_status *replica,
+                           struct buffer *body)
+{
+	buffer_append_string(body, "{\"node\":");
+	json_append_string(body, slice_string(ingest->nodes[replica->node].id));
+	buffer_printf(body, ",\"in_sync\":%s,\"known\":%s,\"lane\":", replica->in_sync ? "true" : "false",
+	              replica->known ? "true" : "false");
+	if (replica->known)
+		buffer_printf(body, "\"%s\"", replica->lane == FEEDER_LANE_LIVE ? "live" : "behind");
+	else
+		buffer_append_string(body, "null");
+	buffer_printf(body,
+	              ",\"received\":%" PRId64 ",\"stored\":%" PRId64 ",\"obstacle\":", replica->received,
+	              replica->stored);
+	json_append_string(body, slice_string(replica->obstacle));
+	buffer_append_string(body, "}");
+}
+
+static void append_replicas(const struct ingest *ingest, uint32_t slot, struct buffer *body)
+{
+	struct feeder_replica_status replica;
+
+	buffer_append_string(body, "\"replicas\":[");
+	for (size_t i = 0; feeder_replica_status(ingest->feeder, slot, i, &replica); i++) {
+		if (i > 0)
+			buffer_append_string(body, ",");
+		append_replica(ingest, &replica, body);
+	}
+	buffer_append_string(body, "]");
 }
 
 static void append_shard(const struct ingest *ingest, uint32_t slot, struct buffer *body)
@@ -85,16 +116,31 @@ static void append_shard(const struct ingest *ingest, uint32_t slot, struct buff
 	              "\",\"uid\":\"%s\",\"topic\":\"%s\",\"partition\":%" PRId32,
 	              body->ptr[body->len - 1] == '[' ? "" : ",", shard->index_id, shard->uid, shard->topic,
 	              shard->partition);
-	buffer_printf(
-		body, ",\"node\":\"%s\",\"state\":\"%s\",\"position\":%" PRId64 ",\"received\":%" PRId64,
-		ingest->nodes[shard->node].id, state_names[status.state], status.position, status.received);
-	buffer_printf(body, ",\"stored\":%" PRId64 ",\"committed\":%" PRId64 ",\"logEnd\":%" PRId64,
+	buffer_printf(body, ",\"state\":\"%s\",\"position\":%" PRId64 ",\"received\":%" PRId64,
+	              state_names[status.state], status.position, status.received);
+	buffer_printf(body, ",\"stored\":%" PRId64 ",\"committed\":%" PRId64 ",\"log_end\":%" PRId64,
 	              status.stored, status.committed, status.log_end);
-	buffer_printf(body, ",\"records\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"deadLettersPending\":%zu",
+	if (status.received >= 0 && status.log_end >= status.received)
+		buffer_printf(body, ",\"lag\":%" PRId64, status.log_end - status.received);
+	else
+		buffer_append_string(body, ",\"lag\":null");
+	buffer_printf(body, ",\"records\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"dead_letters_pending\":%zu",
 	              status.records, status.refused, status.dead_letters_pending);
-	buffer_printf(body, ",\"memoryBytes\":%zu,\"stopReason\":", status.memory_bytes);
+	buffer_printf(body, ",\"memory_bytes\":%zu,\"stop_reason\":", status.memory_bytes);
 	json_append_string(body, slice_string(status.stop_reason));
+	buffer_append_string(body, ",");
+	append_replicas(ingest, slot, body);
 	buffer_append_string(body, "}");
+}
+
+static void append_status(const struct ingest *ingest, struct buffer *body)
+{
+	buffer_printf(body, "{\"program\":\"ingest\",\"slots\":%d,\"shards\":[",
+	              __builtin_popcountll(ingest->slots_owned));
+	for (uint32_t slot = 0; slot < ingest->fed_len && !buffer_failed(body); slot++)
+		if (ingest->fed[slot].used)
+			append_shard(ingest, slot, body);
+	buffer_printf(body, "],\"memory_bytes\":%zu}", feeder_memory_bytes(ingest->feeder));
 }
 
 void admin_answer(struct ingest *ingest)
@@ -105,11 +151,7 @@ void admin_answer(struct ingest *ingest)
 		struct buffer body;
 
 		buffer_init(&body, ADMIN_ANSWER_BYTES_MAX);
-		buffer_append_string(&body, "{\"shards\":[");
-		for (uint32_t slot = 0; slot < ingest->fed_len && !buffer_failed(&body); slot++)
-			if (ingest->fed[slot].used)
-				append_shard(ingest, slot, &body);
-		buffer_append_string(&body, "]}");
+		append_status(ingest, &body);
 		if (buffer_failed(&body))
 			respond_text(request, 503, "{\"message\":\"out of memory\",\"code\":\"memory\"}");
 		else

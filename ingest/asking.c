@@ -3,6 +3,7 @@
 
 #include "ingest/core/standing.h"
 #include "shared/base/assert.h"
+#include "shared/runtime/clock.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -10,17 +11,25 @@
 #include <time.h>
 
 #define QUESTION_BYTES_MAX (16U * 1024 * 1024)
-#define KAFKA_TIMEOUT_MS 3000
+#define KAFKA_TIMEOUT_MS 3000 /* one question */
+#define ITEM_TIMEOUT_MS 1000
+
+/* A handle to close, which may take a while. */
+struct feed_ended {
+	struct message message;
+	struct log_feed *feed;
+};
 
 struct asking {
 	const struct config *config;
-	struct mailbox *questions;
+	struct mailbox *messages; /* questions, ended feeds, stop */
 	struct mailbox *inbox;
 	struct log_connection *connection;
 	struct log_feed *feed;    /* only for what is committed */
 	size_t message_bytes_max; /* of the dead-letter topic; 0: not yet asked */
+	size_t turn;              /* whose turn it is among a question's items */
 	pthread_t thread;
-	char stop; /* its address in the mailbox ends the thread */
+	struct message stop; /* ends the thread */
 };
 
 struct question *question_new(uint64_t index_id, uint32_t node)
@@ -66,6 +75,8 @@ static void check_policy(struct question *question, const char *policy)
 	for (size_t i = 0; i < question->items_len; i++) {
 		struct question_item *item = &question->items[i];
 
+		if (!item->asked.replica_answered)
+			continue;
 		(void)snprintf(
 			item->obstacle, sizeof item->obstacle,
 			"topic %.150s has cleanup.policy=%.30s: compaction rewrites the log; set it to "
@@ -96,15 +107,15 @@ static int ask_replica(const struct question *question, const struct standing *s
 }
 
 static int ask_log(struct asking *asking, const struct question *question, struct question_item *item,
-                   struct error *error)
+                   int timeout_ms, struct error *error)
 {
 	struct log_ends ends;
-	int rc = log_feed_committed(asking->feed, question->topic, item->partition, KAFKA_TIMEOUT_MS,
+	int rc = log_feed_committed(asking->feed, question->topic, item->partition, timeout_ms,
 	                            &item->asked.committed, error);
 
 	if (rc == 0)
-		rc = log_ask_ends(asking->connection, question->topic, item->partition, KAFKA_TIMEOUT_MS,
-		                  &ends, error);
+		rc = log_ask_ends(asking->connection, question->topic, item->partition, timeout_ms, &ends,
+		                  error);
 	if (rc != 0)
 		return rc;
 	item->asked.log_start = ends.start;
@@ -112,28 +123,55 @@ static int ask_log(struct asking *asking, const struct question *question, struc
 	return 0;
 }
 
-/* The replicas' state is in the question; what the log says must be read after it. */
-static int ask_all(struct asking *asking, struct question *question, struct error *error)
+/* As if the node had not answered for this one: it is asked again. */
+static void leave_unanswered(struct question_item *item)
 {
-	struct standing *standing;
-	char policy[128];
-	int rc;
+	item->asked.replica_answered = false;
+	item->asked.obstacle = NULL;
+}
 
-	rc = standing_parse(buffer_slice(&question->answer), &standing, error);
-	if (rc != 0)
-		return rc;
-	rc = log_topic_setting(asking->connection, question->topic, "cleanup.policy", KAFKA_TIMEOUT_MS,
-	                       policy, error);
-	for (size_t i = 0; rc == 0 && i < question->items_len; i++) {
-		struct question_item *item = &question->items[i];
+/* Each by itself: a partition without a leader takes its time, and the others their turns before it. Negative if
+ * any could not be answered, for the last reason. */
+static int ask_items(struct asking *asking, struct question *question, const struct standing *standing,
+                     struct error *error)
+{
+	int64_t deadline_ms = clock_monotonic_ms() + KAFKA_TIMEOUT_MS;
+	int result = 0;
 
-		rc = ask_replica(question, standing, item, error);
+	for (size_t i = 0; i < question->items_len; i++) {
+		struct question_item *item = &question->items[(asking->turn + i) % question->items_len];
+		int64_t left_ms = deadline_ms - clock_monotonic_ms();
+		int timeout_ms = left_ms < ITEM_TIMEOUT_MS ? (int)left_ms : ITEM_TIMEOUT_MS;
+		int rc = ask_replica(question, standing, item, error);
+
 		if (rc == 0 && item->asked.replica.result == RANGE_RESULT_ALREADY)
-			rc = ask_log(asking, question, item, error);
+			rc = timeout_ms > 0 ? ask_log(asking, question, item, timeout_ms, error)
+			                    : error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY,
+			                                "Kafka has not answered in %d ms", KAFKA_TIMEOUT_MS);
+		if (rc == 0)
+			continue;
+		leave_unanswered(item);
+		result = rc;
 	}
-	if (rc == 0)
-		check_policy(question, policy);
-	standing_free(standing);
+	asking->turn++;
+	return result;
+}
+
+/* The replicas' state is in the question; what the log says must be read after it. */
+static int ask_all(struct asking *asking, struct question *question, struct standing *standing,
+                   struct error *error)
+{
+	char policy[128];
+	int rc = log_topic_setting(asking->connection, question->topic, "cleanup.policy", KAFKA_TIMEOUT_MS,
+	                           policy, error);
+
+	if (rc != 0) {
+		for (size_t i = 0; i < question->items_len; i++)
+			leave_unanswered(&question->items[i]);
+		return rc;
+	}
+	rc = ask_items(asking, question, standing, error);
+	check_policy(question, policy);
 	return rc;
 }
 
@@ -150,17 +188,32 @@ static size_t message_bytes_max(struct asking *asking)
 	return asking->message_bytes_max;
 }
 
+/* What the node has answered, if it is the one that was meant. */
+static int read_standing(struct question *question, struct standing **standing, struct error *error)
+{
+	struct standing *parsed;
+	int rc = standing_parse(buffer_slice(&question->answer), &parsed, error);
+
+	if (rc != 0)
+		return rc;
+	rc = standing_check_node(parsed, question->node_id, error);
+	if (rc != 0)
+		standing_free(parsed);
+	else
+		*standing = parsed;
+	return rc;
+}
+
 static void answer(struct asking *asking, struct question *question)
 {
-	if (question->node_error.code == 0 && ask_all(asking, question, &question->log_error) != 0) {
-		/* an answer in part is none: all of it is asked again */
-		for (size_t i = 0; i < question->items_len; i++) {
-			question->items[i].asked.replica_answered = false;
-			question->items[i].asked.obstacle = NULL;
-		}
+	struct standing *standing;
+
+	if (question->node_error.code == 0 &&
+	    read_standing(question, &standing, &question->node_error) == 0) {
+		if (ask_all(asking, question, standing, &question->log_error) == 0)
+			question->message_bytes_max = message_bytes_max(asking);
+		standing_free(standing);
 	}
-	if (question->node_error.code == 0 && question->log_error.code == 0)
-		question->message_bytes_max = message_bytes_max(asking);
 	ASSERT(mailbox_put(asking->inbox, &question->message));
 }
 
@@ -183,24 +236,38 @@ static void open_log(struct asking *asking)
 	ASSERT(mailbox_put(asking->inbox, &opened->message));
 }
 
+static void close_feed(struct feed_ended *ended)
+{
+	log_feed_close(ended->feed);
+	free(ended);
+}
+
 static void *run(void *context)
 {
 	struct asking *asking = context;
-	void *message;
+	struct message *message;
 
 	open_log(asking);
-	while ((message = mailbox_wait(asking->questions, -1)) != &asking->stop)
-		answer(asking, message);
+	while ((message = mailbox_wait(asking->messages, -1)) != &asking->stop) {
+		if (message->kind == MESSAGE_KIND_FEED_ENDED)
+			close_feed((struct feed_ended *)message);
+		else
+			answer(asking, (struct question *)message);
+	}
 	return NULL;
 }
 
 static void asking_free(struct asking *asking)
 {
-	struct question *question;
+	struct message *message;
 
-	while ((question = mailbox_take(asking->questions)) != NULL)
-		question_free(question);
-	mailbox_free(asking->questions);
+	while ((message = mailbox_take(asking->messages)) != NULL) {
+		if (message->kind == MESSAGE_KIND_FEED_ENDED)
+			close_feed((struct feed_ended *)message);
+		else
+			question_free((struct question *)message);
+	}
+	mailbox_free(asking->messages);
 	if (asking->feed != NULL)
 		log_feed_close(asking->feed);
 	free(asking);
@@ -217,8 +284,8 @@ int asking_start(const struct config *config, struct log_connection *connection,
 	started->config = config;
 	started->connection = connection;
 	started->inbox = inbox;
-	started->questions = mailbox_new(QUESTIONS_MAX + 1);
-	if (started->questions == NULL) {
+	started->messages = mailbox_new(QUESTIONS_MAX + FEEDS_ENDED_MAX + 1);
+	if (started->messages == NULL) {
 		free(started);
 		return error_memory(error, QUESTIONS_MAX * sizeof(void *));
 	}
@@ -235,7 +302,20 @@ int asking_start(const struct config *config, struct log_connection *connection,
 
 void asking_put(struct asking *asking, struct question *question)
 {
-	ASSERT(mailbox_put(asking->questions, question));
+	ASSERT(mailbox_put(asking->messages, question));
+}
+
+bool asking_close_feed(struct asking *asking, struct log_feed *feed)
+{
+	struct feed_ended *ended = malloc(sizeof *ended);
+
+	if (ended == NULL)
+		return false;
+	*ended = (struct feed_ended){{MESSAGE_KIND_FEED_ENDED}, feed};
+	if (mailbox_put(asking->messages, ended))
+		return true;
+	free(ended);
+	return false;
 }
 
 bool asking_stop(struct asking *asking, int timeout_ms)
@@ -244,7 +324,7 @@ bool asking_stop(struct asking *asking, int timeout_ms)
 
 	(void)clock_gettime(CLOCK_REALTIME, &deadline);
 	deadline.tv_sec += timeout_ms / 1000;
-	ASSERT(mailbox_put(asking->questions, &asking->stop));
+	ASSERT(mailbox_put(asking->messages, &asking->stop));
 	if (pthread_timedjoin_np(asking->thread, NULL, &deadline) != 0)
 		return false;
 	asking_free(asking);

@@ -10,7 +10,7 @@
 
 /* A paused node keeps its connections open; what it may still apply is sent again anyway. */
 #define BATCH_TIMEOUT_MS 15000
-#define ASK_TIMEOUT_MS 5000
+#define ASK_TIMEOUT_MS 1500
 
 /* On its way to the dead-letter topic; filled on the producer's thread. */
 struct dead_letter_sent {
@@ -85,15 +85,19 @@ static void receive_question(struct ingest *ingest, struct question *question)
 		ingest->dead_letter_bytes_known = true;
 		ingest->dead_letter_bytes_max = question->message_bytes_max;
 	}
-	for (size_t i = 0; i < question->items_len; i++)
-		feeder_asked(ingest->feeder, question->items[i].slot, question->items[i].epoch,
-		             &question->items[i].asked, ingest->now_ms);
+	for (size_t i = 0; i < question->items_len; i++) {
+		const struct question_item *item = &question->items[i];
+		struct feeder_question asked = {item->slot, question->node, item->epoch};
+
+		feeder_asked(ingest->feeder, &asked, &item->asked, ingest->now_ms);
+	}
 	question_free(question);
 	ingest->questions_open--;
 }
 
-static void send_question(struct ingest *ingest, struct question *question)
+static int ask_node(struct ingest *ingest, struct question *question, struct error *error)
 {
+	const struct fed_node *node = &ingest->nodes[question->node];
 	char url[512];
 	struct http_client_request request = {
 		.method = "GET",
@@ -103,41 +107,44 @@ static void send_question(struct ingest *ingest, struct question *question)
 		.context = question,
 	};
 
-	(void)snprintf(url, sizeof url, "%s/shards?index=%016" PRIx64, ingest->nodes[question->node].url,
-	               question->index_id);
-	if (http_client_send(ingest->client, &request, &question->node_error) != 0)
-		asking_put(ingest->asking, question); /* comes back unanswered */
+	if (node->url[0] == '\0')
+		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_RETRY,
+		                 "the topology has no node %s, which holds a replica", node->id);
+	(void)snprintf(url, sizeof url, "%s/shards?index=%016" PRIx64, node->url, question->index_id);
+	return http_client_send(ingest->client, &request, error);
 }
 
-static void send_questions(struct ingest *ingest)
+static void send_question(struct ingest *ingest, uint32_t node)
 {
-	for (uint32_t node = 0; node < ingest->nodes_len; node++) {
-		if (ingest->questions[node] != NULL)
-			send_question(ingest, ingest->questions[node]);
-		ingest->questions[node] = NULL;
-	}
+	struct question *question = ingest->questions[node];
+	struct error error;
+
+	ingest->questions[node] = NULL;
+	if (question == NULL || ask_node(ingest, question, &error) == 0)
+		return;
+	question->node_error = error;
+	asking_put(ingest->asking, question); /* comes back unanswered */
 }
 
-static struct question *question_about(struct ingest *ingest, const struct fed_shard *shard)
+static struct question *question_about(struct ingest *ingest, uint32_t node, const struct fed_shard *shard)
 {
-	struct question *question = ingest->questions[shard->node];
+	struct question *question = ingest->questions[node];
 
 	if (question != NULL && question->index_id == shard->index_id &&
 	    question->generation == shard->generation)
 		return question;
-	if (question != NULL)
-		send_question(ingest, question);
-	ingest->questions[shard->node] = NULL;
+	send_question(ingest, node);
 	if (ingest->questions_open == QUESTIONS_MAX)
 		return NULL;
-	question = question_new(shard->index_id, shard->node);
+	question = question_new(shard->index_id, node);
 	if (question == NULL)
 		return NULL;
 	question->asking = ingest->asking;
 	question->inbox = ingest->inbox;
+	question->node_id = ingest->nodes[node].id;
 	question->generation = shard->generation;
 	memcpy(question->topic, shard->topic, sizeof question->topic);
-	ingest->questions[shard->node] = question;
+	ingest->questions[node] = question;
 	ingest->questions_open++;
 	return question;
 }
@@ -145,7 +152,8 @@ static struct question *question_about(struct ingest *ingest, const struct fed_s
 static void ask(struct ingest *ingest, const struct feeder_action *action)
 {
 	const struct fed_shard *shard = &ingest->fed[action->slot];
-	struct question *question = question_about(ingest, shard);
+	struct question *question = question_about(ingest, action->node, shard);
+	struct feeder_question asked = {action->slot, action->node, action->epoch};
 	struct question_item item = {
 		.slot = action->slot,
 		.epoch = action->epoch,
@@ -154,7 +162,7 @@ static void ask(struct ingest *ingest, const struct feeder_action *action)
 	};
 
 	if (question == NULL || !question_add(question, &item))
-		feeder_asked(ingest->feeder, action->slot, action->epoch, &item.asked, ingest->now_ms);
+		feeder_asked(ingest->feeder, &asked, &item.asked, ingest->now_ms);
 }
 
 /* ---- batches ---- */
@@ -173,7 +181,7 @@ static void set_in_flight(struct ingest *ingest, struct fed_node *node, bool in_
 {
 	node->in_flight = in_flight;
 	ingest->batches_in_flight += in_flight ? 1U : -1U;
-	series_set(ingest->counters.in_flight, ingest->batches_in_flight);
+	series_set(node->batches_in_flight, in_flight);
 }
 
 static void receive_batch(struct ingest *ingest, struct batch_answer *batch)
@@ -340,47 +348,25 @@ static void report(struct ingest *ingest, const struct feeder_action *action)
 		return;
 	if (action->state == FEEDER_STATE_STOPPED)
 		logline(LOG_LEVEL_ERROR, "shard_stopped",
-		        "index=%s partition=%" PRId32 " topic=%s node=%s reason=\"%s\"", shard->uid,
-		        shard->partition, shard->topic, ingest->nodes[shard->node].id, status.stop_reason);
+		        "index=%s partition=%" PRId32 " topic=%s reason=\"%s\"", shard->uid, shard->partition,
+		        shard->topic, status.stop_reason);
 	else
 		logline(LOG_LEVEL_INFO, "shard_feeding",
-		        "index=%s partition=%" PRId32 " topic=%s node=%s offset=%" PRId64, shard->uid,
-		        shard->partition, shard->topic, ingest->nodes[shard->node].id, status.position);
+		        "index=%s partition=%" PRId32 " topic=%s offset=%" PRId64, shard->uid,
+		        shard->partition, shard->topic, status.position);
 }
 
-static void start(struct ingest *ingest, const struct feeder_action *action)
-{
-	struct fed_shard *shard = &ingest->fed[action->slot];
-	struct error error;
-
-	if (log_feed_start(ingest->feed, action->slot, shard->topic, shard->partition, action->offset,
-	                   &error) != 0) {
-		logline(LOG_LEVEL_WARN, "position_lost",
-		        "index=%s partition=%" PRId32 " topic=%s error=\"%s\"", shard->uid, shard->partition,
-		        shard->topic, error.text);
-		feeder_read_failed(ingest->feeder, action->slot, ingest->now_ms);
-		return;
-	}
-	shard->reading = true;
-	shard->ready = true;
-	if (shard->started)
-		series_add(ingest->counters.rewinds, 1);
-	shard->started = true;
-}
-
-static void halt(struct ingest *ingest, uint32_t slot)
-{
-	if (ingest->fed[slot].reading)
-		log_feed_stop(ingest->feed, slot);
-	ingest->fed[slot].reading = false;
-}
-
+/* Whoever is no owner any more, or may be none for a while without having noticed, must not move back what a
+ * successor has committed. */
 static void commit(struct ingest *ingest, const struct feeder_action *action)
 {
 	const struct fed_shard *shard = &ingest->fed[action->slot];
 	struct error error;
 
-	if (log_feed_commit(ingest->feed, shard->topic, shard->partition, action->offset, &error) == 0)
+	if (!duties_slot_is_ours(ingest, shard) || ingest_stood_still(ingest))
+		return;
+	if (log_feed_commit(ingest->feeds[FEEDER_LANE_LIVE], shard->topic, shard->partition, action->offset,
+	                    &error) == 0)
 		series_add(ingest->counters.commits, 1);
 	else /* only what others see lags behind; the next commit is about a later offset anyway */
 		logline(LOG_LEVEL_WARN, "commit_failed", "topic=%s partition=%" PRId32 " error=\"%s\"",
@@ -394,10 +380,10 @@ static void carry(struct ingest *ingest, const struct feeder_action *action)
 		ask(ingest, action);
 		break;
 	case FEEDER_ACTION_START:
-		start(ingest, action);
+		reading_start(ingest, action);
 		break;
 	case FEEDER_ACTION_HALT:
-		halt(ingest, action->slot);
+		reading_halt(ingest, action->reader);
 		break;
 	case FEEDER_ACTION_DEAD_LETTER:
 		send_dead_letter(ingest, action);
@@ -423,8 +409,8 @@ void carrying_drain(struct ingest *ingest)
 		asked = asked || action.kind == FEEDER_ACTION_ASK;
 		carry(ingest, &action);
 	}
-	if (asked)
-		send_questions(ingest);
+	for (uint32_t node = 0; asked && node < ingest->nodes_len; node++)
+		send_question(ingest, node);
 }
 
 static void receive_opened(struct ingest *ingest, struct log_opened *opened)
@@ -455,6 +441,8 @@ void carrying_receive(struct ingest *ingest)
 		case MESSAGE_KIND_LOG_OPENED:
 			receive_opened(ingest, (struct log_opened *)message);
 			break;
+		case MESSAGE_KIND_FEED_ENDED:
+			ASSERT(false); /* goes the other way */
 		}
 		carrying_drain(ingest);
 	}

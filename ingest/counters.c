@@ -1,5 +1,7 @@
 /* Metrics of millrace-ingest; their names and labels are a contract with dashboards. */
 #include "ingest/ingest_private.h"
+#include "shared/base/hash.h"
+#include "shared/runtime/logline.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,18 +22,24 @@ void counters_init(struct counters *counters)
 	                                    "Batches sent to nodes, by what came of them", "result");
 	struct metric *shards = metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_shards",
 	                                   "Shards fed by this process", "state");
+	struct metric *replicas =
+		metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_replicas",
+	                   "Replicas by what feeds them: live, behind, or none while they are asked", "lane");
 
 	counters->records = metric_new(METRIC_TYPE_COUNTER, "millrace_ingest_records_total",
 	                               "Records read; again after a rewind too", "topic,outcome");
 	counters->dead_letters = metric_new(METRIC_TYPE_COUNTER, "millrace_ingest_dead_letters_total",
 	                                    "Dead letters acknowledged by Kafka", "code");
 	counters->lag = metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_lag_records",
-	                           "Offsets between the log end and what the replica has received",
+	                           "Offsets between the log end and what every in-sync replica has received",
 	                           "topic,partition");
 	counters->answered = labelled(batches, "answered");
 	counters->unanswered = labelled(batches, "unanswered");
-	counters->in_flight = plain(METRIC_TYPE_GAUGE, "millrace_ingest_batches_in_flight",
-	                            "Batches sent and not yet answered");
+	counters->in_flight = metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_batches_in_flight",
+	                                 "Batches sent to the node and not yet answered", "node");
+	counters->lanes[FEEDER_LANE_LIVE] = labelled(replicas, "live");
+	counters->lanes[FEEDER_LANE_BEHIND] = labelled(replicas, "behind");
+	counters->unfed = labelled(replicas, "none");
 	counters->memory =
 		plain(METRIC_TYPE_GAUGE, "millrace_ingest_memory_bytes", "Memory held by memtables");
 	counters->commits = plain(METRIC_TYPE_COUNTER, "millrace_ingest_commits_total", "Offset commits");
@@ -41,6 +49,11 @@ void counters_init(struct counters *counters)
 	counters->shards[FEEDER_STATE_ANCHORING] = labelled(shards, "anchoring");
 	counters->shards[FEEDER_STATE_FEEDING] = labelled(shards, "feeding");
 	counters->shards[FEEDER_STATE_STOPPED] = labelled(shards, "stopped");
+}
+
+void counters_node(struct counters *counters, struct fed_node *node)
+{
+	node->batches_in_flight = labelled(counters->in_flight, node->id);
 }
 
 void counters_shard(struct counters *counters, struct fed_shard *shard)
@@ -70,22 +83,59 @@ static void update_shard(struct fed_shard *shard, const struct feeder_status *st
 	series_add(shard->deleted, deleted);
 	series_add(shard->dead_lettered, refused);
 	shard->counts = now;
-	if (status->state == FEEDER_STATE_FEEDING && status->log_end >= status->received)
+	if (status->received >= 0 && status->log_end >= status->received)
 		series_set(shard->lag, (double)(status->log_end - status->received));
+}
+
+/* Says once what is in the way of feeding a replica, and once that nothing is any more. */
+static void say_obstacle(const struct ingest *ingest, uint32_t slot, size_t at,
+                         const struct feeder_replica_status *replica)
+{
+	struct fed_shard *shard = &ingest->fed[slot];
+	struct slice obstacle = slice_string(replica->obstacle);
+	uint64_t hash = obstacle.len > 0 ? hash64(obstacle, 0) : 0;
+
+	if (at >= REPLICAS_MAX || hash == shard->obstacles[at])
+		return;
+	shard->obstacles[at] = hash;
+	if (hash != 0)
+		logline(LOG_LEVEL_WARN, "replica_not_fed",
+		        "index=%s partition=%" PRId32 " node=%s reason=\"%s\"", shard->uid, shard->partition,
+		        ingest->nodes[replica->node].id, replica->obstacle);
+	else
+		logline(LOG_LEVEL_INFO, "replica_unobstructed", "index=%s partition=%" PRId32 " node=%s",
+		        shard->uid, shard->partition, ingest->nodes[replica->node].id);
+}
+
+/* [FEEDER_LANES] counts those that nothing feeds. */
+static void count_replicas(const struct ingest *ingest, uint32_t slot, unsigned lanes[FEEDER_LANES + 1])
+{
+	struct feeder_replica_status replica;
+
+	for (size_t i = 0; feeder_replica_status(ingest->feeder, slot, i, &replica); i++) {
+		lanes[replica.known ? replica.lane : FEEDER_LANES]++;
+		say_obstacle(ingest, slot, i, &replica);
+	}
 }
 
 void counters_update(struct ingest *ingest)
 {
+	struct counters *counters = &ingest->counters;
 	unsigned states[FEEDER_STATE_STOPPED + 1] = {0};
+	unsigned lanes[FEEDER_LANES + 1] = {0};
 	struct feeder_status status;
 
 	for (uint32_t slot = 0; slot < ingest->fed_len; slot++) {
 		if (!ingest->fed[slot].used || !feeder_shard_status(ingest->feeder, slot, &status))
 			continue;
 		update_shard(&ingest->fed[slot], &status);
+		count_replicas(ingest, slot, lanes);
 		states[status.state]++;
 	}
 	for (int state = FEEDER_STATE_ASKING; state <= FEEDER_STATE_STOPPED; state++)
-		series_set(ingest->counters.shards[state], states[state]);
-	series_set(ingest->counters.memory, (double)feeder_memory_bytes(ingest->feeder));
+		series_set(counters->shards[state], states[state]);
+	for (int lane = 0; lane < FEEDER_LANES; lane++)
+		series_set(counters->lanes[lane], lanes[lane]);
+	series_set(counters->unfed, lanes[FEEDER_LANES]);
+	series_set(counters->memory, (double)feeder_memory_bytes(ingest->feeder));
 }

@@ -1,4 +1,4 @@
-/* Which shards are ours: those of our slots whose index is active and whose replica has a node. */
+/* Which shards are ours, and which replicas they have: the topology's records for our slots, told to the feeder. */
 #include "ingest/ingest_private.h"
 #include "shared/base/assert.h"
 #include "shared/runtime/logline.h"
@@ -9,6 +9,7 @@
 /* A slot lost in a rebalance often comes back at once; what is in memory of it is kept that long. */
 #define SLOT_GRACE_MS 2000
 #define DUTIES_RETRY_MS 1000
+#define REPLICAS_TEXT_BYTES ((NODE_ID_BYTES_MAX + 2) * REPLICAS_MAX)
 
 static void key_of(uint64_t index_id, int32_t partition, uint8_t key[12])
 {
@@ -16,9 +17,14 @@ static void key_of(uint64_t index_id, int32_t partition, uint8_t key[12])
 	memcpy(key + 8, &partition, 4);
 }
 
-/* The node to feed for shard (index, p), or NULL if that is not for us to do. */
-static const struct node_record *duty(const struct ingest *ingest, const struct index_record *index,
-                                      int32_t partition)
+static bool is_fed(const struct placement *placement)
+{
+	return placement->state == PLACEMENT_STATE_ACTIVE || placement->state == PLACEMENT_STATE_JOINING;
+}
+
+/* The record of shard (index, p), or NULL if feeding it is not for us to do. */
+static const struct shard_record *duty(const struct ingest *ingest, const struct index_record *index,
+                                       int32_t partition)
 {
 	const struct shard_record *shard;
 
@@ -30,9 +36,14 @@ static const struct node_record *duty(const struct ingest *ingest, const struct 
 	if (shard == NULL || shard->generation != index->generation)
 		return NULL;
 	for (size_t i = 0; i < shard->replicas_len; i++)
-		if (shard->replicas[i].state == PLACEMENT_STATE_ACTIVE)
-			return catalog_node(ingest->catalog, shard->replicas[i].node);
+		if (is_fed(&shard->replicas[i]))
+			return shard;
 	return NULL;
+}
+
+bool duties_slot_is_ours(const struct ingest *ingest, const struct fed_shard *shard)
+{
+	return (ingest->slots_owned >> slot_of(shard->index_id, shard->partition) & 1) != 0;
 }
 
 static void remove_shard(struct ingest *ingest, uint32_t slot)
@@ -42,7 +53,6 @@ static void remove_shard(struct ingest *ingest, uint32_t slot)
 	feeder_remove_shard(ingest->feeder, slot);
 	(void)map_remove(&ingest->by_shard, slice_of(shard->key, sizeof shard->key));
 	shard->used = false;
-	shard->ready = false;
 	if (shard->lag != NULL)
 		series_set(shard->lag, 0);
 	logline(LOG_LEVEL_INFO, "shard_released", "index=%s partition=%" PRId32, shard->uid,
@@ -54,93 +64,210 @@ static void remove_others(struct ingest *ingest)
 	for (uint32_t slot = 0; slot < ingest->fed_len; slot++) {
 		const struct fed_shard *shard = &ingest->fed[slot];
 		const struct index_record *index;
-		const struct node_record *node;
 
 		if (!shard->used)
 			continue;
 		index = catalog_index(ingest->catalog, shard->index_id);
-		node = index != NULL ? duty(ingest, index, shard->partition) : NULL;
-		if (node == NULL || index->generation != shard->generation ||
-		    strcmp(index->topic, shard->topic) != 0 ||
-		    strcmp(node->id, ingest->nodes[shard->node].id) != 0)
+		if (index == NULL || duty(ingest, index, shard->partition) == NULL ||
+		    index->generation != shard->generation || strcmp(index->topic, shard->topic) != 0)
 			remove_shard(ingest, slot);
-		else
-			(void)snprintf(ingest->nodes[shard->node].url, sizeof ingest->nodes[shard->node].url,
-			               "%s", node->url);
 	}
 }
 
-static int know_node(struct ingest *ingest, const struct node_record *record, uint32_t *node,
-                     struct error *error)
+void duties_forget(struct ingest *ingest, int64_t pause_ms)
 {
-	int rc = feeder_add_node(ingest->feeder, record->id, node, error);
+	for (uint32_t slot = 0; slot < ingest->fed_len; slot++)
+		if (ingest->fed[slot].used)
+			remove_shard(ingest, slot);
+	ingest->slots_fed = ingest->slots_owned;
+	ingest->hold_ms = ingest->now_ms + pause_ms;
+	ingest->duties_changed = true;
+}
 
-	if (rc != 0)
+/* ---- nodes ---- */
+
+static void address_node(const struct ingest *ingest, struct fed_node *node)
+{
+	const struct node_record *record = catalog_node(ingest->catalog, node->id);
+
+	(void)snprintf(node->url, sizeof node->url, "%s", record != NULL ? record->url : "");
+}
+
+static int know_node(struct ingest *ingest, const char *id, uint32_t *node, struct error *error)
+{
+	struct fed_node *added;
+	int rc = feeder_add_node(ingest->feeder, id, node, error);
+
+	if (rc != 0 || *node < ingest->nodes_len)
 		return rc;
-	if (*node == ingest->nodes_len) {
-		struct fed_node *added = &ingest->nodes[ingest->nodes_len++];
-
-		(void)snprintf(added->id, sizeof added->id, "%s", record->id);
-		added->answer = (struct batch_answer){
-			.message = {MESSAGE_KIND_BATCH_ANSWER},
-			.inbox = ingest->inbox,
-			.node = *node,
-		};
-		buffer_init(&added->answer.frame, BATCH_BYTES_MAX);
-	}
-	(void)snprintf(ingest->nodes[*node].url, sizeof ingest->nodes[*node].url, "%s", record->url);
+	ASSERT(*node == ingest->nodes_len);
+	added = &ingest->nodes[ingest->nodes_len++];
+	(void)snprintf(added->id, sizeof added->id, "%s", id);
+	added->answer = (struct batch_answer){
+		.message = {MESSAGE_KIND_BATCH_ANSWER},
+		.inbox = ingest->inbox,
+		.node = *node,
+	};
+	buffer_init(&added->answer.frame, BATCH_BYTES_MAX);
+	counters_node(&ingest->counters, added);
+	address_node(ingest, added);
 	return 0;
 }
 
+/* ---- replicas ---- */
+
+struct replica_list {
+	struct feeder_replica replicas[REPLICAS_MAX];
+	size_t len;
+};
+
+static bool is_listed(const struct replica_list *list, uint32_t node)
+{
+	for (size_t i = 0; i < list->len; i++)
+		if (list->replicas[i].node == node)
+			return true;
+	return false;
+}
+
+static int list_replicas(struct ingest *ingest, const struct shard_record *record, struct replica_list *list,
+                         struct error *error)
+{
+	list->len = 0;
+	for (size_t i = 0; i < record->replicas_len; i++) {
+		const struct placement *placement = &record->replicas[i];
+		uint32_t node;
+		int rc;
+
+		if (!is_fed(placement))
+			continue;
+		rc = know_node(ingest, placement->node, &node, error);
+		if (rc != 0)
+			return rc;
+		if (is_listed(list, node))
+			continue;
+		list->replicas[list->len++] = (struct feeder_replica){
+			.node = node,
+			.incarnation = placement->incarnation,
+			.in_sync = placement->state == PLACEMENT_STATE_ACTIVE && placement->in_sync,
+		};
+	}
+	return 0;
+}
+
+static bool replica_equal(const struct feeder_replica *a, const struct feeder_replica *b)
+{
+	return a->node == b->node && a->in_sync == b->in_sync &&
+	       incarnation_equal(a->incarnation, b->incarnation);
+}
+
+static bool is_told(const struct fed_shard *shard, const struct replica_list *list)
+{
+	if (shard->replicas_len != list->len)
+		return false;
+	for (size_t i = 0; i < list->len; i++)
+		if (!replica_equal(&shard->replicas[i], &list->replicas[i]))
+			return false;
+	return true;
+}
+
+/* "n1*,n2": an asterisk for in-sync. */
+static void print_replicas(const struct ingest *ingest, const struct replica_list *list,
+                           char text[REPLICAS_TEXT_BYTES])
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < list->len; i++)
+		len += (size_t)snprintf(text + len, REPLICAS_TEXT_BYTES - len, "%s%s%s", i > 0 ? "," : "",
+		                        ingest->nodes[list->replicas[i].node].id,
+		                        list->replicas[i].in_sync ? "*" : "");
+}
+
+/* Tells the feeder, if its replicas are not what it was told last. */
+static void tell_replicas(struct ingest *ingest, uint32_t slot, const struct replica_list *list)
+{
+	struct fed_shard *shard = &ingest->fed[slot];
+	char text[REPLICAS_TEXT_BYTES];
+
+	if (is_told(shard, list))
+		return;
+	memcpy(shard->replicas, list->replicas, list->len * sizeof *list->replicas);
+	shard->replicas_len = list->len;
+	memset(shard->obstacles, 0, sizeof shard->obstacles);
+	feeder_set_replicas(ingest->feeder, slot, list->replicas, list->len, ingest->now_ms);
+	print_replicas(ingest, list, text);
+	logline(LOG_LEVEL_INFO, "shard_replicas", "index=%s partition=%" PRId32 " replicas=%s", shard->uid,
+	        shard->partition, text);
+}
+
+/* ---- shards ---- */
+
 static int add_shard(struct ingest *ingest, const struct index_record *index, int32_t partition,
-                     const struct node_record *record, struct error *error)
+                     uint32_t *slot, struct error *error)
 {
 	struct fed_shard *shard;
-	struct feeder_place place = {.partition = partition};
-	uint32_t slot;
-	int rc = know_node(ingest, record, &place.node, error);
+	int rc = feeder_add_shard(ingest->feeder, index, partition, ingest->now_ms, slot, error);
 
-	if (rc == 0)
-		rc = feeder_add_shard(ingest->feeder, index, place, ingest->now_ms, &slot, error);
 	if (rc != 0)
 		return rc;
-	ASSERT(slot < FEEDER_SHARDS_MAX);
-	shard = &ingest->fed[slot];
+	ASSERT(*slot < FEEDER_SHARDS_MAX);
+	shard = &ingest->fed[*slot];
 	*shard = (struct fed_shard){
 		.used = true,
-		.reading = shard->reading, /* until the former user's HALT */
+		/* what the former user of the slot reads, until its HALT */
+		.readers = {[FEEDER_LANE_LIVE] = {.reading = shard->readers[FEEDER_LANE_LIVE].reading},
+	                    [FEEDER_LANE_BEHIND] = {.reading = shard->readers[FEEDER_LANE_BEHIND].reading}},
 		.index_id = index->id,
 		.generation = index->generation,
 		.partition = partition,
-		.node = place.node,
 	};
 	key_of(index->id, partition, shard->key);
 	memcpy(shard->uid, index->uid, sizeof shard->uid);
 	memcpy(shard->topic, index->topic, sizeof shard->topic);
-	if (!map_put(&ingest->by_shard, slice_of(shard->key, sizeof shard->key), slot)) {
+	if (!map_put(&ingest->by_shard, slice_of(shard->key, sizeof shard->key), *slot)) {
 		shard->used = false;
-		feeder_remove_shard(ingest->feeder, slot);
+		feeder_remove_shard(ingest->feeder, *slot);
 		return error_memory(error, sizeof *shard);
 	}
-	if (slot >= ingest->fed_len)
-		ingest->fed_len = slot + 1;
+	if (*slot >= ingest->fed_len)
+		ingest->fed_len = *slot + 1;
 	counters_shard(&ingest->counters, shard);
-	logline(LOG_LEVEL_INFO, "shard_taken", "index=%s partition=%" PRId32 " node=%s topic=%s", shard->uid,
-	        partition, record->id, shard->topic);
+	logline(LOG_LEVEL_INFO, "shard_taken", "index=%s partition=%" PRId32 " topic=%s", shard->uid,
+	        partition, shard->topic);
 	return 0;
 }
 
-static int add_missing(struct ingest *ingest, const struct index_record *index, struct error *error)
+static int follow_shard(struct ingest *ingest, const struct index_record *index,
+                        const struct shard_record *record, struct error *error)
+{
+	struct replica_list list;
+	uint8_t key[12];
+	const uint64_t *known;
+	uint32_t slot;
+	int rc;
+
+	rc = list_replicas(ingest, record, &list, error);
+	if (rc != 0)
+		return rc;
+	key_of(index->id, record->partition, key);
+	known = map_get(&ingest->by_shard, slice_of(key, sizeof key));
+	if (known != NULL) {
+		slot = (uint32_t)*known;
+	} else {
+		rc = add_shard(ingest, index, record->partition, &slot, error);
+		if (rc != 0)
+			return rc;
+	}
+	tell_replicas(ingest, slot, &list);
+	return 0;
+}
+
+static int follow_index(struct ingest *ingest, const struct index_record *index, struct error *error)
 {
 	for (int32_t partition = 0; partition < index->partitions; partition++) {
-		const struct node_record *node = duty(ingest, index, partition);
-		uint8_t key[12];
-		int rc;
+		const struct shard_record *record = duty(ingest, index, partition);
+		int rc = record != NULL ? follow_shard(ingest, index, record, error) : 0;
 
-		key_of(index->id, partition, key);
-		if (node == NULL || map_get(&ingest->by_shard, slice_of(key, sizeof key)) != NULL)
-			continue;
-		rc = add_shard(ingest, index, partition, node, error);
 		if (rc != 0)
 			return error_prefix(error, "index %s, partition %" PRId32, index->uid, partition);
 	}
@@ -154,7 +281,9 @@ void duties_slots(struct ingest *ingest, uint64_t slots)
 	ingest->slots_owned = slots;
 	ingest->slots_fed |= slots;
 	ingest->duties_changed = true;
-	if (lost != 0)
+	if (ingest->now_ms < ingest->hold_ms)
+		ingest->slots_fed = slots;
+	else if (lost != 0)
 		ingest->duties_ms = ingest->now_ms + SLOT_GRACE_MS;
 	logline(LOG_LEVEL_INFO, "slots_owned", "slots=%d", __builtin_popcountll(slots));
 }
@@ -170,16 +299,17 @@ void duties_update(struct ingest *ingest)
 		ingest->duties_ms = INT64_MAX;
 		ingest->duties_changed = true;
 	}
-	if (!ingest->caught_up || !ingest->duties_changed)
+	if (!ingest->caught_up || !ingest->duties_changed || ingest->now_ms < ingest->hold_ms)
 		return;
 	ingest->duties_changed = false;
+	for (uint32_t i = 0; i < ingest->nodes_len; i++)
+		address_node(ingest, &ingest->nodes[i]);
 	remove_others(ingest);
 	while ((index = catalog_next_index(ingest->catalog, &at)) != NULL) {
-		if (add_missing(ingest, index, &error) == 0)
+		if (follow_index(ingest, index, &error) == 0)
 			continue;
 		logline(LOG_LEVEL_WARN, "shard_not_taken", "error=\"%s\"", error.text);
 		if (error.action == ERROR_ACTION_RETRY)
 			ingest->duties_ms = ingest->now_ms + DUTIES_RETRY_MS;
-		return;
 	}
 }

@@ -8,14 +8,20 @@
 #include "shared/runtime/random.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BATCH_TARGET_BYTES (8U * 1024 * 1024)
 /* The group wants to be served, and gauges to be fresh. */
 #define TICK_MS 250
+/* Standing still for so long, half of the group's session, may have cost the slots ... */
+#define STILL_MS 3000
+/* ... which the group says within two heartbeats. */
+#define STILL_HOLD_MS 1000
 #define VISITORS_MAX 64
 #define REQUESTS_MAX 8192
 #define SCRATCH_BLOCK_BYTES 16384
@@ -30,7 +36,8 @@ enum source {
 	SOURCE_INBOX,
 	SOURCE_VISITORS,
 	SOURCE_OWNER,
-	SOURCE_FEED,
+	SOURCE_FEED_LIVE,
+	SOURCE_FEED_BEHIND,
 	SOURCE_READER,
 	SOURCES
 };
@@ -70,15 +77,15 @@ static int open_connections(struct ingest *ingest, struct error *error)
 	int rc = log_connection_open(ingest->config, &ingest->connection, error);
 
 	if (rc == 0)
-		rc = log_feed_open(ingest->config, &ingest->feed, error);
+		rc = log_feed_open(ingest->config, &ingest->feeds[FEEDER_LANE_LIVE], error);
 	if (rc == 0)
 		rc = log_producer_open(ingest->config, &ingest->producer, error);
 	if (rc == 0)
 		rc = http_client_start(&options, &ingest->client, error);
 	if (rc == 0)
-		rc = asking_start(ingest->config, ingest->connection, ingest->inbox, &ingest->asking, error);
-	if (rc == 0)
 		rc = admin_start(ingest, error);
+	if (rc == 0)
+		rc = asking_start(ingest->config, ingest->connection, ingest->inbox, &ingest->asking, error);
 	if (rc == 0)
 		rc = process_ready(config_ready_file(ingest->config), "millrace-ingest",
 		                   http_server_address(ingest->server), NULL, error);
@@ -124,6 +131,23 @@ static int poll_timeout(const struct ingest *ingest, bool more)
 	return left > 0 && left < TICK_MS ? (int)left : TICK_MS;
 }
 
+static int feed_fd(const struct ingest *ingest, enum feeder_lane lane)
+{
+	const struct log_feed *feed = ingest->feeds[lane];
+
+	return feed == NULL || ingest->stopping ? -1 : log_feed_fd(feed);
+}
+
+static void look_at_feed(struct ingest *ingest, const struct pollfd *source, enum feeder_lane lane)
+{
+	eventfd_t count;
+
+	if (source->revents == 0)
+		return;
+	(void)eventfd_read(source->fd, &count);
+	reading_ready(ingest, lane);
+}
+
 static void wait_for_sources(struct ingest *ingest, int timeout_ms)
 {
 	struct pollfd sources[SOURCES] = {
@@ -132,19 +156,17 @@ static void wait_for_sources(struct ingest *ingest, int timeout_ms)
 		[SOURCE_VISITORS] = {.fd = mailbox_fd(ingest->visitors), .events = POLLIN},
 		[SOURCE_OWNER] = {.fd = ingest->owner != NULL ? log_owner_fd(ingest->owner) : -1,
 	                          .events = POLLIN},
-		[SOURCE_FEED] = {.fd = ingest->stopping ? -1 : log_feed_fd(ingest->feed), .events = POLLIN},
+		[SOURCE_FEED_LIVE] = {.fd = feed_fd(ingest, FEEDER_LANE_LIVE), .events = POLLIN},
+		[SOURCE_FEED_BEHIND] = {.fd = feed_fd(ingest, FEEDER_LANE_BEHIND), .events = POLLIN},
 		[SOURCE_READER] = {.fd = ingest->reader != NULL ? log_reader_fd(ingest->reader) : -1,
 	                           .events = POLLIN},
 	};
-	eventfd_t count;
 
 	if (poll(sources, SOURCES, timeout_ms) < 0)
 		ASSERT(errno == EINTR);
 	ingest->now_ms = clock_monotonic_ms();
-	if (sources[SOURCE_FEED].revents != 0) {
-		(void)eventfd_read(sources[SOURCE_FEED].fd, &count);
-		reading_ready(ingest);
-	}
+	look_at_feed(ingest, &sources[SOURCE_FEED_LIVE], FEEDER_LANE_LIVE);
+	look_at_feed(ingest, &sources[SOURCE_FEED_BEHIND], FEEDER_LANE_BEHIND);
 	if (sources[SOURCE_READER].revents != 0)
 		ingest->reader_more = true;
 	if (sources[SOURCE_SIGNAL].revents != 0) {
@@ -153,12 +175,51 @@ static void wait_for_sources(struct ingest *ingest, int timeout_ms)
 	}
 }
 
+static int64_t boot_ms(void)
+{
+	struct timespec now;
+
+	/* goes on while the machine is suspended, unlike CLOCK_MONOTONIC */
+	ASSERT(clock_gettime(CLOCK_BOOTTIME, &now) == 0);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool ingest_stood_still(const struct ingest *ingest)
+{
+	return boot_ms() - ingest->turn_boot_ms >= STILL_MS;
+}
+
+/* A process that was stopped or suspended may have lost its slots without knowing it. What it sends is harmless,
+ * but it must ask Kafka and the replicas again before it commits. */
+static void notice_pause(struct ingest *ingest)
+{
+	int64_t now = boot_ms();
+
+	if (ingest->turn_boot_ms > 0 && ingest_stood_still(ingest)) {
+		logline(LOG_LEVEL_WARN, "stood_still", "for_ms=%" PRId64, now - ingest->turn_boot_ms);
+		duties_forget(ingest, STILL_HOLD_MS);
+	}
+	ingest->turn_boot_ms = now;
+}
+
+/* What needs no more than a few looks a second. */
+static void tick(struct ingest *ingest)
+{
+	atomic_store(&ingest->ready, ingest->caught_up && !ingest->stopping);
+	counters_update(ingest);
+	/* an idle shard's reader has commits to look after, too */
+	reading_ready(ingest, FEEDER_LANE_LIVE);
+	reading_ready(ingest, FEEDER_LANE_BEHIND);
+	reading_rest(ingest);
+}
+
 /* One turn of the loop; true if some shard could go on at once. */
 static bool turn(struct ingest *ingest, int64_t *tick_ms)
 {
 	uint64_t slots;
 	bool more;
 
+	notice_pause(ingest);
 	if (ingest->owner != NULL && log_owner_poll(ingest->owner, &slots) && !ingest->stopping)
 		duties_slots(ingest, slots);
 	carrying_receive(ingest);
@@ -172,10 +233,7 @@ static bool turn(struct ingest *ingest, int64_t *tick_ms)
 	admin_answer(ingest);
 	if (*tick_ms <= ingest->now_ms) {
 		*tick_ms = ingest->now_ms + TICK_MS;
-		atomic_store(&ingest->ready, ingest->caught_up && !ingest->stopping);
-		counters_update(ingest);
-		/* an idle shard's reader has commits to look after, too */
-		reading_ready(ingest);
+		tick(ingest);
 	}
 	return more;
 }
@@ -229,8 +287,9 @@ bool ingest_close(struct ingest *ingest)
 		log_reader_close(ingest->reader);
 	if (ingest->owner != NULL)
 		log_owner_close(ingest->owner);
-	if (ingest->feed != NULL)
-		log_feed_close(ingest->feed);
+	for (int lane = 0; lane < FEEDER_LANES; lane++)
+		if (ingest->feeds[lane] != NULL)
+			log_feed_close(ingest->feeds[lane]);
 	if (!joined)
 		return false;
 	if (ingest->connection != NULL)

@@ -30,9 +30,10 @@ struct batch_answer {
 
 struct fed_node {
 	char id[NODE_ID_BYTES_MAX + 1];
-	char url[256];
+	char url[256]; /* empty: the topology does not name the node */
 	bool in_flight;
 	bool unreachable; /* said so */
+	struct series *batches_in_flight;
 	struct batch_answer answer;
 };
 
@@ -43,17 +44,24 @@ struct fed_counts {
 	uint64_t refused;
 };
 
+/* One of a shard's two readers. */
+struct fed_reader {
+	bool reading; /* between START and HALT */
+	bool ready;   /* the log may have something for it */
+	bool started; /* at least once */
+};
+
 /* A shard of ours, by the feeder's slot. */
 struct fed_shard {
 	bool used;
-	bool reading;    /* between START and HALT */
-	bool ready;      /* the log may have something for it */
-	bool started;    /* at least once */
+	struct fed_reader readers[FEEDER_LANES];
 	uint8_t key[12]; /* index id, partition: its key in ingest->by_shard */
 	uint64_t index_id;
 	int32_t generation;
 	int32_t partition;
-	uint32_t node;
+	struct feeder_replica replicas[REPLICAS_MAX]; /* as the feeder was told */
+	size_t replicas_len;
+	uint64_t obstacles[REPLICAS_MAX]; /* hashes of what was said to be in the way of each; 0: nothing */
 	char uid[INDEX_UID_BYTES_MAX + 1];
 	char topic[TOPIC_BYTES_MAX + 1];
 	struct fed_counts counts;
@@ -67,9 +75,11 @@ struct counters {
 	struct metric *records;
 	struct metric *dead_letters;
 	struct metric *lag;
+	struct metric *in_flight;
 	struct series *answered;
 	struct series *unanswered;
-	struct series *in_flight;
+	struct series *lanes[FEEDER_LANES];
+	struct series *unfed;
 	struct series *memory;
 	struct series *commits;
 	struct series *rewinds;
@@ -85,14 +95,17 @@ struct ingest {
 	struct catalog *catalog;
 	struct log_connection *connection;
 	struct asking *asking;
-	struct log_reader *reader; /* NULL until opened */
-	struct log_owner *owner;   /* NULL until opened */
-	struct log_feed *feed;
+	struct log_reader *reader;            /* NULL until opened */
+	struct log_owner *owner;              /* NULL until opened */
+	struct log_feed *feeds[FEEDER_LANES]; /* BEHIND: NULL unless somebody reads there, or did lately */
+	uint32_t behind_readers;
+	int64_t behind_used_ms; /* when the last one ended */
 	struct log_producer *producer;
 	struct http_client *client;
 	struct http_server *server;
 	struct counters counters;
 	int64_t now_ms;
+	int64_t turn_boot_ms; /* CLOCK_BOOTTIME when this turn of the loop began */
 	bool stopping;
 	_Atomic bool ready; /* read by the HTTP server's threads */
 
@@ -100,6 +113,7 @@ struct ingest {
 	bool reader_more;      /* and have more right now */
 	bool duties_changed;   /* catalog or slots */
 	int64_t duties_ms;     /* look again then; INT64_MAX: no need */
+	int64_t hold_ms;       /* no shard is taken before */
 	uint64_t slots_owned;  /* as the group says */
 	uint64_t slots_fed;    /* with those lost a moment ago */
 	struct map by_shard;   /* fed_shard.key → slot */
@@ -122,16 +136,28 @@ struct ingest {
 	struct error failure;         /* code != 0: the program ends */
 };
 
+/* True if the process was stopped since the turn began, for longer than the group may keep its slots for it. */
+bool ingest_stood_still(const struct ingest *ingest);
+
 /* duties.c: makes the feeder feed exactly the shards that are ours. */
 void duties_update(struct ingest *ingest);
 void duties_slots(struct ingest *ingest, uint64_t slots);
+/* Gives every shard back; those that are still ours `pause_ms` from now are taken anew. */
+void duties_forget(struct ingest *ingest, int64_t pause_ms);
+bool duties_slot_is_ours(const struct ingest *ingest, const struct fed_shard *shard);
 
 /* reading.c */
 /* What meta and topology have, a bounded number of records. */
 void reading_follow(struct ingest *ingest);
-/* A bounded number of records of every shard; true if some shard could go on at once. */
+/* Carries out START and HALT. */
+void reading_start(struct ingest *ingest, const struct feeder_action *action);
+void reading_halt(struct ingest *ingest, uint32_t reader);
+/* A bounded number of records of every reader; true if some reader could go on at once. */
 bool reading_turn(struct ingest *ingest);
-void reading_ready(struct ingest *ingest);
+/* The handle of this lane may have something for every reader. */
+void reading_ready(struct ingest *ingest, enum feeder_lane lane);
+/* Closes the handle of BEHIND when nobody has used it for a while. */
+void reading_rest(struct ingest *ingest);
 
 /* carrying.c */
 /* Carries out what the feeder wants until it wants nothing more. */
@@ -147,6 +173,7 @@ void admin_answer(struct ingest *ingest);
 
 /* counters.c */
 void counters_init(struct counters *counters);
+void counters_node(struct counters *counters, struct fed_node *node);
 void counters_shard(struct counters *counters, struct fed_shard *shard);
 void counters_dead_letter(struct counters *counters, enum refusal_code code);
 /* Brings everything that is not counted as it happens up to date. */

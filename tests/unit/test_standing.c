@@ -121,9 +121,34 @@ static void test_refused(void)
 	}
 }
 
+static void test_who_answers(void)
+{
+	static const struct {
+		const char *text;
+		int rc;
+	} rows[] = {
+		{"{\"node\":\"n1\",\"shards\":[]}", 0},
+		{"{\"node\":\"n2\",\"shards\":[]}", ERROR_STATE},
+		{"{\"node\":\"n\",\"shards\":[]}", ERROR_STATE},
+		{"{\"node\":\"\",\"shards\":[]}", ERROR_STATE},
+		{"{\"node\":1,\"shards\":[]}", ERROR_STATE},
+		{"{\"shards\":[]}", ERROR_STATE},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct standing *standing;
+		struct error error;
+
+		CU_ASSERT_EQUAL_FATAL(standing_parse(slice_string(rows[i].text), &standing, &error), 0);
+		CU_ASSERT_EQUAL(standing_check_node(standing, "n1", &error), rows[i].rc);
+		standing_free(standing);
+	}
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
+		{"who answers", test_who_answers},
 		{"entry is read", test_entry_is_read},
 		{"not listed", test_not_listed},
 		{"stopped", test_stopped},
