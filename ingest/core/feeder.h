@@ -219,6 +219,7 @@ struct feeder_status {
 	uint64_t records;        /* read by LIVE while FEEDING, again after a rewind too */
 	uint64_t deleted;        /* of them */
 	uint64_t refused;        /* of them */
+	uint64_t cuts;           /* replicas that LIVE has cut because memory was full */
 	const char *stop_reason; /* STOPPED, else "" */
 };
 

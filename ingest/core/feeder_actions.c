@@ -136,6 +136,7 @@ bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feed
 		.records = shard->records,
 		.deleted = shard->deleted,
 		.refused = shard->refused,
+		.cuts = shard->cuts,
 		.stop_reason = shard->stop_reason,
 	};
 	mark_lowest(shard, status);

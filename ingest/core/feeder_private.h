@@ -1,7 +1,7 @@
 /*
  * The feeder's own structures, shared by feeder.c (life, shards, time),
- * feeder_members.c (replicas: asked, placed, checked), feeder_records.c (what
- * readers read), feeder_flush.c (ranges, batches, answers) and
+ * feeder_members.c (replicas and lanes), feeder_asked.c (questions and
+ * anchors), feeder_records.c (what readers read), feeder_flush.c (ranges, batches, answers) and
  * feeder_actions.c (actions, status), and nobody else.
  *
  * What is to be done for a shard is a set of bits, not a queue: each action
@@ -116,6 +116,7 @@ struct feed_shard {
 	uint64_t records;
 	uint64_t deleted;
 	uint64_t refused;
+	uint64_t cuts;
 };
 
 struct feed_node {
@@ -190,11 +191,15 @@ void feed_detach(struct feeder *feeder, uint32_t slot, struct feed_member *membe
 void feed_cut(struct feeder *feeder, uint32_t slot);
 /* When feed_cut may have something to do; INT64_MAX if not. */
 int64_t feed_cut_ms(const struct feeder *feeder, const struct feed_shard *shard);
+/* BEHIND goes on if it may read further than it did, and replicas that have nobody to follow are asked anew. */
+void feed_behind_turn(struct feeder *feeder, uint32_t slot);
+
+/* feeder_asked.c */
 /* The record, or with NULL the log's end at `position`, against the anchors of the lane's members. */
 void feed_check_anchors(struct feeder *feeder, uint32_t slot, enum feeder_lane lane,
                         const struct record *record, int64_t position);
-/* BEHIND goes on if it may read further than it did, and replicas that have nobody to follow are asked anew. */
-void feed_behind_turn(struct feeder *feeder, uint32_t slot);
+/* ANCHORING ends when the anchor of every replica that needs the first range was found. */
+void feed_check_ready(struct feeder *feeder, uint32_t slot, enum feeder_lane at);
 
 /* feeder_records.c */
 /* How far BEHIND may read. */
