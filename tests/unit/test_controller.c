@@ -44,7 +44,7 @@ struct world {
 	const char *refuse_topic; /* CREATE_TOPIC of it can never work */
 };
 
-static const struct node_record nodes[] = {{"n1", "g0", "http://127.0.0.1:7731"}};
+static const struct node_record nodes[] = {{.id = "n1", .group = "g0", .url = "http://127.0.0.1:7731"}};
 
 static struct kafka_topic *topic_find(struct world *world, const char *name)
 {
