@@ -67,6 +67,19 @@ static void append_held(const struct node *node, const struct held *held, struct
 	buffer_append_string(body, "}");
 }
 
+static void append_node(const struct node *node, struct buffer *body)
+{
+	char incarnation[33];
+
+	incarnation_print(node->incarnation, incarnation);
+	buffer_append_string(body, "{\"node\":");
+	json_append_string(body, slice_string(node->id));
+	buffer_printf(body, ",\"incarnation\":\"%s\",\"session\":\"%016" PRIx64 "\",\"format\":%d,\"kafka\":",
+	              incarnation, node->session, REPLICA_FORMAT);
+	json_append_string(body, slice_string(node->cluster_id));
+	buffer_printf(body, ",\"ready\":%s", atomic_load(&node->ready) ? "true" : "false");
+}
+
 void question_shards(struct node *node, struct http_request *request)
 {
 	const char *wanted = http_request_argument(request, "index");
@@ -79,10 +92,10 @@ void question_shards(struct node *node, struct http_request *request)
 		return;
 	}
 	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
-	buffer_append_string(&body, "{\"node\":");
-	json_append_string(&body, slice_string(node->id));
+	append_node(node, &body);
 	buffer_append_string(&body, ",\"shards\":[");
-	for (size_t i = 0; i < node->held_len; i++) {
+	/* what is not opened yet is neither absent nor stopped: nothing is said of it */
+	for (size_t i = 0; atomic_load(&node->decided) && i < node->held_len; i++) {
 		const struct held *held = node->held[i];
 
 		/* of two generations only the one that is served */
