@@ -25,7 +25,8 @@ static struct flight *flight_new(const struct flight_request *request)
 	merge_init(&flight->merge);
 	buffer_init(&flight->outcome.body, RESPONSE_BYTES_MAX);
 	flight->started_us = clock_monotonic_us();
-	flight->deadline_ms = clock_monotonic_ms() + request->gateway->timeout_ms;
+	flight->deadline_ms = request->deadline_ms > 0 ? request->deadline_ms
+	                                               : clock_monotonic_ms() + request->gateway->timeout_ms;
 	return flight;
 }
 
@@ -160,6 +161,7 @@ static bool prepare(struct flight *flight)
 	if (get)
 		options.partition = partitioner_choose(request->index->partitioner, flight->id,
 		                                       request->index->partitions);
+	flight->partition = options.partition;
 	flight->scatter = scatter_plan(request->snapshot->catalog, request->index, &options, &flight->arena);
 	if (request->kind == FLIGHT_KIND_SEARCH) {
 		flight->page = page_of_search(&request->search);

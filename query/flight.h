@@ -64,6 +64,10 @@ struct flight_request {
 	struct search_request search;
 	struct listing_request listing;
 	struct slice id; /* GET: the document; copied */
+	/* For each partition the next offset that the answer must cover, 0 for any; NULL: anything will do. An
+	 * answer that would not cover it is refused as consistency_token_not_reached. */
+	const int64_t *required;
+	int64_t deadline_ms; /* monotonic; 0: query.timeout_ms from now */
 	flight_completion *completion;
 	void *context;
 };

@@ -41,6 +41,18 @@ static void refuse_missing(struct flight *flight)
 	buffer_deinit(&degraded);
 }
 
+/* The first partition of which the answer would have less than is required; -1 if none. */
+static int32_t find_uncovered(const struct flight *flight)
+{
+	const int64_t *required = flight->request.required;
+
+	for (int32_t p = 0; required != NULL && p < flight->request.index->partitions; p++)
+		if (flight->covered[p] < required[p] && required[p] > 0 &&
+		    (flight->partition < 0 || p == flight->partition))
+			return p;
+	return -1;
+}
+
 static void append_page(struct flight *flight, struct buffer *body)
 {
 	struct page cut = {0, flight->page.limit};
@@ -91,12 +103,18 @@ void flight_finish(struct flight *flight)
 	size_t shards = get ? missing : (size_t)flight->request.index->partitions;
 	bool found = flight->document.ptr != NULL;
 	bool refuse = missing > 0 && !found && (gateway->refuse_degraded || missing == shards);
+	int32_t uncovered = find_uncovered(flight);
 
 	if (scatter_stale(flight->scatter) > 0)
 		gateway_count_degraded(gateway, "stale");
 	if (missing > 0 && !found)
 		gateway_count_degraded(gateway, refuse ? "refused" : "shards");
-	if (refuse)
+	if (uncovered >= 0)
+		flight_refuse(flight, "consistency_token_not_reached",
+		              "Index `%s`: no replica of partition %d has received offset %lld in time.",
+		              flight->request.index->uid, uncovered,
+		              (long long)flight->request.required[uncovered] - 1);
+	else if (refuse)
 		refuse_missing(flight);
 	else if (get && !found)
 		flight_refuse(flight, "document_not_found", "Document `%.*s` not found.",

@@ -26,6 +26,7 @@ struct flight {
 	struct arena arena;
 	struct scatter *scatter;
 	struct merge merge;
+	int32_t partition; /* the only one it asks; -1: all */
 	struct slice id;
 	struct slice document; /* GET: what was found; ptr NULL: nothing yet */
 	struct page page;      /* of the answer */
