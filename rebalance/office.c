@@ -251,8 +251,10 @@ static int write_record(struct office *office, const struct controller_action *a
 		[CONTROLLER_TOPIC_TASK_STATES] = "task-states",
 	};
 
-	return log_office_write(office->log, log_name(office->connection, topics[action->write_topic]),
-	                        action->key, action->value, &result->error);
+	const struct log_write write = {log_name(office->connection, topics[action->write_topic]),
+	                                action->key, action->value};
+
+	return log_office_write(office->log, &write, 1, &result->error);
 }
 
 static void carry_out(struct office *office, const struct controller_action *action,
