@@ -53,6 +53,22 @@ static void append_status(const struct replica_status *status, struct buffer *bo
 	              status->applied);
 }
 
+static void append_seals(const struct replica *replica, struct buffer *body)
+{
+	struct seal seals[REPLICA_SEALS_MAX];
+	size_t len = replica == NULL ? 0 : replica_seals(replica, seals);
+
+	buffer_append_string(body, ",\"seals\":[");
+	for (size_t i = 0; i < len; i++) {
+		char digest[33];
+
+		hash128_print(seals[i].digest, digest);
+		buffer_printf(body, "%s{\"offset\":%" PRId64 ",\"digest\":\"%s\"}", i == 0 ? "" : ",",
+		              seals[i].offset, digest);
+	}
+	buffer_append_string(body, "]");
+}
+
 static void append_held(const struct node *node, const struct held *held, struct buffer *body)
 {
 	struct replica_status status = {
@@ -64,6 +80,7 @@ static void append_held(const struct node *node, const struct held *held, struct
 	append_status(&status, body);
 	json_append_string(body,
 	                   slice_string(held->replica != NULL ? status.stop_reason : held->closed_reason));
+	append_seals(held->replica, body);
 	buffer_append_string(body, "}");
 }
 
