@@ -101,7 +101,8 @@ class Link:
         self.destination = destination
         self.client = client
         self.server = None
-        self.source = proxy.source_of(client)
+        self.place = client.getpeername(), client.getsockname()
+        self.source = proxy.source_of(self.place)
         self.lanes = []
         self.passing = None
         self.changed = asyncio.Event()  # replaced at each change, so that no waiter misses one
@@ -245,9 +246,9 @@ class Proxy:
                 return self.faults[key]
         return None
 
-    def source_of(self, client):
+    def source_of(self, place):
         """The name of the process at the other end; ANY if it is none of those named."""
-        inode = inode_of(client.getpeername(), client.getsockname())
+        inode = inode_of(*place)
         if inode:
             for name, pid in self.sources.items():
                 if holds(pid, inode):
@@ -271,6 +272,12 @@ class Proxy:
             self.counts[link.source, destination] += 1
             self.keep(link.run())
 
+    def identify(self, link):
+        self.counts[link.source, link.destination] -= 1
+        link.source = self.source_of(link.place)
+        self.counts[link.source, link.destination] += 1
+        link.on_fault()
+
     def keep(self, coroutine):
         task = asyncio.ensure_future(coroutine)
         self.tasks.add(task)
@@ -289,6 +296,9 @@ class Proxy:
             self.keep(self.accept(order["destination"], listener))
         elif operation == "source":
             self.sources[order["name"]] = order["pid"]
+            for link in self.links:  # it may have been quicker than its name
+                if link.source == ANY:
+                    self.identify(link)
         elif operation == "set":
             key = order.pop("source"), order.pop("destination")
             self.faults[key] = Fault(**order)
