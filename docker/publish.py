@@ -19,32 +19,15 @@ import urllib.request
 
 import confluent_kafka
 
+from progress import REDRAW_S, Progress
+
 ID = re.compile(r"[A-Za-z0-9_-]{1,511}")
-BAR_WIDTH = 24
-REDRAW_S = 0.2
-LINE_S = 10
 STALL_S = 60
 
 
-class Progress:
-    """A bar on a terminal, a line every ten seconds elsewhere."""
-
-    def __init__(self, total):
-        self.total = total
-        self.start = time.monotonic()
-        self.terminal = sys.stdout.isatty()
-        self.drawn = self.start
-
-    def show(self, published, searchable, last=False):
-        now = time.monotonic()
-        if not last and now - self.drawn < (REDRAW_S if self.terminal else LINE_S):
-            return
-        self.drawn = now
-        rate = searchable / max(now - self.start, 0.001)
-        filled = BAR_WIDTH * min(searchable, self.total) // max(self.total, 1)
-        line = (f"  [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {published:,} published, {searchable:,} searchable, "
-                f"{rate:,.0f} documents/s")
-        print(("\r" if self.terminal else "") + line, end="" if self.terminal and not last else "\n", flush=True)
+def draw(progress, total, published, searchable, last=False):
+    rate = searchable / progress.seconds()
+    progress.show(searchable, total, f"{published:,} published, {searchable:,} searchable, {rate:,.0f} documents/s", last)
 
 
 def read_documents(path):
@@ -119,12 +102,12 @@ def publish(arguments, documents, progress, searchable):
             except BufferError:
                 producer.poll(0.05)
         producer.poll(0)
-        progress.show(published, searchable.ask())
+        draw(progress, len(documents), published, searchable.ask())
         if failures:
             break
     while len(producer) and not failures:
         producer.flush(REDRAW_S)
-        progress.show(published, searchable.ask())
+        draw(progress, len(documents), published, searchable.ask())
     if failures:
         producer.purge()
         sys.exit(f"Kafka refused a record for {arguments.topic}: {failures[0]}")
@@ -141,19 +124,19 @@ def main():
     documents = read_documents(arguments.file)
     if not documents:
         sys.exit(f"{arguments.file} holds no document to publish")
-    progress, searchable = Progress(len(documents)), Searchable(arguments.stats)
+    progress, searchable = Progress(), Searchable(arguments.stats)
     published = publish(arguments, documents, progress, searchable)
     last, moved = searchable.number, time.monotonic()
     while searchable.ask() < len(documents):
-        progress.show(published, searchable.number)
+        draw(progress, len(documents), published, searchable.number)
         if searchable.number != last:
             last, moved = searchable.number, time.monotonic()
         if time.monotonic() - moved > STALL_S:
-            progress.show(published, last, last=True)
+            draw(progress, len(documents), published, last, last=True)
             sys.exit(f"{last:,} of {len(documents):,} documents are searchable and none was added "
                      f"for {STALL_S} s{searchable.trouble}")
         time.sleep(REDRAW_S)
-    progress.show(published, searchable.number, last=True)
+    draw(progress, len(documents), published, searchable.number, last=True)
 
 
 if __name__ == "__main__":

@@ -229,7 +229,8 @@ static void open_log(struct asking *asking)
 	ASSERT(opened != NULL); /* at start, a few hundred bytes */
 	opened->message.kind = MESSAGE_KIND_LOG_OPENED;
 	rc = log_reader_open(asking->config, suffixes, FOLLOWED_TOPICS, &opened->reader, &opened->error);
-	if (rc == 0 && log_owner_open(asking->config, &opened->owner, &opened->error) != 0) {
+	if (rc == 0 &&
+	    log_owner_open(asking->config, "ingest-slots", "slots", &opened->owner, &opened->error) != 0) {
 		log_reader_close(opened->reader);
 		opened->reader = NULL;
 	}

@@ -2,21 +2,26 @@
  * Flight: one read of an index on its way through the nodes.
  *
  * The shell around core/scatter: it sends the legs through the HTTP client,
- * hands what comes back to the core, and answers the client when the core
- * finishes. No thread waits: a flight lives between the thread that starts it
- * and the HTTP client's, behind its own lock, until its answer is out and its
- * last leg has completed. Every leg carries the time that is left until
- * query.timeout_ms, so all of them complete by then.
+ * hands what comes back to the core, and gives the outcome to a completion
+ * when the core finishes. It knows no HTTP request of a client: one outcome
+ * may answer many. No thread waits: a flight lives between the thread that
+ * starts it and the HTTP client's, behind its own lock, until its outcome is
+ * given and its last leg has completed. Every leg carries the time that is
+ * left until query.timeout_ms, so all of them complete by then.
  *
  * Search and listing answer with what they have: with shards missing the
- * answer is partial and says so in X-Millrace-Degraded, unless query.degraded
- * is `error` or no shard answered at all: then 503. A document that was not
+ * answer is partial and says so in `degraded`, unless query.degraded is
+ * `error` or no shard answered at all: then 503. A document that was not
  * found while a shard that could hold it is missing is 503, never 404.
  *
  * A listing over several nodes fetches offset+limit documents from each of
  * them; that window is bounded by LIST_LIMIT_MAX, what a node gives at once.
  * With all shards on one node that node cuts the page, and only limit is bounded
  * so, and offset by LIST_OFFSET_MAX.
+ *
+ * Who owns what: flight_start takes over the arena and the snapshot of its
+ * request in every case. The outcome is the flight's; the completion may move
+ * its body out, and copies whatever else it wants to keep.
  */
 #ifndef MILLRACE_QUERY_FLIGHT_H
 #define MILLRACE_QUERY_FLIGHT_H
@@ -28,11 +33,46 @@
 #define LIST_LIMIT_MAX 1000
 #define LIST_OFFSET_MAX 999000
 
-/* The strings of `request` may live in `arena`, which the flight takes over in every case, as it does
- * the exchange's request: it is answered. `segments` of the exchange name the index and the document. */
-void flight_search(const struct exchange *exchange, const struct search_request *request,
-                   struct arena *arena);
-void flight_list(const struct exchange *exchange, const struct listing_request *request, struct arena *arena);
-void flight_get(const struct exchange *exchange, const struct listing_request *request, struct arena *arena);
+enum flight_kind {
+	FLIGHT_KIND_SEARCH = 1,
+	FLIGHT_KIND_LIST,
+	FLIGHT_KIND_GET
+};
+
+struct flight_outcome {
+	const struct error_answer *refusal; /* NULL: 200 and `body` */
+	struct buffer body;
+	const char *degraded; /* the value of X-Millrace-Degraded; "" for none */
+	/* What the answer covers: generation, and for each partition the next offset that its shard had
+	 * received, -1 where the answer has nothing of it. NULL with a refusal. */
+	int32_t generation;
+	const int64_t *covered;
+	size_t covered_len;
+};
+
+/* Called once, on any thread, perhaps before flight_start returns, and with no lock of the flight held. It does
+ * not block. `outcome` is valid until it returns. */
+typedef void flight_completion(void *context, struct flight_outcome *outcome);
+
+struct flight_request {
+	struct gateway *gateway;
+	enum flight_kind kind;
+	const struct snapshot *snapshot;  /* taken over */
+	const struct index_record *index; /* in the snapshot */
+	struct arena *arena;              /* taken over; what the members below point to may live in it */
+	const char *request_id;           /* copied; every leg carries it */
+	struct search_request search;
+	struct listing_request listing;
+	struct slice id; /* GET: the document; copied */
+	/* For each partition the next offset that the answer must cover, 0 for any; NULL: anything will do. An
+	 * answer that would not cover it is refused as consistency_token_not_reached. */
+	const int64_t *required;
+	int64_t deadline_ms; /* monotonic; 0: query.timeout_ms from now */
+	flight_completion *completion;
+	void *context;
+};
+
+/* Starts a flight, or completes at once with a refusal. */
+void flight_start(const struct flight_request *request);
 
 #endif

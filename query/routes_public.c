@@ -1,9 +1,9 @@
 /*
  * The public listener's routes: Meilisearch's reads. Each handler parses its
- * request and hands it to a flight or a survey, which answers it.
+ * request and hands it to a reading or a survey, which answers it.
  */
 #include "query/bodies.h"
-#include "query/flight.h"
+#include "query/reading.h"
 #include "query/routes.h"
 #include "query/survey.h"
 
@@ -71,7 +71,7 @@ static void search(const struct exchange *exchange, bool from_body)
 		gateway_respond_error(exchange, &refusal);
 		return;
 	}
-	flight_search(exchange, &request, &arena);
+	reading_search(exchange, &request, &arena);
 }
 
 static void route_search_post(const struct exchange *exchange)
@@ -88,10 +88,10 @@ static void route_search_get(const struct exchange *exchange)
 
 typedef int parse_listing(const struct argument *arguments, struct arena *arena,
                           struct listing_request *request, struct error_answer *refusal);
-typedef void start_flight(const struct exchange *exchange, const struct listing_request *request,
-                          struct arena *arena);
+typedef void start_reading(const struct exchange *exchange, const struct listing_request *request,
+                           struct arena *arena);
 
-static void documents(const struct exchange *exchange, parse_listing *parse, start_flight *start)
+static void documents(const struct exchange *exchange, parse_listing *parse, start_reading *start)
 {
 	struct argument arguments[ARGUMENTS_MAX + 1];
 	struct listing_request request;
@@ -110,12 +110,12 @@ static void documents(const struct exchange *exchange, parse_listing *parse, sta
 
 static void route_documents(const struct exchange *exchange)
 {
-	documents(exchange, listing_request_documents, flight_list);
+	documents(exchange, listing_request_documents, reading_list);
 }
 
 static void route_document(const struct exchange *exchange)
 {
-	documents(exchange, listing_request_document, flight_get);
+	documents(exchange, listing_request_document, reading_get);
 }
 
 /* ---- counts ---- */

@@ -242,17 +242,21 @@ static int read_starts(struct office *office, const struct controller_action *ac
 	return rc;
 }
 
-static int write_record(struct office *office, const struct controller_action *action,
-                        struct controller_result *result)
+static int write_records(struct office *office, const struct controller_action *action,
+                         struct controller_result *result)
 {
 	static const char *const topics[] = {
 		[CONTROLLER_TOPIC_META] = "meta",
 		[CONTROLLER_TOPIC_TOPOLOGY] = "topology",
 		[CONTROLLER_TOPIC_TASK_STATES] = "task-states",
 	};
+	struct log_write writes[CONTROLLER_WRITES_MAX];
 
-	return log_office_write(office->log, log_name(office->connection, topics[action->write_topic]),
-	                        action->key, action->value, &result->error);
+	_Static_assert(CONTROLLER_WRITES_MAX <= LOG_WRITES_MAX, "an action is one transaction");
+	for (size_t i = 0; i < action->writes_len; i++)
+		writes[i] = (struct log_write){log_name(office->connection, topics[action->writes[i].topic]),
+		                               action->writes[i].key, action->writes[i].value};
+	return log_office_write(office->log, writes, action->writes_len, &result->error);
 }
 
 static void carry_out(struct office *office, const struct controller_action *action,
@@ -261,7 +265,7 @@ static void carry_out(struct office *office, const struct controller_action *act
 	*result = (struct controller_result){0};
 	switch (action->kind) {
 	case CONTROLLER_ACTION_WRITE:
-		result->code = write_record(office, action, result);
+		result->code = write_records(office, action, result);
 		break;
 	case CONTROLLER_ACTION_INSPECT_TOPIC:
 		result->code = inspect(office, action->topic, result);
@@ -279,13 +283,13 @@ static void carry_out(struct office *office, const struct controller_action *act
 	}
 }
 
-static void count_final(struct office *office, const struct controller_action *action)
+static void count_final(struct office *office, const struct controller_write *write)
 {
 	struct task_final final;
 	struct error error;
 
-	if (action->write_topic != CONTROLLER_TOPIC_TASK_STATES ||
-	    task_final_parse(action->value, &final, &error) != 0)
+	if (write->topic != CONTROLLER_TOPIC_TASK_STATES ||
+	    task_final_parse(write->value, &final, &error) != 0)
 		return;
 	series_add(final.succeeded ? office->succeeded : office->failed, 1);
 	if (final.succeeded)
@@ -295,19 +299,24 @@ static void count_final(struct office *office, const struct controller_action *a
 		        final.code, final.message);
 }
 
+static struct controller_time now(void)
+{
+	return (struct controller_time){clock_wall_ms(), clock_monotonic_ms()};
+}
+
 /* Carries out what is to be done; 1 on the signal, negative if the office must be left. */
 static int act(struct office *office, struct error *error)
 {
 	struct controller_action action;
 
-	while (controller_next(office->controller, clock_wall_ms(), &action)) {
+	while (controller_next(office->controller, now(), &action)) {
 		struct controller_result result;
 
 		carry_out(office, &action, &result);
 		if (result.code == 0) {
 			office->trouble[0] = '\0';
-			if (action.kind == CONTROLLER_ACTION_WRITE)
-				count_final(office, &action);
+			for (size_t i = 0; i < action.writes_len; i++)
+				count_final(office, &action.writes[i]);
 		} else if (strcmp(office->trouble, result.error.text) != 0) {
 			(void)snprintf(office->trouble, sizeof office->trouble, "%s", result.error.text);
 			logline(LOG_LEVEL_WARN, "action_failed", "task=%" PRId64 " error=\"%s\"", action.task,
@@ -317,7 +326,7 @@ static int act(struct office *office, struct error *error)
 			*error = result.error;
 			return result.code;
 		}
-		controller_result(office->controller, &result, clock_wall_ms());
+		controller_result(office->controller, &result);
 		if (signalled(office, result.code != 0 ? RETRY_ACTION_MS : 0))
 			return 1;
 	}

@@ -97,6 +97,13 @@ static enum route route_of(struct http_request *request)
 	return ROUTE_NONE;
 }
 
+/* Who the node is and which Kafka it sees can be asked from the start on. */
+static bool is_poll(const struct http_request *request)
+{
+	return strcmp(http_request_path(request), "/shards") == 0 &&
+	       http_request_argument(request, "index") == NULL;
+}
+
 static void enqueue(struct http_request *request, struct mailbox *mailbox)
 {
 	if (!mailbox_put(mailbox, request))
@@ -118,7 +125,7 @@ static void handle(struct http_request *request, void *context)
 		http_refuse(request, 401, "unauthorized", "the cluster key is needed");
 	else if (route == ROUTE_METRICS)
 		respond_metrics(request);
-	else if (!atomic_load(&node->decided))
+	else if (!atomic_load(&node->decided) && !is_poll(request))
 		http_refuse(request, 503, "not_ready", "meta and topology are not read to their ends yet");
 	else
 		enqueue(request, route == ROUTE_BATCH ? node->batches : node->questions);

@@ -89,7 +89,8 @@ static int directory_open(struct node *node, struct error *error)
 	if (len < 0 || (size_t)len >= sizeof node->directory)
 		return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
 		                 "shard.data is longer than %d bytes", NODE_PATH_BYTES_MAX);
-	if (directories_make(node->directory, error) != 0 || directory_lock(node, data, error) != 0)
+	if (directories_make(node->directory, error) != 0 || directory_lock(node, data, error) != 0 ||
+	    identity_open(node, data, error) != 0)
 		return error->code;
 	return replicas_scan(node, error);
 }
@@ -110,6 +111,7 @@ static int parts_open(struct node *node, struct error *error)
 int node_open(const struct config *config, int signal_fd, struct node **out, struct error *error)
 {
 	struct node *node = calloc(1, sizeof *node);
+	char incarnation[33];
 	int rc;
 
 	if (node == NULL)
@@ -134,8 +136,9 @@ int node_open(const struct config *config, int signal_fd, struct node **out, str
 		node_close(node);
 		return rc;
 	}
-	logline(LOG_LEVEL_INFO, "started", "node=%s listen=%s replicas=%zu", node->id,
-	        http_server_address(node->server), node->held_len);
+	incarnation_print(node->incarnation, incarnation);
+	logline(LOG_LEVEL_INFO, "started", "node=%s incarnation=%s listen=%s replicas=%zu", node->id,
+	        incarnation, http_server_address(node->server), node->held_len);
 	*out = node;
 	return 0;
 }

@@ -12,8 +12,10 @@
  * alone, after both were read to their ends. Another Kafka, or records that
  * are gone, end the program with exit code 78 before anything is changed.
  *
- * Directory: DATA/replicas/<index id>-<generation>-<partition>/. A directory
- * on its way out is renamed to `….dropped` first.
+ * Directory: DATA/node.json says whose it is (shard/core/node_identity.h);
+ * under another shard.id the node does not start. Replicas are in
+ * DATA/replicas/<index id>-<generation>-<partition>/; one on its way out is
+ * renamed to `….dropped` first.
  *
  * Store policy: when the memory of all replicas reaches a quarter of
  * `shard.memory`, or the oldest range waits for NODE_STORE_AGE_MS. Memory at
@@ -31,7 +33,7 @@
 struct node;
 
 /* Listens; the ready file is written when the node knows what it holds. Until then everything but /health,
- * /ready and /metrics is answered 503. `signal_fd` as process_start gave it. */
+ * /ready, /metrics and GET /shards (which lists none yet) is answered 503. `signal_fd` as process_start gave it. */
 int node_open(const struct config *config, int signal_fd, struct node **node, struct error *error);
 /* Until a signal arrives (0) or something fails that a restart or an operator must resolve. */
 int node_run(struct node *node, struct error *error);

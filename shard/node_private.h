@@ -1,6 +1,6 @@
 /*
- * What the parts of the node share: node.c (life and loop), following.c (meta
- * and topology), replicas.c (what is held), storing.c (store jobs), http.c
+ * What the parts of the node share: node.c (life and loop), identity.c (whose
+ * directory it is), following.c (meta and topology), replicas.c (what is held), storing.c (store jobs), http.c
  * (threads of the server), batches.c, questions.c and status.c (answers),
  * counters.c (metrics). Everything is the owner thread's unless it says
  * otherwise.
@@ -9,6 +9,7 @@
 #define MILLRACE_SHARD_NODE_PRIVATE_H
 
 #include "shard/core/holdings.h"
+#include "shard/core/node_identity.h"
 #include "shard/core/replica.h"
 #include "shard/node.h"
 #include "shared/http/http_server.h"
@@ -99,6 +100,8 @@ struct opening; /* following.c: the thread that waits for Kafka */
 struct node {
 	const struct config *config;
 	const char *id;
+	struct incarnation incarnation; /* of the data directory */
+	uint64_t session;               /* of this process */
 	const char *cluster_key;
 	int signal_fd;
 	int lock_fd;
@@ -141,6 +144,12 @@ struct node {
 void node_fail(struct node *node, const struct error *error);
 /* What is held was decided for the first time: requests are answered from now on. */
 void node_decided(struct node *node);
+
+/* identity.c */
+/* Never none, never drawn before. */
+struct incarnation incarnation_draw(void);
+/* Whose `directory` is; ERROR_CONFIGURATION if it is another node's. */
+int identity_open(struct node *node, const char *directory, struct error *error);
 
 /* following.c */
 int following_start(struct node *node, struct error *error);

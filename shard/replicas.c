@@ -124,16 +124,6 @@ int replicas_scan(struct node *node, struct error *error)
 	return rc;
 }
 
-static struct incarnation incarnation_new(void)
-{
-	struct incarnation incarnation;
-
-	do
-		random_bytes(&incarnation, sizeof incarnation);
-	while (incarnation_is_none(incarnation));
-	return incarnation;
-}
-
 static int replica_open_at(struct node *node, struct held *held, const struct index_record *index,
                            struct error *error)
 {
@@ -142,7 +132,7 @@ static int replica_open_at(struct node *node, struct held *held, const struct in
 	                                    .partition = held->partition,
 	                                    .base = index->base[held->partition],
 	                                    .rules_digest = rules_digest(&index->rules),
-	                                    .incarnation = incarnation_new()};
+	                                    .incarnation = incarnation_draw()};
 	char path[REPLICA_PATH_BYTES_MAX];
 	struct kv *kv;
 

@@ -53,6 +53,22 @@ static void append_status(const struct replica_status *status, struct buffer *bo
 	              status->applied);
 }
 
+static void append_seals(const struct replica *replica, struct buffer *body)
+{
+	struct seal seals[REPLICA_SEALS_MAX];
+	size_t len = replica == NULL ? 0 : replica_seals(replica, seals);
+
+	buffer_append_string(body, ",\"seals\":[");
+	for (size_t i = 0; i < len; i++) {
+		char digest[33];
+
+		hash128_print(seals[i].digest, digest);
+		buffer_printf(body, "%s{\"offset\":%" PRId64 ",\"digest\":\"%s\"}", i == 0 ? "" : ",",
+		              seals[i].offset, digest);
+	}
+	buffer_append_string(body, "]");
+}
+
 static void append_held(const struct node *node, const struct held *held, struct buffer *body)
 {
 	struct replica_status status = {
@@ -64,7 +80,21 @@ static void append_held(const struct node *node, const struct held *held, struct
 	append_status(&status, body);
 	json_append_string(body,
 	                   slice_string(held->replica != NULL ? status.stop_reason : held->closed_reason));
+	append_seals(held->replica, body);
 	buffer_append_string(body, "}");
+}
+
+static void append_node(const struct node *node, struct buffer *body)
+{
+	char incarnation[33];
+
+	incarnation_print(node->incarnation, incarnation);
+	buffer_append_string(body, "{\"node\":");
+	json_append_string(body, slice_string(node->id));
+	buffer_printf(body, ",\"incarnation\":\"%s\",\"session\":\"%016" PRIx64 "\",\"format\":%d,\"kafka\":",
+	              incarnation, node->session, REPLICA_FORMAT);
+	json_append_string(body, slice_string(node->cluster_id));
+	buffer_printf(body, ",\"ready\":%s", atomic_load(&node->ready) ? "true" : "false");
 }
 
 void question_shards(struct node *node, struct http_request *request)
@@ -79,10 +109,10 @@ void question_shards(struct node *node, struct http_request *request)
 		return;
 	}
 	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
-	buffer_append_string(&body, "{\"node\":");
-	json_append_string(&body, slice_string(node->id));
+	append_node(node, &body);
 	buffer_append_string(&body, ",\"shards\":[");
-	for (size_t i = 0; i < node->held_len; i++) {
+	/* what is not opened yet is neither absent nor stopped: nothing is said of it */
+	for (size_t i = 0; atomic_load(&node->decided) && i < node->held_len; i++) {
 		const struct held *held = node->held[i];
 
 		/* of two generations only the one that is served */

@@ -21,7 +21,7 @@ PARAMETERS_MAX = 5
 FILE_LINES_MAX = 600
 
 TOP_LEVEL = set("""README.md ARCHITECTURE.md CONTRIBUTING.md LICENSE CMakeLists.txt CMakePresets.json
-    .gitignore .clang-format .clang-tidy .ci ingest query rebalance shard shared schemas tests docker""".split())
+    .gitignore .dockerignore .clang-format .clang-tidy .ci ingest query rebalance shard shared schemas tests docker""".split())
 PROGRAMS = ("ingest", "query", "rebalance", "shard")
 # Lower layers know nothing of higher ones; siblings on one level nothing of each other.
 LAYERS = {"base": 0, "json": 1, "record": 2, "meta": 3, "runtime": 4, "config": 5, "log": 6, "http": 6, "cli": 7}

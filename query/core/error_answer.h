@@ -6,9 +6,12 @@
  *
  * A code decides status and type; the table of codes is the only place that
  * knows both, and a code that is not in it is our mistake (asserts). Codes
- * come from Meilisearch 1.50 and two are Millrace's own: `not_ready` (503,
- * the gateway has not read its topics yet) and `unavailable` (503, a part that
- * the answer needs cannot be reached).
+ * come from Meilisearch 1.50. Millrace's own are `not_ready` (503, the gateway
+ * has not read its topics yet), `unavailable` (503, a part that the answer
+ * needs cannot be reached) and, for X-Millrace-Token,
+ * `invalid_consistency_token` (400), `consistency_token_outdated` (409, the
+ * index has begun another generation) and `consistency_token_not_reached`
+ * (503, no replica has received what the token names in time).
  *
  * struct error_answer is plain storage for what a check found: filled once,
  * returned negative, nothing to free. A message longer than its room is cut.

@@ -60,22 +60,26 @@ static int parse_received(struct slice text, const struct node_question *questio
 	bool *seen = arena_alloc(arena, question->partitions_len);
 
 	answer->stale = arena_alloc(arena, question->partitions_len * sizeof answer->stale[0]);
-	if (seen == NULL || answer->stale == NULL)
+	answer->received = arena_alloc(arena, question->partitions_len * sizeof answer->received[0]);
+	if (seen == NULL || answer->stale == NULL || answer->received == NULL)
 		return error_memory(error, question->partitions_len);
 	memset(seen, 0, question->partitions_len);
 	if (!member_walk(text, "received", &walk))
 		return malformed(error, "no `received`");
 	while (json_walk_next(&walk, &key, &item)) {
 		int64_t p;
+		int64_t received;
 		struct slice state;
 		size_t at;
 
-		if (!member_i64(item, "p", &p) || !member_plain(item, "state", &state))
-			return malformed(error, "an entry of `received` without `p` and `state`");
+		if (!member_i64(item, "p", &p) || !member_plain(item, "state", &state) ||
+		    !member_i64(item, "received", &received) || received < 0)
+			return malformed(error, "an entry of `received` without `p`, `received` and `state`");
 		at = asked_at(question, p);
 		if (at == question->partitions_len || seen[at])
 			return malformed(error, "`received` names a partition twice or one not asked");
 		seen[at] = true;
+		answer->received[at] = received;
 		count++;
 		if (!slice_equal(state, slice_string("active")))
 			answer->stale[answer->stale_len++] = (int32_t)p;

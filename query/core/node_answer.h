@@ -44,6 +44,7 @@ struct node_answer {
 	int64_t total;
 	size_t hits_len;
 	struct node_hit *hits;
+	int64_t *received; /* for each partition asked: the next offset that it had not received */
 	size_t stale_len;
 	int32_t *stale; /* partitions that answered without being active */
 };

@@ -35,8 +35,8 @@ struct controller *controller_new(const struct controller_options *options)
 		.nodes = controller->nodes,
 		.nodes_len = options->nodes_len,
 	};
-	buffer_init(&controller->key, KEY_BYTES_MAX);
-	buffer_init(&controller->value, RECORD_BYTES_MAX);
+	buffer_init(&controller->keys, KEY_BYTES_MAX * CONTROLLER_WRITES_MAX);
+	buffer_init(&controller->values, RECORD_BYTES_MAX);
 	return controller;
 }
 
@@ -45,8 +45,8 @@ void controller_free(struct controller *controller)
 	if (controller == NULL)
 		return;
 	catalog_free(controller->catalog);
-	buffer_deinit(&controller->key);
-	buffer_deinit(&controller->value);
+	buffer_deinit(&controller->keys);
+	buffer_deinit(&controller->values);
 	free(controller->work.starts);
 	free(controller->pending);
 	free(controller->finals);
@@ -183,24 +183,39 @@ int controller_check(const struct controller *controller, struct error *error)
 void controller_write(struct controller *controller, enum controller_topic topic, int64_t task,
                       const char *key_format, ...)
 {
+	struct controller_action *action = &controller->action;
 	char key[KEY_BYTES_MAX];
 	va_list args;
 	int len;
 
+	ASSERT(action->writes_len < CONTROLLER_WRITES_MAX);
 	va_start(args, key_format);
 	len = vsnprintf(key, sizeof key, key_format, args);
 	va_end(args);
 	ASSERT(len > 0 && (size_t)len < sizeof key);
-	buffer_clear(&controller->key);
-	buffer_append_string(&controller->key, key);
-	ASSERT(!buffer_failed(&controller->key) && !buffer_failed(&controller->value));
-	controller->action = (struct controller_action){
-		.kind = CONTROLLER_ACTION_WRITE,
-		.write_topic = topic,
-		.key = buffer_slice(&controller->key),
-		.value = buffer_slice(&controller->value),
-		.task = task,
-	};
+	buffer_append_string(&controller->keys, key);
+	ASSERT(!buffer_failed(&controller->keys) && !buffer_failed(&controller->values));
+	action->kind = CONTROLLER_ACTION_WRITE;
+	action->task = task;
+	controller->writes[action->writes_len].topic = topic;
+	controller->spans[action->writes_len++] = (struct span){controller->keys.len, controller->values.len};
+}
+
+/* The buffers stand still now. */
+static void point_writes(struct controller *controller)
+{
+	const uint8_t *key = controller->keys.ptr;
+	const uint8_t *value = controller->values.ptr;
+	struct span from = {0, 0};
+
+	for (size_t i = 0; i < controller->action.writes_len; i++) {
+		struct span to = controller->spans[i];
+
+		controller->writes[i].key = slice_of(key + from.key_end, to.key_end - from.key_end);
+		controller->writes[i].value = slice_of(value + from.value_end, to.value_end - from.value_end);
+		from = to;
+	}
+	controller->action.writes = controller->writes;
 }
 
 void controller_topic_action(struct controller *controller, enum controller_action_kind kind,
@@ -281,8 +296,7 @@ static bool write_cluster(struct controller *controller, bool idle)
 	memcpy(cluster.kafka, controller->kafka_id, sizeof cluster.kafka);
 	cluster.nodes_len = controller->options.nodes_len;
 	memcpy(cluster.nodes, controller->nodes, cluster.nodes_len * sizeof *cluster.nodes);
-	buffer_clear(&controller->value);
-	catalog_write_cluster(&controller->value, &cluster);
+	catalog_write_cluster(&controller->values, &cluster);
 	controller_write(controller, CONTROLLER_TOPIC_TOPOLOGY, -1, "cluster");
 	return true;
 }
@@ -295,8 +309,7 @@ static void write_final(struct controller *controller, const struct pending_task
 	final->succeeded = !controller->work.failed;
 	final->started_at_ms = controller->work.started_ms;
 	final->finished_at_ms = now_ms;
-	buffer_clear(&controller->value);
-	task_final_write(&controller->value, final);
+	task_final_write(&controller->values, final);
 	controller_write(controller, CONTROLLER_TOPIC_TASK_STATES, pending->task, "%" PRId64, pending->task);
 }
 
@@ -316,58 +329,61 @@ static void next_for(struct controller *controller, const struct pending_task *p
 		write_final(controller, pending, now_ms);
 }
 
-bool controller_next(struct controller *controller, int64_t now_ms, struct controller_action *action)
+bool controller_next(struct controller *controller, struct controller_time now,
+                     struct controller_action *action)
 {
 	struct pending_task *pending;
 
 	ASSERT(!controller->outstanding);
+	controller->action = (struct controller_action){.task = -1};
+	buffer_clear(&controller->keys);
+	buffer_clear(&controller->values);
 	pending = oldest_pending(controller);
 	if (write_cluster(controller, pending == NULL))
 		;
 	else if (pending != NULL)
-		next_for(controller, pending, now_ms);
-	else if (!controller_delete_topics(controller, now_ms))
+		next_for(controller, pending, now.wall_ms);
+	else if (!controller_delete_topics(controller, now.wall_ms))
 		return false;
+	point_writes(controller);
 	controller->outstanding = true;
 	*action = controller->action;
 	return true;
 }
 
 /* We are the only writer: our own record counts as read, and is not read again. */
-static void written(struct controller *controller)
+static void written(struct controller *controller, const struct controller_write *write)
 {
-	const struct controller_action *action = &controller->action;
 	struct error error;
 	int rc = 0;
 
-	switch (action->write_topic) {
+	switch (write->topic) {
 	case CONTROLLER_TOPIC_META:
-		rc = catalog_apply(controller->catalog, CATALOG_TOPIC_META, 0, action->key, action->value,
+		rc = catalog_apply(controller->catalog, CATALOG_TOPIC_META, 0, write->key, write->value,
 		                   &error);
 		break;
 	case CONTROLLER_TOPIC_TOPOLOGY:
-		rc = catalog_apply(controller->catalog, CATALOG_TOPIC_TOPOLOGY, 0, action->key, action->value,
+		rc = catalog_apply(controller->catalog, CATALOG_TOPIC_TOPOLOGY, 0, write->key, write->value,
 		                   &error);
-		if (action->task < 0)
+		if (slice_equal(write->key, slice_string("cluster")))
 			controller->finals_since_checkpoint = 0;
 		break;
 	case CONTROLLER_TOPIC_TASK_STATES:
-		add_final(controller, action->task);
+		add_final(controller, controller->action.task);
 		controller->finals_since_checkpoint++;
 		break;
 	}
 	ASSERT(rc == 0); /* we wrote it */
 }
 
-void controller_result(struct controller *controller, const struct controller_result *result, int64_t now_ms)
+void controller_result(struct controller *controller, const struct controller_result *result)
 {
-	(void)now_ms;
 	ASSERT(controller->outstanding);
 	controller->outstanding = false;
 	if (controller->action.kind != CONTROLLER_ACTION_WRITE)
 		controller_topic_result(controller, result);
-	else if (result->code == 0)
-		written(controller);
+	for (size_t i = 0; result->code == 0 && i < controller->action.writes_len; i++)
+		written(controller, &controller->action.writes[i]);
 }
 
 const struct catalog *controller_catalog(const struct controller *controller)

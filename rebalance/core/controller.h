@@ -1,5 +1,6 @@
 /*
- * Controller: from requests to records, as a pure core.
+ * Controller: from requests, reports of nodes and log ends to records, as a
+ * pure core.
  *
  * Fed with every record of meta, topology, tasks and task-states up to their
  * ends (the shell does that after it has taken office), it hands out one
@@ -7,45 +8,75 @@
  * asks for the next. From then on only `tasks` is fed: the controller is the
  * only writer of the other three, and an echo of an older record of its own
  * would take it back. What is to be done next is computed from the records
- * alone, so a successor that reads the same records goes on at the same
- * place: a controller may be killed between any two actions.
+ * and from what nodes and logs say now, so a successor that reads the same
+ * records goes on at the same place: a controller may be killed between any
+ * two actions. The records of one WRITE are in one transaction; each stands
+ * for itself.
  *
- * Requests are applied in the order of `tasks`. A request below the cluster
- * record's oldest_task, or with a final, is done. Creation: record the index
- * as creating with its topic's name; create the topic; read every partition's
- * log start; record it active; record its shards; add the name; final.
- * Deletion: record the index as deleted; remove the name; final; then delete
- * the topic, if Millrace created it, and record that (own_topic false), so
- * that nobody's later topic of that name is touched.
+ * Requests (controller_index.c) are applied in the order of `tasks`. A
+ * request below the cluster record's oldest_task, or with a final, is done.
+ * Creation: record the index as creating with its topic's name; create the
+ * topic; read every partition's log start; record it active; record its
+ * shards; add the name; final. Deletion: record the index as deleted; remove
+ * the name; final; then delete the topic, if Millrace created it, and record
+ * that (own_topic false), so that nobody's later topic of that name is
+ * touched.
  *
  * Names: `<cluster>.docs.<uid>`, or with `.<taskUid>` where that name exists
- * in Kafka or was ever an index's topic. Ids: task_index_id. Placement:
- * rendezvous hashing (Thaler and Ravishankar, 1998): in every group the RF
- * nodes with the highest hash of (index id, partition, node id).
+ * in Kafka or was ever an index's topic. Ids: task_index_id.
+ *
+ * Nodes. The shell asks every node of controller_nodes every
+ * CONTROLLER_POLL_MS and tells the answer, or that there was none
+ * (controller_node_report). An answer that cannot be right (another id than
+ * configured, another Kafka, the data directory of another node) counts as
+ * none and stands in the status. The first good one registers the node: its
+ * incarnation and format are recorded. A node that the configuration no
+ * longer names stays recorded and asked until no shard names it.
+ *
+ * Marks (marks.h) say of each replica whether it is in-sync; moves (moves.h)
+ * bring what is recorded to the target placement (placement.h). Both decide
+ * from the last reports. A replica that is out becomes in-sync only by a log
+ * end that was read before its node was asked: the shell reads the ends that
+ * controller_next_end names.
+ *
+ * Time: `wall_ms` is for the records only. Every decision is by
+ * `monotonic_ms`, which must not go back and must be told at least every
+ * CONTROLLER_BLIND_MS by controller_next: a longer pause is time in which the
+ * controller itself stood still, and nobody is judged by it.
  *
  * Bounds: TASKS_PENDING_MAX requests; further ones wait in the log (the shell
- * stops reading `tasks`). Owner: one thread. No clock: `now_ms` is wall time
- * for the records only.
+ * stops reading `tasks`). CONTROLLER_WRITES_MAX records a WRITE. Owner: one
+ * thread. No clock.
  */
 #ifndef MILLRACE_REBALANCE_CORE_CONTROLLER_H
 #define MILLRACE_REBALANCE_CORE_CONTROLLER_H
 
+#include "rebalance/core/node_report.h"
 #include "shared/meta/task.h"
 
 #define TASKS_PENDING_MAX 100000
+#define CONTROLLER_WRITES_MAX 256
+#define CONTROLLER_POLL_MS 500
+#define CONTROLLER_BLIND_MS 1000
 
 struct controller;
 
 struct controller_options {
 	const char *cluster;  /* the configuration's `cluster` */
 	const char *kafka_id; /* Kafka's cluster id */
+	const char *url;      /* of our own admin listener, for the cluster record; "": not known */
 	int32_t rf;
-	const struct node_record *nodes;
+	const struct node_record *nodes; /* configured: id, group, url */
 	size_t nodes_len;
 };
 
+struct controller_time {
+	int64_t wall_ms;
+	int64_t monotonic_ms;
+};
+
 enum controller_action_kind {
-	CONTROLLER_ACTION_WRITE = 1,     /* topic, key, value: one record */
+	CONTROLLER_ACTION_WRITE = 1,     /* writes: in one transaction */
 	CONTROLLER_ACTION_INSPECT_TOPIC, /* topic: does it exist, with how many partitions, compacted? */
 	CONTROLLER_ACTION_CREATE_TOPIC,  /* topic, partitions: 0 also if it is there with as many */
 	CONTROLLER_ACTION_READ_STARTS,   /* topic, partitions: the log start of each */
@@ -58,13 +89,41 @@ enum controller_topic {
 	CONTROLLER_TOPIC_TASK_STATES
 };
 
+struct controller_write {
+	enum controller_topic topic;
+	struct slice key;
+	struct slice value;
+};
+
+/* What a WRITE changes about replicas, for log lines and metrics. */
+enum change_kind {
+	CHANGE_OUT = 1,     /* no longer in-sync */
+	CHANGE_IN,          /* in-sync */
+	CHANGE_INCARNATION, /* its incarnation is recorded, for the first time or anew */
+	CHANGE_JOINING,
+	CHANGE_ACTIVE, /* was joining */
+	CHANGE_LEAVING,
+	CHANGE_GONE,      /* its node has dropped it; no longer recorded */
+	CHANGE_DIVERGENT, /* of the shard: two in-sync replicas differ; node is one of them */
+	CHANGE_AGREEING   /* of the shard: no longer divergent; node is "" */
+};
+
+struct change {
+	enum change_kind kind;
+	const char *reason; /* static: one word */
+	uint64_t index_id;
+	int32_t partition;
+	char node[NODE_ID_BYTES_MAX + 1];
+};
+
 /* Everything borrowed until controller_result. */
 struct controller_action {
 	enum controller_action_kind kind;
-	enum controller_topic write_topic; /* WRITE */
-	struct slice key;                  /* WRITE */
-	struct slice value;                /* WRITE */
-	const char *topic;                 /* the others: a log's name */
+	const struct controller_write *writes; /* WRITE: 1..CONTROLLER_WRITES_MAX */
+	size_t writes_len;
+	const struct change *changes; /* WRITE: what it changes about replicas; may be none */
+	size_t changes_len;
+	const char *topic; /* the others: a log's name */
 	int32_t partitions;
 	int64_t task; /* on whose behalf; -1 none */
 };
@@ -95,12 +154,44 @@ void controller_read_final(struct controller *controller, struct slice value);
 
 /* ERROR_CONFIGURATION, FATAL if the records belong to another Kafka. Ask once everything was read to the end. */
 int controller_check(const struct controller *controller, struct error *error);
-/* The next action, or false if there is nothing to do. */
-bool controller_next(struct controller *controller, int64_t now_ms, struct controller_action *action);
+/* The next action, or false if there is nothing to do now. */
+bool controller_next(struct controller *controller, struct controller_time now,
+                     struct controller_action *action);
 /* The result of the action handed out last. */
-void controller_result(struct controller *controller, const struct controller_result *result, int64_t now_ms);
+void controller_result(struct controller *controller, const struct controller_result *result);
+
+/* Whom to ask: the configured nodes, then those that only shards still name. Valid until controller_result. */
+size_t controller_nodes(const struct controller *controller, const struct node_record **nodes);
+/* An answer, or none, that arrived at `now_ms`. One of a node that is not asked any more is ignored. */
+void controller_node_report(struct controller *controller, const struct node_report *report, int64_t now_ms);
+
+/* A log end that is wanted; the strings are valid until controller_result. */
+struct controller_end {
+	uint64_t index_id;
+	int32_t generation;
+	int32_t partition;
+	const char *topic;
+};
+
+/* Names the shard whose log end is wanted most and counts it as asked for; false if none is wanted now. Each comes
+ * again after CONTROLLER_POLL_MS. */
+bool controller_next_end(struct controller *controller, int64_t now_ms, struct controller_end *end);
+/* The end that a read_committed reader could reach, as Kafka's answer that arrived at `read_ms` said. */
+void controller_log_end(struct controller *controller, const struct controller_end *asked, int64_t end,
+                        int64_t read_ms);
 
 const struct catalog *controller_catalog(const struct controller *controller);
 size_t controller_pending(const struct controller *controller);
+
+struct controller_counts {
+	size_t nodes_answering;
+	size_t shards_divergent;
+	size_t replicas_out; /* recorded, not in-sync */
+};
+
+void controller_count(const struct controller *controller, struct controller_counts *counts);
+/* {"nodes":[…],"shards":[…]}'s members, without the braces: who answers, and what is recorded and reported of every
+ * shard. */
+void controller_status(const struct controller *controller, int64_t now_ms, struct buffer *body);
 
 #endif

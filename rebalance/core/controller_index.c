@@ -13,16 +13,14 @@ static bool write_index(struct controller *controller, const struct index_record
 	char id[17];
 
 	index_id_print(index->id, id);
-	buffer_clear(&controller->value);
-	catalog_write_index(&controller->value, index);
+	catalog_write_index(&controller->values, index);
 	controller_write(controller, CONTROLLER_TOPIC_META, task, "index/%s", id);
 	return true;
 }
 
 static bool write_names(struct controller *controller, int64_t task, struct slice uid, uint64_t index_id)
 {
-	buffer_clear(&controller->value);
-	catalog_write_names(&controller->value, controller->catalog, task, uid, index_id);
+	catalog_write_names(&controller->values, controller->catalog, task, uid, index_id);
 	controller_write(controller, CONTROLLER_TOPIC_META, task, "names");
 	return true;
 }
@@ -154,7 +152,7 @@ static bool activate_index(struct controller *controller, const struct index_rec
 	return write_index(controller, &index, pending->task);
 }
 
-static bool write_shard(struct controller *controller, const struct index_record *index, int32_t partition)
+static void write_shard(struct controller *controller, const struct index_record *index, int32_t partition)
 {
 	struct shard_record shard = {
 		.index_id = index->id,
@@ -166,11 +164,19 @@ static bool write_shard(struct controller *controller, const struct index_record
 
 	placement_choose(&shard, controller->nodes, controller->options.nodes_len, controller->options.rf);
 	index_id_print(index->id, id);
-	buffer_clear(&controller->value);
-	catalog_write_shard(&controller->value, &shard);
+	catalog_write_shard(&controller->values, &shard);
 	controller_write(controller, CONTROLLER_TOPIC_TOPOLOGY, index->task, "shard/%s/%" PRId32, id,
 	                 partition);
-	return true;
+}
+
+/* As many as fit into one action. */
+static bool write_shards(struct controller *controller, const struct index_record *index)
+{
+	for (int32_t p = 0; p < index->partitions && controller->action.writes_len < CONTROLLER_WRITES_MAX;
+	     p++)
+		if (catalog_shard(controller->catalog, index->id, p) == NULL)
+			write_shard(controller, index, p);
+	return controller->action.writes_len > 0;
 }
 
 bool controller_create_index(struct controller *controller, const struct pending_task *pending,
@@ -198,9 +204,8 @@ bool controller_create_index(struct controller *controller, const struct pending
 			                "topic `%s` could not be created", index->topic);
 		return false;
 	}
-	for (int32_t p = 0; p < index->partitions; p++)
-		if (catalog_shard(controller->catalog, id, p) == NULL)
-			return write_shard(controller, index, p);
+	if (write_shards(controller, index))
+		return true;
 	if (catalog_resolve(controller->catalog, slice_string(index->uid)) == NULL)
 		return write_names(controller, pending->task, slice_string(index->uid), id);
 	return false;

@@ -27,6 +27,12 @@ struct work {
 	struct task_final final;
 };
 
+/* Where a record ends in `keys` and `values`. */
+struct span {
+	size_t key_end;
+	size_t value_end;
+};
+
 struct controller {
 	struct controller_options options; /* its strings and nodes are the copies below */
 	char cluster[TOPIC_BYTES_MAX + 1];
@@ -45,13 +51,16 @@ struct controller {
 	int finals_since_checkpoint;
 
 	struct work work;
-	struct buffer key;
-	struct buffer value;
+	struct buffer keys;   /* of the records of `action`, one after the other */
+	struct buffer values; /* likewise */
+	struct span spans[CONTROLLER_WRITES_MAX];
+	struct controller_write writes[CONTROLLER_WRITES_MAX];
 	bool outstanding; /* `action` was handed out */
 	struct controller_action action;
 };
 
-/* One WRITE action whose value is in controller->value. */
+/* Adds a record to the WRITE action that is being made (and makes it one): its value is what was appended to
+ * controller->values since the last record. At most CONTROLLER_WRITES_MAX. */
 void controller_write(struct controller *controller, enum controller_topic topic, int64_t task,
                       const char *key_format, ...) __attribute__((format(printf, 4, 5)));
 /* An action about a topic. */

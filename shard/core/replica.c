@@ -120,6 +120,16 @@ static int state_create(struct replica *replica, struct kv_txn *txn, struct erro
 	return kv_put(txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&replica->scratch), error);
 }
 
+static int seals_load(struct replica *replica, struct kv_txn *txn, struct error *error)
+{
+	struct stored_key key = stored_seals_key();
+	struct slice value;
+
+	if (kv_get(txn, KV_TABLE_STATE, stored_key_slice(&key), &value, error) == 0)
+		return stored_seals_decode(value, &replica->now, error);
+	return error->code == ERROR_NOT_FOUND ? 0 : error->code;
+}
+
 static int state_load(struct replica *replica, struct kv_txn *txn, struct error *error)
 {
 	struct stored_key key = stored_state_key();
@@ -132,7 +142,7 @@ static int state_load(struct replica *replica, struct kv_txn *txn, struct error 
 		    identity_check(&found, &replica->identity, error) != 0)
 			return error->code;
 		replica->identity = found;
-		return 0;
+		return seals_load(replica, txn, error);
 	}
 	if (error->code != ERROR_NOT_FOUND)
 		return error->code;
@@ -218,6 +228,15 @@ void replica_close(struct replica *replica)
 	free(replica);
 }
 
+void replica_pause(struct replica *replica, uint64_t session)
+{
+	replica->session = session;
+	replica->log_end = -1;
+	replica->level_at = -1;
+	if (replica->state == REPLICA_STATE_ACTIVE)
+		replica->state = REPLICA_STATE_RECOVERING;
+}
+
 int replica_check_cluster(struct kv *kv, const char *cluster_id, struct error *error)
 {
 	struct stored_key key = stored_state_key();
@@ -257,6 +276,12 @@ void replica_status(const struct replica *replica, struct replica_status *status
 		status->memory_bytes += replica->segments[i]->bytes;
 	status->memory_bytes += replica->overlay.count * sizeof(struct map_entry);
 	memcpy(status->stop_reason, replica->stop_reason, sizeof status->stop_reason);
+}
+
+size_t replica_seals(const struct replica *replica, struct seal seals[REPLICA_SEALS_MAX])
+{
+	memcpy(seals, replica->now.seals, replica->now.seals_len * sizeof seals[0]);
+	return replica->now.seals_len;
 }
 
 void replica_answer(const struct replica *replica, struct range_answer *answer)

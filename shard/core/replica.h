@@ -14,9 +14,15 @@
  *
  * State: RECOVERING from every (re)start until received >= a log end that was
  * read after this session began (a range's log_end counts only if it names
- * this session); then ACTIVE until the process ends. A search or get on a
- * recovering replica answers only when the asker accepts stale answers.
- * STOPPED: something is damaged; nothing is served, `stop_reason` says why.
+ * this session); then ACTIVE until the session ends, with the process or by
+ * replica_pause. A search or get on a recovering replica answers only when
+ * the asker accepts stale answers. STOPPED: something is damaged; nothing is served, `stop_reason` says why.
+ *
+ * Seals: whenever `received` stands exactly at a multiple of RANGE_SEAL, the
+ * digest of the fold up to there is kept, the last REPLICA_SEALS_MAX of them,
+ * also over a restart. A range that passes a multiple leaves no seal: what
+ * the fold was in its middle, nobody knows. Two replicas of a shard that have
+ * a seal at one offset must have one digest there.
  *
  * Document numbers are given at receipt and kept in the store, so a document
  * that is at once in a memory segment and in a later commit counts once.
@@ -66,6 +72,9 @@ struct replica_store_job;
 int replica_open(struct kv *kv, const struct replica_identity *identity, uint64_t session,
                  struct replica **replica, struct error *error);
 void replica_close(struct replica *replica);
+/* A new session, as after a restart, but with all that was received: what was known of the log is forgotten,
+ * and it is RECOVERING until it is level again. A stopped replica stays so. */
+void replica_pause(struct replica *replica, uint64_t session);
 /* ERROR_STATE, FATAL if the store belongs to another Kafka cluster; 0 if it does not, or cannot tell: for
  * whoever must know before anything is opened or dropped. */
 int replica_check_cluster(struct kv *kv, const char *cluster_id, struct error *error);
@@ -89,6 +98,16 @@ struct replica_status {
 };
 
 void replica_status(const struct replica *replica, struct replica_status *status);
+
+#define REPLICA_SEALS_MAX 8
+
+struct seal {
+	int64_t offset; /* received stood here */
+	struct hash128 digest;
+};
+
+/* How many there are, by rising offset. */
+size_t replica_seals(const struct replica *replica, struct seal seals[REPLICA_SEALS_MAX]);
 
 /* Applies one range; `answer` is complete in every case that returns 0. Negative only when the
  * range's bytes are malformed (REJECT) or the store failed (then the replica is STOPPED or unchanged). */

@@ -237,6 +237,18 @@ static void receive_accept(struct intake *intake)
 	replica->applied += intake->applied;
 }
 
+/* The fold's digest is known where received stands, and only there. */
+static void seal_note(struct mark *now)
+{
+	if (now->received % RANGE_SEAL != 0)
+		return;
+	if (now->seals_len == REPLICA_SEALS_MAX) {
+		now->seals_len--;
+		memmove(now->seals, now->seals + 1, now->seals_len * sizeof now->seals[0]);
+	}
+	now->seals[now->seals_len++] = (struct seal){now->received, now->digest};
+}
+
 static int range_apply(struct replica *replica, const struct range *range, struct error *error)
 {
 	struct intake intake = {.replica = replica, .now = replica->now};
@@ -250,6 +262,7 @@ static int range_apply(struct replica *replica, const struct range *range, struc
 			intake.now.received = range->to;
 		if (range->anchor.offset > intake.now.anchor.offset)
 			intake.now.anchor = range->anchor;
+		seal_note(&intake.now);
 		rc = segment_add(&intake, error);
 	}
 	if (rc == 0)

@@ -432,16 +432,24 @@ static int state_read(struct replica_store_job *job, struct mark *mark, struct e
 	return stored_state_decode(value, &identity, mark, error);
 }
 
+/* Puts what the scratch holds. */
+static int scratch_write(struct replica_store_job *job, struct stored_key key, struct error *error)
+{
+	if (buffer_failed(&job->scratch))
+		return error_memory(error, job->scratch.len);
+	return kv_put(job->txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&job->scratch), error);
+}
+
 /* The watermark, in the transaction of the data that it speaks of. */
 static int state_write(struct replica_store_job *job, struct error *error)
 {
-	struct stored_key key = stored_state_key();
-
 	buffer_clear(&job->scratch);
 	stored_state_encode(&job->scratch, &job->identity, &job->end);
-	if (buffer_failed(&job->scratch))
-		return error_memory(error, job->scratch.len);
-	if (kv_put(job->txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&job->scratch), error) != 0)
+	if (scratch_write(job, stored_state_key(), error) != 0)
+		return error->code;
+	buffer_clear(&job->scratch);
+	stored_seals_encode(&job->scratch, &job->end);
+	if (scratch_write(job, stored_seals_key(), error) != 0)
 		return error->code;
 	if (!KNOCKOUT(WATERMARK_APART))
 		return 0;
@@ -462,6 +470,7 @@ static int mark_check(struct replica_store_job *job, const struct mark *mark, st
 	if (job->in_part) {
 		while ((version = version_next(&cursor)) != NULL)
 			job->end.received = version->offset + 1;
+		job->end.seals_len = 0;
 		job->end.digest = mark->digest;
 		job->end.documents = mark->documents;
 		job->end.body_bytes = mark->body_bytes;

@@ -6,6 +6,7 @@
 #define BLOCK_BYTES 6
 
 static const char state_name[] = "state";
+static const char seals_name[] = "seals";
 
 struct slice stored_key_slice(const struct stored_key *key)
 {
@@ -41,6 +42,14 @@ struct stored_key stored_state_key(void)
 	struct stored_key key = {.len = 0};
 
 	key_append(&key, slice_string(state_name));
+	return key;
+}
+
+struct stored_key stored_seals_key(void)
+{
+	struct stored_key key = {.len = 0};
+
+	key_append(&key, slice_string(seals_name));
 	return key;
 }
 
@@ -144,7 +153,7 @@ static void mark_put(struct buffer *value, const struct mark *mark)
 
 static struct mark mark_read(struct reader *reader)
 {
-	struct mark mark;
+	struct mark mark = {.seals_len = 0};
 
 	mark.received = reader_i64(reader);
 	mark.anchor.offset = reader_i64(reader);
@@ -228,6 +237,46 @@ int stored_state_decode(struct slice value, struct replica_identity *identity, s
 		                 "the stored state does not match its checksum");
 	*identity = found;
 	*mark = read;
+	return 0;
+}
+
+void stored_seals_encode(struct buffer *value, const struct mark *mark)
+{
+	struct stored_key key = stored_seals_key();
+	size_t from = value->len;
+
+	buffer_put_u64(value, 0);
+	buffer_put_u32(value, (uint32_t)mark->seals_len);
+	for (size_t i = 0; i < mark->seals_len; i++) {
+		buffer_put_i64(value, mark->seals[i].offset);
+		hash128_put(value, mark->seals[i].digest);
+	}
+	seal(value, from, stored_key_slice(&key));
+}
+
+int stored_seals_decode(struct slice value, struct mark *mark, struct error *error)
+{
+	struct stored_key key = stored_seals_key();
+	struct reader reader = unseal(value, stored_key_slice(&key));
+	struct seal found[REPLICA_SEALS_MAX];
+	uint32_t len = reader_u32(&reader);
+	int64_t above = 0;
+
+	if (len > REPLICA_SEALS_MAX)
+		reader.failed = true;
+	for (uint32_t i = 0; i < len && !reader.failed; i++) {
+		found[i].offset = reader_i64(&reader);
+		found[i].digest = hash128_read(&reader);
+		if (found[i].offset <= above || found[i].offset > mark->received ||
+		    found[i].offset % RANGE_SEAL != 0)
+			reader.failed = true;
+		above = found[i].offset;
+	}
+	if (reader_failed(&reader) || reader_left(&reader) != 0)
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+		                 "the stored seals do not match their checksum or the watermark");
+	mark->seals_len = len;
+	memcpy(mark->seals, found, len * sizeof found[0]);
 	return 0;
 }
 

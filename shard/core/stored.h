@@ -7,6 +7,8 @@
  *             u64 rules digest, u64[2] incarnation, mark, u64 checksum
  *             mark: i64 received, anchor, u64[2] digest, u64 documents,
  *             u64 body bytes, u64 next number
+ *             "seals" → u64 checksum, u32 count, each i64 offset, u64[2] digest
+ *             (absent: none)
  *   IDS       id → u64 checksum, u64 number, i64 timestamp, u32 seq,
  *             u64[2] digest, u32 body length
  *   DOCUMENTS BE64 number → u64 checksum, i64 timestamp, u32 seq, u16 id
@@ -38,6 +40,8 @@ struct mark {
 	uint64_t documents;
 	uint64_t body_bytes;
 	uint64_t number_next;
+	size_t seals_len;
+	struct seal seals[REPLICA_SEALS_MAX]; /* the last ones at or below received, rising */
 };
 
 struct stored_id {
@@ -60,6 +64,7 @@ struct stored_key {
 
 struct slice stored_key_slice(const struct stored_key *key);
 struct stored_key stored_state_key(void);
+struct stored_key stored_seals_key(void);
 struct stored_key stored_number_key(uint64_t number);
 struct stored_key stored_order_key(struct insertion_key key, struct slice id, uint64_t number);
 /* With the NUL, without the block. */
@@ -67,8 +72,10 @@ struct stored_key stored_word_key(struct slice word);
 struct stored_key stored_postings_key(struct slice word, uint64_t block);
 
 /* Each encoder appends; check buffer_failed. */
+/* All of the mark but its seals, which have a key of their own. */
 void stored_state_encode(struct buffer *value, const struct replica_identity *identity,
                          const struct mark *mark);
+void stored_seals_encode(struct buffer *value, const struct mark *mark);
 void stored_id_encode(struct buffer *value, struct slice id, const struct stored_id *entry);
 void stored_document_encode(struct buffer *value, uint64_t number, const struct stored_document *document);
 void stored_order_encode(struct buffer *value, struct slice key, uint64_t number);
@@ -76,6 +83,8 @@ void stored_order_encode(struct buffer *value, struct slice key, uint64_t number
 /* ERROR_VERSION (FATAL) for another format; ERROR_DAMAGED (FATAL). */
 int stored_state_decode(struct slice value, struct replica_identity *identity, struct mark *mark,
                         struct error *error);
+/* Fills the seals of a mark whose other members are known. */
+int stored_seals_decode(struct slice value, struct mark *mark, struct error *error);
 int stored_id_decode(struct slice id, struct slice value, struct stored_id *entry, struct error *error);
 int stored_document_decode(uint64_t number, struct slice value, struct stored_document *document,
                            struct error *error);

@@ -24,6 +24,15 @@ enum knockout {
 	KNOCKOUT_RECOVERING_IGNORED, /* node: serves at once after a restart */
 	KNOCKOUT_ABSENCE_DROPS,      /* node: a replica without a record is dropped */
 	KNOCKOUT_RANGE_IN_PART,      /* node: a store ends inside a range */
+	KNOCKOUT_COMMIT_MAX,         /* ingest: offsets are committed at the highest stored, not the lowest */
+	KNOCKOUT_OWN_OPINION,        /* ingest: a replica cut from LIVE does not count for commits */
+	KNOCKOUT_JOINER_START,       /* ingest: whoever stands anywhere joins a lane that runs */
+	KNOCKOUT_LAST_REMOVED,       /* controller: the last replica in-sync is taken out */
+	KNOCKOUT_FENCE_LATE,         /* controller: reads before it fences its predecessor */
+	KNOCKOUT_REQUEST_TWICE,      /* controller: finals are not looked at */
+	KNOCKOUT_ORDER_DROPS,        /* node: drops a replica that a record does not name */
+	KNOCKOUT_TOKEN_IGNORED,      /* query: a waiter's token is not looked at */
+	KNOCKOUT_FINALS_IGNORED,     /* query: offsets of finals are not required */
 	KNOCKOUTS
 };
 

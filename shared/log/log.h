@@ -116,24 +116,37 @@ void log_producer_close(struct log_producer *producer, int timeout_ms);
  * the broker takes; then the completion is not called. */
 int log_producer_send(struct log_producer *producer, const struct log_message *message, struct error *error);
 
-/* ---- office: the controller's transactional producer, one transaction a record; one thread ---- */
+/* ---- office: the controller's transactional producer; one thread ---- */
+
+#define LOG_WRITES_MAX 256
 
 struct log_office;
+
+struct log_write {
+	const char *topic;
+	struct slice key;
+	struct slice value;
+};
 
 /* Initialises transactions, which fences any predecessor. */
 int log_office_take(const struct config *config, int timeout_ms, struct log_office **office,
                     struct error *error);
 void log_office_leave(struct log_office *office);
-/* Writes one record in one transaction and returns when it is committed. ERROR_FENCED: a successor is in
- * office. Any other failure leaves the outcome unknown: leave the office, take it again, read to the end. */
-int log_office_write(struct log_office *office, const char *topic, struct slice key, struct slice value,
+/* Writes 1..LOG_WRITES_MAX records in one transaction, in this order, and returns when it is committed: readers get
+ * all of them or none. (Compaction may later take some away, so each must stand for itself.) ERROR_FENCED: a
+ * successor is in office. Any other failure leaves the outcome unknown: leave the office, take it again, read to
+ * the end. */
+int log_office_write(struct log_office *office, const struct log_write *writes, size_t writes_len,
                      struct error *error);
 
-/* ---- owner: which of the 64 slots are ours (consumer group on the slots topic); one thread ---- */
+/* ---- owner: which of the 64 slots are ours (a consumer group on the slots topic); one thread ---- */
 
 struct log_owner;
 
-int log_owner_open(const struct config *config, struct log_owner **owner, struct error *error);
+/* Groups and topics are independent elections: `group` is `<cluster>.<group>` in Kafka, `topic` has LOG_SLOTS
+ * partitions, which are the slots. */
+int log_owner_open(const struct config *config, const char *group, const char *topic,
+                   struct log_owner **owner, struct error *error);
 /* Leaves the group. */
 void log_owner_close(struct log_owner *owner);
 /* Serves the group; true and *slots (bit i = slot i) if ownership changed since the last call. Must be

@@ -1,5 +1,7 @@
 #include "shared/log/log_private.h"
 
+#include "shared/base/assert.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -107,24 +109,33 @@ void log_office_leave(struct log_office *office)
 	free(office);
 }
 
-int log_office_write(struct log_office *office, const char *topic, struct slice key, struct slice value,
-                     struct error *error)
+static rd_kafka_error_t *produce(struct log_office *office, const struct log_write *write)
 {
 	const rd_kafka_vu_t arguments[] = {
-		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
+		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = write->topic},
 		{.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = 0},
 		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)key.ptr, key.len}},
-		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value.ptr, value.len}},
+		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)write->key.ptr, write->key.len}},
+		{.vtype = RD_KAFKA_VTYPE_VALUE,
+	         .u.mem = {(void *)(uintptr_t)write->value.ptr, write->value.len}},
 	};
-	rd_kafka_error_t *failure = rd_kafka_begin_transaction(office->rk);
 
-	if (failure == NULL)
-		failure = rd_kafka_produceva(office->rk, arguments, sizeof arguments / sizeof *arguments);
+	return rd_kafka_produceva(office->rk, arguments, sizeof arguments / sizeof *arguments);
+}
+
+int log_office_write(struct log_office *office, const struct log_write *writes, size_t writes_len,
+                     struct error *error)
+{
+	rd_kafka_error_t *failure;
+
+	ASSERT(writes_len >= 1 && writes_len <= LOG_WRITES_MAX);
+	failure = rd_kafka_begin_transaction(office->rk);
+	for (size_t i = 0; failure == NULL && i < writes_len; i++)
+		failure = produce(office, &writes[i]);
 	if (failure == NULL)
 		failure = rd_kafka_commit_transaction(office->rk, WRITE_MS);
 	if (failure != NULL)
-		return office_failed(office, failure, topic, error);
+		return office_failed(office, failure, writes[0].topic, error);
 	log_reached();
 	return 0;
 }

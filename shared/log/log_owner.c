@@ -66,7 +66,8 @@ static int ask_topic(void *context, struct error *error)
 	return log_watermarks(owner->rk, owner->topic, LOG_SLOTS - 1, LOG_ATTEMPT_MS, &ends, error);
 }
 
-static int owner_start(struct log_owner *owner, const struct config *config, struct error *error)
+static int owner_start(struct log_owner *owner, const struct config *config, const char *group_suffix,
+                       const char *topic_suffix, struct error *error)
 {
 	char group[TOPIC_NAME_BYTES];
 	/* cooperative assignors hang or lose assignments in 2.0.2 (fixed from 2.3 to 2.10) */
@@ -82,7 +83,8 @@ static int owner_start(struct log_owner *owner, const struct config *config, str
 	rd_kafka_resp_err_t err;
 	int status;
 
-	if (!log_name_print(config, "ingest-slots", group) || !log_name_print(config, "slots", owner->topic))
+	if (!log_name_print(config, group_suffix, group) ||
+	    !log_name_print(config, topic_suffix, owner->topic))
 		return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL, "`cluster` is too long");
 	status = log_handle_open(config, &options, &owner->rk, error);
 	if (status != 0)
@@ -104,7 +106,8 @@ static int owner_start(struct log_owner *owner, const struct config *config, str
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : log_fail(error, err, "subscribing to", owner->topic);
 }
 
-int log_owner_open(const struct config *config, struct log_owner **owner, struct error *error)
+int log_owner_open(const struct config *config, const char *group, const char *topic,
+                   struct log_owner **owner, struct error *error)
 {
 	struct log_owner *opened = calloc(1, sizeof *opened);
 	int status;
@@ -112,7 +115,7 @@ int log_owner_open(const struct config *config, struct log_owner **owner, struct
 	if (opened == NULL)
 		return error_memory(error, sizeof *opened);
 	opened->fd = -1;
-	status = owner_start(opened, config, error);
+	status = owner_start(opened, config, group, topic, error);
 	if (status != 0) {
 		log_owner_close(opened);
 		return status;

@@ -1,6 +1,5 @@
 #include "shared/meta/catalog.h"
 
-#include "shared/base/assert.h"
 #include "shared/base/map.h"
 #include "shared/meta/catalog_record.h"
 
@@ -397,6 +396,14 @@ const struct shard_record *catalog_shard(const struct catalog *catalog, uint64_t
 	return entry == NULL ? NULL : &entry->record;
 }
 
+const struct placement *catalog_placement(const struct shard_record *shard, const char *node)
+{
+	for (size_t i = 0; i < shard->replicas_len; i++)
+		if (strcmp(shard->replicas[i].node, node) == 0)
+			return &shard->replicas[i];
+	return NULL;
+}
+
 const struct cluster_record *catalog_cluster(const struct catalog *catalog)
 {
 	return catalog->has_cluster ? &catalog->cluster : NULL;
@@ -545,51 +552,4 @@ void catalog_write_names(struct buffer *value, const struct catalog *catalog, in
 	if (!added)
 		append_name(value, &first, uid, index_id);
 	buffer_append_string(value, "}}");
-}
-
-/* ---- ids, uids, slots ---- */
-
-void index_id_print(uint64_t index_id, char text[17])
-{
-	(void)snprintf(text, 17, "%016" PRIx64, index_id);
-}
-
-bool index_id_parse(struct slice text, uint64_t *index_id)
-{
-	uint64_t value = 0;
-
-	if (text.len != 16)
-		return false;
-	for (size_t i = 0; i < 16; i++) {
-		uint8_t c = text.ptr[i];
-
-		if (c >= '0' && c <= '9')
-			value = value << 4 | (uint64_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			value = value << 4 | (uint64_t)(c - 'a' + 10);
-		else
-			return false;
-	}
-	*index_id = value;
-	return true;
-}
-
-bool index_uid_is_valid(struct slice uid)
-{
-	if (uid.len < 1 || uid.len > INDEX_UID_BYTES_MAX)
-		return false;
-	for (size_t i = 0; i < uid.len; i++) {
-		uint8_t c = uid.ptr[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      c == '-' || c == '_'))
-			return false;
-	}
-	return true;
-}
-
-int32_t slot_of(uint64_t index_id, int32_t partition)
-{
-	ASSERT(partition >= 0);
-	return (int32_t)((index_id + (uint64_t)partition) % SLOTS);
 }

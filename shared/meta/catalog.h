@@ -11,9 +11,11 @@
  * meta:      key `names`      {"v":1,"task":N,"names":{"packages":"<index id>"}}
  *            key `index/<id>` struct index_record as below
  * topology:  key `cluster`    {"v":1,"epoch":N,"task":N,"kafka":"<cluster id>","rf":1,
- *                              "nodes":[{"id","group","url"}],"oldest_task":N}
+ *                              "nodes":[{"id","group","url","incarnation","format"}],"oldest_task":N,
+ *                              "controller":"<url>"}
  *            key `shard/<id>/<p>` {"v":1,"task":N,"index":"<id>","generation":1,"partition":p,
  *                              "replicas":[{"node","incarnation","state","in_sync"}]}
+ * A node's incarnation and format and the cluster's controller are absent while they are not known.
  *
  * An index id is 64 bits, printed as 16 hex digits: hash64 of the request's
  * nonce with the taskUid as seed, so whoever applies the request gets the
@@ -33,6 +35,7 @@
 #define INDEX_PARTITIONS_MAX 1024
 #define TOPIC_BYTES_MAX 249
 #define NODE_ID_BYTES_MAX 63
+#define NODE_URL_BYTES_MAX 255
 #define NODES_MAX 64
 #define REPLICAS_MAX 8
 #define INDEXES_MAX 4096
@@ -87,7 +90,9 @@ struct shard_record {
 struct node_record {
 	char id[NODE_ID_BYTES_MAX + 1];
 	char group[NODE_ID_BYTES_MAX + 1];
-	char url[256];
+	char url[NODE_URL_BYTES_MAX + 1];
+	struct incarnation incarnation; /* of its data directory; none until it has registered */
+	uint32_t format;                /* of its replicas; 0: not known */
 };
 
 struct cluster_record {
@@ -97,7 +102,8 @@ struct cluster_record {
 	int32_t rf;
 	size_t nodes_len;
 	struct node_record nodes[NODES_MAX];
-	int64_t oldest_task; /* reading of `tasks` begins here */
+	int64_t oldest_task;                     /* reading of `tasks` begins here */
+	char controller[NODE_URL_BYTES_MAX + 1]; /* admin listener of the one in office; "": not known */
 };
 
 enum catalog_topic {
@@ -128,6 +134,8 @@ const struct index_record *catalog_resolve(const struct catalog *catalog, struct
 /* Every index record, by rising id; start with *at = 0. */
 const struct index_record *catalog_next_index(const struct catalog *catalog, size_t *at);
 const struct shard_record *catalog_shard(const struct catalog *catalog, uint64_t index_id, int32_t partition);
+/* The shard's replica on that node. */
+const struct placement *catalog_placement(const struct shard_record *shard, const char *node);
 const struct cluster_record *catalog_cluster(const struct catalog *catalog);
 const struct node_record *catalog_node(const struct catalog *catalog, const char *node);
 /* The task that wrote `names`, -1 if none. */

@@ -1,6 +1,9 @@
 #include "shared/meta/catalog_record.h"
 
+#include "shared/base/assert.h"
+
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define INT32_BOUND ((int64_t)INT32_MAX)
@@ -277,9 +280,22 @@ void catalog_write_index(struct buffer *value, const struct index_record *index)
 
 static bool node_read(yyjson_val *object, struct node_record *node)
 {
-	return meta_record_text(object, "id", node->id, sizeof node->id) &&
-	       meta_record_text(object, "group", node->group, sizeof node->group) &&
-	       meta_record_text(object, "url", node->url, sizeof node->url);
+	struct slice incarnation;
+	int64_t format = 0;
+
+	if (!meta_record_text(object, "id", node->id, sizeof node->id) ||
+	    !meta_record_text(object, "group", node->group, sizeof node->group) ||
+	    !meta_record_text(object, "url", node->url, sizeof node->url))
+		return false;
+	if (yyjson_obj_get(object, "incarnation") != NULL &&
+	    (!json_get_string(object, "incarnation", &incarnation) ||
+	     !incarnation_parse(incarnation, &node->incarnation)))
+		return false;
+	if (yyjson_obj_get(object, "format") != NULL &&
+	    !get_bounded(object, "format", 1, UINT32_MAX, &format))
+		return false;
+	node->format = (uint32_t)format;
+	return true;
 }
 
 int cluster_record_read(struct slice value, struct cluster_record *cluster, struct error *error)
@@ -300,6 +316,9 @@ int cluster_record_read(struct slice value, struct cluster_record *cluster, stru
 	    !get_i32(root, "rf", 1, REPLICAS_MAX, &out.rf) ||
 	    !meta_record_text(root, "kafka", out.kafka, sizeof out.kafka))
 		status = malformed(error, "epoch, task, oldest_task, rf or kafka");
+	else if (yyjson_obj_get(root, "controller") != NULL &&
+	         !meta_record_text(root, "controller", out.controller, sizeof out.controller))
+		status = malformed(error, "controller");
 	else if (!yyjson_is_arr(nodes) || yyjson_arr_size(nodes) > NODES_MAX)
 		status = malformed(error, "nodes");
 	if (status == 0)
@@ -316,6 +335,18 @@ int cluster_record_read(struct slice value, struct cluster_record *cluster, stru
 	return status;
 }
 
+/* What its node has not told is not written: absent means not known. */
+static void append_registration(struct buffer *value, const struct node_record *node)
+{
+	char incarnation[33];
+
+	incarnation_print(node->incarnation, incarnation);
+	if (!incarnation_is_none(node->incarnation))
+		append_member(value, "incarnation", incarnation);
+	if (node->format != 0)
+		buffer_printf(value, ",\"format\":%" PRIu32, node->format);
+}
+
 void catalog_write_cluster(struct buffer *value, const struct cluster_record *cluster)
 {
 	buffer_printf(value, "{\"v\":%d,\"epoch\":%" PRId64 ",\"task\":%" PRId64, CATALOG_VERSION,
@@ -329,9 +360,13 @@ void catalog_write_cluster(struct buffer *value, const struct cluster_record *cl
 		json_append_string(value, slice_string(node->id));
 		append_member(value, "group", node->group);
 		append_member(value, "url", node->url);
+		append_registration(value, node);
 		buffer_append_string(value, "}");
 	}
-	buffer_printf(value, "],\"oldest_task\":%" PRId64 "}", cluster->oldest_task);
+	buffer_printf(value, "],\"oldest_task\":%" PRId64, cluster->oldest_task);
+	if (cluster->controller[0] != '\0')
+		append_member(value, "controller", cluster->controller);
+	buffer_append_string(value, "}");
 }
 
 /* ---- shard ---- */
@@ -414,4 +449,51 @@ void catalog_write_shard(struct buffer *value, const struct shard_record *shard)
 		              placement_names[replica->state], replica->in_sync ? "true" : "false");
 	}
 	buffer_append_string(value, "]}");
+}
+
+/* ---- ids, uids, slots ---- */
+
+void index_id_print(uint64_t index_id, char text[17])
+{
+	(void)snprintf(text, 17, "%016" PRIx64, index_id);
+}
+
+bool index_id_parse(struct slice text, uint64_t *index_id)
+{
+	uint64_t value = 0;
+
+	if (text.len != 16)
+		return false;
+	for (size_t i = 0; i < 16; i++) {
+		uint8_t c = text.ptr[i];
+
+		if (c >= '0' && c <= '9')
+			value = value << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*index_id = value;
+	return true;
+}
+
+bool index_uid_is_valid(struct slice uid)
+{
+	if (uid.len < 1 || uid.len > INDEX_UID_BYTES_MAX)
+		return false;
+	for (size_t i = 0; i < uid.len; i++) {
+		uint8_t c = uid.ptr[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '-' || c == '_'))
+			return false;
+	}
+	return true;
+}
+
+int32_t slot_of(uint64_t index_id, int32_t partition)
+{
+	ASSERT(partition >= 0);
+	return (int32_t)((index_id + (uint64_t)partition) % SLOTS);
 }

@@ -1,6 +1,6 @@
 /*
  * Catalog records: the values of meta and topology, read. catalog.c alone
- * uses this; writing is part of catalog.h.
+ * uses this; writing, and the texts of ids, are part of catalog.h.
  *
  * Every reader checks the version first (ERROR_VERSION for another one), then
  * every member's presence, type and bounds (ERROR_FORMAT), and writes its

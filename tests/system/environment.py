@@ -5,9 +5,16 @@
         env.millrace("index", "create", "books", "--primary-key", "id", "--partitions", "2", "--wait")
         env.wait_until(lambda: env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 3, 20, "3 books")
 
+With env.plan(nodes=3, rf=2, ingests=2, controllers=2) before it, start_all
+starts that many: n1, n2, n3, ingest, ingest2, rebalance, rebalance2, query.
+With proxied=True whoever asks a node goes through env.proxy (fault_proxy.py),
+where the programs have these names; with env.own_kafka(proxied=True) whoever
+asks Kafka too.
+
 The test's processes end with it; one that does not end cleanly on SIGTERM, or
 in which a sanitizer found something, fails the test.
 """
+import contextlib
 import json
 import random
 import socket
@@ -20,10 +27,13 @@ import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from children import Program, wait_until
+from fault_proxy import FaultProxy
+from kafka_server import KafkaServer
 
 # Below the range from which the kernel takes the ports of outgoing connections.
 PORTS = range(20000, 30000)
 PROGRAMS = ("rebalance", "shard", "ingest", "query")
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Ports:
@@ -86,18 +96,75 @@ class Environment:
         self._admin = None
         self.places = {program: ports.free() for program in PROGRAMS}
         self.places["admin"] = ports.free()
+        self.proxy = None
+        self.rf = 1
+        self.nodes = {"n1": self.places["shard"]}  # id → the port in topology.groups
+        self.planned = {program: (program, {}) for program in PROGRAMS}  # name → (program, its own settings)
         self.config = None
         self.write_config()
 
     # -- configuration ------------------------------------------------------
 
+    def plan(self, nodes=1, rf=1, ingests=1, controllers=1, proxied=False):
+        """Which programs there are, by name; a node is named by its id, a second of the others has a number."""
+        if proxied and not self.proxy:
+            self.start_proxy()
+        self.rf = rf
+        self.nodes = {}
+        self.planned = {}
+        for number in range(1, controllers + 1):
+            self._plan_another("rebalance", number)
+        for number in range(1, nodes + 1):
+            id = f"n{number}"
+            self.places[id] = self.places["shard"] if number == 1 else self.ports.free()
+            self.planned[id] = ("shard", {"shard.id": id, "shard.listen": f"127.0.0.1:{self.places[id]}",
+                                          "shard.data": self.directory / id})
+            self.nodes[id] = self.proxy.add(id, self.places[id]) if proxied else self.places[id]
+        for number in range(1, ingests + 1):
+            self._plan_another("ingest", number)
+        self.planned["query"] = ("query", {})
+        self.write_config()
+
+    def _plan_another(self, program, number):
+        name = program if number == 1 else f"{program}{number}"
+        settings = {}
+        if number > 1:
+            self.places[name] = self.ports.free()
+            settings[f"{program}.listen"] = f"127.0.0.1:{self.places[name]}"
+        if number > 1 and program == "ingest":
+            settings["ingest.data"] = self.directory / name
+        self.planned[name] = (program, settings)
+
+    def start_proxy(self):
+        self.proxy = FaultProxy(self.directory, self.ports).start()
+
+    @contextlib.contextmanager
+    def own_kafka(self, proxied=False):
+        """A Kafka of this test's own in place of the run's; the programs' way to it through the proxy, if wanted."""
+        ports = self.ports.free(), self.ports.free()
+        faulty = None
+        if proxied:
+            if not self.proxy:
+                self.start_proxy()
+            inner = self.ports.free()
+            faulty = (inner, self.proxy.add("kafka", inner))
+        self.kafka = KafkaServer(ROOT, self.directory / "kafka", ports, faulty)
+        self.kafka.start()
+        self.write_config()
+        try:
+            yield self.kafka
+        finally:
+            self.close(clean=False)
+            self.kafka.kill9()
+
     def write_config(self, changes=None, name="millrace.yaml"):
         """The test's millrace.yaml; `changes` are merged into its sections. Returns its path."""
         place = {program: f"127.0.0.1:{port}" for program, port in self.places.items()}
+        nodes = [{"id": id, "url": f"http://127.0.0.1:{port}"} for id, port in self.nodes.items()]
         config = {
             "cluster": self.cluster,
-            "kafka": {"bootstrap.servers": self.kafka.bootstrap},
-            "topology": {"rf": 1, "groups": {"g0": [{"id": "n1", "url": f"http://{place['shard']}"}]}},
+            "kafka": {"bootstrap.servers": self.kafka.bootstrap_of_programs},
+            "topology": {"rf": self.rf, "groups": {"g0": nodes}},
             "ingest": {"listen": place["ingest"], "data": str(self.directory / "ingest")},
             "shard": {"listen": place["shard"], "id": "n1", "data": str(self.directory / "n1")},
             "query": {"listen": place["query"], "admin": place["admin"]},
@@ -123,26 +190,29 @@ class Environment:
         return [binary, "--config", config or self.config, *flags]
 
     def start(self, program, extra_config=None, name=None, config=None, wait=True):
-        """Starts `ingest`, `shard`, `query` or `rebalance`; extra_config = {"ingest.flush": "adaptive"}.
+        """Starts `ingest`, `shard`, `query`, `rebalance` or what plan() named; extra_config = {"ingest.flush": "adaptive"}.
 
         Started again under the same name it replaces the one that has ended.
         """
         name = name or program
+        program, settings = self.planned.get(program, (program, {}))
         earlier = self.programs.get(name)
         if earlier:
             assert not earlier.running(), f"{name} runs already"
             self._ended.append(earlier)
-        started = Program(name, self.command(program, extra_config, config), self.directory / f"{name}.log",
-                          self.directory / f"{name}.ready")
+        started = Program(name, self.command(program, {**settings, **(extra_config or {})}, config),
+                          self.directory / f"{name}.log", self.directory / f"{name}.ready")
         self.programs[name] = started
+        if self.proxy:
+            self.proxy.name_source(name, started.pid)
         return started.wait_ready() if wait else started
 
     def start_all(self, extra_config=None):
-        """All four programs; ready when the gateway says so. extra_config as for start, for whom it names."""
+        """All programs of the plan; extra_config as for start, for those whom it names."""
         flags = {}
         for key, value in (extra_config or {}).items():
             flags.setdefault(key.split(".")[0], {})[key] = value
-        started = [self.start(program, flags.get(program), wait=False) for program in PROGRAMS]
+        started = [self.start(name, flags.get(program), wait=False) for name, (program, _) in self.planned.items()]
         for program in started:
             program.wait_ready()
         return started
@@ -228,6 +298,8 @@ class Environment:
     def close(self, clean):
         """Ends what still runs. `clean`: complain about whoever does not end as it should."""
         troubles = []
+        if self.proxy and not clean:
+            self.proxy.stop()
         for program in list(self.programs.values())[::-1]:
             if not clean:
                 program.kill9()
@@ -245,6 +317,8 @@ class Environment:
             found = program.sanitizer_report()
             if found:
                 troubles.append(f"{program.name}: {found}")
+        if self.proxy:
+            self.proxy.stop()
         return troubles
 
     def logs(self):

@@ -2,29 +2,10 @@
 import threading
 
 from children import wait_until
-from documents import ROOT, Publisher, made
-from kafka_server import KafkaServer
+from documents import Publisher, made
 from replica_view import Line, assert_is_fold, create_index, shards_of, wait_level
 
 SEARCHES = 200
-
-
-class OwnKafka:
-    """A Kafka of this test's own, in place of the run's."""
-
-    def __init__(self, env):
-        self._env = env
-        self.server = KafkaServer(ROOT, env.directory / "kafka", (env.ports.free(), env.ports.free()))
-
-    def __enter__(self):
-        self.server.start()
-        self._env.kafka = self.server
-        self._env.write_config()
-        return self.server
-
-    def __exit__(self, *_):
-        self._env.close(clean=False)
-        self.server.kill9()
 
 
 class Publishing(threading.Thread):
@@ -86,7 +67,7 @@ def outage(env, kafka, index, stop):
 
 
 def test_kafka_outage(env):
-    with OwnKafka(env) as kafka:
+    with env.own_kafka() as kafka:
         env.start_all()
         index = create_index(env, "books", 6)
         outage(env, kafka, index, kafka.stop)
@@ -100,7 +81,7 @@ def test_kafka_outage(env):
 
 def test_start_without_kafka(env):
     """Programs that start while Kafka is down wait and say so; then they go on by themselves."""
-    with OwnKafka(env) as kafka:
+    with env.own_kafka() as kafka:
         env.start_all()
         index = create_index(env, "books", 2)
         publisher = Publisher(env, index.topic)

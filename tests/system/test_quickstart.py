@@ -40,8 +40,9 @@ def processes_of(directory):
 
 def test_refused_flags(env):
     rows = [
-        (["--nodes", "3"], "--nodes 3: this version runs one node"),
-        (["--rf", "2"], "--rf 2: one node holds one copy of each shard"),
+        (["--nodes", "0"], "--nodes needs a number from 1 to 64, not `0`"),
+        (["--nodes", "1", "--rf", "2"], "--rf 2: 1 node cannot hold as many copies of a shard"),
+        (["--nodes", "2", "--rf", "3"], "--rf 3: 2 nodes cannot hold as many copies of a shard"),
         (["--partitions", "0"], "--partitions needs a number from 1 to 1024, not `0`"),
         (["--port-base", "x"], "--port-base needs a number from 1024 to 60000, not `x`"),
         (["--data"], "--data needs a value"),
@@ -61,7 +62,7 @@ def test_taken_port(env):
     with socket.create_server(("127.0.0.1", base + 11)):
         result = quickstart("--data-dir", env.directory / "state", "--port-base", base, "--kafka", env.kafka.bootstrap)
     assert result.returncode == 1, result
-    assert result.stderr.strip() == (f"port {base + 11}, meant for ingest, is taken by another process; "
+    assert result.stderr.strip() == (f"port {base + 11}, meant for ingest1, is taken by another process; "
                                      "choose others with --port-base")
 
 

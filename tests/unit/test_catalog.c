@@ -30,6 +30,12 @@ static const char names_a[] = "{\"v\":1,\"task\":3,\"names\":{\"packages\":\"000
 static const char cluster[] = "{\"v\":1,\"epoch\":2,\"task\":-1,\"kafka\":\"AAAA\",\"rf\":1,\"nodes\":[{"
 			      "\"id\":\"n1\",\"group\":\"g0\","
 			      "\"url\":\"http://127.0.0.1:7731\"}],\"oldest_task\":4}";
+static const char cluster_known[] =
+	"{\"v\":1,\"epoch\":3,\"task\":-1,\"kafka\":\"AAAA\",\"rf\":2,\"nodes\":["
+	"{\"id\":\"n1\",\"group\":\"g0\",\"url\":\"http://127.0.0.1:7731\","
+	"\"incarnation\":\"000102030405060708090a0b0c0d0e0f\",\"format\":3},"
+	"{\"id\":\"n2\",\"group\":\"g0\",\"url\":\"http://127.0.0.1:7732\"}],\"oldest_task\":4,"
+	"\"controller\":\"http://127.0.0.1:7721\"}";
 static const char shard_a1[] =
 	"{\"v\":1,\"task\":3,\"index\":\"00000000000000aa\",\"generation\":1,\"partition\":1,\"replicas\":["
 	"{\"node\":\"n1\",\"incarnation\":\"\",\"state\":\"active\",\"in_sync\":true}]}";
@@ -217,6 +223,13 @@ static const struct {
 	{CATALOG_TOPIC_TOPOLOGY, "cluster", cluster, "\"rf\":1", "\"rf\":9", ERROR_FORMAT},
 	{CATALOG_TOPIC_TOPOLOGY, "cluster", cluster, "\"AAAA\"", "\"\"", ERROR_FORMAT},
 	{CATALOG_TOPIC_TOPOLOGY, "cluster", cluster, "\"group\":\"g0\"", "\"group\":5", ERROR_FORMAT},
+	{CATALOG_TOPIC_TOPOLOGY, "cluster", cluster_known, "\"000102", "\"0102", ERROR_FORMAT},
+	{CATALOG_TOPIC_TOPOLOGY, "cluster", cluster_known, "\"000102", "7,\"x\":\"", ERROR_FORMAT},
+	{CATALOG_TOPIC_TOPOLOGY, "cluster", cluster_known, "\"format\":3", "\"format\":0", ERROR_FORMAT},
+	{CATALOG_TOPIC_TOPOLOGY, "cluster", cluster_known, "\"format\":3", "\"format\":4294967296",
+         ERROR_FORMAT},
+	{CATALOG_TOPIC_TOPOLOGY, "cluster", cluster_known, "\"controller\":\"", "\"controller\":7,\"x\":\"",
+         ERROR_FORMAT},
 	{CATALOG_TOPIC_TOPOLOGY, "shard/00000000000000aa/1", shard_a1, "\"partition\":1", "\"partition\":2",
          ERROR_FORMAT},
 	{CATALOG_TOPIC_TOPOLOGY, "shard/00000000000000aa/1", shard_a1, "\"active\"", "\"idle\"",
@@ -337,6 +350,50 @@ static void test_round_trips(void)
 	catalog_free(catalog);
 }
 
+/* Who has registered, and who is in office: read, copied and written as they were. */
+static void test_registered_nodes(void)
+{
+	struct catalog *catalog = filled();
+	const struct node_record *node;
+	struct catalog *copy;
+	struct buffer buffer;
+	char text[33];
+	char *written;
+
+	CU_ASSERT_TRUE(incarnation_is_none(catalog_node(catalog, "n1")->incarnation));
+	CU_ASSERT_EQUAL(catalog_node(catalog, "n1")->format, 0);
+	CU_ASSERT_STRING_EQUAL(catalog_cluster(catalog)->controller, "");
+	CU_ASSERT_EQUAL(apply_topology(catalog, "cluster", cluster_known), 0);
+	copy = catalog_copy(catalog);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+	catalog_free(catalog);
+	node = catalog_node(copy, "n1");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(node);
+	incarnation_print(node->incarnation, text);
+	CU_ASSERT_STRING_EQUAL(text, "000102030405060708090a0b0c0d0e0f");
+	CU_ASSERT_EQUAL(node->format, 3);
+	CU_ASSERT_TRUE(incarnation_is_none(catalog_node(copy, "n2")->incarnation));
+	CU_ASSERT_EQUAL(catalog_node(copy, "n2")->format, 0);
+	CU_ASSERT_STRING_EQUAL(catalog_cluster(copy)->controller, "http://127.0.0.1:7721");
+	buffer_init(&buffer, 1 << 20);
+	catalog_write_cluster(&buffer, catalog_cluster(copy));
+	written = text_of(&buffer);
+	CU_ASSERT_STRING_EQUAL(written, cluster_known);
+	free(written);
+	buffer_deinit(&buffer);
+	catalog_free(copy);
+}
+
+static void test_placement_of_a_node(void)
+{
+	struct shard_record shard = {.replicas_len = 2, .replicas = {{.node = "n1"}, {.node = "n10"}}};
+
+	CU_ASSERT_PTR_EQUAL(catalog_placement(&shard, "n1"), &shard.replicas[0]);
+	CU_ASSERT_PTR_EQUAL(catalog_placement(&shard, "n10"), &shard.replicas[1]);
+	CU_ASSERT_PTR_NULL(catalog_placement(&shard, "n"));
+	CU_ASSERT_PTR_NULL(catalog_placement(&shard, ""));
+}
+
 static void check_names(const struct catalog *catalog, const char *uid, uint64_t id, const char *expected)
 {
 	struct buffer buffer;
@@ -446,6 +503,8 @@ int main(void)
 		{"keys", test_keys},
 		{"tombstones delete nothing", test_tombstones_delete_nothing},
 		{"round trips", test_round_trips},
+		{"registered nodes", test_registered_nodes},
+		{"the placement of a node", test_placement_of_a_node},
 		{"names", test_names},
 		{"a name deleted and created again", test_name_deleted_and_created_again},
 		{"ids and slots", test_ids_and_slots},

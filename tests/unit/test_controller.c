@@ -44,7 +44,7 @@ struct world {
 	const char *refuse_topic; /* CREATE_TOPIC of it can never work */
 };
 
-static const struct node_record nodes[] = {{"n1", "g0", "http://127.0.0.1:7731"}};
+static const struct node_record nodes[] = {{.id = "n1", .group = "g0", .url = "http://127.0.0.1:7731"}};
 
 static struct kafka_topic *topic_find(struct world *world, const char *name)
 {
@@ -103,14 +103,14 @@ static void office_take(struct world *world)
 	CU_ASSERT_EQUAL(controller_check(world->controller, &error), 0);
 }
 
-static void record(struct world *world, const struct controller_action *action)
+static void record(struct world *world, const struct controller_write *write)
 {
 	struct entry *entry = &world->records[world->records_len++];
 
-	ASSERT(world->records_len <= RECORDS_MAX && action->value.len < sizeof entry->value);
-	entry->topic = action->write_topic;
-	(void)snprintf(entry->key, sizeof entry->key, "%.*s", SLICE_ARGS(action->key));
-	(void)snprintf(entry->value, sizeof entry->value, "%.*s", SLICE_ARGS(action->value));
+	ASSERT(world->records_len <= RECORDS_MAX && write->value.len < sizeof entry->value);
+	entry->topic = write->topic;
+	(void)snprintf(entry->key, sizeof entry->key, "%.*s", SLICE_ARGS(write->key));
+	(void)snprintf(entry->value, sizeof entry->value, "%.*s", SLICE_ARGS(write->value));
 }
 
 /* Does what the shell would, in the world. */
@@ -123,7 +123,8 @@ static void carry_out(struct world *world, const struct controller_action *actio
 	*result = (struct controller_result){0};
 	switch (action->kind) {
 	case CONTROLLER_ACTION_WRITE:
-		record(world, action);
+		for (size_t i = 0; i < action->writes_len; i++)
+			record(world, &action->writes[i]);
 		break;
 	case CONTROLLER_ACTION_INSPECT_TOPIC:
 		result->exists = topic != NULL;
@@ -156,7 +157,7 @@ static int run(struct world *world, int kill_after)
 	int actions = 0;
 
 	office_take(world);
-	while (controller_next(world->controller, 1000, &action)) {
+	while (controller_next(world->controller, (struct controller_time){1000, 0}, &action)) {
 		struct controller_result result;
 
 		ASSERT(actions < ACTIONS_MAX);
@@ -164,7 +165,7 @@ static int run(struct world *world, int kill_after)
 		if (actions++ == kill_after)
 			office_take(world);
 		else
-			controller_result(world->controller, &result, 1000);
+			controller_result(world->controller, &result);
 	}
 	return actions;
 }

@@ -61,6 +61,34 @@ static void test_recovering(void)
 	model_free(model);
 }
 
+/* A new session without a restart: nothing received is lost, and what was known of the log does not count. */
+static void test_paused(void)
+{
+	struct model *model = model_new("paused");
+	struct range_answer answer;
+
+	CU_ASSERT_EQUAL(send(model, BASE, BASE + 50, BASE + 50, &answer), 0);
+	CU_ASSERT_EQUAL(status_of(model).state, REPLICA_STATE_ACTIVE);
+	replica_pause(model->replica, 4711);
+	CU_ASSERT_EQUAL(status_of(model).state, REPLICA_STATE_RECOVERING);
+	CU_ASSERT_EQUAL(status_of(model).session, 4711);
+	CU_ASSERT_EQUAL(status_of(model).received, BASE + 50);
+	CU_ASSERT_EQUAL(status_of(model).log_end, -1);
+	CU_ASSERT_EQUAL(get_first(model, false), ERROR_STATE);
+	CU_ASSERT_NOT_EQUAL(get_first(model, true), ERROR_STATE);
+	/* a batch that was on its way names the earlier session: its operations count, its log end does not */
+	CU_ASSERT_EQUAL(send(model, BASE + 50, BASE + 60, BASE + 60, &answer), 0);
+	CU_ASSERT_EQUAL(answer.result, RANGE_RESULT_APPLIED);
+	CU_ASSERT_EQUAL(answer.session, 4711);
+	CU_ASSERT_EQUAL(status_of(model).state, REPLICA_STATE_RECOVERING);
+	CU_ASSERT_EQUAL(status_of(model).received, BASE + 60);
+	model->session = 4711;
+	CU_ASSERT_EQUAL(send(model, BASE + 60, BASE + 60, BASE + 60, &answer), 0);
+	CU_ASSERT_EQUAL(status_of(model).state, REPLICA_STATE_ACTIVE);
+	CU_ASSERT_NOT_EQUAL(get_first(model, false), ERROR_STATE);
+	model_free(model);
+}
+
 static void test_refusals(void)
 {
 	struct model *model = model_new("refusals");
@@ -289,6 +317,7 @@ static void test_growth(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {{"recovering until level", test_recovering},
+	                       {"a new session without a restart", test_paused},
 	                       {"another incarnation", test_refusals},
 	                       {"malformed ranges change nothing", test_malformed},
 	                       {"another owner's files", test_identity},

@@ -1,0 +1,124 @@
+/* What the client's answer is made of. */
+#include "query/core/answer.h"
+#include "query/flight_private.h"
+#include "shared/base/assert.h"
+#include "shared/runtime/clock.h"
+#include "shared/runtime/random.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static void finished(struct flight *flight)
+{
+	ASSERT(!flight->finished);
+	flight->finished = true;
+	flight->outcome.degraded = flight->degraded;
+}
+
+void flight_refuse(struct flight *flight, const char *code, const char *format, ...)
+{
+	char message[ERROR_ANSWER_MESSAGE_BYTES_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(message, sizeof message, format, arguments);
+	va_end(arguments);
+	(void)error_answer_set(&flight->refusal, code, "%s", message);
+	flight->outcome.refusal = &flight->refusal;
+	finished(flight);
+}
+
+static void refuse_missing(struct flight *flight)
+{
+	struct buffer degraded;
+	struct slice text;
+
+	buffer_init(&degraded, DEGRADED_BYTES_MAX);
+	scatter_append_degraded(flight->scatter, &degraded);
+	text = buffer_slice(&degraded);
+	flight_refuse(flight, "unavailable", "Index `%s`: no node answers for %.*s.",
+	              flight->request.index->uid, SLICE_ARGS(text));
+	buffer_deinit(&degraded);
+}
+
+/* The first partition of which the answer would have less than is required; -1 if none. */
+static int32_t find_uncovered(const struct flight *flight)
+{
+	const int64_t *required = flight->request.required;
+
+	for (int32_t p = 0; required != NULL && p < flight->request.index->partitions; p++)
+		if (flight->covered[p] < required[p] && required[p] > 0 &&
+		    (flight->partition < 0 || p == flight->partition))
+			return p;
+	return -1;
+}
+
+static void append_page(struct flight *flight, struct buffer *body)
+{
+	struct page cut = {0, flight->page.limit};
+	size_t len;
+	const struct node_hit *hits = merge_page(&flight->merge, flight->cut ? cut : flight->page, &len);
+	uint8_t random[10];
+	char uuid[UUID_BYTES];
+	struct search_outcome outcome = {hits, len, flight->merge.total,
+	                                 (clock_monotonic_us() - flight->started_us) / 1000, uuid};
+
+	if (flight->request.kind == FLIGHT_KIND_LIST) {
+		answer_documents(body, &flight->request.listing, hits, len, flight->merge.total);
+		return;
+	}
+	random_bytes(random, sizeof random);
+	uuid7_print(clock_wall_ms(), random, uuid);
+	answer_search(body, &flight->request.search, &outcome);
+}
+
+static void answer_page(struct flight *flight)
+{
+	bool get = flight->request.kind == FLIGHT_KIND_GET;
+	struct buffer degraded;
+	struct slice text;
+
+	if (get)
+		answer_document(&flight->outcome.body, &flight->request.listing, flight->document);
+	else
+		append_page(flight, &flight->outcome.body);
+	buffer_init(&degraded, DEGRADED_BYTES_MAX);
+	/* a document found is whole, wherever else it was looked for */
+	if (!get || scatter_stale(flight->scatter) > 0)
+		scatter_append_degraded(flight->scatter, &degraded);
+	text = buffer_slice(&degraded);
+	(void)snprintf(flight->degraded, sizeof flight->degraded, "%.*s", SLICE_ARGS(text));
+	buffer_deinit(&degraded);
+	flight->outcome.generation = flight->request.index->generation;
+	flight->outcome.covered = flight->covered;
+	flight->outcome.covered_len = (size_t)flight->request.index->partitions;
+	finished(flight);
+}
+
+void flight_finish(struct flight *flight)
+{
+	struct gateway *gateway = flight->request.gateway;
+	bool get = flight->request.kind == FLIGHT_KIND_GET;
+	size_t missing = scatter_missing(flight->scatter);
+	size_t shards = get ? missing : (size_t)flight->request.index->partitions;
+	bool found = flight->document.ptr != NULL;
+	bool refuse = missing > 0 && !found && (gateway->refuse_degraded || missing == shards);
+	int32_t uncovered = find_uncovered(flight);
+
+	if (scatter_stale(flight->scatter) > 0)
+		gateway_count_degraded(gateway, "stale");
+	if (missing > 0 && !found)
+		gateway_count_degraded(gateway, refuse ? "refused" : "shards");
+	if (uncovered >= 0)
+		flight_refuse(flight, "consistency_token_not_reached",
+		              "Index `%s`: no replica of partition %d has received offset %lld in time.",
+		              flight->request.index->uid, uncovered,
+		              (long long)flight->request.required[uncovered] - 1);
+	else if (refuse)
+		refuse_missing(flight);
+	else if (get && !found)
+		flight_refuse(flight, "document_not_found", "Document `%.*s` not found.",
+		              SLICE_ARGS(flight->id));
+	else
+		answer_page(flight);
+}
