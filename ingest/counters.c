@@ -42,6 +42,8 @@ void counters_init(struct counters *counters)
 	counters->unfed = labelled(replicas, "none");
 	counters->memory =
 		plain(METRIC_TYPE_GAUGE, "millrace_ingest_memory_bytes", "Memory held by memtables");
+	counters->cuts = plain(METRIC_TYPE_COUNTER, "millrace_ingest_cuts_total",
+	                       "Times that a replica was cut from memory, to be fed from the log");
 	counters->commits = plain(METRIC_TYPE_COUNTER, "millrace_ingest_commits_total", "Offset commits");
 	counters->rewinds = plain(METRIC_TYPE_COUNTER, "millrace_ingest_rewinds_total",
 	                          "Times that reading a partition began anew");
@@ -73,15 +75,17 @@ void counters_dead_letter(struct counters *counters, enum refusal_code code)
 	series_add(labelled(counters->dead_letters, refusal_name(code)), 1);
 }
 
-static void update_shard(struct fed_shard *shard, const struct feeder_status *status)
+static void update_shard(const struct counters *counters, struct fed_shard *shard,
+                         const struct feeder_status *status)
 {
-	struct fed_counts now = {status->records, status->deleted, status->refused};
+	struct fed_counts now = {status->records, status->deleted, status->refused, status->cuts};
 	uint64_t deleted = now.deleted - shard->counts.deleted;
 	uint64_t refused = now.refused - shard->counts.refused;
 
 	series_add(shard->indexed, now.records - shard->counts.records - deleted - refused);
 	series_add(shard->deleted, deleted);
 	series_add(shard->dead_lettered, refused);
+	series_add(counters->cuts, now.cuts - shard->counts.cuts);
 	shard->counts = now;
 	if (status->received >= 0 && status->log_end >= status->received)
 		series_set(shard->lag, (double)(status->log_end - status->received));
@@ -128,7 +132,7 @@ void counters_update(struct ingest *ingest)
 	for (uint32_t slot = 0; slot < ingest->fed_len; slot++) {
 		if (!ingest->fed[slot].used || !feeder_shard_status(ingest->feeder, slot, &status))
 			continue;
-		update_shard(&ingest->fed[slot], &status);
+		update_shard(counters, &ingest->fed[slot], &status);
 		count_replicas(ingest, slot, lanes);
 		states[status.state]++;
 	}

@@ -42,6 +42,7 @@ struct fed_counts {
 	uint64_t records;
 	uint64_t deleted;
 	uint64_t refused;
+	uint64_t cuts;
 };
 
 /* One of a shard's two readers. */
@@ -81,6 +82,7 @@ struct counters {
 	struct series *lanes[FEEDER_LANES];
 	struct series *unfed;
 	struct series *memory;
+	struct series *cuts;
 	struct series *commits;
 	struct series *rewinds;
 	struct series *shards[FEEDER_STATE_STOPPED + 1];
