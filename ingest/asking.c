@@ -223,14 +223,14 @@ static void open_log(struct asking *asking)
 		[FOLLOWED_TOPIC_META] = "meta",
 		[FOLLOWED_TOPIC_TOPOLOGY] = "topology",
 	};
+	static const struct log_owner_options slots = {.group = "ingest-slots", .topic = "slots"};
 	struct log_opened *opened = calloc(1, sizeof *opened);
 	int rc;
 
 	ASSERT(opened != NULL); /* at start, a few hundred bytes */
 	opened->message.kind = MESSAGE_KIND_LOG_OPENED;
 	rc = log_reader_open(asking->config, suffixes, FOLLOWED_TOPICS, &opened->reader, &opened->error);
-	if (rc == 0 &&
-	    log_owner_open(asking->config, "ingest-slots", "slots", &opened->owner, &opened->error) != 0) {
+	if (rc == 0 && log_owner_open(asking->config, &slots, &opened->owner, &opened->error) != 0) {
 		log_reader_close(opened->reader);
 		opened->reader = NULL;
 	}

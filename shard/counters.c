@@ -41,6 +41,8 @@ void counters_init(struct node_counters *counters)
 		single(METRIC_TYPE_COUNTER, "millrace_node_stores_total", "Stores that ended well");
 	counters->stores_failed =
 		single(METRIC_TYPE_COUNTER, "millrace_node_stores_failed_total", "Stores to be tried again");
+	counters->sessions_renewed = single(METRIC_TYPE_COUNTER, "millrace_node_sessions_renewed_total",
+	                                    "Sessions that replicas began without a restart");
 	counters->memory_bytes = single(METRIC_TYPE_GAUGE, "millrace_node_memory_bytes",
 	                                "Memory of segments that are not stored yet");
 	counters->received = of_replica("millrace_replica_received_offset", "Next offset not yet searchable");

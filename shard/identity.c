@@ -23,6 +23,11 @@ struct incarnation incarnation_draw(void)
 	return incarnation;
 }
 
+uint64_t session_draw(void)
+{
+	return random_u64() | 1;
+}
+
 static int failed(const char *what, const char *path, struct error *error)
 {
 	return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL, "cannot %s %s: %s", what, path,
@@ -114,6 +119,6 @@ int identity_open(struct node *node, const char *directory, struct error *error)
 	if (node_identity_check(&identity, node->id, error) != 0)
 		return error_prefix(error, "%s", path);
 	node->incarnation = identity.incarnation;
-	node->session = random_u64() | 1;
+	node->session = session_draw();
 	return 0;
 }

@@ -43,6 +43,18 @@ void node_decided(struct node *node)
 		node_fail(node, &error);
 }
 
+void node_check_pulse(struct node *node)
+{
+	int64_t stood_ms = pulse_take(&node->pulse);
+
+	if (stood_ms == 0)
+		return;
+	node->session = session_draw();
+	replicas_pause(node);
+	logline(LOG_LEVEL_WARN, "stood_still", "ms=%lld session=%016llx replicas=%zu", (long long)stood_ms,
+	        (unsigned long long)node->session, node->held_len);
+}
+
 static int directory_make(const char *path, struct error *error)
 {
 	if (mkdir(path, 0700) == 0 || errno == EEXIST)
@@ -127,6 +139,8 @@ int node_open(const struct config *config, int signal_fd, struct node **out, str
 	if (rc == 0)
 		rc = directory_open(node, error);
 	if (rc == 0)
+		rc = pulse_start(&node->pulse, error);
+	if (rc == 0)
 		rc = storing_start(node, error);
 	if (rc == 0)
 		rc = http_start(node, error);
@@ -157,6 +171,7 @@ static void wait_for_sources(struct node *node, int timeout_ms)
 	if (poll(sources, SOURCES, timeout_ms) < 0)
 		ASSERT(errno == EINTR);
 	node->now_ms = clock_monotonic_ms();
+	node_check_pulse(node);
 	if (sources[SOURCE_READER].revents != 0)
 		node->reader_more = true;
 	if (sources[SOURCE_SIGNAL].revents != 0) {
@@ -259,6 +274,7 @@ void node_close(struct node *node)
 		http_server_stop(node->server);
 	waiting_refuse(node); /* what came in between */
 	storing_stop(node);
+	pulse_stop(&node->pulse);
 	replicas_close(node);
 	if (!following_stop(node))
 		return; /* that thread still waits for Kafka and uses the inbox; the process ends */

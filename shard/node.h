@@ -17,6 +17,10 @@
  * DATA/replicas/<index id>-<generation>-<partition>/; one on its way out is
  * renamed to `….dropped` first.
  *
+ * A process that stood still for NODE_STANDSTILL_MS (stopped, frozen, on a
+ * suspended machine) treats that as a restart: what it knew of the log is old,
+ * so every replica gets a new session and recovers until it is level again.
+ *
  * Store policy: when the memory of all replicas reaches a quarter of
  * `shard.memory`, or the oldest range waits for NODE_STORE_AGE_MS. Memory at
  * its budget: batches are answered BUSY. At SIGTERM the node answers nothing
@@ -29,6 +33,7 @@
 
 #define NODE_STORE_AGE_MS 5000
 #define NODE_SHUTDOWN_MS 20000
+#define NODE_STANDSTILL_MS 2000
 
 struct node;
 

@@ -88,11 +88,22 @@ struct node_counters {
 	struct series *store_seconds;
 	struct series *stores;
 	struct series *stores_failed;
+	struct series *sessions_renewed;
 	struct series *memory_bytes;
 	struct metric *received;
 	struct metric *stored;
 	struct metric *documents;
 	struct metric *replica_memory;
+};
+
+/* pulse.c: noted by a thread of its own and by the owner. */
+struct pulse {
+	pthread_t thread;
+	bool started;
+	int stop_fd;
+	pthread_mutex_t lock;
+	int64_t beat_ms;  /* of CLOCK_BOOTTIME, when somebody noted it last */
+	int64_t stood_ms; /* how long the process stood still, not taken yet */
 };
 
 struct opening; /* following.c: the thread that waits for Kafka */
@@ -110,6 +121,7 @@ struct node {
 	struct error failure; /* code 0, or why the node must end */
 	bool stopping;
 	atomic_bool ready;
+	struct pulse pulse;
 
 	struct http_server *server;
 	struct mailbox *inbox;     /* struct message */
@@ -140,6 +152,8 @@ struct node {
 	struct node_counters counters;
 };
 
+/* After a standstill nothing is answered before every replica has a new session. */
+void node_check_pulse(struct node *node);
 /* Ends the loop with this error; the first one stays. */
 void node_fail(struct node *node, const struct error *error);
 /* What is held was decided for the first time: requests are answered from now on. */
@@ -148,8 +162,15 @@ void node_decided(struct node *node);
 /* identity.c */
 /* Never none, never drawn before. */
 struct incarnation incarnation_draw(void);
+uint64_t session_draw(void);
 /* Whose `directory` is; ERROR_CONFIGURATION if it is another node's. */
 int identity_open(struct node *node, const char *directory, struct error *error);
+
+/* pulse.c */
+int pulse_start(struct pulse *pulse, struct error *error);
+/* How long the process stood still since this was asked last, if that was NODE_STANDSTILL_MS or more; else 0. */
+int64_t pulse_take(struct pulse *pulse);
+void pulse_stop(struct pulse *pulse);
 
 /* following.c */
 int following_start(struct node *node, struct error *error);
@@ -173,6 +194,8 @@ void replicas_decide(struct node *node);
 struct held *replicas_find(struct node *node, uint64_t index_id, int32_t partition);
 /* After something was applied, stored or merged: memory, state and age. */
 void replicas_note(struct node *node, struct held *held);
+/* A new session for every replica, as after a restart. */
+void replicas_pause(struct node *node);
 /* One merge somewhere; true if there is more to do. */
 bool replicas_merge(struct node *node);
 void replicas_close(struct node *node);

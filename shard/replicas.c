@@ -3,7 +3,6 @@
 
 #include "shared/base/assert.h"
 #include "shared/runtime/logline.h"
-#include "shared/runtime/random.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -140,7 +139,7 @@ static int replica_open_at(struct node *node, struct held *held, const struct in
 	path_of(node, held, path);
 	if (kv_open(path, &kv, error) != 0)
 		return error->code;
-	if (replica_open(kv, &identity, random_u64() | 1, &held->replica, error) != 0) {
+	if (replica_open(kv, &identity, session_draw(), &held->replica, error) != 0) {
 		held->replica = NULL;
 		kv_close(kv);
 		return error_prefix(error, "%s", path);
@@ -382,6 +381,20 @@ void replicas_note(struct node *node, struct held *held)
 	        state_events[status.state],
 	        "index=%016" PRIx64 " partition=%" PRId32 " received=%" PRId64 " reason=\"%s\"",
 	        held->index_id, held->partition, status.received, status.stop_reason);
+}
+
+void replicas_pause(struct node *node)
+{
+	for (size_t i = 0; i < node->held_len; i++) {
+		struct held *held = node->held[i];
+
+		if (held->replica == NULL)
+			continue;
+		replica_pause(held->replica, session_draw());
+		if (held->state == REPLICA_STATE_ACTIVE)
+			held->state = REPLICA_STATE_RECOVERING; /* without a line a replica */
+		series_add(node->counters.sessions_renewed, 1);
+	}
 }
 
 bool replicas_merge(struct node *node)

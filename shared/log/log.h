@@ -59,6 +59,12 @@ int log_topic_partitions(struct log_connection *connection, const char *topic, i
 /* One broker-side topic setting, e.g. cleanup.policy, into `value`. */
 int log_topic_setting(struct log_connection *connection, const char *topic, const char *name, int timeout_ms,
                       char value[128], struct error *error);
+struct log_partitions {
+	const char *topic;
+	const int32_t *partitions;
+	size_t len;
+};
+
 /* Log start and the end that a read_committed reader can reach. */
 struct log_ends {
 	int64_t start;
@@ -66,6 +72,9 @@ struct log_ends {
 };
 int log_ask_ends(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
                  struct log_ends *ends, struct error *error);
+/* The same of several partitions of one topic at once, at most INDEX_PARTITIONS_MAX; all of them or an error. */
+int log_ask_all_ends(struct log_connection *connection, const struct log_partitions *asked, int timeout_ms,
+                     struct log_ends *ends, struct error *error);
 /* Creates meta, topology, tasks, task-states, dead-letter and slots as DESIGN says, where absent. */
 int log_create_own_topics(struct log_connection *connection, int timeout_ms, struct error *error);
 
@@ -143,9 +152,13 @@ int log_office_write(struct log_office *office, const struct log_write *writes, 
 
 struct log_owner;
 
-/* Groups and topics are independent elections: `group` is `<cluster>.<group>` in Kafka, `topic` has LOG_SLOTS
- * partitions, which are the slots. */
-int log_owner_open(const struct config *config, const char *group, const char *topic,
+struct log_owner_options {
+	const char *group;     /* suffix; every group is an election of its own */
+	const char *topic;     /* suffix; its LOG_SLOTS partitions are the slots */
+	const char *client_id; /* what Kafka's tools show of this member; NULL: as configured */
+};
+
+int log_owner_open(const struct config *config, const struct log_owner_options *options,
                    struct log_owner **owner, struct error *error);
 /* Leaves the group. */
 void log_owner_close(struct log_owner *owner);
@@ -187,5 +200,8 @@ int log_feed_commit(struct log_feed *feed, const char *topic, int32_t partition,
 /* What that group has committed, -1 if nothing; blocks up to timeout_ms. */
 int log_feed_committed(struct log_feed *feed, const char *topic, int32_t partition, int timeout_ms,
                        int64_t *offset, struct error *error);
+/* The same of several partitions of one topic at once. */
+int log_feed_committed_all(struct log_feed *feed, const struct log_partitions *asked, int timeout_ms,
+                           int64_t *offsets, struct error *error);
 
 #endif

@@ -97,6 +97,45 @@ int log_ask_ends(struct log_connection *connection, const char *topic, int32_t p
 	return log_watermarks(connection->rk, topic, partition, timeout_ms, ends, error);
 }
 
+/* `which` is RD_KAFKA_OFFSET_BEGINNING or RD_KAFKA_OFFSET_END: the protocol takes them in the place of a time, and 2.0.2
+ * has no other call that asks for many. The end is the one of the handle's isolation level. */
+static int list_offsets(struct log_connection *connection, const struct log_partitions *asked, int64_t which,
+                        int timeout_ms, rd_kafka_topic_partition_list_t **answer, struct error *error)
+{
+	rd_kafka_topic_partition_list_t *list = log_partition_list(asked, which);
+	rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(connection->rk, list, timeout_ms);
+
+	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+		err = list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR || list->elems[i].offset >= 0
+		              ? list->elems[i].err
+		              : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART; /* not in the answer */
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+		rd_kafka_topic_partition_list_destroy(list);
+		return log_fail(error, err, "asking for the offsets of", asked->topic);
+	}
+	log_reached();
+	*answer = list;
+	return 0;
+}
+
+int log_ask_all_ends(struct log_connection *connection, const struct log_partitions *asked, int timeout_ms,
+                     struct log_ends *ends, struct error *error)
+{
+	rd_kafka_topic_partition_list_t *starts = NULL;
+	rd_kafka_topic_partition_list_t *stops = NULL;
+	int rc = list_offsets(connection, asked, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, &starts, error);
+
+	if (rc == 0)
+		rc = list_offsets(connection, asked, RD_KAFKA_OFFSET_END, timeout_ms, &stops, error);
+	for (int i = 0; rc == 0 && i < stops->cnt; i++)
+		ends[i] = (struct log_ends){starts->elems[i].offset, stops->elems[i].offset};
+	if (starts != NULL)
+		rd_kafka_topic_partition_list_destroy(starts);
+	if (stops != NULL)
+		rd_kafka_topic_partition_list_destroy(stops);
+	return rc;
+}
+
 /* As log_topic_partitions; every partition must have a leader, or it is ERROR_LOG, RETRY. */
 static int describe_topic(struct log_connection *connection, const char *topic, int timeout_ms,
                           int32_t *partitions, struct error *error)

@@ -381,16 +381,24 @@ int log_feed_commit(struct log_feed *feed, const char *topic, int32_t partition,
 int log_feed_committed(struct log_feed *feed, const char *topic, int32_t partition, int timeout_ms,
                        int64_t *offset, struct error *error)
 {
-	rd_kafka_topic_partition_list_t *list = one_partition(topic, partition, RD_KAFKA_OFFSET_INVALID);
+	const struct log_partitions asked = {topic, &partition, 1};
+
+	return log_feed_committed_all(feed, &asked, timeout_ms, offset, error);
+}
+
+int log_feed_committed_all(struct log_feed *feed, const struct log_partitions *asked, int timeout_ms,
+                           int64_t *offsets, struct error *error)
+{
+	rd_kafka_topic_partition_list_t *list = log_partition_list(asked, RD_KAFKA_OFFSET_INVALID);
 	rd_kafka_resp_err_t err = rd_kafka_committed(feed->rk, list, timeout_ms);
 
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = list->elems[0].err;
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		*offset = list->elems[0].offset >= 0 ? list->elems[0].offset : -1;
+	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+		err = list->elems[i].err;
+	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+		offsets[i] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return log_fail(error, err, "asking for the committed offset of", topic);
+		return log_fail(error, err, "asking for the committed offsets of", asked->topic);
 	log_reached();
 	return 0;
 }

@@ -203,6 +203,15 @@ static void look_again(rd_kafka_t *rk, const char *topic, int timeout_ms)
 
 /* With isolation.level=read_committed, 2.0.2 answers the last stable offset here (seen with a transaction left
  * open), behind the markers of ended transactions. */
+rd_kafka_topic_partition_list_t *log_partition_list(const struct log_partitions *asked, int64_t offset)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)asked->len);
+
+	for (size_t i = 0; i < asked->len; i++)
+		rd_kafka_topic_partition_list_add(list, asked->topic, asked->partitions[i])->offset = offset;
+	return list;
+}
+
 int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms,
                    struct log_ends *ends, struct error *error)
 {

@@ -66,13 +66,16 @@ static int ask_topic(void *context, struct error *error)
 	return log_watermarks(owner->rk, owner->topic, LOG_SLOTS - 1, LOG_ATTEMPT_MS, &ends, error);
 }
 
-static int owner_start(struct log_owner *owner, const struct config *config, const char *group_suffix,
-                       const char *topic_suffix, struct error *error)
+static int owner_start(struct log_owner *owner, const struct config *config,
+                       const struct log_owner_options *wanted, struct error *error)
 {
 	char group[TOPIC_NAME_BYTES];
 	/* cooperative assignors hang or lose assignments in 2.0.2 (fixed from 2.3 to 2.10) */
 	const struct log_property fixed[] = {
-		{"group.id", group}, {"partition.assignment.strategy", "range"}, {NULL, NULL}};
+		{"group.id", group},
+		{"partition.assignment.strategy", "range"},
+		{wanted->client_id != NULL ? "client.id" : NULL, wanted->client_id},
+		{NULL, NULL}};
 	const struct log_handle_options options = {.type = RD_KAFKA_CONSUMER,
 	                                           .defaults = owner_defaults,
 	                                           .fixed = fixed,
@@ -83,8 +86,8 @@ static int owner_start(struct log_owner *owner, const struct config *config, con
 	rd_kafka_resp_err_t err;
 	int status;
 
-	if (!log_name_print(config, group_suffix, group) ||
-	    !log_name_print(config, topic_suffix, owner->topic))
+	if (!log_name_print(config, wanted->group, group) ||
+	    !log_name_print(config, wanted->topic, owner->topic))
 		return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL, "`cluster` is too long");
 	status = log_handle_open(config, &options, &owner->rk, error);
 	if (status != 0)
@@ -106,7 +109,7 @@ static int owner_start(struct log_owner *owner, const struct config *config, con
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : log_fail(error, err, "subscribing to", owner->topic);
 }
 
-int log_owner_open(const struct config *config, const char *group, const char *topic,
+int log_owner_open(const struct config *config, const struct log_owner_options *options,
                    struct log_owner **owner, struct error *error)
 {
 	struct log_owner *opened = calloc(1, sizeof *opened);
@@ -115,7 +118,7 @@ int log_owner_open(const struct config *config, const char *group, const char *t
 	if (opened == NULL)
 		return error_memory(error, sizeof *opened);
 	opened->fd = -1;
-	status = owner_start(opened, config, group, topic, error);
+	status = owner_start(opened, config, options, error);
 	if (status != 0) {
 		log_owner_close(opened);
 		return status;

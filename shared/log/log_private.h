@@ -51,6 +51,9 @@ void log_reached(void);
 int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms,
                    struct log_ends *ends, struct error *error);
 
+/* Every partition with this offset, in the same order; rd_kafka_topic_partition_list_destroy. */
+rd_kafka_topic_partition_list_t *log_partition_list(const struct log_partitions *asked, int64_t offset);
+
 /* Calls `attempt` until it returns anything but a failure with RETRY, with one log line when waiting begins and
  * one when it ends. ERROR_STATE once the descriptor of log_set_stop is readable. */
 int log_wait(int (*attempt)(void *context, struct error *error), void *context, const char *what,

@@ -1,10 +1,14 @@
-"""What a node refuses rather than lose its data: another Kafka, an emptied meta topic, a log that is not the log."""
+"""What a node refuses rather than lose its data: another Kafka, an emptied meta topic, another node's directory, a log
+that is not the log; and what it does not answer after it stood still."""
 import hashlib
+import json
+import shutil
+import time
 
 from children import wait_until
 from documents import ROOT, Publisher, made
 from kafka_server import KafkaServer
-from replica_view import assert_is_fold, create_index, listing, shards_of
+from replica_view import assert_is_fold, create_index, listing, shards_of, wait_level
 
 CONFIGURATION = 78
 
@@ -32,16 +36,16 @@ def stop_all(env):
         env.programs[name].terminate()
 
 
-def assert_refuses(env, words, config=None):
+def assert_refuses(env, words, config=None, settings=None, directory="n1"):
     """The node ends with 78 and one sentence that has these words; its directory is as it was."""
-    before = tree(env.directory / "n1")
-    node = env.start("shard", config=config, wait=False)
+    before = tree(env.directory / directory)
+    node = env.start("shard", settings, name="refused", config=config, wait=False)
     code = node.wait(60)
     said = node.output()
     assert code == CONFIGURATION, f"the node ended with {code}: {said}"
     sentence = next((line for line in said.splitlines() if all(word in line for word in words)), None)
     assert sentence, f"no line has {words}: {said}"
-    after = tree(env.directory / "n1")
+    after = tree(env.directory / directory)
     assert after == before, f"changed: {set(after.items()) ^ set(before.items())}"
 
 
@@ -101,6 +105,92 @@ def test_emptied_meta_and_topology(env):
     for name in ("meta", "topology"):
         recreate(env, f"{env.cluster}.{name}", 1, cleanup_policy="compact")
     assert_refuses(env, ["holds a replica of index", "meta topic"])
+
+
+def identity(env, directory):
+    return json.loads((env.directory / directory / "node.json").read_text())
+
+
+def poll(env, name):
+    """What the node says of itself."""
+    answer = env.http("GET", env.programs[name].url + "/shards")
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+def test_directory_of_another_node(env):
+    """Under another id a directory is refused, also a copy of it; its identity stays what it was drawn to be."""
+    index, documents = with_documents(env)
+    first = identity(env, "n1")
+    assert first["id"] == "n1" and len(first["incarnation"]) == 32, first
+    said = poll(env, "shard")
+    assert (said["node"], said["incarnation"], said["ready"]) == ("n1", first["incarnation"], True), said
+    stop_all(env)
+    assert_refuses(env, ["belongs to node n1", "shard.id is n2", "--shard.id n1"], settings={"shard.id": "n2"})
+    copied(env, "n1", "copy")
+    assert_refuses(env, ["belongs to node n1", "shard.id is n2"], directory="copy",
+                   settings={"shard.id": "n2", "shard.data": env.directory / "copy"})
+    (env.directory / "copy" / "node.json").write_text('{"v":1,"id":"n1"}')
+    assert_refuses(env, ["node.json", "incarnation", "empty directory"], directory="copy",
+                   settings={"shard.data": env.directory / "copy"})
+    assert_back(env, index, documents)
+    said = poll(env, "shard")
+    assert identity(env, "n1") == first and said["incarnation"] == first["incarnation"], said
+
+
+def copied(env, source, target):
+    shutil.copytree(env.directory / source, env.directory / target)
+
+
+def test_copied_directory(env):
+    """A directory has one process. A copy runs, at its own address, and says whose copy it is: nothing else tells."""
+    index, _ = with_documents(env)
+    assert_refuses(env, ["another node uses this directory"], settings={"shard.listen": "127.0.0.1:0"})
+    env.programs["shard"].terminate()
+    copied(env, "n1", "copy")
+    env.start("shard")
+    env.start("shard", {"shard.data": env.directory / "copy", "shard.listen": "127.0.0.1:0"}, name="clone")
+    wait_until(lambda: len(shards_of(env, index, "clone")) == index.partitions, 30, "the copy has opened its replicas")
+    own, clone = poll(env, "shard"), poll(env, "clone")
+    assert (clone["node"], clone["incarnation"]) == (own["node"], own["incarnation"]), (own, clone)
+    assert clone["session"] != own["session"], "two processes have one session"
+    # Nobody feeds the copy, so it never says that it is level, and it answers no search.
+    asked = {"shards": [{"index": f"{index.id:016x}", "partitions": [0]}], "q": "", "limit": 1}
+    answer = env.http("POST", env.programs["clone"].url + "/search", asked)
+    assert answer.status == 410 and answer.json()["shards"][0]["state"] == "recovering", answer
+
+
+def test_directory_without_identity(env):
+    """An older program wrote none: the directory gets one, and keeps its replicas."""
+    index, documents = with_documents(env)
+    stop_all(env)
+    before = identity(env, "n1")
+    (env.directory / "n1" / "node.json").unlink()
+    assert_back(env, index, documents)
+    after = identity(env, "n1")
+    assert after["id"] == "n1" and after["incarnation"] != before["incarnation"], (before, after)
+
+
+def test_standstill(env):
+    """A node that stood still has new sessions and answers no search before it is level again."""
+    index, documents = with_documents(env)
+    node = env.programs["shard"]
+    before = poll(env, "shard")
+    node.stop()
+    stopped = time.monotonic()
+    wait_until(lambda: time.monotonic() - stopped > 3, 10, "the node has stood still")
+    node.cont()
+    wait_until(lambda: poll(env, "shard")["session"] != before["session"], 10, "the node has a new session")
+    after = poll(env, "shard")
+    assert after["incarnation"] == before["incarnation"]
+    sessions = {row["partition"]: row["session"] for row in before["shards"]}
+    assert all(row["session"] != sessions[row["partition"]] for row in after["shards"]), (before, after)
+    assert [row["received"] for row in after["shards"]] == [row["received"] for row in before["shards"]]
+    wait_level(env, index, 30)
+    said = [line for line in node.output().splitlines() if "event=stood_still" in line]
+    assert len(said) == 1, said
+    assert env.metrics("shard")["millrace_node_sessions_renewed_total"] == index.partitions
+    assert {p: listing(env, index, p) for p in documents} == documents
 
 
 def fed(env, index, partition=0):
