@@ -44,6 +44,15 @@ static const char *const knockout_names[KNOCKOUTS] = {
 	[KNOCKOUT_RECOVERING_IGNORED] = "recovering_ignored",
 	[KNOCKOUT_ABSENCE_DROPS] = "absence_drops",
 	[KNOCKOUT_RANGE_IN_PART] = "range_in_part",
+	[KNOCKOUT_COMMIT_MAX] = "commit_max",
+	[KNOCKOUT_OWN_OPINION] = "own_opinion",
+	[KNOCKOUT_JOINER_START] = "joiner_start",
+	[KNOCKOUT_LAST_REMOVED] = "last_removed",
+	[KNOCKOUT_FENCE_LATE] = "fence_late",
+	[KNOCKOUT_REQUEST_TWICE] = "request_twice",
+	[KNOCKOUT_ORDER_DROPS] = "order_drops",
+	[KNOCKOUT_TOKEN_IGNORED] = "token_ignored",
+	[KNOCKOUT_FINALS_IGNORED] = "finals_ignored",
 };
 
 /* What one forked worker has to do, and what it found. */
