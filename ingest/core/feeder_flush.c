@@ -86,18 +86,19 @@ static bool is_empty(const struct feed_range *range)
 
 void feed_release(struct feeder *feeder, struct feed_shard *shard, struct feed_lane *lane)
 {
-	int64_t lowest = INT64_MAX;
 	int64_t highest = -1;
 
+	lane->lowest = INT64_MAX;
 	for (size_t i = 0; i < shard->members_len; i++) {
 		const struct feed_member *member = &shard->members[i];
 
 		if (member->state != MEMBER_STATE_FED || &shard->lanes[member->lane] != lane)
 			continue;
-		lowest = member->received < lowest ? member->received : lowest;
+		lane->lowest = member->received < lane->lowest ? member->received : lane->lowest;
 		highest = member->received > highest ? member->received : highest;
 	}
-	while (lane->first != NULL && !is_empty(lane->first) && memtable_to(lane->first->memtable) <= lowest)
+	while (lane->first != NULL && !is_empty(lane->first) &&
+	       memtable_to(lane->first->memtable) <= lane->lowest)
 		drop_first(feeder, lane);
 	if (lane->first != NULL && !is_empty(lane->first) && lane->first_received_ms == INT64_MAX &&
 	    memtable_to(lane->first->memtable) <= highest)
