@@ -147,6 +147,31 @@ static void say_why(struct sim *sim, const struct placement *placement, uint32_t
 	               (long long)log->committed, (int)status.state, (int)feeding.state, feeding.stop_reason);
 }
 
+void check_trace(struct sim *sim, uint32_t shard)
+{
+	for (uint32_t i = 0; i < sim->swarm.ingests; i++) {
+		const struct sim_ingest *ingest = &sim->ingests[i];
+		struct feeder_replica_status replica;
+		struct feeder_status status;
+
+		if (!ingest->process.alive || !ingest->added[shard] ||
+		    !feeder_shard_status(ingest->feeder, ingest->slots[shard], &status))
+			continue;
+		sim_trace(sim,
+		          "ingest %u, shard %u: state %d, position %lld, committed %lld, log end %lld, %zu "
+		          "bytes",
+		          i, shard, (int)status.state, (long long)status.position,
+		          (long long)status.committed, (long long)status.log_end, status.memory_bytes);
+		for (size_t at = 0; feeder_replica_status(ingest->feeder, ingest->slots[shard], at, &replica);
+		     at++)
+			sim_trace(sim, "  %s: %s%s, lane %d, received %lld, stored %lld, in flight %d %s",
+			          sim->nodes[replica.node].id, replica.in_sync ? "in-sync, " : "",
+			          replica.known ? "known" : "unknown", (int)replica.lane,
+			          (long long)replica.received, (long long)replica.stored,
+			          feeder_in_flight(ingest->feeder, replica.node), replica.obstacle);
+	}
+}
+
 /* Whoever looks is told. */
 static bool says_why(struct sim *sim, uint32_t shard)
 {

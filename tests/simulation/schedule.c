@@ -166,6 +166,8 @@ static void calm(struct sim *sim)
 	while (!sim->violated && !(done = settled(sim, why, sizeof why)) && sim->now_ms < deadline_ms &&
 	       sim->events_run < events_max && sim_step(sim))
 		continue;
+	for (uint32_t shard = 0; shard < sim->swarm.shards && !sim->violated && !done; shard++)
+		check_trace(sim, shard);
 	if (!sim->violated && !done)
 		sim_violate(sim, "after the faults everything becomes level", "%s", why);
 }

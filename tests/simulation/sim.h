@@ -305,6 +305,8 @@ void check_record(struct sim *sim, const struct shard_record *record);
 /* The node answers a search of this shard without a flag. */
 void check_served(struct sim *sim, const struct sim_node *node, uint32_t shard);
 void check_siblings(struct sim *sim, uint32_t shard);
+/* What the feeders know of the shard, into the trace. */
+void check_trace(struct sim *sim, uint32_t shard);
 /* True if the shard has nothing left to do, or has stopped as it had to. */
 bool check_settled(struct sim *sim, uint32_t shard, char *why, size_t why_size);
 

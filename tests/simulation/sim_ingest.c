@@ -89,6 +89,8 @@ static void dead_letter(struct sim *sim, struct sim_ingest *ingest, const struct
 		sim_count(sim, failed ? FAULT_LETTER_FAILED : FAULT_LETTER_UNKNOWN, NULL, ingest);
 	own = log->timeline.entries[timeline_place(&log->timeline, action->offset)];
 	own->letter_sent = true;
+	sim_trace(sim, "ingest %d, shard %u: dead letter %lld%s", (int)(ingest - sim->ingests),
+	          shard_of(ingest, action->slot), (long long)action->offset, failed ? ", fails" : "");
 	if (!failed)
 		sim_event(sim, EVENT_LETTER, in_ms)->entry = own;
 	report = own_event(sim, ingest, EVENT_INGEST_LETTER, in_ms + sim_delay(sim, swarm->letter_ms_max));
@@ -319,6 +321,10 @@ static void asked(struct sim *sim, struct sim_ingest *ingest, const struct event
 	    *asking != event->serial)
 		return; /* it has timed out, or another owner's time has come */
 	*asking = 0;
+	sim_trace(sim, "ingest %d, shard %u: %s at %lld, log [%lld, %lld), committed %lld",
+	          (int)(ingest - sim->ingests), event->shard, sim->nodes[event->node].id,
+	          (long long)(found.replica_answered ? found.replica.received : -1),
+	          (long long)found.log_start, (long long)found.log_end, (long long)found.committed);
 	feeder_asked(ingest->feeder, &question, &found, sim->now_ms);
 }
 

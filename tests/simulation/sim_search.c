@@ -88,6 +88,7 @@ static void ask(struct sim *sim, struct sim_gateway *gateway, struct search *sea
 	                      1 + sim_delay(sim, sim->calm ? 5 : sim->swarm.delay_ms_max));
 	event->from = timeout->to;
 	event->shard = search->shard;
+	event->node = node;
 	event->search = search;
 	event->serial = search->serial;
 }
@@ -103,8 +104,8 @@ void sim_search_answer(struct sim *sim, struct sim_node *node, const struct even
 	                       1 + sim_delay(sim, sim->calm ? 5 : sim->swarm.delay_ms_max));
 	answer->search = event->search;
 	answer->serial = event->serial;
-	if (!node->process.alive || held->replica == NULL || !sim_node_serves(sim, node, event->shard) ||
-	    held->received < event->search->token)
+	if (!node->process.alive || held->replica == NULL || event->node != event->to.number ||
+	    !sim_node_serves(sim, node, event->shard) || held->received < event->search->token)
 		return; /* refused, 410 */
 	answer->good = true;
 	answer->offset = held->received;
