@@ -159,6 +159,7 @@ static int take(struct office *office, struct error *error)
 	struct controller_options options = {
 		.cluster = config_string(office->config, "cluster"),
 		.kafka_id = office->kafka_id,
+		.url = "",
 		.rf = (int32_t)config_int(office->config, "topology.rf"),
 		.nodes = office->nodes,
 		.nodes_len = office->nodes_len,

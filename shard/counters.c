@@ -19,8 +19,27 @@ static struct metric *of_replica(const char *name, const char *help)
 	return metric_new(METRIC_TYPE_GAUGE, name, help, "index,partition");
 }
 
+static void refusals_init(struct node_counters *counters)
+{
+	struct metric *metric = metric_new(
+		METRIC_TYPE_COUNTER, "millrace_node_questions_refused_total",
+		"Questions not answered, by the first shard that could not, or by what else was in the way",
+		"reason");
+	const char *deadline = "deadline";
+	const char *full = "full";
+
+	for (size_t i = SERVING_RECOVERING; i < SERVINGS; i++) {
+		const char *name = serving_name((enum serving)i);
+
+		counters->refused[i] = metric_series(metric, &name);
+	}
+	counters->refused_deadline = metric_series(metric, &deadline);
+	counters->refused_full = metric_series(metric, &full);
+}
+
 void counters_init(struct node_counters *counters)
 {
+	refusals_init(counters);
 	counters->ranges = metric_new(METRIC_TYPE_COUNTER, "millrace_node_ranges_total",
 	                              "Ranges of batches, by what came of them", "result");
 	for (size_t i = RANGE_RESULT_APPLIED; i <= RANGE_RESULT_STOPPED; i++)
@@ -43,6 +62,8 @@ void counters_init(struct node_counters *counters)
 		single(METRIC_TYPE_COUNTER, "millrace_node_stores_failed_total", "Stores to be tried again");
 	counters->sessions_renewed = single(METRIC_TYPE_COUNTER, "millrace_node_sessions_renewed_total",
 	                                    "Sessions that replicas began without a restart");
+	counters->waiting = single(METRIC_TYPE_GAUGE, "millrace_node_questions_waiting",
+	                           "Questions that wait until a shard has received what they ask for");
 	counters->memory_bytes = single(METRIC_TYPE_GAUGE, "millrace_node_memory_bytes",
 	                                "Memory of segments that are not stored yet");
 	counters->received = of_replica("millrace_replica_received_offset", "Next offset not yet searchable");

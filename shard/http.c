@@ -1,11 +1,13 @@
 /* The server's threads: what can be answered at once is, everything else goes to the owner. */
-#include "shard/node_private.h"
+#include "shard/question.h"
 
 #define HTTP_THREADS 2
 #define HTTP_CONNECTIONS_MAX 512
 #define HTTP_ANSWER_MS_MAX 30000
 #define SMALL_ANSWER_BYTES_MAX 65536
 #define METRICS_BYTES_MAX (16U * 1024 * 1024)
+#define DEADLINE_HEADER "X-Millrace-Deadline-Ms"
+#define DEADLINE_DIGITS_MAX 9
 
 void http_refuse(struct http_request *request, int status, const char *code, const char *message)
 {
@@ -57,29 +59,33 @@ static void respond_ready(struct http_request *request, struct node *node)
 		http_refuse(request, 503, "not_ready", "meta and topology are not read to their ends yet");
 }
 
-enum route {
-	ROUTE_NONE = 0,
-	ROUTE_HEALTH,
-	ROUTE_READY,
-	ROUTE_METRICS,
-	ROUTE_BATCH,
-	ROUTE_QUESTION
+enum target {
+	TARGET_HEALTH = 1,
+	TARGET_READY,
+	TARGET_METRICS,
+	TARGET_BATCH,
+	TARGET_QUESTION
 };
 
-static const struct {
+static const struct route {
 	const char *method;
 	const char *path;
-	enum route route;
+	enum target target;
+	enum question_kind question;
 } routes[] = {
-	{"GET", "/health", ROUTE_HEALTH},    {"GET", "/ready", ROUTE_READY},
-	{"GET", "/metrics", ROUTE_METRICS},  {"POST", "/batch", ROUTE_BATCH},
-	{"POST", "/search", ROUTE_QUESTION}, {"POST", "/list", ROUTE_QUESTION},
-	{"POST", "/get", ROUTE_QUESTION},    {"POST", "/verify", ROUTE_QUESTION},
-	{"GET", "/shards", ROUTE_QUESTION},
+	{"GET", "/health", TARGET_HEALTH, 0},
+	{"GET", "/ready", TARGET_READY, 0},
+	{"GET", "/metrics", TARGET_METRICS, 0},
+	{"POST", "/batch", TARGET_BATCH, 0},
+	{"POST", "/search", TARGET_QUESTION, QUESTION_KIND_SEARCH},
+	{"POST", "/list", TARGET_QUESTION, QUESTION_KIND_LIST},
+	{"POST", "/get", TARGET_QUESTION, QUESTION_KIND_GET},
+	{"POST", "/verify", TARGET_QUESTION, QUESTION_KIND_VERIFY},
+	{"GET", "/shards", TARGET_QUESTION, QUESTION_KIND_SHARDS},
 };
 
-/* ROUTE_NONE after an answer with 404 or 405. */
-static enum route route_of(struct http_request *request)
+/* NULL after an answer with 404 or 405. */
+static const struct route *route_of(struct http_request *request)
 {
 	bool known = false;
 
@@ -87,14 +93,14 @@ static enum route route_of(struct http_request *request)
 		if (strcmp(http_request_path(request), routes[i].path) != 0)
 			continue;
 		if (strcmp(http_request_method(request), routes[i].method) == 0)
-			return routes[i].route;
+			return &routes[i];
 		known = true;
 	}
 	if (known)
 		http_refuse(request, 405, "method_not_allowed", "this path takes another method");
 	else
 		http_refuse(request, 404, "not_found", "no such path");
-	return ROUTE_NONE;
+	return NULL;
 }
 
 /* Who the node is and which Kafka it sees can be asked from the start on. */
@@ -104,31 +110,75 @@ static bool is_poll(const struct http_request *request)
 	       http_request_argument(request, "index") == NULL;
 }
 
-static void enqueue(struct http_request *request, struct mailbox *mailbox)
+static void refuse_full(struct http_request *request)
 {
-	if (!mailbox_put(mailbox, request))
-		http_refuse(request, 503, "too_many_requests", "too many requests wait already");
+	http_refuse(request, 503, "too_many_requests", "too many requests wait already");
+}
+
+/* Milliseconds that the asker still waits; INT64_MAX without the header. False if it is no number. */
+static bool deadline_read(const struct http_request *request, int64_t *left_ms)
+{
+	const char *text = http_request_header(request, DEADLINE_HEADER);
+	int64_t number = 0;
+
+	*left_ms = INT64_MAX;
+	if (text == NULL)
+		return true;
+	if (text[0] == '\0' || strlen(text) > DEADLINE_DIGITS_MAX)
+		return false;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		number = number * 10 + (*text - '0');
+	}
+	*left_ms = number;
+	return true;
+}
+
+static void ask(struct node *node, struct http_request *request, enum question_kind kind)
+{
+	struct question *question;
+	int64_t left_ms;
+
+	if (!deadline_read(request, &left_ms)) {
+		http_refuse(request, 400, "invalid_request", DEADLINE_HEADER " is a number of milliseconds");
+		return;
+	}
+	question = question_new(node, request, kind);
+	if (question == NULL) {
+		http_refuse(request, 503, "memory", "out of memory");
+		return;
+	}
+	if (left_ms != INT64_MAX)
+		question->deadline_ms = question->arrived_ms + left_ms;
+	if (mailbox_put(node->questions, question))
+		return;
+	series_add(node->counters.refused_full, 1);
+	refuse_full(request);
+	question_free(question);
 }
 
 static void handle(struct http_request *request, void *context)
 {
 	struct node *node = context;
-	enum route route = route_of(request);
+	const struct route *route = route_of(request);
 
-	if (route == ROUTE_NONE)
+	if (route == NULL)
 		return;
-	if (route == ROUTE_HEALTH)
+	if (route->target == TARGET_HEALTH)
 		respond_text(request, "{\"status\":\"available\"}");
-	else if (route == ROUTE_READY)
+	else if (route->target == TARGET_READY)
 		respond_ready(request, node);
 	else if (!http_request_authorized(request, node->cluster_key))
 		http_refuse(request, 401, "unauthorized", "the cluster key is needed");
-	else if (route == ROUTE_METRICS)
+	else if (route->target == TARGET_METRICS)
 		respond_metrics(request);
 	else if (!atomic_load(&node->decided) && !is_poll(request))
 		http_refuse(request, 503, "not_ready", "meta and topology are not read to their ends yet");
-	else
-		enqueue(request, route == ROUTE_BATCH ? node->batches : node->questions);
+	else if (route->target == TARGET_QUESTION)
+		ask(node, request, route->question);
+	else if (!mailbox_put(node->batches, request))
+		refuse_full(request);
 }
 
 int http_start(struct node *node, struct error *error)

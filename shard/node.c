@@ -228,7 +228,10 @@ static bool turn(struct node *node, int64_t *tick_ms)
 static int poll_timeout(const struct node *node, bool more)
 {
 	int64_t wait_ms = storing_wait_ms(node);
+	int64_t question_ms = questions_wait_ms(node);
 
+	if (question_ms < wait_ms)
+		wait_ms = question_ms;
 	if (more || node->failure.code != 0)
 		return 0;
 	return wait_ms < TICK_MS ? (int)wait_ms : TICK_MS;

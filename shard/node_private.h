@@ -1,16 +1,15 @@
 /*
  * What the parts of the node share: node.c (life and loop), identity.c (whose
  * directory it is), following.c (meta and topology), replicas.c (what is held), storing.c (store jobs), http.c
- * (threads of the server), batches.c, questions.c and status.c (answers),
+ * (threads of the server), batches.c, questions.c, answers.c and status.c (answers),
  * counters.c (metrics). Everything is the owner thread's unless it says
  * otherwise.
  */
 #ifndef MILLRACE_SHARD_NODE_PRIVATE_H
 #define MILLRACE_SHARD_NODE_PRIVATE_H
 
-#include "shard/core/holdings.h"
 #include "shard/core/node_identity.h"
-#include "shard/core/replica.h"
+#include "shard/core/serving.h"
 #include "shard/node.h"
 #include "shared/http/http_server.h"
 #include "shared/json/json.h"
@@ -23,6 +22,8 @@
 
 #define NODE_REPLICAS_MAX 4096
 #define NODE_QUESTIONS_MAX 1024
+/* Of them, those that wait for an offset, beside the mailbox. */
+#define NODE_WAITING_MAX 256
 #define NODE_BATCHES_MAX 256
 #define NODE_PATH_BYTES_MAX 3072
 #define NODE_ANSWER_BYTES_MAX (256U * 1024 * 1024)
@@ -48,6 +49,8 @@ struct held {
 	struct replica *replica; /* NULL: kept closed, `closed_reason` says why */
 	char closed_reason[512];
 	enum replica_state state;  /* as last logged */
+	bool recorded;             /* serving_recorded, by what has been read of topology */
+	int64_t received_now;      /* as last noted */
 	size_t memory_bytes;       /* as last counted */
 	int64_t unstored_since_ms; /* -1: nothing waits */
 	int64_t store_retry_ms;    /* after a failed store */
@@ -89,6 +92,10 @@ struct node_counters {
 	struct series *stores;
 	struct series *stores_failed;
 	struct series *sessions_renewed;
+	struct series *refused[SERVINGS]; /* questions, by why */
+	struct series *refused_deadline;
+	struct series *refused_full;
+	struct series *waiting;
 	struct series *memory_bytes;
 	struct metric *received;
 	struct metric *stored;
@@ -106,7 +113,8 @@ struct pulse {
 	int64_t stood_ms; /* how long the process stood still, not taken yet */
 };
 
-struct opening; /* following.c: the thread that waits for Kafka */
+struct question; /* question.h */
+struct opening;  /* following.c: the thread that waits for Kafka */
 
 struct node {
 	const struct config *config;
@@ -125,8 +133,11 @@ struct node {
 
 	struct http_server *server;
 	struct mailbox *inbox;     /* struct message */
-	struct mailbox *questions; /* struct http_request */
-	struct mailbox *batches;   /* struct http_request */
+	struct mailbox *questions; /* struct question */
+	struct question *waiting;  /* for offsets */
+	size_t waiting_len;
+	bool waiting_all;        /* who serves has changed: each of them is looked at again */
+	struct mailbox *batches; /* struct http_request */
 	struct batch_work work;
 
 	struct opening *opening;
@@ -192,6 +203,8 @@ void replicas_check_cluster(struct node *node);
 void replicas_decide(struct node *node);
 /* The open or closed replica of a shard in the generation that is served; NULL if there is none. */
 struct held *replicas_find(struct node *node, uint64_t index_id, int32_t partition);
+/* How it stands for a question; NULL: absent. A closed replica counts as stopped. */
+struct serving_shard held_see(const struct held *held);
 /* After something was applied, stored or merged: memory, state and age. */
 void replicas_note(struct node *node, struct held *held);
 /* A new session for every replica, as after a restart. */
@@ -224,14 +237,12 @@ bool batches_turn(struct node *node);
 /* Answers what waits with 503. */
 void batches_refuse(struct node *node);
 
-/* questions.c, status.c */
-/* Answers every question that waits. */
+/* questions.c */
+/* Answers every question that has come, but those that wait for an offset. */
 void questions_turn(struct node *node);
+/* Milliseconds until one that waits must be answered; INT64_MAX if none waits. */
+int64_t questions_wait_ms(const struct node *node);
 void questions_refuse(struct node *node);
-void question_verify(struct node *node, struct http_request *request, yyjson_val *asked);
-void question_shards(struct node *node, struct http_request *request);
-/* "active", "recovering", "stopped"; closed replicas count as stopped. */
-const char *held_state_name(const struct held *held);
 
 /* counters.c */
 void counters_init(struct node_counters *counters);

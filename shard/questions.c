@@ -1,50 +1,88 @@
 /*
- * Questions: searches, listings and gets over shards of one index, answered
- * together and merged, best first. A shard that cannot answer makes the whole
- * answer a 410 that names it: a gap is never "0 hits".
+ * Questions: what is asked, who may answer it, and its turn.
+ *
+ * A question whose shards serve but have not received enough waits in the
+ * node's list, and is looked at again when the shard that lacked something has
+ * it, when anything changed of who serves, or when its wait is over.
  */
-#include "shard/node_private.h"
+#include "shard/question.h"
 
+#include "shared/base/assert.h"
 #include "shared/runtime/clock.h"
+#include "shared/runtime/logline.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define QUESTION_LIMIT_MAX 1000
 /* A listing fetches this many keys from each shard at most. */
 #define QUESTION_DEPTH_MAX 1000000
-#define QUESTION_ARENA_BYTES (256U * 1024)
+#define QUESTION_ARENA_BYTES (64U * 1024)
 
-struct question {
-	struct node *node;
-	struct http_request *request;
-	yyjson_val *asked;
-	struct arena arena;
-	uint64_t index_id;
-	struct held *held[INDEX_PARTITIONS_MAX]; /* NULL: absent */
-	int32_t partitions[INDEX_PARTITIONS_MAX];
-	size_t partitions_len;
-	int64_t offset;
-	int64_t limit;
-	bool stale;
-	struct slice text; /* the query, or the document id */
-};
+struct question *question_new(struct node *node, struct http_request *request, enum question_kind kind)
+{
+	struct question *question = calloc(1, sizeof *question);
 
-/* A document of one shard. */
-struct hit {
-	struct held *held;
-	const struct document *document;
-};
+	if (question == NULL)
+		return NULL;
+	question->node = node;
+	question->request = request;
+	question->kind = kind;
+	question->arrived_ms = clock_monotonic_ms();
+	question->deadline_ms = INT64_MAX;
+	question->text = slice_of("", 0);
+	arena_init(&question->arena, QUESTION_ARENA_BYTES);
+	return question;
+}
 
-struct hits {
-	struct hit *list;
-	size_t len;
-	uint64_t total;
-};
+void question_free(struct question *question)
+{
+	if (question->doc != NULL)
+		yyjson_doc_free(question->doc);
+	arena_deinit(&question->arena);
+	free(question);
+}
+
+bool question_is_late(const struct question *question)
+{
+	return question->deadline_ms != INT64_MAX && clock_monotonic_ms() >= question->deadline_ms;
+}
+
+static void refused(const struct question *question, struct series *counter, const char *reason)
+{
+	series_add(counter, 1);
+	logline(LOG_LEVEL_DEBUG, "question_refused", "request=%s path=%s reason=%s",
+	        http_request_id(question->request), http_request_path(question->request), reason);
+}
+
+void question_drop(struct question *question)
+{
+	refused(question, question->node->counters.refused_deadline, "deadline");
+	http_refuse(question->request, 503, "deadline", "the deadline has passed");
+}
 
 static void invalid(const struct question *question, const char *message)
 {
 	http_refuse(question->request, 400, "invalid_request", message);
+}
+
+static bool partition_parse(yyjson_val *value, int32_t *partition)
+{
+	if (!yyjson_is_uint(value) || yyjson_get_uint(value) >= INDEX_PARTITIONS_MAX)
+		return false;
+	*partition = (int32_t)yyjson_get_uint(value);
+	return true;
+}
+
+static bool shards_reserve(struct question *question, size_t len)
+{
+	question->shards = arena_alloc(&question->arena, len * sizeof question->shards[0]);
+	question->seen = arena_alloc(&question->arena, len * sizeof question->seen[0]);
+	if (question->shards != NULL && question->seen != NULL)
+		return true;
+	http_refuse(question->request, 503, "memory", "out of memory");
+	return false;
 }
 
 /* {"index","partitions"}; false after a refusal. */
@@ -62,25 +100,60 @@ static bool shards_parse(struct question *question, yyjson_val *object)
 		invalid(question, "expected `index` (16 hexadecimal digits) and `partitions` (numbers)");
 		return false;
 	}
+	if (!shards_reserve(question, yyjson_arr_size(partitions)))
+		return false;
 	yyjson_arr_foreach(partitions, at, max, partition)
 	{
-		if (!yyjson_is_uint(partition) || yyjson_get_uint(partition) >= INDEX_PARTITIONS_MAX) {
+		struct question_shard *shard = &question->shards[question->shards_len++];
+
+		*shard = (struct question_shard){.held = NULL};
+		if (!partition_parse(partition, &shard->partition)) {
 			invalid(question, "a partition is a number from 0 to 1023");
 			return false;
 		}
-		question->partitions[question->partitions_len++] = (int32_t)yyjson_get_uint(partition);
 	}
 	return true;
 }
 
-static bool bounds_parse(struct question *question)
+/* {"index","partition","id"}; false after a refusal. */
+static bool get_parse(struct question *question, yyjson_val *asked)
 {
-	yyjson_val *asked = question->asked;
+	struct slice text;
 
+	if (!shards_reserve(question, 1))
+		return false;
+	question->shards[0] = (struct question_shard){.held = NULL};
+	question->shards_len = 1;
+	if (json_get_string(asked, "index", &text) && index_id_parse(text, &question->index_id) &&
+	    partition_parse(yyjson_obj_get(asked, "partition"), &question->shards[0].partition) &&
+	    json_get_string(asked, "id", &question->text))
+		return true;
+	invalid(question, "expected `index`, `partition` and `id`");
+	return false;
+}
+
+static bool search_parse(struct question *question, yyjson_val *asked)
+{
+	yyjson_val *shards = yyjson_obj_get(asked, "shards");
+
+	(void)json_get_string(asked, "q", &question->text);
+	if (!yyjson_is_arr(shards) || yyjson_arr_size(shards) != 1) {
+		invalid(question, "`shards` lists one index and its partitions");
+		return false;
+	}
+	return shards_parse(question, yyjson_arr_get_first(shards));
+}
+
+static bool bounds_parse(struct question *question, yyjson_val *asked)
+{
 	question->limit = 20;
 	(void)json_get_bool(asked, "stale", &question->stale);
 	(void)json_get_i64(asked, "offset", &question->offset);
 	(void)json_get_i64(asked, "limit", &question->limit);
+	if (question->kind == QUESTION_KIND_SEARCH && question->offset != 0) {
+		invalid(question, "a search has no `offset`: who merges skips");
+		return false;
+	}
 	if (question->limit >= 0 && question->offset >= 0 && question->limit <= QUESTION_LIMIT_MAX &&
 	    question->offset <= QUESTION_DEPTH_MAX - QUESTION_LIMIT_MAX)
 		return true;
@@ -88,309 +161,271 @@ static bool bounds_parse(struct question *question)
 	return false;
 }
 
-static bool is_serving(const struct held *held, bool stale)
+/* {"p","offset"}: of a shard that is asked; the highest counts. */
+static bool token_parse(struct question *question, yyjson_val *token)
+{
+	bool known = false;
+	int32_t partition;
+	int64_t wanted;
+
+	if (!partition_parse(yyjson_obj_get(token, "p"), &partition) ||
+	    !json_get_i64(token, "offset", &wanted) || wanted < 0)
+		return false;
+	for (size_t i = 0; i < question->shards_len; i++) {
+		struct question_shard *shard = &question->shards[i];
+
+		if (shard->partition != partition)
+			continue;
+		known = true;
+		if (shard->wanted < wanted)
+			shard->wanted = wanted;
+	}
+	return known;
+}
+
+static bool tokens_parse(struct question *question, yyjson_val *asked)
+{
+	yyjson_val *tokens = yyjson_obj_get(asked, "tokens");
+	yyjson_val *token;
+	bool sound =
+		tokens == NULL || (yyjson_is_arr(tokens) && yyjson_arr_size(tokens) <= INDEX_PARTITIONS_MAX);
+	size_t at;
+	size_t max;
+
+	if (sound)
+		yyjson_arr_foreach(tokens, at, max, token) sound = sound && token_parse(question, token);
+	if (!sound)
+		invalid(question, "`tokens` lists {\"p\",\"offset\"}, each of a partition that is asked");
+	return sound;
+}
+
+/* False after a refusal. */
+static bool question_parse(struct question *question)
+{
+	yyjson_val *asked;
+	struct error error;
+	bool sound;
+
+	if (json_parse_typed(http_request_body(question->request), &question->doc, &error) != 0) {
+		question->doc = NULL;
+		http_refuse(question->request, 400, "malformed_payload", error.text);
+		return false;
+	}
+	asked = yyjson_doc_get_root(question->doc);
+	if (question->kind == QUESTION_KIND_VERIFY)
+		return true;
+	if (question->kind == QUESTION_KIND_SEARCH)
+		sound = search_parse(question, asked);
+	else if (question->kind == QUESTION_KIND_LIST)
+		sound = shards_parse(question, asked);
+	else
+		sound = get_parse(question, asked);
+	return sound && bounds_parse(question, asked) && tokens_parse(question, asked);
+}
+
+/* Finds the replicas, and sees where they stand now. */
+static void question_look(struct question *question)
+{
+	for (size_t i = 0; i < question->shards_len; i++) {
+		struct question_shard *shard = &question->shards[i];
+
+		shard->held = replicas_find(question->node, question->index_id, shard->partition);
+		question->seen[i] = held_see(shard->held);
+		question->seen[i].wanted = shard->wanted;
+	}
+}
+
+static const char *refusal_reason(const struct question_shard *shard, enum serving serving, char text[128])
 {
 	struct replica_status status;
 
-	if (held == NULL || held->replica == NULL)
-		return false;
-	replica_status(held->replica, &status);
-	return status.state == REPLICA_STATE_ACTIVE || (stale && status.state == REPLICA_STATE_RECOVERING);
+	if (shard->held == NULL)
+		return "this node holds no replica of it";
+	if (shard->held->replica == NULL)
+		return shard->held->closed_reason;
+	replica_status(shard->held->replica, &status);
+	if (serving == SERVING_STOPPED)
+		(void)snprintf(text, 128, "%.127s", status.stop_reason);
+	else if (serving == SERVING_BEHIND)
+		(void)snprintf(text, 128, "has received up to %" PRId64 ", asked for %" PRId64,
+		               status.received, shard->wanted);
+	else
+		(void)snprintf(text, 128, "%s",
+		               status.state == REPLICA_STATE_ACTIVE
+		                       ? "the shard's record does not say that it is in-sync"
+		                       : "not level with the log yet");
+	return text;
 }
 
-static void append_refusal(struct buffer *body, int32_t partition, const struct held *held)
+void question_refuse(struct question *question)
 {
-	struct replica_status status = {.stop_reason = ""};
-	const char *reason = "this node holds no replica of it";
-
-	if (held != NULL) {
-		reason = held->closed_reason;
-		if (held->replica != NULL) {
-			replica_status(held->replica, &status);
-			reason = status.state == REPLICA_STATE_RECOVERING ? "not level with the log yet"
-			                                                  : status.stop_reason;
-		}
-	}
-	buffer_printf(body, "{\"p\":%" PRId32 ",\"state\":\"%s\",\"reason\":", partition,
-	              held == NULL ? "absent" : held_state_name(held));
-	json_append_string(body, slice_string(reason));
-	buffer_append_string(body, "}");
-}
-
-/* Answers 410 and returns false if any shard cannot answer. */
-static bool serving_check(struct question *question)
-{
-	const char *comma = "";
+	enum serving first = SERVING_ACTIVE;
 	struct buffer body;
 
+	question_look(question);
 	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
 	buffer_append_string(&body,
 	                     "{\"message\":\"some shards cannot answer here\",\"code\":\"not_serving\","
 	                     "\"shards\":[");
-	for (size_t i = 0; i < question->partitions_len; i++) {
-		question->held[i] =
-			replicas_find(question->node, question->index_id, question->partitions[i]);
-		if (is_serving(question->held[i], question->stale))
+	for (size_t i = 0; i < question->shards_len; i++) {
+		enum serving serving = serving_of(&question->seen[i], question->stale);
+		char text[128];
+
+		if (serving == SERVING_ACTIVE)
 			continue;
-		buffer_append_string(&body, comma);
-		append_refusal(&body, question->partitions[i], question->held[i]);
-		comma = ",";
+		buffer_printf(&body, "%s{\"p\":%" PRId32 ",\"state\":\"%s\",\"reason\":",
+		              first == SERVING_ACTIVE ? "" : ",", question->shards[i].partition,
+		              serving_name(serving));
+		json_append_string(&body, slice_string(refusal_reason(&question->shards[i], serving, text)));
+		buffer_append_string(&body, "}");
+		if (first == SERVING_ACTIVE)
+			first = serving;
 	}
 	buffer_append_string(&body, "]}");
-	if (comma[0] != '\0')
-		http_answer_json(question->request, 410, &body);
+	refused(question, question->node->counters.refused[first], serving_name(first));
+	http_answer_json(question->request, 410, &body);
 	buffer_deinit(&body);
-	return comma[0] == '\0';
 }
 
-/* After an error of a replica: it has stopped, or memory is short. */
-static void failed(struct question *question, struct held *held, const struct error *error)
+static struct serving_terms terms_of(const struct question *question, bool may_wait)
 {
-	replicas_note(question->node, held);
-	if (error->code == ERROR_DAMAGED && !serving_check(question))
+	return (struct serving_terms){.stale = question->stale,
+	                              .may_wait = may_wait && !question->node->stopping,
+	                              .arrived_ms = question->arrived_ms,
+	                              .deadline_ms = question->deadline_ms,
+	                              .now_ms = clock_monotonic_ms()};
+}
+
+/* What it waits for first. */
+static void missing_note(struct question *question)
+{
+	for (size_t i = 0; i < question->shards_len; i++) {
+		if (serving_of(&question->seen[i], question->stale) != SERVING_BEHIND)
+			continue;
+		question->missing = question->shards[i].held;
+		question->missing_wanted = question->shards[i].wanted;
 		return;
-	http_refuse(question->request, 503, "unavailable", error->text);
-}
-
-static int hit_compare(const void *a, const void *b)
-{
-	const struct document *left = ((const struct hit *)a)->document;
-	const struct document *right = ((const struct hit *)b)->document;
-
-	if (left->score != right->score)
-		return left->score > right->score ? -1 : 1;
-	return insertion_key_compare(left->key, left->id, right->key, right->id);
-}
-
-/* What each shard has, as one ranked list. */
-static bool hits_merge(struct question *question, const struct document_page *pages, struct hits *hits)
-{
-	size_t count = 0;
-
-	*hits = (struct hits){.list = NULL};
-	for (size_t i = 0; i < question->partitions_len; i++)
-		count += pages[i].count;
-	hits->list = arena_alloc(&question->arena, (count + 1) * sizeof *hits->list);
-	if (hits->list == NULL)
-		return false;
-	for (size_t i = 0; i < question->partitions_len; i++) {
-		hits->total += pages[i].total;
-		for (size_t k = 0; k < pages[i].count; k++)
-			hits->list[hits->len++] = (struct hit){question->held[i], &pages[i].documents[k]};
 	}
-	qsort(hits->list, hits->len, sizeof *hits->list, hit_compare);
-	return true;
+	ASSERT(false); /* a question waits because some shard is behind */
 }
 
-static void append_hit(struct buffer *body, const struct hit *hit, struct slice document)
+/* Answers it in one way or another, or returns true: it waits. */
+static bool question_decide(struct question *question, bool may_wait)
 {
-	buffer_printf(body,
-	              "{\"p\":%" PRId32 ",\"score\":%" PRIu32 ",\"ts\":%" PRId64 ",\"seq\":%" PRIu32
-	              ",\"id\":",
-	              hit->held->partition, hit->document->score, hit->document->key.timestamp_ms,
-	              hit->document->key.seq);
-	json_append_string(body, hit->document->id);
-	buffer_append_string(body, ",\"doc\":");
-	buffer_append_slice(body, document);
-	buffer_append_string(body, "}");
-}
+	struct serving_terms terms = terms_of(question, may_wait);
 
-static void append_received(const struct question *question, uint64_t total, struct buffer *body)
-{
-	buffer_append_string(body, "{\"received\":[");
-	for (size_t i = 0; i < question->partitions_len; i++) {
-		struct replica_status status;
-
-		replica_status(question->held[i]->replica, &status);
-		buffer_printf(body, "%s{\"p\":%" PRId32 ",\"received\":%" PRId64 ",\"state\":\"%s\"}",
-		              i == 0 ? "" : ",", question->partitions[i], status.received,
-		              held_state_name(question->held[i]));
-	}
-	buffer_printf(body, "],\"total\":%" PRIu64 ",\"hits\":[", total);
-}
-
-/* The body of a hit, fetched now if its page has keys only; false after a refusal. */
-static bool hit_body(struct question *question, const struct hit *hit, bool keys_only, struct slice *found)
-{
-	struct document document;
-	struct error error;
-
-	*found = hit->document->body;
-	if (!keys_only)
+	question_look(question);
+	switch (serving_decide(question->seen, question->shards_len, &terms)) {
+	case SERVING_VERDICT_ANSWER:
+		question_answer(question);
+		break;
+	case SERVING_VERDICT_WAIT:
+		missing_note(question);
 		return true;
-	if (replica_get(hit->held->replica, hit->document->id, question->stale, &question->arena, &document,
-	                &error) != 0) {
-		failed(question, hit->held, &error);
+	case SERVING_VERDICT_REFUSE:
+		question_refuse(question);
+		break;
+	case SERVING_VERDICT_DROP:
+		question_drop(question);
+		break;
+	}
+	return false;
+}
+
+/* Its first turn; true if it waits. */
+static bool question_begin(struct question *question)
+{
+	node_check_pulse(question->node);
+	if (question_is_late(question))
+		question_drop(question);
+	else if (question->kind == QUESTION_KIND_SHARDS)
+		question_shards(question);
+	else if (!question_parse(question))
 		return false;
-	}
-	*found = document.body;
-	return true;
+	else if (question->kind == QUESTION_KIND_VERIFY)
+		question_verify(question);
+	else
+		return question_decide(question, question->node->waiting_len < NODE_WAITING_MAX);
+	return false;
 }
 
-static void hits_answer(struct question *question, const struct hits *hits, bool keys_only)
+static bool is_due(const struct question *question, int64_t now_ms)
 {
-	size_t end = (size_t)(question->offset + question->limit);
-	struct buffer body;
+	struct serving_terms terms = terms_of(question, true);
 
-	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
-	append_received(question, hits->total, &body);
-	for (size_t i = (size_t)question->offset; i < hits->len && i < end; i++) {
-		struct slice document;
+	return question->missing->received_now >= question->missing_wanted ||
+	       now_ms >= serving_wait_until(&terms);
+}
 
-		if (!hit_body(question, &hits->list[i], keys_only, &document)) {
-			buffer_deinit(&body);
-			return;
+static void waiting_turn(struct node *node)
+{
+	struct question **at = &node->waiting;
+	bool all = node->waiting_all || node->stopping;
+
+	node->waiting_all = false;
+	while (*at != NULL) {
+		struct question *question = *at;
+
+		if ((!all && !is_due(question, clock_monotonic_ms())) || question_decide(question, true)) {
+			at = &question->next;
+			continue;
 		}
-		if (i > (size_t)question->offset)
-			buffer_append_string(&body, ",");
-		append_hit(&body, &hits->list[i], document);
+		*at = question->next;
+		node->waiting_len--;
+		question_free(question);
 	}
-	buffer_append_string(&body, "]}");
-	http_answer_json(question->request, 200, &body);
-	buffer_deinit(&body);
 }
 
-/* Asks every shard for as much as the page may need of it. */
-static void pages_ask(struct question *question, bool search)
+static void waiting_add(struct node *node, struct question *question)
 {
-	struct document_page *pages = arena_alloc(&question->arena, question->partitions_len * sizeof *pages);
-	struct document_request request = {.limit = (size_t)(question->offset + question->limit),
-	                                   .stale_ok = question->stale,
-	                                   .keys_only = !search,
-	                                   .arena = &question->arena};
-	struct hits hits;
-	struct error error;
-
-	for (size_t i = 0; pages != NULL && i < question->partitions_len; i++) {
-		struct replica *replica = question->held[i]->replica;
-		int rc = search ? replica_search(replica, question->text, &request, &pages[i], &error)
-		                : replica_list(replica, &request, &pages[i], &error);
-
-		if (rc != 0) {
-			failed(question, question->held[i], &error);
-			return;
-		}
-	}
-	if (pages == NULL || !hits_merge(question, pages, &hits))
-		http_refuse(question->request, 503, "memory", "out of memory");
-	else
-		hits_answer(question, &hits, !search);
-}
-
-static void question_search(struct question *question)
-{
-	yyjson_val *shards = yyjson_obj_get(question->asked, "shards");
-	int64_t begun_us = clock_monotonic_us();
-
-	if (!yyjson_is_arr(shards) || yyjson_arr_size(shards) != 1) {
-		invalid(question, "`shards` lists one index and its partitions");
-		return;
-	}
-	if (!shards_parse(question, yyjson_arr_get_first(shards)) || !bounds_parse(question))
-		return;
-	(void)json_get_string(question->asked, "q", &question->text);
-	if (question->offset != 0) {
-		invalid(question, "a search has no `offset`: who merges skips");
-		return;
-	}
-	if (!serving_check(question))
-		return;
-	pages_ask(question, true);
-	series_observe(question->node->counters.search_seconds,
-	               (double)(clock_monotonic_us() - begun_us) / 1e6);
-}
-
-static void question_list(struct question *question)
-{
-	if (shards_parse(question, question->asked) && bounds_parse(question) && serving_check(question))
-		pages_ask(question, false);
-}
-
-static void get_answer(struct question *question, const struct document *document)
-{
-	struct buffer body;
-
-	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
-	buffer_append_string(&body, "{\"doc\":");
-	buffer_append_slice(&body, document->body);
-	buffer_append_string(&body, "}");
-	http_answer_json(question->request, 200, &body);
-	buffer_deinit(&body);
-}
-
-static void question_get(struct question *question)
-{
-	struct document document;
-	struct slice text;
-	struct error error;
-	int64_t partition;
-
-	if (!json_get_string(question->asked, "index", &text) || !index_id_parse(text, &question->index_id) ||
-	    !json_get_i64(question->asked, "partition", &partition) || partition < 0 ||
-	    partition >= INDEX_PARTITIONS_MAX || !json_get_string(question->asked, "id", &question->text)) {
-		invalid(question, "expected `index`, `partition` and `id`");
-		return;
-	}
-	question->partitions[0] = (int32_t)partition;
-	question->partitions_len = 1;
-	if (!bounds_parse(question) || !serving_check(question))
-		return;
-	if (replica_get(question->held[0]->replica, question->text, question->stale, &question->arena,
-	                &document, &error) == 0)
-		get_answer(question, &document);
-	else if (error.code == ERROR_NOT_FOUND)
-		http_refuse(question->request, 404, "document_not_found", error.text);
-	else
-		failed(question, question->held[0], &error);
-}
-
-static void question_dispatch(struct question *question)
-{
-	const char *path = http_request_path(question->request);
-
-	if (strcmp(path, "/search") == 0)
-		question_search(question);
-	else if (strcmp(path, "/list") == 0)
-		question_list(question);
-	else if (strcmp(path, "/get") == 0)
-		question_get(question);
-	else
-		question_verify(question->node, question->request, question->asked);
-}
-
-static void question_answer(struct node *node, struct http_request *request)
-{
-	struct question question = {.node = node, .request = request, .text = slice_of("", 0)};
-	yyjson_doc *doc;
-	struct error error;
-
-	if (json_parse_typed(http_request_body(request), &doc, &error) != 0) {
-		http_refuse(request, 400, "malformed_payload", error.text);
-		return;
-	}
-	question.asked = yyjson_doc_get_root(doc);
-	arena_init(&question.arena, QUESTION_ARENA_BYTES);
-	question_dispatch(&question);
-	arena_deinit(&question.arena);
-	yyjson_doc_free(doc);
+	question->next = node->waiting;
+	node->waiting = question;
+	node->waiting_len++;
 }
 
 void questions_turn(struct node *node)
 {
-	struct http_request *request;
+	struct question *question;
 
-	while ((request = mailbox_take(node->questions)) != NULL) {
-		if (strcmp(http_request_path(request), "/shards") == 0)
-			question_shards(node, request);
+	waiting_turn(node);
+	while ((question = mailbox_take(node->questions)) != NULL) {
+		if (question_begin(question))
+			waiting_add(node, question);
 		else
-			question_answer(node, request);
+			question_free(question);
 	}
+	series_set(node->counters.waiting, (double)node->waiting_len);
+}
+
+int64_t questions_wait_ms(const struct node *node)
+{
+	int64_t wait_ms = INT64_MAX;
+
+	for (const struct question *question = node->waiting; question != NULL; question = question->next) {
+		struct serving_terms terms = terms_of(question, true);
+		int64_t left_ms = serving_wait_until(&terms) - terms.now_ms;
+
+		if (left_ms < wait_ms)
+			wait_ms = left_ms;
+	}
+	if (wait_ms < 0 || (node->waiting != NULL && node->waiting_all))
+		return 0;
+	return wait_ms;
 }
 
 void questions_refuse(struct node *node)
 {
-	struct http_request *request;
+	struct question *question;
 
-	while ((request = mailbox_take(node->questions)) != NULL)
-		http_refuse(request, 503, "stopping", "the node is stopping");
+	while (node->waiting != NULL) {
+		question = node->waiting;
+		node->waiting = question->next;
+		node->waiting_len--;
+		http_refuse(question->request, 503, "stopping", "the node is stopping");
+		question_free(question);
+	}
+	while ((question = mailbox_take(node->questions)) != NULL) {
+		http_refuse(question->request, 503, "stopping", "the node is stopping");
+		question_free(question);
+	}
 }

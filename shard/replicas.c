@@ -176,6 +176,7 @@ static void held_open(struct node *node, struct held *held)
 	held->closed_reason[0] = '\0';
 	replica_status(held->replica, &status);
 	held->state = status.state;
+	held->received_now = status.received;
 	logline(LOG_LEVEL_INFO, "replica_opened",
 	        "index=%016" PRIx64 " uid=%s partition=%" PRId32 " received=%" PRId64 " documents=%" PRIu64,
 	        held->index_id, index->uid, held->partition, status.received, status.documents);
@@ -188,6 +189,8 @@ static bool is_storing(const struct node *node, const struct held *held)
 
 static void held_release(struct node *node, struct held *held)
 {
+	node->waiting_all = true;
+	held->recorded = false;
 	if (held->replica != NULL)
 		replica_close(held->replica);
 	held->replica = NULL;
@@ -213,19 +216,21 @@ static void held_drop(struct node *node, struct held *held)
 	char path[REPLICA_PATH_BYTES_MAX];
 	char dropped[REPLICA_PATH_BYTES_MAX + 16];
 	struct error error = {.code = 0};
+	bool renamed;
 
 	path_of(node, held, path);
 	(void)snprintf(dropped, sizeof dropped, "%s" DROPPED_SUFFIX, path);
 	held_release(node, held);
-	if (rename(path, dropped) != 0)
+	renamed = rename(path, dropped) == 0;
+	if (!renamed)
 		(void)error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "cannot rename %s: %s", path,
 		                strerror(errno));
 	else
-		(void)directory_remove(dropped, &error);
+		(void)directory_remove(dropped, &error); /* if not now, at the next start */
 	logline(error.code == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "replica_dropped",
 	        "index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"", held->index_id, held->partition,
 	        error.code == 0 ? "" : error.text);
-	if (error.code == 0)
+	if (renamed)
 		held_remove(node, held);
 }
 
@@ -313,6 +318,26 @@ static void refusals_find(struct node *node)
 	}
 }
 
+/* By the records read so far; what changes is said once. */
+static void recorded_note(struct node *node, struct held *held)
+{
+	struct holding holding = {held->index_id, held->generation, held->partition, true};
+	struct replica_status status;
+	bool recorded;
+
+	if (held->replica == NULL)
+		return;
+	replica_status(held->replica, &status);
+	recorded = serving_recorded(node->catalog, node->id, &holding, status.incarnation);
+	if (recorded == held->recorded)
+		return;
+	held->recorded = recorded;
+	node->waiting_all = true;
+	logline(LOG_LEVEL_INFO, recorded ? "replica_in_sync" : "replica_out_of_sync",
+	        "index=%016" PRIx64 " partition=%" PRId32 " received=%" PRId64, held->index_id,
+	        held->partition, status.received);
+}
+
 void replicas_decide(struct node *node)
 {
 	const struct index_record *index;
@@ -335,6 +360,8 @@ void replicas_decide(struct node *node)
 
 			absent_decide(node, &holding);
 		}
+	for (size_t i = 0; i < node->held_len; i++)
+		recorded_note(node, node->held[i]);
 	if (node->failure.code == 0 && !atomic_load(&node->decided))
 		node_decided(node);
 	atomic_store(&node->ready, node->failure.code == 0 && !node->stopping);
@@ -355,6 +382,20 @@ struct held *replicas_find(struct node *node, uint64_t index_id, int32_t partiti
 	return found;
 }
 
+struct serving_shard held_see(const struct held *held)
+{
+	struct serving_shard seen = {.held = held != NULL, .state = REPLICA_STATE_STOPPED};
+	struct replica_status status;
+
+	if (held == NULL || held->replica == NULL)
+		return seen;
+	replica_status(held->replica, &status);
+	seen.state = status.state;
+	seen.recorded = held->recorded;
+	seen.received = status.received;
+	return seen;
+}
+
 static const char *const state_events[] = {
 	[REPLICA_STATE_RECOVERING] = "replica_recovering",
 	[REPLICA_STATE_ACTIVE] = "replica_active",
@@ -366,6 +407,7 @@ void replicas_note(struct node *node, struct held *held)
 	struct replica_status status;
 
 	replica_status(held->replica, &status);
+	held->received_now = status.received;
 	node->memory_bytes -= held->memory_bytes;
 	/* a stopped replica never stores what it has: it must not use up the others' budget */
 	held->memory_bytes = status.state == REPLICA_STATE_STOPPED ? 0 : status.memory_bytes;
@@ -377,6 +419,7 @@ void replicas_note(struct node *node, struct held *held)
 	if (status.state == held->state)
 		return;
 	held->state = status.state;
+	node->waiting_all = true;
 	logline(status.state == REPLICA_STATE_STOPPED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
 	        state_events[status.state],
 	        "index=%016" PRIx64 " partition=%" PRId32 " received=%" PRId64 " reason=\"%s\"",
@@ -385,6 +428,7 @@ void replicas_note(struct node *node, struct held *held)
 
 void replicas_pause(struct node *node)
 {
+	node->waiting_all = true;
 	for (size_t i = 0; i < node->held_len; i++) {
 		struct held *held = node->held[i];
 

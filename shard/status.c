@@ -1,5 +1,5 @@
 /* GET /shards: what this node holds and where it stands. POST /verify: whether the store is sound. */
-#include "shard/node_private.h"
+#include "shard/question.h"
 
 #include <inttypes.h>
 
@@ -8,16 +8,6 @@ static const char *const state_names[] = {
 	[REPLICA_STATE_ACTIVE] = "active",
 	[REPLICA_STATE_STOPPED] = "stopped",
 };
-
-const char *held_state_name(const struct held *held)
-{
-	struct replica_status status;
-
-	if (held->replica == NULL)
-		return state_names[REPLICA_STATE_STOPPED];
-	replica_status(held->replica, &status);
-	return state_names[status.state];
-}
 
 static void append_place(const struct node *node, const struct held *held, struct buffer *body)
 {
@@ -80,6 +70,8 @@ static void append_held(const struct node *node, const struct held *held, struct
 	append_status(&status, body);
 	json_append_string(body,
 	                   slice_string(held->replica != NULL ? status.stop_reason : held->closed_reason));
+	buffer_printf(body, ",\"serving\":%s",
+	              status.state == REPLICA_STATE_ACTIVE && held->recorded ? "true" : "false");
 	append_seals(held->replica, body);
 	buffer_append_string(body, "}");
 }
@@ -97,8 +89,10 @@ static void append_node(const struct node *node, struct buffer *body)
 	buffer_printf(body, ",\"ready\":%s", atomic_load(&node->ready) ? "true" : "false");
 }
 
-void question_shards(struct node *node, struct http_request *request)
+void question_shards(struct question *question)
 {
+	struct node *node = question->node;
+	struct http_request *request = question->request;
 	const char *wanted = http_request_argument(request, "index");
 	uint64_t index_id = 0;
 	const char *comma = "";
@@ -128,8 +122,10 @@ void question_shards(struct node *node, struct http_request *request)
 	buffer_deinit(&body);
 }
 
-void question_verify(struct node *node, struct http_request *request, yyjson_val *asked)
+void question_verify(struct question *question)
 {
+	struct http_request *request = question->request;
+	yyjson_val *asked = yyjson_doc_get_root(question->doc);
 	struct slice text;
 	uint64_t index_id;
 	int64_t partition;
@@ -143,14 +139,14 @@ void question_verify(struct node *node, struct http_request *request, yyjson_val
 		http_refuse(request, 400, "invalid_request", "expected {\"index\",\"partition\"}");
 		return;
 	}
-	held = replicas_find(node, index_id, (int32_t)partition);
+	held = replicas_find(question->node, index_id, (int32_t)partition);
 	if (held == NULL || held->replica == NULL) {
 		http_refuse(request, 410, "not_serving",
 		            held == NULL ? "no such replica" : held->closed_reason);
 		return;
 	}
 	if (replica_verify(held->replica, &error) != 0) {
-		replicas_note(node, held);
+		replicas_note(question->node, held);
 		http_refuse(request, error.code == ERROR_DAMAGED ? 409 : 503,
 		            error.code == ERROR_DAMAGED ? "damaged" : "unavailable", error.text);
 		return;

@@ -1,6 +1,7 @@
 #include "rebalance/core/controller_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/knockout.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -19,18 +20,22 @@ struct controller *controller_new(const struct controller_options *options)
 	if (controller == NULL)
 		return NULL;
 	controller->catalog = catalog_new();
-	if (controller->catalog == NULL) {
-		free(controller);
+	controller->watch = watch_new();
+	if (controller->catalog == NULL || controller->watch == NULL) {
+		controller_free(controller);
 		return NULL;
 	}
 	ASSERT(options->nodes_len <= NODES_MAX);
 	(void)snprintf(controller->cluster, sizeof controller->cluster, "%s", options->cluster);
 	(void)snprintf(controller->kafka_id, sizeof controller->kafka_id, "%s", options->kafka_id);
+	(void)snprintf(controller->url, sizeof controller->url, "%s", options->url);
+	controller->nodes_len = options->nodes_len;
 	for (size_t i = 0; i < options->nodes_len; i++)
 		controller->nodes[i] = options->nodes[i];
 	controller->options = (struct controller_options){
 		.cluster = controller->cluster,
 		.kafka_id = controller->kafka_id,
+		.url = controller->url,
 		.rf = options->rf,
 		.nodes = controller->nodes,
 		.nodes_len = options->nodes_len,
@@ -45,6 +50,7 @@ void controller_free(struct controller *controller)
 	if (controller == NULL)
 		return;
 	catalog_free(controller->catalog);
+	watch_free(controller->watch);
 	buffer_deinit(&controller->keys);
 	buffer_deinit(&controller->values);
 	free(controller->work.starts);
@@ -162,6 +168,8 @@ void controller_read_final(struct controller *controller, struct slice value)
 	struct task_final final;
 	struct error error;
 
+	if (KNOCKOUT(REQUEST_TWICE))
+		return;
 	/* a final that cannot be read decides nothing: the request gets another one, which readers take */
 	if (task_final_parse(value, &final, &error) == 0)
 		add_final(controller, final.task);
@@ -251,7 +259,7 @@ static void forget_work(struct controller *controller)
 static struct pending_task *oldest_pending(struct controller *controller)
 {
 	const struct cluster_record *cluster = catalog_cluster(controller->catalog);
-	int64_t oldest = cluster != NULL ? cluster->oldest_task : 0;
+	int64_t oldest = cluster != NULL && !KNOCKOUT(REQUEST_TWICE) ? cluster->oldest_task : 0;
 
 	while (controller->pending_first < controller->pending_len) {
 		struct pending_task *pending = &controller->pending[controller->pending_first];
@@ -264,28 +272,35 @@ static struct pending_task *oldest_pending(struct controller *controller)
 	return NULL;
 }
 
-static bool cluster_differs(const struct controller *controller, const struct cluster_record *cluster)
+static bool node_equal(const struct node_record *a, const struct node_record *b)
 {
-	if (cluster == NULL || cluster->rf != controller->options.rf ||
-	    cluster->nodes_len != controller->options.nodes_len)
+	return strcmp(a->id, b->id) == 0 && strcmp(a->group, b->group) == 0 && strcmp(a->url, b->url) == 0 &&
+	       incarnation_equal(a->incarnation, b->incarnation) && a->format == b->format;
+}
+
+static bool cluster_differs(const struct cluster_record *old, const struct cluster_record *wanted)
+{
+	if (old == NULL || old->rf != wanted->rf || strcmp(old->controller, wanted->controller) != 0 ||
+	    old->nodes_len != wanted->nodes_len)
 		return true;
-	for (size_t i = 0; i < cluster->nodes_len; i++)
-		if (strcmp(cluster->nodes[i].id, controller->nodes[i].id) != 0 ||
-		    strcmp(cluster->nodes[i].group, controller->nodes[i].group) != 0 ||
-		    strcmp(cluster->nodes[i].url, controller->nodes[i].url) != 0)
+	for (size_t i = 0; i < old->nodes_len; i++)
+		if (!node_equal(&old->nodes[i], &wanted->nodes[i]))
 			return true;
 	return false;
 }
 
-/* The cluster record, when nodes or RF were configured anew or enough requests are done. */
+/* The cluster record, when nodes, RF or controller are other ones or enough requests are done. */
 static bool write_cluster(struct controller *controller, bool idle)
 {
 	const struct cluster_record *old = catalog_cluster(controller->catalog);
-	bool differs = cluster_differs(controller, old);
 	bool checkpoint = controller->finals_since_checkpoint >= FINALS_PER_CHECKPOINT ||
 	                  (idle && controller->finals_since_checkpoint > 0);
 	struct cluster_record cluster = {.task = -1, .rf = controller->options.rf};
+	bool differs;
 
+	controller_fill_nodes(controller, &cluster);
+	memcpy(cluster.controller, controller->url, sizeof cluster.controller);
+	differs = cluster_differs(old, &cluster);
 	if (!differs && !checkpoint)
 		return false;
 	if (old != NULL)
@@ -294,8 +309,6 @@ static bool write_cluster(struct controller *controller, bool idle)
 	cluster.oldest_task =
 		idle ? controller->task_next : controller->pending[controller->pending_first].task;
 	memcpy(cluster.kafka, controller->kafka_id, sizeof cluster.kafka);
-	cluster.nodes_len = controller->options.nodes_len;
-	memcpy(cluster.nodes, controller->nodes, cluster.nodes_len * sizeof *cluster.nodes);
 	catalog_write_cluster(&controller->values, &cluster);
 	controller_write(controller, CONTROLLER_TOPIC_TOPOLOGY, -1, "cluster");
 	return true;
@@ -329,21 +342,33 @@ static void next_for(struct controller *controller, const struct pending_task *p
 		write_final(controller, pending, now_ms);
 }
 
+/* Shards and requests in turn, so that neither waits for the other's end. */
+static bool next_work(struct controller *controller, const struct pending_task *pending, int64_t wall_ms)
+{
+	bool first = controller->shards_first;
+
+	controller->shards_first = !first;
+	if (first && controller_change_shards(controller))
+		return true;
+	if (pending != NULL)
+		next_for(controller, pending, wall_ms);
+	else if (!controller_delete_topics(controller, wall_ms))
+		return !first && controller_change_shards(controller);
+	return true;
+}
+
 bool controller_next(struct controller *controller, struct controller_time now,
                      struct controller_action *action)
 {
 	struct pending_task *pending;
 
 	ASSERT(!controller->outstanding);
+	controller_tick(controller, now.monotonic_ms);
 	controller->action = (struct controller_action){.task = -1};
 	buffer_clear(&controller->keys);
 	buffer_clear(&controller->values);
 	pending = oldest_pending(controller);
-	if (write_cluster(controller, pending == NULL))
-		;
-	else if (pending != NULL)
-		next_for(controller, pending, now.wall_ms);
-	else if (!controller_delete_topics(controller, now.wall_ms))
+	if (!write_cluster(controller, pending == NULL) && !next_work(controller, pending, now.wall_ms))
 		return false;
 	point_writes(controller);
 	controller->outstanding = true;
@@ -384,6 +409,8 @@ void controller_result(struct controller *controller, const struct controller_re
 		controller_topic_result(controller, result);
 	for (size_t i = 0; result->code == 0 && i < controller->action.writes_len; i++)
 		written(controller, &controller->action.writes[i]);
+	if (result->code == 0 && controller->action.writes_len > 0)
+		controller_shards_written(controller);
 }
 
 const struct catalog *controller_catalog(const struct controller *controller)

@@ -51,6 +51,7 @@
 #ifndef MILLRACE_REBALANCE_CORE_CONTROLLER_H
 #define MILLRACE_REBALANCE_CORE_CONTROLLER_H
 
+#include "rebalance/core/change.h"
 #include "rebalance/core/node_report.h"
 #include "shared/meta/task.h"
 
@@ -93,27 +94,6 @@ struct controller_write {
 	enum controller_topic topic;
 	struct slice key;
 	struct slice value;
-};
-
-/* What a WRITE changes about replicas, for log lines and metrics. */
-enum change_kind {
-	CHANGE_OUT = 1,     /* no longer in-sync */
-	CHANGE_IN,          /* in-sync */
-	CHANGE_INCARNATION, /* its incarnation is recorded, for the first time or anew */
-	CHANGE_JOINING,
-	CHANGE_ACTIVE, /* was joining */
-	CHANGE_LEAVING,
-	CHANGE_GONE,      /* its node has dropped it; no longer recorded */
-	CHANGE_DIVERGENT, /* of the shard: two in-sync replicas differ; node is one of them */
-	CHANGE_AGREEING   /* of the shard: no longer divergent; node is "" */
-};
-
-struct change {
-	enum change_kind kind;
-	const char *reason; /* static: one word */
-	uint64_t index_id;
-	int32_t partition;
-	char node[NODE_ID_BYTES_MAX + 1];
 };
 
 /* Everything borrowed until controller_result. */
@@ -164,6 +144,8 @@ void controller_result(struct controller *controller, const struct controller_re
 size_t controller_nodes(const struct controller *controller, const struct node_record **nodes);
 /* An answer, or none, that arrived at `now_ms`. One of a node that is not asked any more is ignored. */
 void controller_node_report(struct controller *controller, const struct node_report *report, int64_t now_ms);
+/* Why this node's last answer is none; "" if it is one. Valid until the next report. */
+const char *controller_trouble(const struct controller *controller, const char *node);
 
 /* A log end that is wanted; the strings are valid until controller_result. */
 struct controller_end {
@@ -190,8 +172,8 @@ struct controller_counts {
 };
 
 void controller_count(const struct controller *controller, struct controller_counts *counts);
-/* {"nodes":[…],"shards":[…]}'s members, without the braces: who answers, and what is recorded and reported of every
- * shard. */
-void controller_status(const struct controller *controller, int64_t now_ms, struct buffer *body);
+/* Appends the members `"nodes":[…],"shards":[…]` of an object: who answers, what is recorded of every shard and what
+ * its replicas told last. */
+void controller_status(const struct controller *controller, struct buffer *body);
 
 #endif

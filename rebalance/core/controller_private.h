@@ -1,12 +1,17 @@
 /*
  * The controller's own structures, shared by controller.c (what is read and
- * what comes next) and controller_index.c (creation and deletion), and
- * nobody else.
+ * what comes next), controller_index.c (creation and deletion),
+ * controller_nodes.c (who is asked, and who has registered),
+ * controller_shards.c (marks and moves) and controller_status.c, and nobody
+ * else.
  */
 #ifndef MILLRACE_REBALANCE_CORE_CONTROLLER_PRIVATE_H
 #define MILLRACE_REBALANCE_CORE_CONTROLLER_PRIVATE_H
 
 #include "rebalance/core/controller.h"
+#include "rebalance/core/moves.h"
+
+#define CHANGES_MAX (4 * CONTROLLER_WRITES_MAX)
 
 struct pending_task {
 	int64_t task;
@@ -37,8 +42,17 @@ struct controller {
 	struct controller_options options; /* its strings and nodes are the copies below */
 	char cluster[TOPIC_BYTES_MAX + 1];
 	char kafka_id[64];
-	struct node_record nodes[NODES_MAX];
+	char url[NODE_URL_BYTES_MAX + 1];
+	struct node_record nodes[NODES_MAX]; /* configured; then the others that are asked */
+	size_t nodes_len;
 	struct catalog *catalog;
+	struct watch *watch;
+	int64_t now_ms; /* monotonic, as told last */
+	bool ticked;
+
+	bool shards_due;          /* something was told since all shards were looked at */
+	int64_t shards_looked_ms; /* when that was */
+	bool shards_first;        /* requests had their turn */
 
 	struct pending_task *pending; /* by rising task, from pending_first on */
 	size_t pending_first;
@@ -55,6 +69,7 @@ struct controller {
 	struct buffer values; /* likewise */
 	struct span spans[CONTROLLER_WRITES_MAX];
 	struct controller_write writes[CONTROLLER_WRITES_MAX];
+	struct change changes[CHANGES_MAX];
 	bool outstanding; /* `action` was handed out */
 	struct controller_action action;
 };
@@ -78,5 +93,24 @@ bool controller_delete_index(struct controller *controller, const struct pending
 /* Topics of deleted indexes that are still to be deleted; false if there is none. */
 bool controller_delete_topics(struct controller *controller, int64_t now_ms);
 void controller_topic_result(struct controller *controller, const struct controller_result *result);
+
+/* controller_nodes.c */
+void controller_tick(struct controller *controller, int64_t now_ms);
+/* Once everything was read, and whenever shards are recorded anew. */
+void controller_find_nodes(struct controller *controller);
+/* The nodes as they should be recorded now. */
+void controller_fill_nodes(const struct controller *controller, struct cluster_record *cluster);
+
+/* controller_shards.c: a WRITE of what marks and moves change; false if they change nothing. */
+bool controller_change_shards(struct controller *controller);
+/* What the records just written say of replicas. */
+void controller_shards_written(struct controller *controller);
+/* What is seen of a recorded shard; false when out of memory. */
+bool controller_see(const struct controller *controller, const struct shard_record *record,
+                    struct sight *sight);
+void controller_find_places(const struct controller *controller, struct moves_places *places);
+/* The next recorded shard of an active index, in its generation, after (*at, *partition): start with 0 and -1. */
+const struct shard_record *controller_next_shard(const struct controller *controller, size_t *at,
+                                                 int32_t *partition);
 
 #endif

@@ -33,6 +33,19 @@ static const struct placement *placement_of(const struct shard_record *shard, co
 	return NULL;
 }
 
+/* The record is one value: what it says of the others holds at the moment at which this one leaves. */
+static bool is_elsewhere(const struct shard_record *shard, const char *node)
+{
+	for (size_t i = 0; i < shard->replicas_len; i++) {
+		const struct placement *placement = &shard->replicas[i];
+
+		if (strcmp(placement->node, node) != 0 && placement->state == PLACEMENT_STATE_ACTIVE &&
+		    placement->in_sync)
+			return true;
+	}
+	return false;
+}
+
 static enum holding_verdict decide_absent(const struct catalog *catalog, const char *node,
                                           const struct holding *holding)
 {
@@ -66,9 +79,13 @@ static enum holding_verdict decide_held(const struct catalog *catalog, const cha
 		return hold(holding, reason, "the records are of another generation");
 	placement = placement_of(shard, node);
 	if (placement == NULL)
-		return hold(holding, reason, "the shard's record does not name this node");
+		return KNOCKOUT(ORDER_DROPS)
+		               ? HOLDING_DROP
+		               : hold(holding, reason, "the shard's record does not name this node");
 	if (placement->state == PLACEMENT_STATE_LEAVING)
-		return HOLDING_DROP;
+		return is_elsewhere(shard, node)
+		               ? HOLDING_DROP
+		               : hold(holding, reason, "it is leaving, but no other replica is in-sync");
 	if (index->state != INDEX_STATE_ACTIVE)
 		return hold(holding, reason, "the index is not active");
 	return HOLDING_KEEP;

@@ -4,10 +4,13 @@
  * decides it: nobody can tell a node to drop a replica.
  *
  * The rule: a replica is created because records name it, and dropped only
- * because a record says so (the index `deleted`, or this node's entry
- * `leaving`). Absence is never an order. A replica on disk whose index or
- * shard has no record means that meta or topology was emptied, or that this
- * is another Kafka: the node refuses to run and changes nothing.
+ * because a record says so: the index `deleted`, or this node's entry `leaving`
+ * while the same record names another replica that is active and in-sync. The
+ * last good copy is never dropped, whoever wrote that record; it is kept
+ * closed until a later one says more. Absence is never an order: a replica
+ * that its shard's record does not name any more is kept closed too. One whose
+ * index or shard has no record at all means that meta or topology was emptied,
+ * or that this is another Kafka: the node refuses to run and changes nothing.
  *
  * Meant for catalogs that were read to their ends; on any shorter prefix the
  * answer may be REFUSE or HOLD, but never a DROP that the rest would not

@@ -21,6 +21,7 @@
 /* One request on its way. */
 struct call {
 	struct call *next;
+	struct call **link; /* while running: what points to it */
 	CURL *easy;
 	struct curl_slist *headers;
 	uint8_t *sent;      /* the request's body */
@@ -133,13 +134,20 @@ static void call_abandon(struct http_client *client, struct call *call)
 	call_complete(client, call, &answer);
 }
 
-static void running_remove(struct http_client *client, const struct call *call)
+static void running_add(struct http_client *client, struct call *call)
 {
-	struct call **at = &client->running;
+	call->next = client->running;
+	call->link = &client->running;
+	if (call->next != NULL)
+		call->next->link = &call->next;
+	client->running = call;
+}
 
-	while (*at != call)
-		at = &(*at)->next;
-	*at = call->next;
+static void running_remove(struct call *call)
+{
+	*call->link = call->next;
+	if (call->next != NULL)
+		call->next->link = call->link;
 }
 
 static struct call *waiting_take(struct http_client *client)
@@ -163,8 +171,7 @@ static void start_waiting(struct http_client *client)
 		CURLMcode added = curl_multi_add_handle(client->multi, call->easy);
 
 		if (added == CURLM_OK) {
-			call->next = client->running;
-			client->running = call;
+			running_add(client, call);
 		} else {
 			struct http_answer answer = {0};
 
@@ -184,7 +191,7 @@ static void finish(struct http_client *client, CURL *easy, CURLcode code)
 
 	ASSERT(curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call) == CURLE_OK && call != NULL);
 	ASSERT(curl_multi_remove_handle(client->multi, easy) == CURLM_OK);
-	running_remove(client, call);
+	running_remove(call);
 	if (code == CURLE_OK && curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK) {
 		answer.status = (int)status;
 		answer.body = buffer_slice(&call->body);
@@ -201,7 +208,7 @@ static void abandon_all(struct http_client *client)
 	while (client->running != NULL) {
 		struct call *call = client->running;
 
-		client->running = call->next;
+		running_remove(call);
 		ASSERT(curl_multi_remove_handle(client->multi, call->easy) == CURLM_OK);
 		call_abandon(client, call);
 	}
@@ -317,6 +324,13 @@ static bool set_headers(struct call *call, const struct http_client *client,
 		return false;
 	if (request->request_id != NULL && !add_header(call, "X-Request-Id", request->request_id))
 		return false;
+	if (request->deadline_ms > 0) {
+		char text[16];
+
+		(void)snprintf(text, sizeof text, "%d", request->deadline_ms);
+		if (!add_header(call, "X-Millrace-Deadline-Ms", text))
+			return false;
+	}
 	if (client->authorization != NULL) {
 		struct curl_slist *longer = curl_slist_append(call->headers, client->authorization);
 

@@ -41,6 +41,7 @@ struct http_client_request {
 	const char *request_id;   /* copied; sent as X-Request-Id; NULL for none */
 	struct buffer *body;      /* moved out, empty afterwards; NULL for none */
 	int timeout_ms;           /* for the whole request */
+	int deadline_ms;          /* sent as X-Millrace-Deadline-Ms; 0 for none */
 	http_completion *completion;
 	void *context;
 };

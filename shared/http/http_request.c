@@ -46,19 +46,39 @@ void request_release(struct http_request *request)
 	free(request);
 }
 
-static bool add_extra_header(struct MHD_Response *response, const char *line)
+/* One line "Name: value" up to `end`. */
+static bool add_extra_header(struct MHD_Response *response, const char *line, const char *end)
 {
 	const char *colon = strstr(line, ": ");
-	char name[64];
+	size_t len = (size_t)(end - line);
+	bool added = false;
+	char *copy;
 
-	ASSERT(colon != NULL && (size_t)(colon - line) < sizeof name);
-	(void)snprintf(name, sizeof name, "%.*s", (int)(colon - line), line);
-	return MHD_add_response_header(response, name, colon + 2) == MHD_YES;
+	ASSERT(colon != NULL && colon < end);
+	copy = strndup(line, len);
+	if (copy != NULL) {
+		copy[colon - line] = '\0';
+		added = MHD_add_response_header(response, copy, copy + (colon - line) + 2) == MHD_YES;
+	}
+	free(copy);
+	return added;
+}
+
+static bool add_extra_headers(struct MHD_Response *response, const char *lines)
+{
+	while (lines != NULL && *lines != '\0') {
+		const char *end = strchrnul(lines, '\n');
+
+		if (!add_extra_header(response, lines, end))
+			return false;
+		lines = *end == '\n' ? end + 1 : end;
+	}
+	return true;
 }
 
 /* Moves the body out; NULL when out of memory. */
 static struct MHD_Response *response_new(struct buffer *body, const char *content_type,
-                                         const char *request_id, const char *extra_header)
+                                         const char *request_id, const char *extra_headers)
 {
 	struct MHD_Response *response;
 	bool failed = buffer_failed(body);
@@ -78,7 +98,7 @@ static struct MHD_Response *response_new(struct buffer *body, const char *conten
 	if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
 	                            content_type == NULL ? "application/json" : content_type) == MHD_YES &&
 	    MHD_add_response_header(response, "X-Request-Id", request_id) == MHD_YES &&
-	    (extra_header == NULL || add_extra_header(response, extra_header)))
+	    add_extra_headers(response, extra_headers))
 		return response;
 	MHD_destroy_response(response);
 	return NULL;
@@ -134,10 +154,10 @@ void request_expire(struct http_request *request, int64_t now_ms, bool at_once)
 }
 
 void http_respond(struct http_request *request, int status, const char *content_type, struct buffer *body,
-                  const char *extra_header)
+                  const char *extra_headers)
 {
 	struct http_server *server = request->server;
-	struct MHD_Response *response = response_new(body, content_type, request->id, extra_header);
+	struct MHD_Response *response = response_new(body, content_type, request->id, extra_headers);
 
 	if (response == NULL) {
 		status = 503;

@@ -73,8 +73,8 @@ bool http_request_authorized(const struct http_request *request, const char *key
 int http_request_segments(const struct http_request *request, struct slice segments[HTTP_SEGMENTS_MAX]);
 
 /* Answers and ends the request; `body` is moved out (empty afterwards). content_type NULL: application/json.
- * extra_header may be NULL or "Name: value". Thread-safe; exactly once a request. */
+ * extra_headers: NULL, or lines "Name: value" with "\n" between them. Thread-safe; exactly once a request. */
 void http_respond(struct http_request *request, int status, const char *content_type, struct buffer *body,
-                  const char *extra_header);
+                  const char *extra_headers);
 
 #endif

@@ -14,8 +14,10 @@
  *                              "nodes":[{"id","group","url","incarnation","format"}],"oldest_task":N,
  *                              "controller":"<url>"}
  *            key `shard/<id>/<p>` {"v":1,"task":N,"index":"<id>","generation":1,"partition":p,
- *                              "replicas":[{"node","incarnation","state","in_sync"}]}
- * A node's incarnation and format and the cluster's controller are absent while they are not known.
+ *                              "replicas":[{"node","incarnation","state","in_sync"}],
+ *                              "divergent":true}
+ * A node's incarnation and format and the cluster's controller are absent while they are not known, `divergent`
+ * is while no divergence is.
  *
  * An index id is 64 bits, printed as 16 hex digits: hash64 of the request's
  * nonce with the taskUid as seed, so whoever applies the request gets the
@@ -84,6 +86,7 @@ struct shard_record {
 	int32_t partition;
 	size_t replicas_len;
 	struct placement replicas[REPLICAS_MAX];
+	bool divergent; /* two in-sync replicas were seen to differ */
 	int64_t task;
 };
 

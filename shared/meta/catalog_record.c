@@ -414,6 +414,9 @@ int shard_record_read(struct slice value, struct shard_record *shard, struct err
 		status = malformed(error, "index, generation, partition or task");
 	else if (!yyjson_is_arr(replicas) || yyjson_arr_size(replicas) > REPLICAS_MAX)
 		status = malformed(error, "replicas");
+	else if (yyjson_obj_get(root, "divergent") != NULL &&
+	         !json_get_bool(root, "divergent", &out.divergent))
+		status = malformed(error, "divergent");
 	if (status == 0)
 		yyjson_arr_foreach(replicas, i, len, replica)
 		{
@@ -448,7 +451,7 @@ void catalog_write_shard(struct buffer *value, const struct shard_record *shard)
 		buffer_printf(value, ",\"incarnation\":\"%s\",\"state\":\"%s\",\"in_sync\":%s}", incarnation,
 		              placement_names[replica->state], replica->in_sync ? "true" : "false");
 	}
-	buffer_append_string(value, "]}");
+	buffer_append_string(value, shard->divergent ? "],\"divergent\":true}" : "]}");
 }
 
 /* ---- ids, uids, slots ---- */

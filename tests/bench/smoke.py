@@ -1,12 +1,13 @@
-"""Figures of one node: bulk load, latency from producing to finding, searches, memory.
+"""Figures of a stack: bulk load, latency from producing to finding, searches, memory.
 
-    build/venv/bin/python tests/bench/smoke.py [--build DIR] [--runs N] [-o table|json]
+    build/venv/bin/python tests/bench/smoke.py [--build DIR] [--runs N] [--nodes N --rf R] [-o table|json]
 
 Every run has programs, directories and an index of its own on one Kafka.
 
 - documents a second: from the first record published (by an outside producer
   in another process, as fast as Kafka takes them) until the gateway's stats
-  count them all, and until the node has stored them all; asked every 20 ms.
+  count them all, until every replica has received them all, and until every
+  one has stored them all; asked every 20 ms.
 - produce to searchable: 500 records a second, each a new document with a word
   of its own, produced without linger. Every tenth is searched for through the
   gateway, without pause and in turn with the others that are still missing,
@@ -36,9 +37,9 @@ sys.path.insert(0, str(ROOT / "tests" / "system"))
 
 from children import wait_until  # noqa: E402
 from documents import catalogue, made  # noqa: E402
-from environment import PROGRAMS, Environment, Ports  # noqa: E402
+from environment import Environment, Ports  # noqa: E402
 from kafka_server import KafkaServer  # noqa: E402
-from replica_view import create_index, shards_of, wait_level  # noqa: E402
+from replica_view import create_index, log_ends, shards_of  # noqa: E402
 
 PARTITIONS = 12
 RATE = 500
@@ -117,8 +118,22 @@ class Client:
         return text
 
 
+def replicas_of(env, index):
+    """[(partition, row)] of every replica on every node."""
+    return [place for node in env.nodes for place in shards_of(env, index, node).items()]
+
+
+def wait_replicas(env, index):
+    """Until every shard has all its copies, ready for the load."""
+    def ready():
+        replicas = replicas_of(env, index)
+        return len(replicas) == PARTITIONS * env.rf and all(row["state"] == "active" for _, row in replicas)
+
+    wait_until(ready, 60, f"{env.rf} replicas of each shard are active")
+
+
 def measure_bulk(env, index, documents):
-    """(documents/s searchable, documents/s stored, records/s published)"""
+    """Documents/s searchable, received by every replica, stored by every replica; records/s published."""
     started, sending = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.Process(target=publish_all, args=(env.kafka.bootstrap, index.topic, documents, sending))
     process.start()
@@ -140,9 +155,10 @@ def measure_bulk(env, index, documents):
     left, published = started.recv()
     process.join()
     assert left == 0, f"{left} records were not published"
-    stored = wait_for(lambda: all(row["stored"] == row["received"] for row in shards_of(env, index).values()),
-                      "all is stored")
-    return count / searchable, count / stored, count / (published - first)
+    ends = log_ends(env, index)
+    received = wait_for(lambda: all(row["received"] >= ends[p] for p, row in replicas_of(env, index)), "all is received")
+    stored = wait_for(lambda: all(row["stored"] >= ends[p] for p, row in replicas_of(env, index)), "all is stored")
+    return count / searchable, count / received, count / stored, count / (published - first)
 
 
 def measure_steady(env, index):
@@ -212,24 +228,24 @@ def measure(env, documents):
     """{figure: value} of one run."""
     env.start_all()
     index = create_index(env, "packages", PARTITIONS)
-    wait_until(lambda: len(shards_of(env, index)) == PARTITIONS, 30, "the replicas are there")
-    wait_level(env, index, 60)
-    searchable, stored, published = measure_bulk(env, index, documents)
+    wait_replicas(env, index)
+    searchable, received, stored, published = measure_bulk(env, index, documents)
     searches = measure_searches(env, words_of(documents))
     steady = measure_steady(env, index)
     figures = {
         "published, records/s": published,
         "searchable, documents/s": searchable,
-        "stored, documents/s": stored,
+        "received by all replicas, documents/s": received,
+        "stored by all replicas, documents/s": stored,
         f"produce to searchable at {RATE}/s, p50 ms": percentile(steady, 50),
         f"produce to searchable at {RATE}/s, p99 ms": percentile(steady, 99),
         f"search of {WORDS} words, p50 ms": percentile(searches, 50),
         f"search of {WORDS} words, p99 ms": percentile(searches, 99),
     }
-    for name in PROGRAMS:
-        resident, peak = memory_of(env.programs[name])
-        figures[f"millrace-{name}, RSS MiB"] = resident
-        figures[f"millrace-{name}, peak RSS MiB"] = peak
+    for name, program in env.programs.items():
+        resident, peak = memory_of(program)
+        figures[f"{name}, RSS MiB"] = resident
+        figures[f"{name}, peak RSS MiB"] = peak
     return figures
 
 
@@ -240,6 +256,7 @@ def summary(runs):
 
 def print_table(result):
     print(f"{result['documents']} documents ({result['source']}, {result['bytes'] / 1e6:.1f} MB), {PARTITIONS} partitions, "
+          f"{result['nodes']} nodes, RF {result['rf']}, "
           f"{result['runs']} runs, {result['cpus']} CPUs")
     print(f"{'':<44}{'median':>12}   min – max")
     for name, figure in result["figures"].items():
@@ -259,6 +276,7 @@ def run_all(arguments, documents):
             place = directory / f"run{number}"
             place.mkdir()
             env = Environment(f"bench{number}", place, arguments.build, kafka, ports)
+            env.plan(nodes=arguments.nodes, rf=arguments.rf)
             runs.append(measure(env, documents))
             troubles = env.close(clean=True)
             assert not troubles, troubles
@@ -277,6 +295,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--rf", type=int, default=1)
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -290,7 +310,7 @@ def main():
         print(f"interrupted by {name}", file=sys.stderr)
         return 130
     result = {"documents": len(documents), "source": source, "bytes": sum(len(body) for _, body in documents),
-              "runs": len(runs), "cpus": os.cpu_count(), "figures": summary(runs)}
+              "runs": len(runs), "nodes": arguments.nodes, "rf": arguments.rf, "cpus": os.cpu_count(), "figures": summary(runs)}
     if arguments.output == "json":
         print(json.dumps(result, indent=2, ensure_ascii=False))
     else:

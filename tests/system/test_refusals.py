@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from children import wait_until
 from documents import ROOT, Publisher, made
@@ -191,6 +192,119 @@ def test_standstill(env):
     assert len(said) == 1, said
     assert env.metrics("shard")["millrace_node_sessions_renewed_total"] == index.partitions
     assert {p: listing(env, index, p) for p in documents} == documents
+
+
+def ask(env, index, partition, tokens=(), stale=False, deadline_ms=None, name="shard"):
+    """A search of one shard, as a gateway asks for it."""
+    asked = {"shards": [{"index": f"{index.id:016x}", "partitions": [partition]}], "q": "", "limit": 1,
+             "stale": stale, "tokens": [{"p": p, "offset": offset} for p, offset in tokens]}
+    headers = {"X-Millrace-Deadline-Ms": str(deadline_ms)} if deadline_ms is not None else {}
+    return env.http("POST", env.programs[name].url + "/search", asked, headers, timeout=30)
+
+
+def state_of(answer):
+    """What a refused shard is said to be."""
+    assert answer.status == 410, answer
+    return answer.json()["shards"][0]["state"]
+
+
+def refused(env, reason):
+    return env.metrics("shard")[f'millrace_node_questions_refused_total{{reason="{reason}"}}']
+
+
+def record(env, index, partition, **changes):
+    """The shard's record again, with changes of n1's entry and a sibling or not; no controller runs."""
+    key = f"shard/{index.id:016x}/{partition}".encode()
+    records = [message for message in env.read_topic(f"{env.cluster}.topology") if message.key() == key]
+    value = json.loads(records[-1].value())
+    entry = next(replica for replica in value["replicas"] if replica["node"] == "n1")
+    siblings = changes.pop("siblings", [])
+    entry.update(changes)
+    value["replicas"] = [entry, *siblings]
+    producer = env.producer()
+    producer.produce(f"{env.cluster}.topology", json.dumps(value).encode(), key)
+    assert producer.flush(30) == 0
+
+
+def test_recorded_out_of_sync(env):
+    """The record decides who serves: out of sync, joining, or known as another incarnation is `recovering`."""
+    index, _ = with_documents(env)
+    env.programs["rebalance"].terminate()
+    own = shards_of(env, index)[0]["incarnation"]
+    sibling = {"node": "n9", "incarnation": "9" * 32, "state": "active", "in_sync": True}
+    known = {"incarnation": own, "state": "active", "in_sync": True}
+    rows = [
+        ("out of sync", {**known, "in_sync": False, "siblings": [sibling]}, False),
+        ("in-sync again", known, True),
+        ("in-sync as another incarnation", {**known, "incarnation": "7" * 32}, False),
+        ("in-sync, not registered", {**known, "incarnation": ""}, True),
+        ("joining", {**known, "state": "joining", "in_sync": False, "siblings": [sibling]}, False),
+        ("in-sync at last", known, True),
+    ]
+    for what, changes, serves in rows:
+        record(env, index, 0, **changes)
+        wait_until(lambda: shards_of(env, index)[0]["serving"] == serves, 30, f"{what}: serving is {serves}")
+        assert shards_of(env, index)[0]["state"] == "active", "level it is all the same"
+        assert shards_of(env, index)[1]["serving"], "the other shard has another record"
+        answer, stale = ask(env, index, 0), ask(env, index, 0, stale=True)
+        assert (answer.status == 200) == serves, f"{what}: {answer}"
+        assert serves or state_of(answer) == "recovering", f"{what}: {answer}"
+        assert stale.status == 200, f"{what}: {stale}"
+        said = stale.json()["received"][0]["state"]
+        assert said == ("active" if serves else "recovering"), f"{what}: {stale}"
+        assert ask(env, index, 1).status == 200, what
+    assert refused(env, "recovering") == 3
+
+
+def test_leaving(env):
+    """The last good copy is kept, whatever the record says; with another in-sync it goes."""
+    index, _ = with_documents(env)
+    env.programs["rebalance"].terminate()
+    directories = sorted((env.directory / "n1" / "replicas").iterdir())
+    assert len(directories) == index.partitions, directories
+    sibling = {"node": "n9", "incarnation": "9" * 32, "state": "active", "in_sync": False}
+    record(env, index, 0, state="leaving", in_sync=False, siblings=[sibling])
+    wait_until(lambda: shards_of(env, index)[0]["state"] == "stopped", 30, "the replica is closed")
+    assert "no other replica is in-sync" in shards_of(env, index)[0]["stop_reason"], shards_of(env, index)
+    assert state_of(ask(env, index, 0)) == "stopped"
+    assert sorted((env.directory / "n1" / "replicas").iterdir()) == directories
+    record(env, index, 0, state="leaving", in_sync=False, siblings=[{**sibling, "in_sync": True}])
+    wait_until(lambda: 0 not in shards_of(env, index), 30, "the replica is dropped")
+    assert state_of(ask(env, index, 0)) == "absent"
+    left = sorted((env.directory / "n1" / "replicas").iterdir())
+    assert left == [path for path in directories if not path.name.endswith("-0")], left
+
+
+def test_tokens_and_deadlines(env):
+    """A question waits for what a shard must have received, and not past its deadline."""
+    index, _ = with_documents(env, partitions=1)
+    received = shards_of(env, index)[0]["received"]
+    answer = ask(env, index, 0, [(0, received)], deadline_ms=5000)
+    assert answer.status == 200 and answer.json()["received"][0]["received"] == received, answer
+    assert answer.json()["received"][0]["total"] == answer.json()["total"] > 0, answer
+    assert state_of(ask(env, index, 0, [(0, received + 1)], deadline_ms=200)) == "behind"
+    assert refused(env, "behind") == 1
+    assert ask(env, index, 0, deadline_ms=0).json()["code"] == "deadline"
+    assert refused(env, "deadline") == 1
+    for tokens, deadline in (([(1, 5)], None), ([(0, -1)], None), ((), "1e3"), ((), "1234567890")):
+        assert ask(env, index, 0, tokens, deadline_ms=deadline).status == 400, (tokens, deadline)
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, env, index, 0, [(0, received + 1)], deadline_ms=9000) for _ in range(8)]
+        wait_until(lambda: env.metrics("shard")["millrace_node_questions_waiting"] == 8, 10, "they wait")
+        publisher = Publisher(env, index.topic)
+        publisher.send(b"one-more", b'{"id":"one-more"}')
+        publisher.flush()
+        for future in asked:
+            answer = future.result()
+            assert answer.status == 200, answer
+            assert answer.json()["received"][0]["received"] > received, answer
+    # What waits when the node ends is refused, and the node ends at once.
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, env, index, 0, [(0, received + 1000)], deadline_ms=9000)
+        wait_until(lambda: env.metrics("shard")["millrace_node_questions_waiting"] == 1, 10, "it waits")
+        assert env.programs["shard"].terminate() == 0
+        assert asked.result().status in (410, 503), asked.result()
 
 
 def fed(env, index, partition=0):

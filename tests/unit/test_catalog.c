@@ -339,12 +339,14 @@ static void test_round_trips(void)
 	free(text);
 	shard.replicas[0].incarnation = (struct incarnation){{0x1, 0x2}};
 	shard.replicas[0].state = PLACEMENT_STATE_LEAVING;
+	shard.divergent = true;
 	catalog_write_shard(&buffer, &shard);
 	text = text_of(&buffer);
 	CU_ASSERT_EQUAL(apply_topology(catalog, "shard/00000000000000aa/1", text), 0);
 	CU_ASSERT_TRUE(incarnation_equal(catalog_shard(catalog, ID_A, 1)->replicas[0].incarnation,
 	                                 shard.replicas[0].incarnation));
 	CU_ASSERT_EQUAL(catalog_shard(catalog, ID_A, 1)->replicas[0].state, PLACEMENT_STATE_LEAVING);
+	CU_ASSERT_TRUE(catalog_shard(catalog, ID_A, 1)->divergent);
 	free(text);
 	buffer_deinit(&buffer);
 	catalog_free(catalog);

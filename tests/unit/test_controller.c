@@ -78,7 +78,7 @@ static void topic_remove(struct world *world, const char *name)
 static void office_take(struct world *world)
 {
 	struct controller_options options = {
-		.cluster = "millrace", .kafka_id = "K1", .rf = 1, .nodes = nodes, .nodes_len = 1};
+		.cluster = "millrace", .kafka_id = "K1", .url = "", .rf = 1, .nodes = nodes, .nodes_len = 1};
 	struct error error;
 
 	controller_free(world->controller);
@@ -397,7 +397,7 @@ static void test_oldest_task(void)
 static void test_another_kafka(void)
 {
 	struct controller_options options = {
-		.cluster = "millrace", .kafka_id = "K2", .rf = 1, .nodes = nodes, .nodes_len = 1};
+		.cluster = "millrace", .kafka_id = "K2", .url = "", .rf = 1, .nodes = nodes, .nodes_len = 1};
 	struct world *world = world_new();
 	struct controller *other = controller_new(&options);
 	struct error error;

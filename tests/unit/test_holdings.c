@@ -21,7 +21,11 @@ enum shard_case {
 	NOT_NAMED,
 	JOINING,
 	NAMED,
-	LEAVING,
+	LEAVING,       /* no other replica is named */
+	LEAVING_FOR,   /* another one is in-sync */
+	LEAVING_EARLY, /* another one joins */
+	LEAVING_OUT,   /* another one is active, but out of sync */
+	LEAVING_BOTH,  /* another one is in-sync, but leaves too */
 	SHARD_GENERATION_2
 };
 
@@ -41,6 +45,8 @@ static const struct row rows[] = {
 	{"a shard record without its index", NO_INDEX, NAMED, false, HOLDING_NONE},
 	{"a deleted index is not created", DELETED, NAMED, false, HOLDING_NONE},
 	{"a leaving replica is not created", ACTIVE, LEAVING, false, HOLDING_NONE},
+	{"a leaving replica is not created, though another is in-sync", ACTIVE, LEAVING_FOR, false,
+         HOLDING_NONE},
 	{"another generation is not created", GENERATION_2, NAMED, false, HOLDING_NONE},
 	{"an unreadable index is not created", UNREADABLE, NAMED, false, HOLDING_NONE},
 	{"named: created", ACTIVE, NAMED, false, HOLDING_CREATE},
@@ -49,7 +55,12 @@ static const struct row rows[] = {
 	{"held and joining", ACTIVE, JOINING, true, HOLDING_KEEP},
 	{"held, deleted", DELETED, NAMED, true, HOLDING_DROP},
 	{"held, deleted, no shard record", DELETED, NO_SHARD, true, HOLDING_DROP},
-	{"held, leaving", ACTIVE, LEAVING, true, HOLDING_DROP},
+	{"held, leaving, another is in-sync", ACTIVE, LEAVING_FOR, true, HOLDING_DROP},
+	{"held, leaving, the only one", ACTIVE, LEAVING, true, HOLDING_HOLD},
+	{"held, leaving, another joins", ACTIVE, LEAVING_EARLY, true, HOLDING_HOLD},
+	{"held, leaving, another is out of sync", ACTIVE, LEAVING_OUT, true, HOLDING_HOLD},
+	{"held, leaving, like the other", ACTIVE, LEAVING_BOTH, true, HOLDING_HOLD},
+	{"held, leaving, the only one, but deleted", DELETED, LEAVING, true, HOLDING_DROP},
 	{"held, meta emptied", NO_INDEX, NAMED, true, HOLDING_REFUSE},
 	{"held, meta and topology emptied", NO_INDEX, NO_SHARD, true, HOLDING_REFUSE},
 	{"held, topology emptied", ACTIVE, NO_SHARD, true, HOLDING_REFUSE},
@@ -103,9 +114,18 @@ static void apply_shard(struct catalog *catalog, enum shard_case which, struct b
 	                             .task = 1};
 	struct error error;
 
-	shard.replicas[0].state = which == JOINING   ? PLACEMENT_STATE_JOINING
-	                          : which == LEAVING ? PLACEMENT_STATE_LEAVING
-	                                             : PLACEMENT_STATE_ACTIVE;
+	shard.replicas[0].state = which == JOINING                            ? PLACEMENT_STATE_JOINING
+	                          : which >= LEAVING && which <= LEAVING_BOTH ? PLACEMENT_STATE_LEAVING
+	                                                                      : PLACEMENT_STATE_ACTIVE;
+	if (which > LEAVING && which <= LEAVING_BOTH) {
+		shard.replicas_len = 2;
+		shard.replicas[1] =
+			(struct placement){.node = "n2",
+		                           .state = which == LEAVING_EARLY  ? PLACEMENT_STATE_JOINING
+		                                    : which == LEAVING_BOTH ? PLACEMENT_STATE_LEAVING
+		                                                            : PLACEMENT_STATE_ACTIVE,
+		                           .in_sync = which != LEAVING_EARLY && which != LEAVING_OUT};
+	}
 	(void)snprintf(shard.replicas[0].node, sizeof shard.replicas[0].node, "%s",
 	               which == NOT_NAMED ? "n2" : NODE);
 	buffer_clear(value);

@@ -33,6 +33,7 @@ static void on_request(struct http_request *request, void *context)
 	struct slice sent = http_request_body(request);
 	const char *type = http_request_header(request, "Content-Type");
 	const char *id = http_request_header(request, "X-Request-Id");
+	const char *deadline = http_request_header(request, "X-Millrace-Deadline-Ms");
 	struct buffer body;
 
 	(void)context;
@@ -49,6 +50,8 @@ static void on_request(struct http_request *request, void *context)
 		              type == NULL ? "-" : type, id == NULL ? "-" : id,
 		              http_request_authorized(request, "0123456789abcdef"), sent.len);
 		buffer_append(&body, sent.ptr, sent.len < 20 ? sent.len : 20);
+		if (deadline != NULL)
+			buffer_printf(&body, "in %s ms", deadline);
 	}
 	http_respond(request, strcmp(path, "/teapot") == 0 ? 418 : 200, "text/plain", &body, NULL);
 }
@@ -151,6 +154,24 @@ static void test_methods(void)
 	/* a status is an answer, not an error */
 	CU_ASSERT_EQUAL(send_to("/teapot", "GET", NULL, WAIT_MS, 7), 0);
 	expect(7, 418, 0, "GET /teapot - r-1 1 0 ");
+	stop();
+}
+
+static void test_deadline(void)
+{
+	char url[128];
+	struct http_client_request request = {.method = "GET",
+	                                      .url = url,
+	                                      .timeout_ms = WAIT_MS,
+	                                      .deadline_ms = 1234,
+	                                      .completion = on_answer,
+	                                      .context = (void *)1};
+	struct error error;
+
+	start(10);
+	(void)snprintf(url, sizeof url, "http://%s/d", http_server_address(server));
+	CU_ASSERT_EQUAL(http_client_send(client, &request, &error), 0);
+	expect(1, 200, 0, "GET /d - - 1 0 in 1234 ms");
 	stop();
 }
 
@@ -280,6 +301,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"methods", test_methods},
+		{"deadline", test_deadline},
 		{"large body", test_large_body},
 		{"many", test_many},
 		{"timeout and bound", test_timeout_and_bound},

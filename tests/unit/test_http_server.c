@@ -49,7 +49,7 @@ static void answer_description(struct http_request *request)
 		buffer_printf(&body, "%c%s=%s", i == 0 ? '?' : '&', name,
 		              http_request_argument(request, name));
 	buffer_printf(&body, " #%.*s", SLICE_ARGS(http_request_body(request)));
-	http_respond(request, 200, NULL, &body, "X-Extra: a b");
+	http_respond(request, 200, NULL, &body, "X-Extra: a b\nX-Another: c: d");
 }
 
 static void on_request(struct http_request *request, void *context)
@@ -263,6 +263,7 @@ static void test_accepted_heads(void)
 	            "PUT /a|a #hello"),
 		ROW("HTTP/1.0", "GET /a HTTP/1.0\r\n\r\n", "GET /a|a #"),
 		ROW("extra header", "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "X-Extra: a b\r\n"),
+		ROW("another extra header", "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "X-Another: c: d\r\n"),
 		ROW("request id", "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "X-Request-Id: "),
 		ROW("type", "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "Content-Type: application/json\r\n"),
 		ROW("no key", "GET /secret HTTP/1.1\r\nHost: x\r\n\r\n", "403"),

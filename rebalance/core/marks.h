@@ -1,0 +1,70 @@
+/*
+ * Marks: which recorded replicas of a shard are in-sync, and whether they
+ * agree.
+ *
+ * The in-sync ones are those that commits and tasks wait for and that a
+ * search may be sent to. A pure function of a shard's record and of what was
+ * last seen of its replicas; the record given is changed to what should be
+ * recorded now, and every change is noted with its reason.
+ *
+ *   Well: the node answers, and its last answer listed the replica with the
+ *   recorded incarnation and as active.
+ *
+ *   Incarnation. The first one reported is recorded. Another one than
+ *   recorded started from empty: it is joining and not in-sync, while an
+ *   in-sync sibling is well; if there is none, it stays what it is (the log is
+ *   the truth, and it is fed from the log's base).
+ *
+ *   Out, each with a reason of one word: no good answer of the node for
+ *   MARKS_SILENT_MS (silent); not listed for MARKS_ABSENT_MS (absent);
+ *   stopped; no progress for MARKS_STUCK_MS behind its log or a sibling
+ *   (stuck); behind what an in-sync sibling had MARKS_LAG_MS ago (behind).
+ *   Only while another in-sync replica is well and has no such reason itself:
+ *   the last one is never taken out, and with none well nothing is.
+ *
+ *   Joining becomes active (not in-sync) once it has received all but
+ *   MARKS_JOIN_LAG of what every in-sync replica has stored, or is level.
+ *
+ *   In: active, well, with none of the reasons above, and its last answer was
+ *   level: received >= a log end that was read before it was asked for.
+ *
+ *   Agreement: two in-sync replicas that folded up to the same offset have the
+ *   same digest there, or the shard is divergent, until all of them agree.
+ *
+ * Pure core, no state of its own but what it notes in the watch.
+ */
+#ifndef MILLRACE_REBALANCE_CORE_MARKS_H
+#define MILLRACE_REBALANCE_CORE_MARKS_H
+
+#include "rebalance/core/change.h"
+#include "rebalance/core/watch.h"
+
+#define MARKS_SILENT_MS 3000
+#define MARKS_ABSENT_MS 3000
+#define MARKS_STUCK_MS 10000
+#define MARKS_LAG_MS 5000
+#define MARKS_JOIN_LAG 65536
+
+/* What was last seen of the shard and of its recorded replicas, in the record's order. */
+struct sight {
+	int64_t now_ms;
+	const struct watched_shard *shard;
+	const struct watched_node *nodes[REPLICAS_MAX];
+	struct watched_replica *replicas[REPLICAS_MAX];
+};
+
+bool marks_is_well(const struct shard_record *record, const struct sight *sight, size_t i);
+void marks_apply(struct shard_record *record, const struct sight *sight, struct changes *changes);
+
+enum agreement {
+	AGREEMENT_UNKNOWN = 1, /* no offset is known at which both have a digest */
+	AGREEMENT_EQUAL,
+	AGREEMENT_DIFFERENT
+};
+
+/* At the highest offset at which both have told a digest. */
+enum agreement marks_compare(const struct replica_report *a, const struct replica_report *b);
+/* Whether replica i's digests may be compared: its last report is of the recorded incarnation and not stopped. */
+bool marks_is_comparable(const struct shard_record *record, const struct sight *sight, size_t i);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * Question: one request about replicas, from its arrival to its answer. What
+ * http.c (arrival, on a server's thread), questions.c (turns and waiting) and
+ * answers.c (what the replicas say) share. Nobody else includes this.
+ *
+ * Made by a server's thread, which puts it into the node's mailbox; the
+ * owner's from there on. Every question is answered exactly once, and freed
+ * then.
+ */
+#ifndef MILLRACE_SHARD_QUESTION_H
+#define MILLRACE_SHARD_QUESTION_H
+
+#include "shard/core/serving.h"
+#include "shard/node_private.h"
+
+enum question_kind {
+	QUESTION_KIND_SEARCH = 1,
+	QUESTION_KIND_LIST,
+	QUESTION_KIND_GET,
+	QUESTION_KIND_VERIFY,
+	QUESTION_KIND_SHARDS
+};
+
+/* One shard that is asked. */
+struct question_shard {
+	int32_t partition;
+	int64_t wanted;    /* must have received this */
+	struct held *held; /* NULL: absent; as of the last time it was looked for */
+};
+
+struct question {
+	struct question *next; /* of those that wait */
+	struct node *node;
+	struct http_request *request;
+	enum question_kind kind;
+	int64_t arrived_ms;
+	int64_t deadline_ms; /* INT64_MAX: none */
+	yyjson_doc *doc;     /* NULL until parsed */
+	struct arena arena;
+	uint64_t index_id;
+	struct question_shard *shards; /* in the arena */
+	struct serving_shard *seen;    /* how each of them stood when it was looked for */
+	size_t shards_len;
+	int64_t offset;
+	int64_t limit;
+	bool stale;
+	struct slice text;          /* the query, or the document id */
+	const struct held *missing; /* while it waits: the shard that lacks something … */
+	int64_t missing_wanted;     /* … and what */
+};
+
+/* Any thread. NULL when out of memory. */
+struct question *question_new(struct node *node, struct http_request *request, enum question_kind kind);
+/* After the answer. */
+void question_free(struct question *question);
+/* Nobody waits for the answer any more. */
+bool question_is_late(const struct question *question);
+/* 503 `deadline`. */
+void question_drop(struct question *question);
+/* 410, naming every shard that does not serve. */
+void question_refuse(struct question *question);
+/* answers.c: every shard serves. */
+void question_answer(struct question *question);
+
+/* status.c */
+void question_verify(struct question *question);
+void question_shards(struct question *question);
+
+#endif

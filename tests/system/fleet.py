@@ -1,0 +1,170 @@
+"""Many nodes: what the topology records, what each node says, and whether every replica is the fold of its partition."""
+import http.client
+import json
+import threading
+import time
+
+import confluent_kafka
+
+from children import wait_until
+from fold import fold_topic
+from replica_view import listing, log_ends, shards_of, verify
+
+POLL_S = 0.1
+
+
+class OneNode:
+    """One node of many, for what replica_view asks of an environment with a single one."""
+
+    def __init__(self, env, name):
+        self.programs = {"shard": env.programs[name]}
+        self.kafka = env.kafka
+        self.http = env.http
+
+
+class Topology(threading.Thread):
+    """Follows the topology topic with a client of its own; remembers when each record came."""
+
+    def __init__(self, env):
+        super().__init__(daemon=True)
+        self._consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": env.kafka.bootstrap, "group.id": f"{env.cluster}.watch", "log_level": 0,
+            "enable.auto.commit": False, "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
+        self._consumer.assign([confluent_kafka.TopicPartition(f"{env.cluster}.topology", 0, 0)])
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self.trouble = None
+        self._cluster = {}
+        self._shards = {}  # (index id, partition) → record
+        self.history = []  # (monotonic seconds, key, record)
+
+    def run(self):
+        try:
+            while not self._end.is_set():
+                message = self._consumer.poll(POLL_S)
+                if message is not None and not message.error() and message.value() is not None:
+                    self._take(message.key().decode(), json.loads(message.value()))
+        except Exception as error:  # shown by finish()
+            self.trouble = error
+
+    def _take(self, key, record):
+        with self._lock:
+            self.history.append((time.monotonic(), key, record))
+            if key == "cluster":
+                self._cluster = record
+            elif key.startswith("shard/"):
+                _, index, partition = key.split("/")
+                self._shards[int(index, 16), int(partition)] = record
+
+    def cluster(self):
+        with self._lock:
+            return self._cluster
+
+    def replicas(self, index):
+        """{partition: {node: its replica as recorded}}"""
+        with self._lock:
+            return {partition: {replica["node"]: replica for replica in record["replicas"]}
+                    for (id, partition), record in self._shards.items() if id == index.id}
+
+    def held_by(self, index, node):
+        """{partition: replica} of one node"""
+        return {p: replicas[node] for p, replicas in self.replicas(index).items() if node in replicas}
+
+    def finish(self):
+        self._end.set()
+        self.join(10)
+        self._consumer.close()
+        if self.trouble:
+            raise self.trouble
+
+
+def rows_of(env, index, node):
+    """{partition: what the node says of its replica}; nothing while it does not answer."""
+    try:
+        return shards_of(env, index, node)
+    except (OSError, http.client.HTTPException, AssertionError):
+        return {}
+
+
+def feeding(env):
+    """{(topic, partition): the row of the ingest worker that feeds it, and its name as `worker`}"""
+    found = {}
+    for name, program in env.programs.items():
+        if name.startswith("ingest") and program.running():
+            try:
+                rows = env.http("GET", program.admin_url + "/status", timeout=5).json()["shards"]
+            except (OSError, http.client.HTTPException):
+                continue
+            found.update({(row["topic"], row["partition"]): {**row, "worker": name} for row in rows
+                          if row["state"] == "feeding"})
+    return found
+
+
+def what_is_missing(env, index, topology, ends):
+    """Why the index is not whole: every shard with RF replicas, in-sync, active, at the ends, and fed. None if it is."""
+    recorded = topology.replicas(index)
+    if len(recorded) < index.partitions:
+        return f"only {sorted(recorded)} are in the topology"
+    rows = {node: rows_of(env, index, node) for node in env.nodes}
+    fed = feeding(env)
+    for partition, replicas in sorted(recorded.items()):
+        if len(replicas) != env.rf:
+            return f"partition {partition} has the replicas {sorted(replicas)}"
+        if (index.topic, partition) not in fed:
+            return f"partition {partition} is not fed"
+        for node, replica in replicas.items():
+            row = rows[node].get(partition)
+            if not (replica["in_sync"] and replica["state"] == "active"):
+                return f"partition {partition} on {node} is recorded as {replica}; the node says {row}"
+            if not row or row["state"] != "active" or row["received"] < ends[partition]:
+                return f"partition {partition} on {node} is to be at {ends[partition]}; the node says {row}"
+            if replica["incarnation"] not in ("", row["incarnation"]):
+                return f"partition {partition} on {node} is {row['incarnation']}, recorded is {replica['incarnation']}"
+    return None
+
+
+def wait_whole(env, index, topology, deadline_s):
+    """Until nothing is missing up to the log's ends of now."""
+    ends = log_ends(env, index)
+    last = [None]
+
+    def whole():
+        last[0] = what_is_missing(env, index, topology, ends)
+        return last[0] is None
+
+    try:
+        wait_until(whole, deadline_s, "everything is in-sync again")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {last[0]}") from None
+
+
+def assert_replicas_are_fold(env, index, topology):
+    """Every recorded replica holds, lists and digests the fold of its partition, and so does its sibling."""
+    wait_whole(env, index, topology, 60)
+    shards = fold_topic(env.kafka.bootstrap, index)
+    recorded = topology.replicas(index)
+
+    def stored():
+        return all(rows_of(env, index, node)[shard.partition]["stored"] == shard.end
+                   for shard in shards for node in recorded[shard.partition])
+
+    wait_until(stored, 60, "everything is stored")
+    for shard in shards:
+        for node in recorded[shard.partition]:
+            assert_replica(env, index, node, shard)
+    return shards
+
+
+def assert_replica(env, index, node, shard):
+    where = f"partition {shard.partition} on {node}"
+    row = rows_of(env, index, node)[shard.partition]
+    assert row["received"] == shard.end, f"{where}: received {row['received']}, the log ends at {shard.end}"
+    found = listing(OneNode(env, node), index, shard.partition)
+    expected = [(id, body.strip(b" \t\n\r"), key) for id, body, key in shard.in_order()]
+    differing = next((pair for pair in zip(found, expected) if pair[0] != pair[1]), None)
+    assert differing is None, f"{where}: has {differing[0]}, the log says {differing[1]}"
+    assert len(found) == len(expected), f"{where}: lists {len(found)} documents, not {len(expected)}"
+    assert row["documents"] == len(expected), f"{where}: says {row['documents']} documents, lists {len(expected)}"
+    assert row["digest"] == shard.digest(), f"{where}: digest {row['digest']}, not {shard.digest()}"
+    status, body = verify(OneNode(env, node), index, shard.partition)
+    assert status == 200, f"{where}: /verify answers {status} {body[:300]}"

@@ -1,0 +1,336 @@
+"""Faults of every kind under load: no search fails or is wrong, and everything comes back.
+
+Three nodes, two replicas of each shard, two ingest workers, two controllers,
+everybody behind the fault proxy. Writes and searches (traffic.py) go on
+throughout; faults come one after another, most of them aimed at a batch in
+flight, and each is over when every replica is in-sync again.
+
+MILLRACE_FAULTS_SEED repeats the order of an earlier run.
+"""
+import functools
+import os
+import random
+import shutil
+import time
+
+from children import wait_until
+from documents import Publisher
+from fleet import Topology, assert_replicas_are_fold, feeding, rows_of, wait_whole
+from replica_view import create_index, log_ends
+from traffic import Churn, Judge, Searches, Stable
+
+NODES = ("n1", "n2", "n3")
+INGESTS = ("ingest", "ingest2")
+CONTROLLERS = ("rebalance", "rebalance2")
+ROUND = 15
+PARTITIONS = 6
+WRITES_A_SECOND = 200
+SEARCHES_A_SECOND = 200  # must be reached; asked are some more
+ASKED_A_SECOND = 240
+SEARCH_THREADS = 24
+SEARCHES_UNDER_FAULT = 600
+OUT_S = 15
+IN_S = 90
+SESSION_TIMEOUT_S = 6
+VISIBLE_S = SESSION_TIMEOUT_S + 2
+AIM_MS = 300
+
+# (source, destination kind, fault, whether the node is taken out; None: either). What makes a node unreachable for the
+# controller or for ingest takes it out; what only the gateway meets does not.
+NETWORK = [
+    ("rebalance", "node", {"kind": "black_hole"}, True),
+    ("ingest", "node", {"kind": "black_hole", "direction": "down"}, True),
+    ("query", "node", {"kind": "black_hole"}, False),
+    ("ingest", "kafka", {"kind": "black_hole"}, None),
+    ("query", "node", {"kind": "reset", "size": 300, "direction": "down"}, False),
+    ("*", "node", {"kind": "half_open"}, True),
+    ("query", "node", {"kind": "drip", "rate": 2000, "direction": "down"}, False),
+    ("rebalance", "kafka", {"kind": "black_hole"}, None),
+    ("ingest", "node", {"kind": "reset", "size": 900, "direction": "up"}, None),
+    ("query", "node", {"kind": "delay", "ms": 1000}, False),
+    ("*", "node", {"kind": "drop"}, True),
+    ("query", "kafka", {"kind": "black_hole"}, None),
+    ("ingest", "node", {"kind": "black_hole", "direction": "up"}, True),
+    ("query", "node", {"kind": "drop"}, False),
+    ("*", "node", {"kind": "delay", "ms": 200}, False),
+    ("node", "kafka", {"kind": "black_hole"}, None),
+    ("rebalance", "node", {"kind": "half_open", "direction": "down"}, None),
+    ("query", "node", {"kind": "half_open", "direction": "down"}, False),
+    ("ingest", "node", {"kind": "drip", "rate": 500, "direction": "up"}, None),
+    ("ingest", "kafka", {"kind": "drop"}, None),
+    ("query", "node", {"kind": "half_open"}, False),
+    ("rebalance", "kafka", {"kind": "drop"}, None),
+    ("ingest", "node", {"kind": "half_open"}, None),
+    ("rebalance", "node", {"kind": "drop"}, True),
+    ("node", "kafka", {"kind": "reset", "size": 100}, None),
+    ("query", "kafka", {"kind": "drop"}, None),
+]
+
+
+class Campaign:
+    def __init__(self, env, dice):
+        self.env = env
+        self.dice = dice
+        self.index = create_index(env, "busy", PARTITIONS)
+        self.topology = Topology(env)
+        self.topology.start()
+        stable = Stable()
+        publisher = Publisher(env, self.index.topic)
+        stable.publish(publisher)
+        publisher.flush()
+        wait_whole(env, self.index, self.topology, IN_S)
+        self.churn = Churn(env, self.index, WRITES_A_SECOND, dice.randrange(2**32))
+        self.churn.start()
+        self.judge = Judge(self.churn)
+        self.start = time.monotonic()
+        self.searches = Searches(env, stable, ASKED_A_SECOND, SEARCH_THREADS)
+        self.copies = {}  # node → (when, directory)
+        self.with_batch_in_flight = 0
+        self.count = 0
+        self.troubles = []
+
+    # -- one fault ----------------------------------------------------------
+
+    def meet(self, title, strike):
+        """strike() brings the fault about and ends it; afterwards everything is in-sync again."""
+        self.judge_searches("before")
+        start = time.monotonic()
+        notes = strike()
+        healed = time.monotonic()
+        self.env.proxy.clear()
+        wait_whole(self.env, self.index, self.topology, IN_S)
+        self.count += 1
+        seconds = sorted(entry["to"] - entry["from"] for entry in self.judge_searches(title))
+        worst = f"p99 {seconds[len(seconds) * 99 // 100] * 1000:.0f} ms, worst {seconds[-1] * 1000:.0f} ms" if seconds else ""
+        print(f"          fault {self.count}: {title}: {notes}in after {time.monotonic() - healed:.1f} s; "
+              f"{len(seconds)} searches in {time.monotonic() - start:.1f} s, {worst}", flush=True)
+
+    def judge_searches(self, when, last=False):
+        new = self.searches.finish() if last else self.searches.take()
+        for trouble in self.judge.troubles(new, last):
+            self.troubles.append(f"{when}: {trouble}")
+            if len(self.troubles) <= 20:
+                print(f"          trouble: {self.troubles[-1][:600]}", flush=True)
+        return new
+
+    def aim(self, node, worker=None):
+        """Until a batch to the node is in flight (of that worker): what ingest sends it, or its answers, are late."""
+        direction = self.dice.choice(("up", "down"))
+        for source in INGESTS:
+            self.env.proxy.set(node, "delay", source=source, ms=AIM_MS, direction=direction)
+        wait_until(lambda: self.in_flight(node, worker) >= 1, 20, f"a batch to {node} is in flight")
+        self.with_batch_in_flight += 1
+
+    def in_flight(self, node, worker=None):
+        names = [worker] if worker else [name for name in INGESTS if self.env.programs[name].running()]
+        return sum(self.env.metrics(name).get(f'millrace_ingest_batches_in_flight{{node="{node}"}}', 0) for name in names)
+
+    def out_of_sync(self, node):
+        held = self.topology.held_by(self.index, node)
+        assert held, f"{node} holds no replica"
+        return not any(replica["in_sync"] for replica in held.values())
+
+    def wait_out(self, node, since):
+        wait_until(lambda: self.out_of_sync(node), OUT_S - (time.monotonic() - since), f"{node} is out of sync")
+        return f"out after {time.monotonic() - since:.1f} s; "
+
+    def searched(self, node):
+        return self.env.metrics(node)["millrace_node_search_duration_seconds_count"]
+
+    def wait_not_asked(self, node):
+        """Until SEARCHES_UNDER_FAULT searches were answered without that node."""
+        def apart():
+            before = self.searched(node)
+            self.searches.wait_more(SEARCHES_UNDER_FAULT)
+            return self.searched(node) == before
+
+        wait_until(apart, 30, f"{node} is not asked while it is out")
+
+    # -- programs -----------------------------------------------------------
+
+    def kill_node(self, node):
+        self.aim(node)
+        start = time.monotonic()
+        self.env.programs[node].kill9()
+        self.env.proxy.clear()
+        note = self.wait_out(node, start)
+        if node not in self.copies:
+            copy = self.env.directory / f"{node}.copy"
+            shutil.copytree(self.env.directory / node, copy)
+            self.copies[node] = (time.monotonic(), copy)
+        self.searches.wait_more(SEARCHES_UNDER_FAULT)
+        self.env.start(node)
+        return note
+
+    def stop_node(self, node):
+        self.aim(node)
+        start = time.monotonic()
+        self.env.programs[node].stop()
+        self.env.proxy.clear()
+        note = self.wait_out(node, start)
+        self.searches.wait_more(SEARCHES_UNDER_FAULT)
+        self.env.programs[node].cont()
+        return note
+
+    def empty_disk(self, node):
+        self.aim(node)
+        before = self.topology.held_by(self.index, node)
+        self.env.programs[node].kill9()
+        self.env.proxy.clear()
+        shutil.rmtree(self.env.directory / node)
+        self.env.start(node)
+
+        def others():
+            held = self.topology.held_by(self.index, node)
+            return all(held[p]["incarnation"] not in ("", replica["incarnation"]) for p, replica in before.items())
+
+        wait_until(others, 30, f"the new incarnations of {node} are recorded")
+        return ""
+
+    def restore_disk(self, node):
+        taken_at, copy = self.copies[node]
+        self.aim(node)
+        self.env.programs[node].kill9()
+        self.env.proxy.clear()
+        shutil.rmtree(self.env.directory / node)
+        shutil.copytree(copy, self.env.directory / node)
+        self.env.start(node)
+        return f"a copy {time.monotonic() - taken_at:.0f} s old; "
+
+    def kill_ingest(self):
+        fed = feeding(self.env)
+        worker = self.dice.choice([row["worker"] for row in fed.values()])
+        mine = [partition for (_, partition), row in fed.items() if row["worker"] == worker]
+        node = self.dice.choice([node for node in NODES if any(p in self.topology.held_by(self.index, node) for p in mine)])
+        self.aim(node, worker)
+        start = time.monotonic()
+        self.env.programs[worker].kill9()
+        ends = log_ends(self.env, self.index)
+        self.env.proxy.clear()
+
+        def visible():
+            return all(rows_of(self.env, self.index, node).get(p, {"received": -1})["received"] > ends[p]
+                       for p in mine for node in self.topology.replicas(self.index)[p])
+
+        wait_until(visible, VISIBLE_S, f"writes are visible again on partitions {mine}, which {worker} fed")
+        note = f"{worker} fed {len(mine)} shards; visible again after {time.monotonic() - start:.1f} s; "
+        self.env.start(worker)
+        return note
+
+    def in_office(self):
+        for name in CONTROLLERS:
+            program = self.env.programs[name]
+            if program.running() and self.env.http("GET", program.url + "/office").json()["in_office"]:
+                return name
+        return None
+
+    def kill_controller(self):
+        self.aim(self.dice.choice(NODES))
+        name = self.in_office()
+        start = time.monotonic()
+        self.env.programs[name].kill9()
+        self.env.proxy.clear()
+        wait_until(lambda: self.in_office() not in (None, name), 30, "another controller is in office")
+        note = f"{name}'s office is taken after {time.monotonic() - start:.1f} s; "
+        self.env.start(name)
+        return note
+
+    # -- the network --------------------------------------------------------
+
+    def sources(self, source, destination, node):
+        """Whom a fault meets: of workers and controllers all on their way to a node, one on its way to Kafka."""
+        if source == "node":
+            return [node]
+        if destination == "kafka" and source == "rebalance":
+            return [self.in_office()]
+        if destination == "kafka" and source == "ingest":
+            return [self.dice.choice(INGESTS)]
+        return {"rebalance": CONTROLLERS, "ingest": INGESTS}.get(source, [source])
+
+    def network(self, source, destination, fault, is_out, node):
+        self.aim(node)
+        start = time.monotonic()
+        sources = self.sources(source, destination, node)
+        self.env.proxy.clear()
+        for name in sources:
+            self.env.proxy.set(node if destination == "node" else "kafka", source=name, **fault)
+        note = ""
+        if is_out:
+            note = self.wait_out(node, start)
+            if source == "rebalance":
+                self.wait_not_asked(node)
+        if destination == "kafka" and source == "rebalance":
+            wait_until(lambda: self.in_office() not in (None, *sources), 60, f"another one takes the office of {sources}")
+        if destination == "kafka" and source == "ingest":
+            wait_until(lambda: self.fed_by_others(sources), 60, f"others feed what {sources} fed")
+        self.searches.wait_more(SEARCHES_UNDER_FAULT)
+        if is_out is False:
+            assert not self.out_of_sync(node), f"{node} was taken out"
+        return note
+
+    def fed_by_others(self, workers):
+        rows = feeding(self.env).values()
+        return {row["partition"] for row in rows if row["worker"] not in workers} == set(range(PARTITIONS))
+
+    # -- the end ------------------------------------------------------------
+
+    def finish(self):
+        self.churn.finish()
+        self.judge_searches("at the end", last=True)
+        self.seconds = time.monotonic() - self.start
+
+    def verdict(self):
+        rate = self.searches.count / self.seconds
+        print(f"          faults: {self.count}, {self.with_batch_in_flight} with a batch in flight; {self.churn.sent} writes, "
+              f"{rate:.0f} searches a second over {self.seconds:.0f} s, {len(self.troubles)} failed or wrong", flush=True)
+        assert not self.troubles, f"{len(self.troubles)} searches failed or were wrong, e.g. " + "\n".join(self.troubles[:10])
+        assert self.with_batch_in_flight * 2 >= self.count
+        assert rate >= SEARCHES_A_SECOND
+
+
+def network_faults(campaign, first, count, dice):
+    for place in range(first, first + count):
+        source, destination, fault, is_out = NETWORK[place % len(NETWORK)]
+        node = dice.choice(NODES)
+        ends = f"{node if source == 'node' else source} to {node if destination == 'node' else destination}"
+        title = f"{ends}: {' '.join(str(value) for value in fault.values())}"
+        yield title, functools.partial(campaign.network, source, destination, fault, is_out, node)
+
+
+def faults_of(campaign, count, dice):
+    """[(title, strike)], of each kind in every ROUND of them; the copies to restore are taken at the first kills."""
+    chosen = []
+    for number in range(count // ROUND):
+        a, b, c = dice.sample(NODES, 3)
+        others = [(f"stop {node}", functools.partial(campaign.stop_node, node)) for node in (a, b)]
+        others += [(f"empty the disk of {c}", functools.partial(campaign.empty_disk, c))]
+        others += [(f"restore an older disk of {node}", functools.partial(campaign.restore_disk, node)) for node in (a, b)]
+        others += [("kill an ingest worker", campaign.kill_ingest)] * 2 + [("kill the controller", campaign.kill_controller)]
+        others += network_faults(campaign, number * 4, 4, dice)
+        dice.shuffle(others)
+        chosen += [(f"kill {node}", functools.partial(campaign.kill_node, node)) for node in (a, b, c)] + others
+    assert len(chosen) == count
+    return chosen
+
+
+def test_faults(env):
+    seed = int(os.environ.get("MILLRACE_FAULTS_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"          faults: seed {seed}", flush=True)
+    dice = random.Random(seed)
+    with env.own_kafka(proxied=True):
+        env.plan(nodes=len(NODES), rf=2, ingests=len(INGESTS), controllers=len(CONTROLLERS), proxied=True)
+        env.start_all()
+        campaign = Campaign(env, dice)
+        try:
+            for title, strike in faults_of(campaign, ROUND * 4 if env.full else ROUND, dice):
+                campaign.meet(title, strike)
+        finally:
+            campaign.finish()
+        campaign.verdict()
+        assert_replicas_are_fold(env, campaign.index, campaign.topology)
+        campaign.topology.finish()
+        troubles = env.close(clean=True)
+        assert not troubles, troubles
+
+
+test_faults.timeout_s = 3600
