@@ -327,6 +327,12 @@ bool feed_build_batch(struct feeder *feeder, uint32_t node_at)
 	return true;
 }
 
+/* It is known where the replica stands, and that it stands in this log. */
+static bool is_verified(const struct feed_member *member)
+{
+	return member->state == MEMBER_STATE_FED && (!member->checking || member->anchor_found);
+}
+
 /* The lowest offset that all replicas in-sync have stored; -1 if that is not known of one of them. */
 static int64_t stored_by_all(const struct feed_shard *shard)
 {
@@ -339,7 +345,7 @@ static int64_t stored_by_all(const struct feed_shard *shard)
 		if (!member->in_sync || (KNOCKOUT(OWN_OPINION) && (member->state != MEMBER_STATE_FED ||
 		                                                   member->lane == FEEDER_LANE_BEHIND)))
 			continue;
-		if (!feed_is_known(member) && !KNOCKOUT(COMMIT_MAX))
+		if (!is_verified(member) && !KNOCKOUT(COMMIT_MAX))
 			return -1;
 		if (lowest < 0 || (KNOCKOUT(COMMIT_MAX) ? stored > lowest : stored < lowest))
 			lowest = stored;
