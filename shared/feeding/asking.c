@@ -1,7 +1,7 @@
 /* The asking thread and its questions. */
-#include "ingest/asking.h"
+#include "shared/feeding/asking.h"
 
-#include "ingest/core/standing.h"
+#include "shared/feed/standing.h"
 #include "shared/base/assert.h"
 #include "shared/runtime/clock.h"
 

@@ -21,10 +21,10 @@
  * open. Threads: asking_put from any; everything else
  * from the owner.
  */
-#ifndef MILLRACE_INGEST_ASKING_H
-#define MILLRACE_INGEST_ASKING_H
+#ifndef MILLRACE_FEEDING_ASKING_H
+#define MILLRACE_FEEDING_ASKING_H
 
-#include "ingest/core/feeder.h"
+#include "shared/feed/feeder.h"
 #include "shared/log/log.h"
 #include "shared/runtime/mailbox.h"
 

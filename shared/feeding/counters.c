@@ -1,5 +1,5 @@
 /* Metrics of millrace-ingest; their names and labels are a contract with dashboards. */
-#include "ingest/ingest_private.h"
+#include "shared/feeding/feeding_private.h"
 #include "shared/base/hash.h"
 #include "shared/runtime/logline.h"
 
@@ -92,10 +92,10 @@ static void update_shard(const struct counters *counters, struct fed_shard *shar
 }
 
 /* Says once what is in the way of feeding a replica, and once that nothing is any more. */
-static void say_obstacle(const struct ingest *ingest, uint32_t slot, size_t at,
+static void say_obstacle(const struct feeding *feeding, uint32_t slot, size_t at,
                          const struct feeder_replica_status *replica)
 {
-	struct fed_shard *shard = &ingest->fed[slot];
+	struct fed_shard *shard = &feeding->fed[slot];
 	struct slice obstacle = slice_string(replica->obstacle);
 	uint64_t hash = obstacle.len > 0 ? hash64(obstacle, 0) : 0;
 
@@ -105,35 +105,35 @@ static void say_obstacle(const struct ingest *ingest, uint32_t slot, size_t at,
 	if (hash != 0)
 		logline(LOG_LEVEL_WARN, "replica_not_fed",
 		        "index=%s partition=%" PRId32 " node=%s reason=\"%s\"", shard->uid, shard->partition,
-		        ingest->nodes[replica->node].id, replica->obstacle);
+		        feeding->nodes[replica->node].id, replica->obstacle);
 	else
 		logline(LOG_LEVEL_INFO, "replica_unobstructed", "index=%s partition=%" PRId32 " node=%s",
-		        shard->uid, shard->partition, ingest->nodes[replica->node].id);
+		        shard->uid, shard->partition, feeding->nodes[replica->node].id);
 }
 
 /* [FEEDER_LANES] counts those that nothing feeds. */
-static void count_replicas(const struct ingest *ingest, uint32_t slot, unsigned lanes[FEEDER_LANES + 1])
+static void count_replicas(const struct feeding *feeding, uint32_t slot, unsigned lanes[FEEDER_LANES + 1])
 {
 	struct feeder_replica_status replica;
 
-	for (size_t i = 0; feeder_replica_status(ingest->feeder, slot, i, &replica); i++) {
+	for (size_t i = 0; feeder_replica_status(feeding->feeder, slot, i, &replica); i++) {
 		lanes[replica.known ? replica.lane : FEEDER_LANES]++;
-		say_obstacle(ingest, slot, i, &replica);
+		say_obstacle(feeding, slot, i, &replica);
 	}
 }
 
-void counters_update(struct ingest *ingest)
+void counters_update(struct feeding *feeding)
 {
-	struct counters *counters = &ingest->counters;
+	struct counters *counters = &feeding->counters;
 	unsigned states[FEEDER_STATE_STOPPED + 1] = {0};
 	unsigned lanes[FEEDER_LANES + 1] = {0};
 	struct feeder_status status;
 
-	for (uint32_t slot = 0; slot < ingest->fed_len; slot++) {
-		if (!ingest->fed[slot].used || !feeder_shard_status(ingest->feeder, slot, &status))
+	for (uint32_t slot = 0; slot < feeding->fed_len; slot++) {
+		if (!feeding->fed[slot].used || !feeder_shard_status(feeding->feeder, slot, &status))
 			continue;
-		update_shard(counters, &ingest->fed[slot], &status);
-		count_replicas(ingest, slot, lanes);
+		update_shard(counters, &feeding->fed[slot], &status);
+		count_replicas(feeding, slot, lanes);
 		states[status.state]++;
 	}
 	for (int state = FEEDER_STATE_ASKING; state <= FEEDER_STATE_STOPPED; state++)
@@ -141,5 +141,5 @@ void counters_update(struct ingest *ingest)
 	for (int lane = 0; lane < FEEDER_LANES; lane++)
 		series_set(counters->lanes[lane], lanes[lane]);
 	series_set(counters->unfed, lanes[FEEDER_LANES]);
-	series_set(counters->memory, (double)feeder_memory_bytes(ingest->feeder));
+	series_set(counters->memory, (double)feeder_memory_bytes(feeding->feeder));
 }

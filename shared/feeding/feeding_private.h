@@ -6,11 +6,11 @@
  *
  * Everything here belongs to the owner thread unless it says otherwise.
  */
-#ifndef MILLRACE_INGEST_INGEST_PRIVATE_H
-#define MILLRACE_INGEST_INGEST_PRIVATE_H
+#ifndef MILLRACE_FEEDING_FEEDING_PRIVATE_H
+#define MILLRACE_FEEDING_FEEDING_PRIVATE_H
 
-#include "ingest/asking.h"
-#include "ingest/ingest.h"
+#include "shared/feeding/asking.h"
+#include "shared/feeding/feeding.h"
 #include "shared/base/map.h"
 #include "shared/http/http_client.h"
 #include "shared/http/http_server.h"
@@ -56,7 +56,7 @@ struct fed_reader {
 struct fed_shard {
 	bool used;
 	struct fed_reader readers[FEEDER_LANES];
-	uint8_t key[12]; /* index id, partition: its key in ingest->by_shard */
+	uint8_t key[12]; /* index id, partition: its key in feeding->by_shard */
 	uint64_t index_id;
 	int32_t generation;
 	int32_t partition;
@@ -88,7 +88,7 @@ struct counters {
 	struct series *shards[FEEDER_STATE_STOPPED + 1];
 };
 
-struct ingest {
+struct feeding {
 	const struct config *config;
 	int signal_fd;
 	struct mailbox *inbox;
@@ -139,39 +139,39 @@ struct ingest {
 };
 
 /* True if the process was stopped since the turn began, for longer than the group may keep its slots for it. */
-bool ingest_stood_still(const struct ingest *ingest);
+bool feeding_stood_still(const struct feeding *feeding);
 
 /* duties.c: makes the feeder feed exactly the shards that are ours. */
-void duties_update(struct ingest *ingest);
-void duties_slots(struct ingest *ingest, uint64_t slots);
+void duties_update(struct feeding *feeding);
+void duties_slots(struct feeding *feeding, uint64_t slots);
 /* Gives every shard back; those that are still ours `pause_ms` from now are taken anew. */
-void duties_forget(struct ingest *ingest, int64_t pause_ms);
-bool duties_slot_is_ours(const struct ingest *ingest, const struct fed_shard *shard);
+void duties_forget(struct feeding *feeding, int64_t pause_ms);
+bool duties_slot_is_ours(const struct feeding *feeding, const struct fed_shard *shard);
 
 /* reading.c */
 /* What meta and topology have, a bounded number of records. */
-void reading_follow(struct ingest *ingest);
+void reading_follow(struct feeding *feeding);
 /* Carries out START and HALT. */
-void reading_start(struct ingest *ingest, const struct feeder_action *action);
-void reading_halt(struct ingest *ingest, uint32_t reader);
+void reading_start(struct feeding *feeding, const struct feeder_action *action);
+void reading_halt(struct feeding *feeding, uint32_t reader);
 /* A bounded number of records of every reader; true if some reader could go on at once. */
-bool reading_turn(struct ingest *ingest);
+bool reading_turn(struct feeding *feeding);
 /* The handle of this lane may have something for every reader. */
-void reading_ready(struct ingest *ingest, enum feeder_lane lane);
+void reading_ready(struct feeding *feeding, enum feeder_lane lane);
 /* Closes the handle of BEHIND when nobody has used it for a while. */
-void reading_rest(struct ingest *ingest);
+void reading_rest(struct feeding *feeding);
 
 /* carrying.c */
 /* Carries out what the feeder wants until it wants nothing more. */
-void carrying_drain(struct ingest *ingest);
+void carrying_drain(struct feeding *feeding);
 /* Takes everything out of the inbox. */
-void carrying_receive(struct ingest *ingest);
+void carrying_receive(struct feeding *feeding);
 /* Frees what is still in the inbox, after every sender has ended. */
-void carrying_discard(struct ingest *ingest);
+void carrying_discard(struct feeding *feeding);
 
 /* admin.c */
-int admin_start(struct ingest *ingest, struct error *error);
-void admin_answer(struct ingest *ingest);
+int admin_start(struct feeding *feeding, struct error *error);
+void admin_answer(struct feeding *feeding);
 
 /* counters.c */
 void counters_init(struct counters *counters);
@@ -179,6 +179,6 @@ void counters_node(struct counters *counters, struct fed_node *node);
 void counters_shard(struct counters *counters, struct fed_shard *shard);
 void counters_dead_letter(struct counters *counters, enum refusal_code code);
 /* Brings everything that is not counted as it happens up to date. */
-void counters_update(struct ingest *ingest);
+void counters_update(struct feeding *feeding);
 
 #endif
