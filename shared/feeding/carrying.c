@@ -1,7 +1,7 @@
 /* Carries out the feeder's actions and takes in what comes back: questions, batches, dead letters. */
+#include "shared/base/assert.h"
 #include "shared/feed/dead_letter.h"
 #include "shared/feeding/feeding_private.h"
-#include "shared/base/assert.h"
 #include "shared/runtime/logline.h"
 
 #include <inttypes.h>
@@ -131,7 +131,7 @@ static struct question *question_about(struct feeding *feeding, uint32_t node, c
 	struct question *question = feeding->questions[node];
 
 	if (question != NULL && question->index_id == shard->index_id &&
-	    question->generation == shard->generation)
+	    question->generation == shard->generation && question->items_len < INDEX_PARTITIONS_MAX)
 		return question;
 	send_question(feeding, node);
 	if (feeding->questions_open == QUESTIONS_MAX)

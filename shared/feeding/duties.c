@@ -1,6 +1,6 @@
 /* Which shards are ours, and which replicas they have: the topology's records for our slots, told to the feeder. */
-#include "shared/feeding/feeding_private.h"
 #include "shared/base/assert.h"
+#include "shared/feeding/feeding_private.h"
 #include "shared/runtime/logline.h"
 
 #include <inttypes.h>
@@ -17,9 +17,11 @@ static void key_of(uint64_t index_id, int32_t partition, uint8_t key[12])
 	memcpy(key + 8, &partition, 4);
 }
 
-static bool is_fed(const struct placement *placement)
+/* Joining replicas are filled by a replay; live feeding takes them over when they are active. */
+static bool is_fed(const struct feeding *feeding, const struct placement *placement)
 {
-	return placement->state == PLACEMENT_STATE_ACTIVE || placement->state == PLACEMENT_STATE_JOINING;
+	return placement->state == (feeding->options.mode == FEEDING_MODE_LIVE ? PLACEMENT_STATE_ACTIVE
+	                                                                       : PLACEMENT_STATE_JOINING);
 }
 
 /* The record of shard (index, p), or NULL if feeding it is not for us to do. */
@@ -36,7 +38,7 @@ static const struct shard_record *duty(const struct feeding *feeding, const stru
 	if (shard == NULL || shard->generation != index->generation)
 		return NULL;
 	for (size_t i = 0; i < shard->replicas_len; i++)
-		if (is_fed(&shard->replicas[i]))
+		if (is_fed(feeding, &shard->replicas[i]))
 			return shard;
 	return NULL;
 }
@@ -129,8 +131,8 @@ static bool is_listed(const struct replica_list *list, uint32_t node)
 	return false;
 }
 
-static int list_replicas(struct feeding *feeding, const struct shard_record *record, struct replica_list *list,
-                         struct error *error)
+static int list_replicas(struct feeding *feeding, const struct shard_record *record,
+                         struct replica_list *list, struct error *error)
 {
 	list->len = 0;
 	for (size_t i = 0; i < record->replicas_len; i++) {
@@ -138,7 +140,7 @@ static int list_replicas(struct feeding *feeding, const struct shard_record *rec
 		uint32_t node;
 		int rc;
 
-		if (!is_fed(placement))
+		if (!is_fed(feeding, placement))
 			continue;
 		rc = know_node(feeding, placement->node, &node, error);
 		if (rc != 0)

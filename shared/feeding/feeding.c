@@ -22,7 +22,6 @@
 #define STILL_MS 3000
 /* ... which the group says within two heartbeats. */
 #define STILL_HOLD_MS 1000
-#define VISITORS_MAX 64
 #define REQUESTS_MAX 8192
 #define SCRATCH_BLOCK_BYTES 16384
 #define ASKING_STOP_MS 5000
@@ -34,7 +33,7 @@
 enum source {
 	SOURCE_SIGNAL,
 	SOURCE_INBOX,
-	SOURCE_VISITORS,
+	SOURCE_GUEST,
 	SOURCE_OWNER,
 	SOURCE_FEED_LIVE,
 	SOURCE_FEED_BEHIND,
@@ -44,27 +43,38 @@ enum source {
 
 static int open_parts(struct feeding *feeding, struct error *error)
 {
-	const struct config *config = feeding->config;
 	struct feeder_options options = {
-		.memory_bytes_max = (size_t)config_bytes(config, "ingest.memory"),
+		.memory_bytes_max = feeding->options.memory_bytes,
 		.batch_bytes_max = BATCH_TARGET_BYTES,
+		.replay = feeding->options.mode == FEEDING_MODE_REPLAY,
 	};
 
-	if (!flush_rule_parse(config_string(config, "ingest.flush"), &options.flush))
+	if (!flush_rule_parse(feeding->options.flush, &options.flush))
 		return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_REJECT,
 		                 "ingest.flush is \"%s\"; it is adaptive, immediate, batched{1..4096} or "
 		                 "periodic{1..60000}",
-		                 config_string(config, "ingest.flush"));
+		                 feeding->options.flush);
 	feeding->feeder = feeder_new(&options, random_u64() >> 1);
 	feeding->catalog = catalog_new();
 	feeding->fed = calloc(FEEDER_SHARDS_MAX, sizeof *feeding->fed);
 	/* one message a node, a question, a dead letter, and the reader: a put never fails */
 	feeding->inbox = mailbox_new(NODES_MAX + QUESTIONS_MAX + FEEDING_DEAD_LETTERS_MAX + 1);
-	feeding->visitors = mailbox_new(VISITORS_MAX);
 	if (feeding->feeder == NULL || feeding->catalog == NULL || feeding->fed == NULL ||
-	    feeding->inbox == NULL || feeding->visitors == NULL)
+	    feeding->inbox == NULL)
 		return error_memory(error, FEEDER_SHARDS_MAX * sizeof *feeding->fed);
 	return 0;
+}
+
+static int start_asking(struct feeding *feeding, struct error *error)
+{
+	const struct asking_options options = {
+		.config = feeding->config,
+		.connection = feeding->connection,
+		.inbox = feeding->inbox,
+		.address = feeding->options.address,
+	};
+
+	return asking_start(&options, &feeding->asking, error);
 }
 
 static int open_connections(struct feeding *feeding, struct error *error)
@@ -74,39 +84,34 @@ static int open_connections(struct feeding *feeding, struct error *error)
 		.answer_bytes_max = BATCH_BYTES_MAX,
 		.bearer = config_string(feeding->config, "auth.cluster_key"),
 	};
+	bool live = feeding->options.mode == FEEDING_MODE_LIVE;
 	int rc = log_connection_open(feeding->config, &feeding->connection, error);
 
-	if (rc == 0)
+	if (rc == 0 && live)
 		rc = log_feed_open(feeding->config, &feeding->feeds[FEEDER_LANE_LIVE], error);
-	if (rc == 0)
+	if (rc == 0 && live)
 		rc = log_producer_open(feeding->config, &feeding->producer, error);
 	if (rc == 0)
 		rc = http_client_start(&options, &feeding->client, error);
 	if (rc == 0)
-		rc = admin_start(feeding, error);
-	if (rc == 0)
-		rc = asking_start(feeding->config, feeding->connection, feeding->inbox, &feeding->asking, error);
-	if (rc == 0)
-		rc = process_ready(config_ready_file(feeding->config), "millrace-ingest",
-		                   http_server_address(feeding->server), NULL, error);
+		rc = start_asking(feeding, error);
 	return rc;
 }
 
-int feeding_open(const struct config *config, int signal_fd, struct feeding **feeding, struct error *error)
+int feeding_open(const struct feeding_options *options, struct feeding **feeding, struct error *error)
 {
 	struct feeding *opened = calloc(1, sizeof *opened);
 	int rc;
 
 	if (opened == NULL)
 		return error_memory(error, sizeof *opened);
-	opened->config = config;
-	opened->signal_fd = signal_fd;
+	opened->options = *options;
+	opened->config = options->config;
 	opened->duties_ms = INT64_MAX;
 	opened->dead_letter_bytes_max = DEAD_LETTER_BYTES_DEFAULT;
 	arena_init(&opened->scratch, SCRATCH_BLOCK_BYTES);
 	map_init(&opened->by_shard);
-	counters_init(&opened->counters);
-	log_set_stop(signal_fd);
+	counters_init(&opened->counters, options->mode);
 	rc = open_parts(opened, error);
 	if (rc == 0)
 		rc = open_connections(opened, error);
@@ -115,9 +120,18 @@ int feeding_open(const struct config *config, int signal_fd, struct feeding **fe
 			_exit(process_exit_code(error));
 		return rc;
 	}
-	logline(LOG_LEVEL_INFO, "started", "listen=%s", http_server_address(opened->server));
 	*feeding = opened;
 	return 0;
+}
+
+bool feeding_is_ready(const struct feeding *feeding)
+{
+	return atomic_load(&feeding->ready);
+}
+
+void feeding_set_active(struct feeding *feeding, bool active)
+{
+	atomic_store(&feeding->wanted, active);
 }
 
 static int poll_timeout(const struct feeding *feeding, bool more)
@@ -151,9 +165,9 @@ static void look_at_feed(struct feeding *feeding, const struct pollfd *source, e
 static void wait_for_sources(struct feeding *feeding, int timeout_ms)
 {
 	struct pollfd sources[SOURCES] = {
-		[SOURCE_SIGNAL] = {.fd = feeding->stopping ? -1 : feeding->signal_fd, .events = POLLIN},
+		[SOURCE_SIGNAL] = {.fd = feeding->stopping ? -1 : feeding->options.stop_fd, .events = POLLIN},
 		[SOURCE_INBOX] = {.fd = mailbox_fd(feeding->inbox), .events = POLLIN},
-		[SOURCE_VISITORS] = {.fd = mailbox_fd(feeding->visitors), .events = POLLIN},
+		[SOURCE_GUEST] = {.fd = feeding->options.guest_fd, .events = POLLIN},
 		[SOURCE_OWNER] = {.fd = feeding->owner != NULL ? log_owner_fd(feeding->owner) : -1,
 	                          .events = POLLIN},
 		[SOURCE_FEED_LIVE] = {.fd = feed_fd(feeding, FEEDER_LANE_LIVE), .events = POLLIN},
@@ -202,6 +216,18 @@ static void notice_pause(struct feeding *feeding)
 	feeding->turn_boot_ms = now;
 }
 
+/* A replay begins or ends: every slot is its own, or none. */
+static void notice_wish(struct feeding *feeding)
+{
+	bool wanted = atomic_load(&feeding->wanted);
+
+	if (feeding->options.mode != FEEDING_MODE_REPLAY || wanted == feeding->active)
+		return;
+	feeding->active = wanted;
+	duties_slots(feeding, wanted ? UINT64_MAX : 0);
+	feeding->slots_fed = feeding->slots_owned;
+}
+
 /* What needs no more than a few looks a second. */
 static void tick(struct feeding *feeding)
 {
@@ -225,12 +251,14 @@ static bool turn(struct feeding *feeding, int64_t *tick_ms)
 	carrying_receive(feeding);
 	if (feeding->reader_more)
 		reading_follow(feeding);
+	notice_wish(feeding);
 	if (!feeding->stopping)
 		duties_update(feeding);
 	feeder_tick(feeding->feeder, feeding->now_ms);
 	carrying_drain(feeding);
 	more = reading_turn(feeding);
-	admin_answer(feeding);
+	if (feeding->options.guest != NULL)
+		feeding->options.guest(feeding->options.guest_context);
 	if (*tick_ms <= feeding->now_ms) {
 		*tick_ms = feeding->now_ms + TICK_MS;
 		tick(feeding);
@@ -264,10 +292,6 @@ static bool close_senders(struct feeding *feeding)
 {
 	bool joined = true;
 
-	if (feeding->server != NULL) {
-		admin_answer(feeding);
-		http_server_stop(feeding->server);
-	}
 	if (feeding->client != NULL)
 		http_client_stop(feeding->client);
 	if (feeding->asking != NULL)
@@ -297,7 +321,6 @@ bool feeding_close(struct feeding *feeding)
 	for (uint32_t i = 0; i < NODES_MAX; i++)
 		buffer_deinit(&feeding->nodes[i].answer.frame);
 	mailbox_free(feeding->inbox);
-	mailbox_free(feeding->visitors);
 	feeder_free(feeding->feeder);
 	catalog_free(feeding->catalog);
 	map_deinit(&feeding->by_shard);

@@ -1,19 +1,18 @@
 /*
- * What the files of millrace-ingest share, and nobody else:
- * ingest.c (life and loop), duties.c (which shards are ours), reading.c
- * (records from the log to the feeder), carrying.c (the feeder's actions and
- * what comes back), admin.c (HTTP), counters.c (metrics).
+ * What the files of the engine share, and nobody else: feeding.c (life and
+ * loop), duties.c (which shards are ours), reading.c (records from the log to
+ * the feeder), carrying.c (the feeder's actions and what comes back), asking.c
+ * (questions to Kafka), status.c (JSON), counters.c (metrics).
  *
  * Everything here belongs to the owner thread unless it says otherwise.
  */
 #ifndef MILLRACE_FEEDING_FEEDING_PRIVATE_H
 #define MILLRACE_FEEDING_FEEDING_PRIVATE_H
 
+#include "shared/base/map.h"
 #include "shared/feeding/asking.h"
 #include "shared/feeding/feeding.h"
-#include "shared/base/map.h"
 #include "shared/http/http_client.h"
-#include "shared/http/http_server.h"
 #include "shared/runtime/metrics.h"
 
 #include <stdatomic.h>
@@ -89,10 +88,9 @@ struct counters {
 };
 
 struct feeding {
+	struct feeding_options options;
 	const struct config *config;
-	int signal_fd;
 	struct mailbox *inbox;
-	struct mailbox *visitors; /* admin requests, struct http_request */
 	struct feeder *feeder;
 	struct catalog *catalog;
 	struct log_connection *connection;
@@ -104,12 +102,13 @@ struct feeding {
 	int64_t behind_used_ms; /* when the last one ended */
 	struct log_producer *producer;
 	struct http_client *client;
-	struct http_server *server;
 	struct counters counters;
 	int64_t now_ms;
 	int64_t turn_boot_ms; /* CLOCK_BOOTTIME when this turn of the loop began */
 	bool stopping;
-	_Atomic bool ready; /* read by the HTTP server's threads */
+	bool active;         /* REPLAY: as last seen */
+	_Atomic bool wanted; /* REPLAY: as feeding_set_active said */
+	_Atomic bool ready;
 
 	bool caught_up;        /* meta and topology were read to their ends */
 	bool reader_more;      /* and have more right now */
@@ -169,12 +168,8 @@ void carrying_receive(struct feeding *feeding);
 /* Frees what is still in the inbox, after every sender has ended. */
 void carrying_discard(struct feeding *feeding);
 
-/* admin.c */
-int admin_start(struct feeding *feeding, struct error *error);
-void admin_answer(struct feeding *feeding);
-
 /* counters.c */
-void counters_init(struct counters *counters);
+void counters_init(struct counters *counters, enum feeding_mode mode);
 void counters_node(struct counters *counters, struct fed_node *node);
 void counters_shard(struct counters *counters, struct fed_shard *shard);
 void counters_dead_letter(struct counters *counters, enum refusal_code code);
