@@ -77,20 +77,41 @@ void check_siblings(struct sim *sim, uint32_t shard)
 	}
 }
 
+/* As this node's topology has it. */
+static const struct placement *placement_of(const struct sim *sim, const struct sim_node *node,
+                                            uint32_t shard)
+{
+	const struct shard_record *record = sim_view_shard(sim, &node->process.view, shard);
+
+	return record == NULL ? NULL : catalog_placement(record, node->id);
+}
+
+void check_dropped(struct sim *sim, const struct sim_node *node, uint32_t shard)
+{
+	const struct shard_record *record = sim_view_shard(sim, &node->process.view, shard);
+	const struct placement *placement = placement_of(sim, node, shard);
+
+	if (placement == NULL || placement->state != PLACEMENT_STATE_LEAVING)
+		sim_violate(sim, "a replica is dropped only on a record", "%s, shard %u: no record says so",
+		            node->id, shard);
+	else if (in_sync(record) == 0)
+		sim_violate(sim, "the last good copy is never dropped", "%s, shard %u", node->id, shard);
+}
+
 void check_served(struct sim *sim, const struct sim_node *node, uint32_t shard)
 {
 	const struct sim_replica *held = &node->replicas[shard];
-	const struct shard_record *record = sim_view_shard(sim, &node->process.view, shard);
-	const struct placement *placement = record == NULL ? NULL : catalog_placement(record, node->id);
+	const struct placement *placement = placement_of(sim, node, shard);
 
 	if (held->received < held->level_floor)
 		sim_violate(sim, "a search is never answered unflagged by a replica that is not level",
 		            "%s, shard %u: received %lld, the log ended at %lld when the session began",
 		            node->id, shard, (long long)held->received, (long long)held->level_floor);
-	if (placement != NULL && !placement->in_sync &&
-	    incarnation_equal(placement->incarnation, held->image.incarnation))
-		sim_violate(sim, "a replica that its node knows to be out of sync does not serve",
-		            "%s, shard %u", node->id, shard);
+	if (placement == NULL || !placement->in_sync || placement->state != PLACEMENT_STATE_ACTIVE ||
+	    (!incarnation_is_none(placement->incarnation) &&
+	     !incarnation_equal(placement->incarnation, held->image.incarnation)))
+		sim_violate(sim, "only a replica that its node knows to be in-sync serves", "%s, shard %u",
+		            node->id, shard);
 }
 
 static const struct feeder_status *owner_status(struct sim *sim, uint32_t shard, struct feeder_status *status)

@@ -271,6 +271,19 @@ static void follow(struct sim *sim, struct event *event)
 		sim_ingest_follow(sim, &sim->ingests[event->to.number]);
 }
 
+#define STANDSTILL_MS 2000 /* a node that stood still longer takes it for a restart */
+
+static void wake(struct sim *sim, struct event *event, struct process *process)
+{
+	int64_t still_ms = process->paused_until_ms - process->paused_ms;
+
+	if (process->paused_ms < 0 || process->paused_until_ms > sim->now_ms)
+		return;
+	process->paused_ms = -1;
+	if (event->to.kind == PROCESS_NODE && still_ms >= STANDSTILL_MS)
+		sim_node_wake(sim, &sim->nodes[event->to.number]);
+}
+
 /* A program reads meta and topology to their ends before it acts: not while Kafka is down. */
 static bool must_wait(struct sim *sim, struct event *event, const struct process *process)
 {
@@ -293,6 +306,8 @@ static void dispatch(struct sim *sim, struct event *event)
 		return;
 	if (process != NULL && must_wait(sim, event, process))
 		return;
+	if (process != NULL && process->alive)
+		wake(sim, event, process);
 	if (event->kind == EVENT_FOLLOW)
 		follow(sim, event);
 	else if (event->to.kind == PROCESS_NODE)

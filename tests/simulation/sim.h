@@ -14,7 +14,7 @@
 #ifndef MILLRACE_TESTS_SIMULATION_SIM_H
 #define MILLRACE_TESTS_SIMULATION_SIM_H
 
-#include "shard/core/replica.h"
+#include "shard/core/serving.h"
 #include "tests/simulation/sim_kv.h"
 #include "tests/simulation/sim_log.h"
 #include "tests/simulation/sim_topology.h"
@@ -95,6 +95,7 @@ struct event {
 struct process {
 	bool alive;
 	uint32_t life;
+	int64_t paused_ms; /* since when; -1: it runs */
 	int64_t paused_until_ms;
 	struct sim_view view;
 };
@@ -125,7 +126,7 @@ struct sim_replica {
 	struct error job_error;
 	enum sim_disk_fault run_fault; /* strikes the next store */
 	uint32_t run_fault_in;
-	uint64_t session;
+	uint64_t opened;     /* names this opening */
 	uint32_t log_life;   /* whose records `received` covers */
 	int64_t received;    /* as of the last look, in this session */
 	int64_t level_floor; /* the log's end when the session began */
@@ -257,8 +258,11 @@ void sim_node_crash(struct sim *sim, struct sim_node *node);
 /* Creates, opens, drops or refuses, as the records say that it has read. */
 void sim_node_decide(struct sim *sim, struct sim_node *node);
 void sim_node_event(struct sim *sim, const struct event *event);
-/* As far as the replica, and what its node has read, allow: an answer without a flag. */
-bool sim_node_serves(struct sim *sim, struct sim_node *node, uint32_t shard);
+/* It was not let run for a while. */
+void sim_node_wake(struct sim *sim, struct sim_node *node);
+struct serving_shard sim_node_serving(const struct sim *sim, const struct sim_node *node, uint32_t shard);
+/* It would answer without a flag. */
+bool sim_node_serves(const struct sim *sim, const struct sim_node *node, uint32_t shard);
 
 /* sim_ingest.c */
 void sim_ingest_start(struct sim *sim, uint32_t number);
@@ -302,6 +306,8 @@ void check_listing(struct sim *sim, struct replica *replica, const struct timeli
 /* check_shard.c: what concerns all replicas of a shard */
 void check_commit(struct sim *sim, const struct sim_ingest *ingest, uint32_t shard, int64_t offset);
 void check_record(struct sim *sim, const struct shard_record *record);
+/* The node is about to drop its replica. */
+void check_dropped(struct sim *sim, const struct sim_node *node, uint32_t shard);
 /* The node answers a search of this shard without a flag. */
 void check_served(struct sim *sim, const struct sim_node *node, uint32_t shard);
 void check_siblings(struct sim *sim, uint32_t shard);

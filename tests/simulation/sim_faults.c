@@ -246,8 +246,11 @@ static void pause_process(struct sim *sim, struct process *process)
 {
 	int64_t until_ms = sim->now_ms + sim_delay(sim, dice_chance(&sim->dice, 500) ? 200 : 4000);
 
-	if (process->alive && process->paused_until_ms < until_ms)
-		process->paused_until_ms = until_ms;
+	if (!process->alive || process->paused_until_ms >= until_ms)
+		return;
+	if (process->paused_until_ms <= sim->now_ms)
+		process->paused_ms = sim->now_ms;
+	process->paused_until_ms = until_ms;
 }
 
 static void strike(struct sim *sim, enum fault fault)
@@ -321,7 +324,8 @@ static void heal_node(struct sim *sim, uint32_t number)
 	struct sim_node *node = &sim->nodes[number];
 
 	node->address = number;
-	node->process.paused_until_ms = 0;
+	if (node->process.paused_until_ms > sim->now_ms)
+		node->process.paused_until_ms = sim->now_ms;
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++)
 		node->replicas[shard].run_fault = SIM_DISK_FAULT_NONE;
 	sim_node_start(sim, number);
@@ -336,11 +340,11 @@ void sim_heal(struct sim *sim)
 	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
 		heal_node(sim, n);
 	for (uint32_t i = 0; i < sim->swarm.gateways; i++) {
-		sim->gateways[i].process.paused_until_ms = 0;
 		sim_gateway_start(sim, i);
 	}
 	for (uint32_t i = 0; i < sim->swarm.ingests; i++) {
-		sim->ingests[i].process.paused_until_ms = 0;
+		if (sim->ingests[i].process.paused_until_ms > sim->now_ms)
+			sim->ingests[i].process.paused_until_ms = sim->now_ms;
 		sim_ingest_start(sim, i);
 	}
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {

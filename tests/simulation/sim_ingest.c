@@ -270,7 +270,7 @@ void sim_ingest_start(struct sim *sim, uint32_t number)
 		return;
 	ingest->feeder = feeder_new(&sim->swarm.feeder, (++sim->serial) << 20);
 	ASSERT(ingest->feeder != NULL);
-	ingest->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial};
+	ingest->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial, .paused_ms = -1};
 	sim_view_open(sim, &ingest->process.view);
 	ingest->tick_ms = 0;
 	ingest->letters_pending = 0;

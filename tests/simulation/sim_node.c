@@ -67,8 +67,8 @@ static void open_replica(struct sim *sim, struct sim_node *node, uint32_t shard)
 	struct error error;
 
 	held->kv = sim_kv_open(&held->image.disk);
-	held->session = ++sim->serial;
-	if (replica_open(held->kv, &identity, held->session, &held->replica, &error) != 0) {
+	held->opened = ++sim->serial;
+	if (replica_open(held->kv, &identity, held->opened, &held->replica, &error) != 0) {
 		kv_close(held->kv);
 		held->replica = NULL;
 		sim_violate(sim, "a replica opens after a crash", "%s, shard %u: %s", node->id, shard,
@@ -81,7 +81,7 @@ static void open_replica(struct sim *sim, struct sim_node *node, uint32_t shard)
 	          (unsigned long long)held->image.incarnation.word[0]);
 	check_content(sim, held, shard);
 	own_event(sim, node, shard, EVENT_NODE_STORE, sim_delay(sim, sim->swarm.store_ms_max))->serial =
-		held->session;
+		held->opened;
 }
 
 static void close_replica(struct sim_replica *held)
@@ -119,25 +119,27 @@ static void crash_inside(struct sim *sim, struct sim_node *node, enum fault faul
 	              1 + sim_delay(sim, 300));
 }
 
-static const struct placement *recorded(const struct sim *sim, const struct sim_node *node, uint32_t shard)
+static struct holding holding_of(const struct sim *sim, const struct sim_node *node, uint32_t shard)
 {
-	const struct shard_record *record = sim_view_shard(sim, &node->process.view, shard);
+	const struct sim_replica *held = &node->replicas[shard];
 
-	return record == NULL ? NULL : catalog_placement(record, node->id);
+	return (struct holding){
+		.index_id = sim->index.id,
+		.generation = sim->index.generation,
+		.partition = (int32_t)shard,
+		.on_disk = held->replica != NULL || !sim_disk_is_empty(&held->image.disk),
+	};
 }
 
 static void drop(struct sim *sim, struct sim_node *node, uint32_t shard)
 {
 	struct sim_replica *held = &node->replicas[shard];
-	const struct placement *placement = recorded(sim, node, shard);
 
+	check_dropped(sim, node, shard);
 	close_replica(held);
 	sim_disk_wipe(&held->image.disk);
 	sim_trace(sim, "%s, shard %u: replica dropped", node->id, shard);
 	tally_add(&sim->tally->dropped, 1);
-	if (placement == NULL || placement->state != PLACEMENT_STATE_LEAVING)
-		sim_violate(sim, "a replica is dropped only on a record", "%s, shard %u: no record says so",
-		            node->id, shard);
 }
 
 static void obey(struct sim *sim, struct sim_node *node, uint32_t shard, enum holding_verdict verdict)
@@ -168,13 +170,7 @@ void sim_node_decide(struct sim *sim, struct sim_node *node)
 	struct error reason;
 
 	for (uint32_t shard = 0; shard < sim->swarm.shards && !node->refused; shard++) {
-		struct sim_replica *held = &node->replicas[shard];
-		struct holding holding = {
-			.index_id = sim->index.id,
-			.generation = sim->index.generation,
-			.partition = (int32_t)shard,
-			.on_disk = held->replica != NULL || !sim_disk_is_empty(&held->image.disk),
-		};
+		struct holding holding = holding_of(sim, node, shard);
 
 		obey(sim, node, shard,
 		     holding_decide(node->process.view.catalog, node->id, &holding, &reason));
@@ -189,24 +185,48 @@ void sim_node_start(struct sim *sim, uint32_t number)
 
 	if (node->process.alive || node->refused)
 		return;
-	node->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial};
+	node->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial, .paused_ms = -1};
 	sim_trace(sim, "%s starts", node->id);
 	sim_view_open(sim, &node->process.view);
 	sim_node_decide(sim, node);
 }
 
-bool sim_node_serves(struct sim *sim, struct sim_node *node, uint32_t shard)
+struct serving_shard sim_node_serving(const struct sim *sim, const struct sim_node *node, uint32_t shard)
 {
 	const struct sim_replica *held = &node->replicas[shard];
-	const struct placement *placement = recorded(sim, node, shard);
+	struct holding holding = holding_of(sim, node, shard);
+	struct serving_shard serving = {.held = holding.on_disk, .state = REPLICA_STATE_STOPPED};
 	struct replica_status status;
 
 	if (held->replica == NULL)
-		return false;
+		return serving;
 	replica_status(held->replica, &status);
-	return status.state == REPLICA_STATE_ACTIVE &&
-	       !(placement != NULL && !placement->in_sync &&
-	         incarnation_equal(placement->incarnation, held->image.incarnation));
+	serving.state = status.state;
+	serving.received = status.received;
+	serving.recorded =
+		serving_recorded(node->process.view.catalog, node->id, &holding, status.incarnation);
+	return serving;
+}
+
+bool sim_node_serves(const struct sim *sim, const struct sim_node *node, uint32_t shard)
+{
+	struct serving_shard serving = sim_node_serving(sim, node, shard);
+
+	return serving_of(&serving, false) == SERVING_ACTIVE;
+}
+
+/* Like a restart, but with everything that was received. */
+void sim_node_wake(struct sim *sim, struct sim_node *node)
+{
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		struct sim_replica *held = &node->replicas[shard];
+
+		if (held->replica == NULL)
+			continue;
+		replica_pause(held->replica, ++sim->serial);
+		held->level_floor = sim->logs[shard].end;
+	}
+	sim_trace(sim, "%s has stood still", node->id);
 }
 
 /* Operations of the range that the replica must apply, by our own count. */
@@ -358,11 +378,11 @@ static void store_begin(struct sim *sim, struct sim_node *node, struct sim_repli
 		held->job_ran = false;
 		if (held->job != NULL)
 			own_event(sim, node, shard, EVENT_NODE_STORE_RUN, job_delay(sim))->serial =
-				held->session;
+				held->opened;
 	}
 	own_event(sim, node, shard, EVENT_NODE_STORE,
 	          1 + sim_delay(sim, sim->calm ? 200 : sim->swarm.store_ms_max))
-		->serial = held->session;
+		->serial = held->opened;
 }
 
 static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
@@ -385,7 +405,7 @@ static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica
 		crash_inside(sim, node, FAULT_STORE_DIE);
 		return;
 	}
-	own_event(sim, node, shard, EVENT_NODE_STORE_END, job_delay(sim))->serial = held->session;
+	own_event(sim, node, shard, EVENT_NODE_STORE_END, job_delay(sim))->serial = held->opened;
 }
 
 static void store_end(struct sim *sim, struct sim_replica *held, uint32_t shard)
@@ -406,7 +426,7 @@ void sim_node_event(struct sim *sim, const struct event *event)
 {
 	struct sim_node *node = &sim->nodes[event->to.number];
 	struct sim_replica *held = &node->replicas[event->shard];
-	bool mine = held->replica != NULL && held->session == event->serial;
+	bool mine = held->replica != NULL && held->opened == event->serial;
 
 	switch (event->kind) {
 	case EVENT_NODE_START:

@@ -10,8 +10,9 @@ struct search {
 	int64_t token;    /* what the client has seen: the answer covers it */
 	int64_t promised; /* what all in-sync replicas had received when it began, by the gateway's topology */
 	uint32_t log_cuts;
-	uint32_t asked;  /* nodes, as bits */
-	uint64_t serial; /* of the open question */
+	uint32_t asked;   /* nodes, as bits */
+	uint64_t serial;  /* of the open question */
+	int64_t asked_ms; /* when that left */
 	bool done;
 };
 
@@ -78,6 +79,7 @@ static void ask(struct sim *sim, struct sim_gateway *gateway, struct search *sea
 	node = sim_node_number(sim, placement->node);
 	search->asked |= 1U << node;
 	search->serial = ++sim->serial;
+	search->asked_ms = sim->now_ms;
 	timeout = gateway_event(sim, gateway, EVENT_GATEWAY_ANSWER, SEARCH_TIMEOUT_MS);
 	timeout->search = search;
 	timeout->serial = search->serial;
@@ -93,9 +95,8 @@ static void ask(struct sim *sim, struct sim_gateway *gateway, struct search *sea
 	event->serial = search->serial;
 }
 
-void sim_search_answer(struct sim *sim, struct sim_node *node, const struct event *event)
+static void respond(struct sim *sim, const struct event *event, const struct sim_node *node, bool good)
 {
-	const struct sim_replica *held = &node->replicas[event->shard];
 	struct event *answer;
 
 	if (!sim_net_passes(sim, event->to, event->from))
@@ -104,12 +105,50 @@ void sim_search_answer(struct sim *sim, struct sim_node *node, const struct even
 	                       1 + sim_delay(sim, sim->calm ? 5 : sim->swarm.delay_ms_max));
 	answer->search = event->search;
 	answer->serial = event->serial;
-	if (!node->process.alive || held->replica == NULL || event->node != event->to.number ||
-	    !sim_node_serves(sim, node, event->shard) || held->received < event->search->token)
-		return; /* refused, 410 */
-	answer->good = true;
-	answer->offset = held->received;
-	check_served(sim, node, event->shard);
+	answer->good = good;
+	answer->offset = node->replicas[event->shard].received;
+}
+
+/* Asked again a little later, as long as somebody waits for it. */
+static void wait(struct sim *sim, const struct event *event)
+{
+	struct event *again = sim_event(sim, EVENT_NODE_SEARCH, 1 + sim_delay(sim, 60));
+	int64_t at_ms = again->at_ms;
+	uint64_t sequence = again->sequence;
+
+	*again = *event;
+	again->at_ms = at_ms;
+	again->sequence = sequence;
+}
+
+void sim_search_answer(struct sim *sim, struct sim_node *node, const struct event *event)
+{
+	struct serving_shard serving;
+	struct serving_terms terms = {.may_wait = true,
+	                              .arrived_ms = event->search->asked_ms,
+	                              .deadline_ms = event->search->asked_ms + SEARCH_TIMEOUT_MS,
+	                              .now_ms = sim->now_ms};
+
+	if (!node->process.alive || event->node != event->to.number) {
+		respond(sim, event, node, false);
+		return;
+	}
+	serving = sim_node_serving(sim, node, event->shard);
+	serving.wanted = event->search->token;
+	switch (serving_decide(&serving, 1, &terms)) {
+	case SERVING_VERDICT_ANSWER:
+		check_served(sim, node, event->shard);
+		respond(sim, event, node, true);
+		break;
+	case SERVING_VERDICT_WAIT:
+		wait(sim, event);
+		break;
+	case SERVING_VERDICT_REFUSE:
+		respond(sim, event, node, false);
+		break;
+	case SERVING_VERDICT_DROP:
+		break;
+	}
 }
 
 static void begin(struct sim *sim, struct sim_gateway *gateway)
@@ -165,7 +204,7 @@ void sim_gateway_start(struct sim *sim, uint32_t number)
 
 	if (gateway->process.alive)
 		return;
-	gateway->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial};
+	gateway->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial, .paused_ms = -1};
 	sim_view_open(sim, &gateway->process.view);
 	gateway_event(sim, gateway, EVENT_GATEWAY_SEARCH, sim_delay(sim, sim->swarm.ask_ms_max));
 }
