@@ -4,6 +4,7 @@
  *   simulation [--schedules N] [--jobs J]     seeds.txt, schedules 1..N, every knock-out
  *   simulation --seed S [--knockout NAME]     one schedule, with its trace
  *   simulation --knockout NAME                only that knock-out
+ *   simulation --survey N [--jobs J]          schedules 1..N without stopping; what each found, in a line
  *   simulation SEED, simulation NAME          the same, shorter
  *
  * Work is forked; what workers found is in shared memory, so that a worker
@@ -44,12 +45,22 @@ static const char *const knockout_names[KNOCKOUTS] = {
 	[KNOCKOUT_RECOVERING_IGNORED] = "recovering_ignored",
 	[KNOCKOUT_ABSENCE_DROPS] = "absence_drops",
 	[KNOCKOUT_RANGE_IN_PART] = "range_in_part",
+	[KNOCKOUT_COMMIT_MAX] = "commit_max",
+	[KNOCKOUT_OWN_OPINION] = "own_opinion",
+	[KNOCKOUT_JOINER_START] = "joiner_start",
+	[KNOCKOUT_LAST_REMOVED] = "last_removed",
+	[KNOCKOUT_FENCE_LATE] = "fence_late",
+	[KNOCKOUT_REQUEST_TWICE] = "request_twice",
+	[KNOCKOUT_ORDER_DROPS] = "order_drops",
+	[KNOCKOUT_TOKEN_IGNORED] = "token_ignored",
+	[KNOCKOUT_FINALS_IGNORED] = "finals_ignored",
 };
 
 /* What one forked worker has to do, and what it found. */
 struct worker {
 	pid_t pid;
 	enum knockout knockout;
+	bool survey; /* goes on after a violation */
 	uint64_t first;
 	uint64_t step;
 	uint64_t last;
@@ -70,7 +81,8 @@ struct board {
 struct options {
 	uint64_t schedules;
 	uint32_t jobs;
-	uint64_t seed; /* 0: all */
+	uint64_t seed;   /* 0: all */
+	uint64_t survey; /* 0: none */
 	enum knockout knockout;
 	const char *seeds;
 };
@@ -90,6 +102,10 @@ static void work(struct worker *worker)
 		worker->done++;
 		if (!result.violated)
 			continue;
+		if (worker->survey) {
+			printf("seed %" PRIu64 ": %s: %s\n", worker->at, result.invariant, result.violation);
+			continue;
+		}
 		worker->violated = true;
 		memcpy(worker->invariant, result.invariant, sizeof worker->invariant);
 		memcpy(worker->violation, result.violation, sizeof worker->violation);
@@ -172,6 +188,36 @@ static void print_trace(uint64_t seed, enum knockout knockout)
 		fclose(in);
 	(void)waitpid(pid, NULL, 0);
 	free(lines);
+}
+
+/* A worker that an assertion ended is followed by another one. */
+static int run_survey(uint64_t last, uint32_t jobs)
+{
+	uint32_t running = jobs;
+
+	for (uint32_t i = 0; i < jobs; i++) {
+		board->workers[i] =
+			(struct worker){.survey = true, .first = 1 + i, .step = jobs, .last = last};
+		start(&board->workers[i]);
+	}
+	for (uint32_t i = 0; running > 0; i = (i + 1) % jobs) {
+		struct worker *worker = &board->workers[i];
+
+		if (worker->first > last)
+			continue;
+		finish(worker);
+		if (worker->violated)
+			printf("seed %" PRIu64 ": %s: %s\n", worker->at, worker->invariant,
+			       worker->violation);
+		*worker = (struct worker){
+			.survey = true, .first = worker->at + jobs, .step = jobs, .last = last};
+		if (worker->first <= last)
+			start(worker);
+		else
+			running--;
+	}
+	tally_print(&board->tally, stdout);
+	return 0;
 }
 
 static void print_violation(const struct worker *worker)
@@ -335,6 +381,8 @@ static void parse(int argc, char **argv, struct options *options)
 			options->jobs = (uint32_t)strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--seed") == 0)
 			options->seed = strtoull(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--survey") == 0)
+			options->survey = strtoull(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--seeds") == 0)
 			options->seeds = argv[i + 1];
 		else if (strcmp(argv[i], "--knockout") == 0)
@@ -348,7 +396,7 @@ static void parse(int argc, char **argv, struct options *options)
 		return;
 	fprintf(stderr,
 	        "usage: simulation [--schedules N] [--jobs 1..%d] [--seed S] [--seeds FILE] "
-	        "[--knockout NAME] [SEED|NAME]\n",
+	        "[--knockout NAME] [--survey N] [SEED|NAME]\n",
 	        JOBS_MAX);
 	exit(2);
 }
@@ -366,6 +414,8 @@ int main(int argc, char **argv)
 	}
 	if (options.seed != 0)
 		return run_one(&options);
+	if (options.survey != 0)
+		return run_survey(options.survey, options.jobs);
 	if (options.knockout != KNOCKOUT_NONE)
 		return run_knockouts(options.knockout, options.knockout, 1) == 0;
 	return run_all(&options);

@@ -9,15 +9,29 @@
 #define CALM_EVENTS_MAX 100000
 #define CALM_MS_MAX 120000
 
-static void add_meta(struct sim *sim, enum catalog_topic topic, const char *key, struct buffer *value)
+static void write_cluster(struct sim *sim)
 {
-	ASSERT(!buffer_failed(value) && sim->meta_len < META_RECORDS_MAX);
-	sim->meta[sim->meta_len++] = (struct meta_record){topic, sim_copy(sim, slice_string(key)),
-	                                                  sim_copy(sim, buffer_slice(value))};
-	buffer_clear(value);
+	struct cluster_record cluster = {.epoch = 1,
+	                                 .task = 1,
+	                                 .kafka = "simulated",
+	                                 .rf = (int32_t)sim->swarm.rf,
+	                                 .nodes_len = sim->swarm.nodes};
+	struct buffer value;
+
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
+		struct node_record *node = &cluster.nodes[n];
+
+		memcpy(node->id, sim->nodes[n].id, sizeof sim->nodes[n].id);
+		(void)snprintf(node->group, sizeof node->group, "g0");
+		(void)snprintf(node->url, sizeof node->url, "http://%s", sim->nodes[n].id);
+	}
+	buffer_init(&value, 1 << 16);
+	catalog_write_cluster(&value, &cluster);
+	sim_topology_append(sim, CATALOG_TOPIC_TOPOLOGY, "cluster", &value);
+	buffer_deinit(&value);
 }
 
-static void write_meta(struct sim *sim)
+static void write_index(struct sim *sim)
 {
 	struct buffer value;
 	char key[64];
@@ -25,24 +39,29 @@ static void write_meta(struct sim *sim)
 	buffer_init(&value, 1 << 16);
 	catalog_write_index(&value, &sim->index);
 	(void)snprintf(key, sizeof key, "index/%016" PRIx64, sim->index.id);
-	add_meta(sim, CATALOG_TOPIC_META, key, &value);
+	sim_topology_append(sim, CATALOG_TOPIC_META, key, &value);
+	buffer_deinit(&value);
+}
+
+/* All replicas in-sync from the beginning, on nodes that follow each other. */
+static void write_shards(struct sim *sim)
+{
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
 		struct shard_record record = {.index_id = sim->index.id,
 		                              .generation = 1,
 		                              .partition = (int32_t)shard,
-		                              .replicas_len = 1,
+		                              .replicas_len = sim->swarm.rf,
 		                              .task = 1};
 
-		record.replicas[0].state = PLACEMENT_STATE_ACTIVE;
-		record.replicas[0].in_sync = true;
-		(void)snprintf(record.replicas[0].node, sizeof record.replicas[0].node, "%s",
-		               sim_home(sim, shard)->id);
-		catalog_write_shard(&value, &record);
-		(void)snprintf(key, sizeof key, "shard/%016" PRIx64 "/%u", sim->index.id, shard);
-		add_meta(sim, CATALOG_TOPIC_TOPOLOGY, key, &value);
+		for (uint32_t i = 0; i < sim->swarm.rf; i++) {
+			const char *id = sim->nodes[(shard + i) % sim->swarm.nodes].id;
+
+			record.replicas[i].state = PLACEMENT_STATE_ACTIVE;
+			record.replicas[i].in_sync = true;
+			(void)snprintf(record.replicas[i].node, sizeof record.replicas[i].node, "%s", id);
+		}
+		sim_topology_write_shard(sim, &record);
 	}
-	buffer_deinit(&value);
-	sim->meta_visible = sim->meta_len;
 }
 
 static void make_index(struct sim *sim)
@@ -67,11 +86,29 @@ static void make_index(struct sim *sim)
 	sim->index.rules.document_bytes_max = 400;
 }
 
+static void start_all(struct sim *sim, enum process_kind kind, enum event_kind event, uint32_t count)
+{
+	for (uint32_t number = 0; number < count; number++)
+		sim_own_event(sim, (struct peer){kind, number, 0}, event, sim_delay(sim, 50));
+}
+
+static void begin_node(struct sim *sim, uint32_t number)
+{
+	struct sim_node *node = &sim->nodes[number];
+
+	node->address = number;
+	(void)snprintf(node->id, sizeof node->id, "n%u", number + 1);
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		sim_disk_init(&node->replicas[shard].image.disk, &sim->arena);
+		sim_disk_init(&node->replicas[shard].older.disk, &sim->arena);
+	}
+}
+
 static void begin(struct sim *sim)
 {
 	make_index(sim);
 	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
-		(void)snprintf(sim->nodes[n].id, sizeof sim->nodes[n].id, "n%u", n + 1);
+		begin_node(sim, n);
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
 		struct sim_log *log = &sim->logs[shard];
 
@@ -79,23 +116,16 @@ static void begin(struct sim *sim)
 		log->partition = (int32_t)shard;
 		sim_log_init(log, &sim->swarm, &sim->arena, &sim->dice);
 		sim->base[shard] = log->base;
-		sim_disk_init(&sim_home(sim, shard)->replicas[shard].disk, &sim->arena);
 		sim_event(sim, EVENT_PRODUCE, sim_delay(sim, 20))->shard = shard;
 		sim->ingests[dice_below(&sim->dice, sim->swarm.ingests)].owns[shard] = true;
 	}
-	write_meta(sim);
-	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
-		struct event *event = sim_event(sim, EVENT_NODE_START, sim_delay(sim, 50));
-
-		event->process = PROCESS_NODE;
-		event->number = n;
-	}
-	for (uint32_t i = 0; i < sim->swarm.ingests; i++) {
-		struct event *event = sim_event(sim, EVENT_INGEST_START, sim_delay(sim, 50));
-
-		event->process = PROCESS_INGEST;
-		event->number = i;
-	}
+	write_cluster(sim);
+	write_index(sim);
+	write_shards(sim);
+	start_all(sim, PROCESS_NODE, EVENT_NODE_START, sim->swarm.nodes);
+	start_all(sim, PROCESS_INGEST, EVENT_INGEST_START, sim->swarm.ingests);
+	start_all(sim, PROCESS_GATEWAY, EVENT_GATEWAY_START, sim->swarm.gateways);
+	sim_marks_begin(sim);
 	sim_event(sim, EVENT_FAULT, sim_delay(sim, sim->swarm.fault_ms_max));
 }
 
@@ -136,21 +166,28 @@ static void calm(struct sim *sim)
 	while (!sim->violated && !(done = settled(sim, why, sizeof why)) && sim->now_ms < deadline_ms &&
 	       sim->events_run < events_max && sim_step(sim))
 		continue;
+	for (uint32_t shard = 0; shard < sim->swarm.shards && !sim->violated && !done; shard++)
+		check_trace(sim, shard);
 	if (!sim->violated && !done)
 		sim_violate(sim, "after the faults everything becomes level", "%s", why);
 }
 
 static void check_end(struct sim *sim)
 {
-	for (uint32_t shard = 0; shard < sim->swarm.shards && !sim->violated; shard++) {
-		struct sim_replica *held = &sim_home(sim, shard)->replicas[shard];
-		const struct sim_log *log = &sim->logs[shard];
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		bool stopped = false;
 
-		if (held->received != log->end)
-			tally_add(&sim->tally->stopped, 1);
-		check_content(sim, held, shard);
-		check_search(sim, held, shard);
-		check_stored(sim, held, shard);
+		for (uint32_t n = 0; n < sim->swarm.nodes && !sim->violated; n++) {
+			struct sim_replica *held = &sim->nodes[n].replicas[shard];
+
+			if (held->replica == NULL)
+				continue;
+			stopped = stopped || held->received != sim->logs[shard].end;
+			check_content(sim, held, shard);
+			check_search(sim, held, shard);
+			check_stored(sim, held, shard);
+		}
+		tally_add(&sim->tally->stopped, stopped);
 	}
 }
 
@@ -158,12 +195,18 @@ static void end(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->swarm.ingests; i++)
 		sim_ingest_crash(sim, &sim->ingests[i]);
-	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+	for (uint32_t i = 0; i < sim->swarm.gateways; i++)
+		sim_view_close(&sim->gateways[i].process.view);
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
 		sim_node_crash(sim, &sim->nodes[n]);
-	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
-		sim_log_deinit(&sim->logs[shard]);
-		sim_disk_deinit(&sim_home(sim, shard)->replicas[shard].disk);
+		for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+			sim_disk_deinit(&sim->nodes[n].replicas[shard].image.disk);
+			sim_disk_deinit(&sim->nodes[n].replicas[shard].older.disk);
+		}
 	}
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++)
+		sim_log_deinit(&sim->logs[shard]);
+	sim_topology_deinit(sim);
 	free(sim->queue);
 	arena_deinit(&sim->arena);
 }

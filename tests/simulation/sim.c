@@ -55,6 +55,14 @@ struct event *sim_event(struct sim *sim, enum event_kind kind, int64_t in_ms)
 	return event;
 }
 
+struct event *sim_own_event(struct sim *sim, struct peer peer, enum event_kind kind, int64_t in_ms)
+{
+	struct event *event = sim_event(sim, kind, in_ms);
+
+	event->to = peer;
+	return event;
+}
+
 int64_t sim_delay(struct sim *sim, int64_t ms_max)
 {
 	return dice_between(&sim->dice, 0, ms_max);
@@ -69,9 +77,37 @@ struct slice sim_copy(struct sim *sim, struct slice bytes)
 	return copy;
 }
 
-struct sim_node *sim_home(struct sim *sim, uint32_t shard)
+struct process *sim_process(struct sim *sim, struct peer peer)
 {
-	return &sim->nodes[shard % sim->swarm.nodes];
+	switch (peer.kind) {
+	case PROCESS_NODE:
+		return &sim->nodes[peer.number].process;
+	case PROCESS_INGEST:
+		return &sim->ingests[peer.number].process;
+	case PROCESS_GATEWAY:
+		return &sim->gateways[peer.number].process;
+	default:
+		return NULL;
+	}
+}
+
+struct peer sim_node_peer(const struct sim *sim, const struct sim_node *node)
+{
+	return (struct peer){PROCESS_NODE, (uint32_t)(node - sim->nodes), node->process.life};
+}
+
+struct peer sim_ingest_peer(const struct sim *sim, const struct sim_ingest *ingest)
+{
+	return (struct peer){PROCESS_INGEST, (uint32_t)(ingest - sim->ingests), ingest->process.life};
+}
+
+uint32_t sim_node_number(const struct sim *sim, const char *id)
+{
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+		if (strcmp(sim->nodes[n].id, id) == 0)
+			return n;
+	ASSERT(false);
+	return 0;
 }
 
 void sim_trace(struct sim *sim, const char *format, ...)
@@ -146,6 +182,18 @@ static bool batch_in_flight(const struct sim *sim, const struct sim_node *node,
 	return false;
 }
 
+static bool somebody_is_out(const struct sim *sim)
+{
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		const struct shard_record *record = sim_view_shard(sim, &sim->truth, shard);
+
+		for (size_t i = 0; record != NULL && i < record->replicas_len; i++)
+			if (!record->replicas[i].in_sync)
+				return true;
+	}
+	return false;
+}
+
 void sim_count(struct sim *sim, enum fault fault, const struct sim_node *node,
                const struct sim_ingest *ingest)
 {
@@ -159,18 +207,12 @@ void sim_count(struct sim *sim, enum fault fault, const struct sim_node *node,
 			if (node == NULL && (ingest == NULL || ingest == &sim->ingests[i]))
 				met[work] |= ingest_has_work(sim, &sim->ingests[i], (enum work)work);
 	}
+	met[WORK_OUT] = somebody_is_out(sim);
 	for (int work = 0; work < WORKS; work++)
 		if (met[work])
 			tally_add(&sim->tally->faults[fault][work], 1);
 	sim_trace(sim, "fault: %s%s%s", fault_name(fault), node != NULL ? " " : "",
 	          node != NULL ? node->id : "");
-}
-
-static struct process *process_of(struct sim *sim, const struct event *event)
-{
-	if (event->process == PROCESS_NODE)
-		return &sim->nodes[event->number].process;
-	return event->process == PROCESS_INGEST ? &sim->ingests[event->number].process : NULL;
 }
 
 static void world_event(struct sim *sim, const struct event *event)
@@ -195,9 +237,11 @@ static void world_event(struct sim *sim, const struct event *event)
 		sim_fault(sim);
 		break;
 	case EVENT_META_BACK:
-		sim->meta_visible = sim->meta_len;
-		for (uint32_t n = 0; n < sim->swarm.nodes; n++)
-			sim_node_decide(sim, &sim->nodes[n]);
+		sim_topology_restore(sim);
+		break;
+	case EVENT_MARK:
+	case EVENT_MARK_WRITE:
+		sim_marks_event(sim, event);
 		break;
 	case EVENT_LETTER:
 		event->entry->dead_lettered = true;
@@ -209,23 +253,69 @@ static void world_event(struct sim *sim, const struct event *event)
 	}
 }
 
+/* Kafka down: nothing is read until it is back. */
+static void follow(struct sim *sim, struct event *event)
+{
+	struct process *process = sim_process(sim, event->to);
+
+	if (sim->now_ms < sim->kafka_down_until_ms) {
+		event->at_ms = sim->kafka_down_until_ms;
+		queue_push(sim, event);
+		return;
+	}
+	if (!sim_view_follow(sim, &process->view, event->topic, (size_t)event->offset))
+		return;
+	if (event->to.kind == PROCESS_NODE)
+		sim_node_decide(sim, &sim->nodes[event->to.number]);
+	else if (event->to.kind == PROCESS_INGEST)
+		sim_ingest_follow(sim, &sim->ingests[event->to.number]);
+}
+
+#define STANDSTILL_MS 2000 /* a node that stood still longer takes it for a restart */
+
+static void wake(struct sim *sim, struct event *event, struct process *process)
+{
+	int64_t still_ms = process->paused_until_ms - process->paused_ms;
+
+	if (process->paused_ms < 0 || process->paused_until_ms > sim->now_ms)
+		return;
+	process->paused_ms = -1;
+	if (event->to.kind == PROCESS_NODE && still_ms >= STANDSTILL_MS)
+		sim_node_wake(sim, &sim->nodes[event->to.number]);
+}
+
+/* A program reads meta and topology to their ends before it acts: not while Kafka is down. */
+static bool must_wait(struct sim *sim, struct event *event, const struct process *process)
+{
+	bool starts = event->kind == EVENT_NODE_START || event->kind == EVENT_INGEST_START ||
+	              event->kind == EVENT_GATEWAY_START;
+	int64_t until_ms = starts ? sim->kafka_down_until_ms : process->paused_until_ms;
+
+	if (until_ms <= sim->now_ms || (!starts && !process->alive))
+		return false;
+	event->at_ms = until_ms;
+	queue_push(sim, event);
+	return true;
+}
+
 static void dispatch(struct sim *sim, struct event *event)
 {
-	struct process *process = process_of(sim, event);
+	struct process *process = sim_process(sim, event->to);
 
-	if (process != NULL && event->kind != EVENT_NODE_START && event->kind != EVENT_INGEST_START) {
-		if (event->life != 0 && (!process->alive || process->life != event->life))
-			return;
-		if (process->alive && process->paused_until_ms > sim->now_ms) {
-			event->at_ms = process->paused_until_ms;
-			queue_push(sim, event);
-			return;
-		}
-	}
-	if (event->process == PROCESS_NODE)
+	if (process != NULL && event->to.life != 0 && (!process->alive || process->life != event->to.life))
+		return;
+	if (process != NULL && must_wait(sim, event, process))
+		return;
+	if (process != NULL && process->alive)
+		wake(sim, event, process);
+	if (event->kind == EVENT_FOLLOW)
+		follow(sim, event);
+	else if (event->to.kind == PROCESS_NODE)
 		sim_node_event(sim, event);
-	else if (event->process == PROCESS_INGEST)
+	else if (event->to.kind == PROCESS_INGEST)
 		sim_ingest_event(sim, event);
+	else if (event->to.kind == PROCESS_GATEWAY)
+		sim_gateway_event(sim, event);
 	else
 		world_event(sim, event);
 }

@@ -4,7 +4,8 @@
  * One thread, one seed, one virtual clock. Everything that happens is an
  * event; between two events nothing happens. The real feeders and replicas
  * are driven through their headers by the shells in sim_ingest.c and
- * sim_node.c; logs, network, disks, meta and processes are simulated.
+ * sim_node.c; logs, network, disks, topics and processes are simulated.
+ * Every program follows meta and topology at its own pace (sim_topology.h).
  * After every event the checks of checks.c hold, or the schedule ends with
  * the first violation, which names the invariant.
  *
@@ -13,25 +14,29 @@
 #ifndef MILLRACE_TESTS_SIMULATION_SIM_H
 #define MILLRACE_TESTS_SIMULATION_SIM_H
 
-#include "shard/core/replica.h"
+#include "shard/core/serving.h"
 #include "tests/simulation/sim_kv.h"
 #include "tests/simulation/sim_log.h"
+#include "tests/simulation/sim_topology.h"
 
-#define PROCESSES_MAX (SIM_NODES_MAX + INGESTS_MAX)
-#define META_RECORDS_MAX 8
 #define REPLAYS_MAX 16
 #define COMMIT_MS_MAX 300
+#define INCARNATIONS_MAX 32
 
 enum event_kind {
 	EVENT_PRODUCE = 0,
 	EVENT_FAULT,
 	EVENT_META_BACK,
+	EVENT_MARK,       /* the scripted controller looks at a shard … */
+	EVENT_MARK_WRITE, /* … and writes what it decided then */
+	EVENT_FOLLOW,     /* a program reads on in meta or topology */
 	EVENT_NODE_START,
 	EVENT_NODE_STORE, /* store, merge and search of one shard, from time to time */
 	EVENT_NODE_STORE_RUN,
 	EVENT_NODE_STORE_END,
 	EVENT_NODE_ASK, /* an ingest asks where a replica stands */
 	EVENT_NODE_BATCH,
+	EVENT_NODE_SEARCH,
 	EVENT_INGEST_START,
 	EVENT_INGEST_TICK,
 	EVENT_INGEST_ASKED, /* the node has answered; committed, log start and end are read now */
@@ -39,29 +44,40 @@ enum event_kind {
 	EVENT_INGEST_ANSWER,
 	EVENT_INGEST_LETTER,
 	EVENT_INGEST_RELEASE, /* a former owner notices */
-	EVENT_LETTER,         /* a dead letter reaches its topic */
-	EVENT_COMMIT          /* a commit reaches Kafka */
+	EVENT_GATEWAY_START,
+	EVENT_GATEWAY_SEARCH,
+	EVENT_GATEWAY_ANSWER,
+	EVENT_LETTER, /* a dead letter reaches its topic */
+	EVENT_COMMIT  /* a commit reaches Kafka */
 };
 
 enum process_kind {
 	PROCESS_NONE = 0,
 	PROCESS_NODE,
-	PROCESS_INGEST
+	PROCESS_INGEST,
+	PROCESS_GATEWAY
 };
+
+/* One life of a process; life 0: whoever is alive. */
+struct peer {
+	enum process_kind kind;
+	uint32_t number;
+	uint32_t life;
+};
+
+struct search;
 
 struct event {
 	int64_t at_ms;
 	uint64_t sequence;
 	enum event_kind kind;
-	enum process_kind process;
-	uint32_t number; /* of the process */
-	uint32_t life;   /* of the process; 0: whoever is alive */
+	struct peer to;
+	struct peer from; /* NODE_*: who waits for the answer */
 	uint32_t shard;
-	uint32_t node; /* INGEST_*: whose answer */
+	uint32_t node; /* INGEST_*, GATEWAY_ANSWER: whose answer */
 	uint32_t slot;
+	uint32_t reader;
 	uint32_t epoch;
-	uint32_t from_ingest; /* NODE_ASK, NODE_BATCH: who waits … */
-	uint32_t from_life;   /* … and in which life */
 	int64_t offset;
 	uint64_t batch_id;
 	uint64_t serial;
@@ -71,16 +87,37 @@ struct event {
 	struct slice frame;
 	struct range_answer answer;
 	struct log_entry *entry;
+	enum catalog_topic topic;          /* FOLLOW */
+	const struct shard_record *record; /* MARK_WRITE */
+	struct search *search;
 };
 
 struct process {
 	bool alive;
 	uint32_t life;
+	int64_t paused_ms; /* since when; -1: it runs */
 	int64_t paused_until_ms;
+	struct sim_view view;
+};
+
+/* What is on a disk, by our own count. */
+struct sim_image {
+	struct sim_disk disk;
+	uint32_t log_life;      /* whose records it covers */
+	int64_t stored_durable; /* as of the last look */
+	struct incarnation incarnation;
+};
+
+/* The highest that an incarnation ever had. */
+struct sim_reached {
+	struct incarnation incarnation;
+	int64_t received;
+	int64_t stored;
 };
 
 struct sim_replica {
-	struct sim_disk disk;
+	struct sim_image image;
+	struct sim_image older;  /* of the same disk, at some earlier time */
 	struct replica *replica; /* NULL while the node is down or has none */
 	struct kv *kv;
 	struct replica_store_job *job;
@@ -89,22 +126,22 @@ struct sim_replica {
 	struct error job_error;
 	enum sim_disk_fault run_fault; /* strikes the next store */
 	uint32_t run_fault_in;
-	uint64_t session;
-	uint32_t log_life;      /* whose records `received` covers */
-	uint32_t disk_log_life; /* whose records `stored` covers */
-	int64_t stored_durable; /* on disk, as of the last look */
-	struct incarnation incarnation;
+	uint64_t opened;     /* names this opening */
+	uint32_t log_life;   /* whose records `received` covers */
 	int64_t received;    /* as of the last look, in this session */
 	int64_t level_floor; /* the log's end when the session began */
 	size_t letters_seen; /* entries below `received` whose dead letters were checked */
 	uint64_t commits_seen;
 	uint64_t applied; /* operations, by our own count */
+	struct sim_reached reached[INCARNATIONS_MAX];
+	size_t reached_len;
 };
 
 struct sim_node {
 	struct process process;
 	char id[16];
-	bool refused; /* to run: records were missing */
+	uint32_t address; /* which node answers at this one's address */
+	bool refused;     /* to run: records were missing */
 	struct sim_replica replicas[SHARDS_MAX];
 };
 
@@ -128,18 +165,18 @@ struct sim_ingest {
 	bool owns[SHARDS_MAX];
 	bool added[SHARDS_MAX];
 	uint32_t slots[SHARDS_MAX];
-	struct sim_reader readers[SHARDS_MAX]; /* by slot */
+	struct sim_reader readers[SHARDS_MAX * FEEDER_LANES]; /* by the feeder's number */
 	struct sim_request requests[SIM_NODES_MAX];
+	uint64_t asking[SHARDS_MAX]
+		       [SIM_NODES_MAX]; /* serial of the open question, by slot and node; 0 none */
 	uint32_t letters_pending;
 	int64_t tick_ms; /* the earliest tick that is queued */
 	uint64_t tick_serial;
 	int64_t commit_ms[SHARDS_MAX]; /* when the last commit arrives */
 };
 
-struct meta_record {
-	enum catalog_topic topic;
-	struct slice key;
-	struct slice value;
+struct sim_gateway {
+	struct process process;
 };
 
 struct sim {
@@ -160,14 +197,15 @@ struct sim {
 
 	struct index_record index;
 	int64_t base[SHARDS_MAX];
-	struct meta_record meta[META_RECORDS_MAX];
-	size_t meta_len;
-	size_t meta_visible; /* fewer while records are lost */
+	struct sim_topic topics[SIM_TOPICS];
+	struct sim_view truth; /* everything that was ever written */
 	int64_t kafka_down_until_ms;
 	uint32_t log_cuts;
 	struct sim_log logs[SHARDS_MAX];
 	struct sim_node nodes[SIM_NODES_MAX];
 	struct sim_ingest ingests[INGESTS_MAX];
+	struct sim_gateway gateways[GATEWAYS_MAX];
+	int64_t cut_until_ms[PROCESSES_MAX][PROCESSES_MAX]; /* nothing passes from, to */
 	struct event *replays[REPLAYS_MAX];
 	uint32_t replays_len;
 
@@ -179,6 +217,8 @@ struct sim {
 
 /* sim.c: time and events */
 struct event *sim_event(struct sim *sim, enum event_kind kind, int64_t in_ms);
+/* One that goes with this life of the process. */
+struct event *sim_own_event(struct sim *sim, struct peer peer, enum event_kind kind, int64_t in_ms);
 bool sim_step(struct sim *sim);
 int64_t sim_delay(struct sim *sim, int64_t ms_max);
 void sim_violate(struct sim *sim, const char *invariant, const char *format, ...)
@@ -188,24 +228,61 @@ void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(p
 void sim_count(struct sim *sim, enum fault fault, const struct sim_node *node,
                const struct sim_ingest *ingest);
 struct slice sim_copy(struct sim *sim, struct slice bytes);
-/* The node that holds a shard. */
-struct sim_node *sim_home(struct sim *sim, uint32_t shard);
+struct process *sim_process(struct sim *sim, struct peer peer);
+struct peer sim_node_peer(const struct sim *sim, const struct sim_node *node);
+struct peer sim_ingest_peer(const struct sim *sim, const struct sim_ingest *ingest);
+/* The number of a node by its id. */
+uint32_t sim_node_number(const struct sim *sim, const char *id);
+
+/* sim_topology.c: the topics that everybody follows */
+void sim_topology_append(struct sim *sim, enum catalog_topic topic, const char *key, struct buffer *value);
+void sim_topology_write_shard(struct sim *sim, const struct shard_record *record);
+/* Reads everything that is visible; a program acts only after that. */
+void sim_view_open(struct sim *sim, struct sim_view *view);
+void sim_view_close(struct sim_view *view);
+/* True if something new was read. */
+bool sim_view_follow(struct sim *sim, struct sim_view *view, enum catalog_topic topic, size_t to);
+/* Lost records are back. */
+void sim_topology_restore(struct sim *sim);
+void sim_topology_deinit(struct sim *sim);
+/* The newest record of a shard that this view knows, or NULL. */
+const struct shard_record *sim_view_shard(const struct sim *sim, const struct sim_view *view, uint32_t shard);
+
+/* sim_marks.c: a controller by script, for worlds without real ones */
+void sim_marks_begin(struct sim *sim);
+void sim_marks_event(struct sim *sim, const struct event *event);
 
 /* sim_node.c */
 void sim_node_start(struct sim *sim, uint32_t number);
 void sim_node_crash(struct sim *sim, struct sim_node *node);
-/* Creates, opens, drops or refuses, as the visible records say. */
+/* Creates, opens, drops or refuses, as the records say that it has read. */
 void sim_node_decide(struct sim *sim, struct sim_node *node);
 void sim_node_event(struct sim *sim, const struct event *event);
+/* It was not let run for a while. */
+void sim_node_wake(struct sim *sim, struct sim_node *node);
+struct serving_shard sim_node_serving(const struct sim *sim, const struct sim_node *node, uint32_t shard);
+/* It would answer without a flag. */
+bool sim_node_serves(const struct sim *sim, const struct sim_node *node, uint32_t shard);
 
 /* sim_ingest.c */
 void sim_ingest_start(struct sim *sim, uint32_t number);
 void sim_ingest_crash(struct sim *sim, struct sim_ingest *ingest);
 void sim_ingest_add(struct sim *sim, struct sim_ingest *ingest, uint32_t shard);
 void sim_ingest_remove(struct sim *sim, struct sim_ingest *ingest, uint32_t shard);
+/* Something new was read of meta or topology. */
+void sim_ingest_follow(struct sim *sim, struct sim_ingest *ingest);
 void sim_ingest_event(struct sim *sim, const struct event *event);
 
+/* sim_search.c */
+void sim_gateway_start(struct sim *sim, uint32_t number);
+void sim_gateway_event(struct sim *sim, const struct event *event);
+/* A question that has reached a node. */
+void sim_search_answer(struct sim *sim, struct sim_node *node, const struct event *event);
+
 /* sim_net.c: what becomes of a request */
+bool sim_net_passes(const struct sim *sim, struct peer from, struct peer to);
+/* Nothing passes from one to the other until then. */
+void sim_net_cut(struct sim *sim, struct peer from, struct peer to, int64_t until_ms);
 void sim_net_send(struct sim *sim, struct sim_ingest *ingest, uint32_t node, struct slice frame);
 void sim_net_answer(struct sim *sim, const struct event *request, struct slice frame);
 void sim_net_replay(struct sim *sim);
@@ -218,8 +295,24 @@ void sim_heal(struct sim *sim);
 void check_all(struct sim *sim);
 void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard);
 void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard);
+/* The highest that this incarnation of the replica ever had; of all of them if it is none. */
+struct sim_reached check_reached(const struct sim_replica *held, struct incarnation incarnation);
+
+/* check_search.c */
 void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard);
-void check_commit(struct sim *sim, uint32_t shard, int64_t offset);
+/* All documents, one after the other, are those of the fold. */
+void check_listing(struct sim *sim, struct replica *replica, const struct timeline *timeline, uint32_t shard);
+
+/* check_shard.c: what concerns all replicas of a shard */
+void check_commit(struct sim *sim, const struct sim_ingest *ingest, uint32_t shard, int64_t offset);
+void check_record(struct sim *sim, const struct shard_record *record);
+/* The node is about to drop its replica. */
+void check_dropped(struct sim *sim, const struct sim_node *node, uint32_t shard);
+/* The node answers a search of this shard without a flag. */
+void check_served(struct sim *sim, const struct sim_node *node, uint32_t shard);
+void check_siblings(struct sim *sim, uint32_t shard);
+/* What the feeders know of the shard, into the trace. */
+void check_trace(struct sim *sim, uint32_t shard);
 /* True if the shard has nothing left to do, or has stopped as it had to. */
 bool check_settled(struct sim *sim, uint32_t shard, char *why, size_t why_size);
 

@@ -1,12 +1,11 @@
 /* Faults that strike from outside, and their end. */
 #include "tests/simulation/sim.h"
 
-static void later_start(struct sim *sim, enum event_kind kind, uint32_t number)
+static void later_start(struct sim *sim, enum process_kind kind, uint32_t number)
 {
-	struct event *event = sim_event(sim, kind, sim_delay(sim, dice_chance(&sim->dice, 500) ? 30 : 1500));
-
-	event->process = kind == EVENT_NODE_START ? PROCESS_NODE : PROCESS_INGEST;
-	event->number = number;
+	sim_own_event(sim, (struct peer){kind, number, 0},
+	              kind == PROCESS_NODE ? EVENT_NODE_START : EVENT_INGEST_START,
+	              sim_delay(sim, dice_chance(&sim->dice, 500) ? 30 : 1500));
 }
 
 static void crash_node(struct sim *sim, uint32_t number, bool reformat)
@@ -17,15 +16,93 @@ static void crash_node(struct sim *sim, uint32_t number, bool reformat)
 		return;
 	sim_count(sim, reformat ? FAULT_NODE_REFORMAT : FAULT_NODE_CRASH, node, NULL);
 	sim_node_crash(sim, node);
-	for (uint32_t shard = number; shard < sim->swarm.shards && reformat; shard += sim->swarm.nodes)
-		sim_disk_wipe(&node->replicas[shard].disk);
-	later_start(sim, EVENT_NODE_START, number);
+	for (uint32_t shard = 0; shard < sim->swarm.shards && reformat; shard++)
+		sim_disk_wipe(&node->replicas[shard].image.disk);
+	later_start(sim, PROCESS_NODE, number);
+}
+
+/* The disk is what it was at some earlier time: a backup restored, a clone in the node's place. Once more, and
+ * the original is back. */
+static void set_back(struct sim *sim, uint32_t number)
+{
+	struct sim_node *node = &sim->nodes[number];
+
+	if (!node->process.alive)
+		return;
+	sim_count(sim, FAULT_NODE_OLDER, node, NULL);
+	sim_node_crash(sim, node);
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		struct sim_replica *held = &node->replicas[shard];
+		struct sim_image image = held->image;
+
+		held->image = held->older;
+		held->older = image;
+	}
+	later_start(sim, PROCESS_NODE, number);
+}
+
+static void copy_disk(struct sim *sim, uint32_t number)
+{
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		struct sim_replica *held = &sim->nodes[number].replicas[shard];
+
+		sim_disk_deinit(&held->older.disk);
+		held->older = held->image;
+		sim_disk_copy(&held->older.disk, &held->image.disk);
+	}
+}
+
+static void go_back(struct sim *sim, uint32_t number)
+{
+	if (dice_chance(&sim->dice, 400))
+		copy_disk(sim, number);
+	else
+		set_back(sim, number);
+}
+
+/* Two nodes change addresses, or everybody gets his own back. */
+static void swap_addresses(struct sim *sim)
+{
+	uint32_t first = dice_below(&sim->dice, sim->swarm.nodes);
+	uint32_t second = dice_below(&sim->dice, sim->swarm.nodes);
+	bool back = dice_chance(&sim->dice, 500);
+
+	sim_count(sim, FAULT_ADDRESSES, NULL, NULL);
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+		sim->nodes[n].address = n;
+	if (back)
+		return;
+	sim->nodes[first].address = second;
+	sim->nodes[second].address = first;
+}
+
+/* One direction between a node and somebody who asks it. */
+static void cut_link(struct sim *sim)
+{
+	uint32_t askers = sim->swarm.ingests + sim->swarm.gateways;
+	uint32_t asker = dice_below(&sim->dice, askers);
+	struct peer node = {PROCESS_NODE, dice_below(&sim->dice, sim->swarm.nodes), 0};
+	struct peer other = {PROCESS_INGEST, asker, 0};
+	int64_t until_ms = sim->now_ms + sim_delay(sim, dice_chance(&sim->dice, 500) ? 400 : 5000);
+	bool towards = dice_chance(&sim->dice, 500);
+
+	if (asker >= sim->swarm.ingests)
+		other = (struct peer){PROCESS_GATEWAY, asker - sim->swarm.ingests, 0};
+	sim_count(sim, FAULT_NET_CUT, &sim->nodes[node.number], NULL);
+	sim_net_cut(sim, towards ? other : node, towards ? node : other, until_ms);
 }
 
 static void count_letters(struct sim *sim, uint32_t shard)
 {
 	const struct timeline *timeline = &sim->logs[shard].timeline;
-	size_t place = timeline_place(timeline, sim_home(sim, shard)->replicas[shard].received);
+	int64_t received = INT64_MAX;
+	size_t place;
+
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+		if (sim->nodes[n].replicas[shard].replica != NULL &&
+		    sim->nodes[n].replicas[shard].received < received)
+			received = sim->nodes[n].replicas[shard].received;
+	place = timeline_place(timeline, received);
 
 	for (; place < timeline->len; place++) {
 		const struct log_entry *entry = timeline->entries[place];
@@ -52,7 +129,7 @@ static void crash_ingest(struct sim *sim, uint32_t number)
 		if (ingest->added[shard])
 			count_letters(sim, shard);
 	sim_ingest_crash(sim, ingest);
-	later_start(sim, EVENT_INGEST_START, number);
+	later_start(sim, PROCESS_INGEST, number);
 	for (uint32_t shard = 0; shard < sim->swarm.shards && sim->swarm.ingests == 2; shard++) {
 		if (!ingest->owns[shard] || dice_chance(&sim->dice, 400))
 			continue;
@@ -76,9 +153,8 @@ static void rebalance(struct sim *sim)
 		return;
 	}
 	sim_ingest_add(sim, &sim->ingests[1 - from], shard);
-	event = sim_event(sim, EVENT_INGEST_RELEASE, sim_delay(sim, 2500));
-	event->process = PROCESS_INGEST;
-	event->number = from;
+	event = sim_own_event(sim, (struct peer){PROCESS_INGEST, from, 0}, EVENT_INGEST_RELEASE,
+	                      sim_delay(sim, 2500));
 	event->shard = shard;
 }
 
@@ -100,15 +176,18 @@ static void trim(struct sim *sim, bool above)
 
 static void adopt(struct sim_replica *held, const struct sim_log *log)
 {
+	held->letters_seen = 0;
+	if (held->older.stored_durable <= log->cut)
+		held->older.log_life = log->life;
 	if (held->replica == NULL) {
-		if (held->stored_durable <= log->cut)
-			held->disk_log_life = log->life;
+		if (held->image.stored_durable <= log->cut)
+			held->image.log_life = log->life;
 		return;
 	}
 	if (held->received <= log->cut)
 		held->log_life = log->life;
-	if (held->received <= log->cut || held->stored_durable <= log->cut)
-		held->disk_log_life = log->life;
+	if (held->received <= log->cut || held->image.stored_durable <= log->cut)
+		held->image.log_life = log->life;
 	if (log->end < held->level_floor)
 		held->level_floor = log->end;
 }
@@ -119,7 +198,6 @@ static void cut(struct sim *sim)
 {
 	uint32_t shard = dice_below(&sim->dice, sim->swarm.shards);
 	struct sim_log *log = &sim->logs[shard];
-	struct sim_replica *held = &sim_home(sim, shard)->replicas[shard];
 
 	if (log->life != 0 || log->timeline.len == 0 || log->start > log->base)
 		return;
@@ -128,13 +206,13 @@ static void cut(struct sim *sim)
 		if (!sim->ingests[i].process.alive)
 			continue;
 		sim_ingest_crash(sim, &sim->ingests[i]);
-		later_start(sim, EVENT_INGEST_START, i);
+		later_start(sim, PROCESS_INGEST, i);
 	}
 	sim->log_cuts++;
 	sim_log_cut(log, dice_below(&sim->dice, (uint32_t)log->timeline.len), dice_chance(&sim->dice, 400),
 	            &sim->dice);
-	adopt(held, log);
-	held->letters_seen = 0;
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+		adopt(&sim->nodes[n].replicas[shard], log);
 	sim_trace(sim, "shard %u: the log was replaced from %lld, ends at %lld", shard, (long long)log->cut,
 	          (long long)log->end);
 }
@@ -142,7 +220,8 @@ static void cut(struct sim *sim)
 static void arm_store(struct sim *sim, enum fault fault)
 {
 	uint32_t shard = dice_below(&sim->dice, sim->swarm.shards);
-	struct sim_replica *held = &sim_home(sim, shard)->replicas[shard];
+	uint32_t node = dice_below(&sim->dice, sim->swarm.nodes);
+	struct sim_replica *held = &sim->nodes[node].replicas[shard];
 	enum sim_disk_fault kind = fault == FAULT_STORE_FULL ? SIM_DISK_FAULT_FULL : SIM_DISK_FAULT_ERROR;
 	uint32_t calls = dice_chance(&sim->dice, 500) ? 12 : 120;
 
@@ -157,7 +236,8 @@ static void lose_meta(struct sim *sim)
 	uint32_t number = dice_below(&sim->dice, sim->swarm.nodes);
 
 	sim_count(sim, FAULT_META_LOST, &sim->nodes[number], NULL);
-	sim->meta_visible = dice_below(&sim->dice, (uint32_t)sim->meta_len);
+	for (int i = 0; i < SIM_TOPICS; i++)
+		sim->topics[i].visible = dice_below(&sim->dice, (uint32_t)sim->topics[i].len + 1);
 	sim_event(sim, EVENT_META_BACK, sim_delay(sim, 1500));
 	crash_node(sim, number, false);
 }
@@ -166,8 +246,11 @@ static void pause_process(struct sim *sim, struct process *process)
 {
 	int64_t until_ms = sim->now_ms + sim_delay(sim, dice_chance(&sim->dice, 500) ? 200 : 4000);
 
-	if (process->alive && process->paused_until_ms < until_ms)
-		process->paused_until_ms = until_ms;
+	if (!process->alive || process->paused_until_ms >= until_ms)
+		return;
+	if (process->paused_until_ms <= sim->now_ms)
+		process->paused_ms = sim->now_ms;
+	process->paused_until_ms = until_ms;
 }
 
 static void strike(struct sim *sim, enum fault fault)
@@ -179,6 +262,15 @@ static void strike(struct sim *sim, enum fault fault)
 	case FAULT_NODE_CRASH:
 	case FAULT_NODE_REFORMAT:
 		crash_node(sim, node, fault == FAULT_NODE_REFORMAT);
+		break;
+	case FAULT_NODE_OLDER:
+		go_back(sim, node);
+		break;
+	case FAULT_ADDRESSES:
+		swap_addresses(sim);
+		break;
+	case FAULT_NET_CUT:
+		cut_link(sim);
 		break;
 	case FAULT_NODE_PAUSE:
 		sim_count(sim, fault, &sim->nodes[node], NULL);
@@ -227,25 +319,32 @@ void sim_fault(struct sim *sim)
 		strike(sim, fault);
 }
 
+static void heal_node(struct sim *sim, uint32_t number)
+{
+	struct sim_node *node = &sim->nodes[number];
+
+	node->address = number;
+	if (node->process.paused_until_ms > sim->now_ms)
+		node->process.paused_until_ms = sim->now_ms;
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++)
+		node->replicas[shard].run_fault = SIM_DISK_FAULT_NONE;
+	sim_node_start(sim, number);
+}
+
 /* One owner a shard, everybody alive, meta readable, nothing armed. */
 void sim_heal(struct sim *sim)
 {
 	sim->calm = true;
 	sim->kafka_down_until_ms = 0;
-	sim->meta_visible = sim->meta_len;
-	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
-		struct sim_node *node = &sim->nodes[n];
-
-		node->process.paused_until_ms = 0;
-		for (uint32_t shard = n; shard < sim->swarm.shards; shard += sim->swarm.nodes)
-			node->replicas[shard].run_fault = SIM_DISK_FAULT_NONE;
-		if (node->process.alive || node->refused)
-			sim_node_decide(sim, node);
-		else
-			sim_node_start(sim, n);
+	sim_topology_restore(sim);
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+		heal_node(sim, n);
+	for (uint32_t i = 0; i < sim->swarm.gateways; i++) {
+		sim_gateway_start(sim, i);
 	}
 	for (uint32_t i = 0; i < sim->swarm.ingests; i++) {
-		sim->ingests[i].process.paused_until_ms = 0;
+		if (sim->ingests[i].process.paused_until_ms > sim->now_ms)
+			sim->ingests[i].process.paused_until_ms = sim->now_ms;
 		sim_ingest_start(sim, i);
 	}
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {

@@ -3,57 +3,71 @@
 #include "tests/simulation/sim.h"
 
 #define READ_POLL_MS 40
+#define ASK_TIMEOUT_MS 1500
 #define SCRATCH_BYTES 2048
 
 static struct event *own_event(struct sim *sim, struct sim_ingest *ingest, enum event_kind kind,
                                int64_t in_ms)
 {
-	struct event *event = sim_event(sim, kind, in_ms);
+	return sim_own_event(sim, sim_ingest_peer(sim, ingest), kind, in_ms);
+}
 
-	event->process = PROCESS_INGEST;
-	event->number = (uint32_t)(ingest - sim->ingests);
-	event->life = ingest->process.life;
-	return event;
+static uint32_t shard_of(const struct sim_ingest *ingest, uint32_t slot)
+{
+	return ingest->readers[FEEDER_READER(slot, FEEDER_LANE_LIVE)].shard;
 }
 
 static void ask(struct sim *sim, struct sim_ingest *ingest, const struct feeder_action *action)
 {
-	uint32_t shard = ingest->readers[action->slot].shard;
-	struct event *event = sim_event(sim, EVENT_NODE_ASK, 1 + sim_delay(sim, sim->swarm.delay_ms_max));
+	struct peer from = sim_ingest_peer(sim, ingest);
+	struct peer to = {PROCESS_NODE, sim->nodes[action->node].address, 0};
+	struct event *timeout = own_event(sim, ingest, EVENT_INGEST_ASKED, ASK_TIMEOUT_MS);
+	struct event *event;
 
-	event->process = PROCESS_NODE;
-	event->number = (uint32_t)(sim_home(sim, shard) - sim->nodes);
-	event->shard = shard;
-	event->slot = action->slot;
-	event->epoch = action->epoch;
-	event->from_ingest = (uint32_t)(ingest - sim->ingests);
-	event->from_life = ingest->process.life;
+	timeout->shard = shard_of(ingest, action->slot);
+	timeout->slot = action->slot;
+	timeout->node = action->node;
+	timeout->epoch = action->epoch;
+	timeout->serial = ++sim->serial;
+	ingest->asking[action->slot][action->node] = timeout->serial;
+	if (!sim_net_passes(sim, from, to))
+		return;
+	event = sim_own_event(sim, to, EVENT_NODE_ASK, 1 + sim_delay(sim, sim->swarm.delay_ms_max));
+	event->from = from;
+	event->shard = timeout->shard;
+	event->slot = timeout->slot;
+	event->node = timeout->node;
+	event->epoch = timeout->epoch;
+	event->serial = timeout->serial;
 }
 
-static void read_later(struct sim *sim, struct sim_ingest *ingest, uint32_t slot, int64_t in_ms)
+static void read_later(struct sim *sim, struct sim_ingest *ingest, uint32_t reader, int64_t in_ms)
 {
 	struct event *event = own_event(sim, ingest, EVENT_INGEST_READ, in_ms);
 
-	event->slot = slot;
-	event->serial = ingest->readers[slot].serial;
+	event->reader = reader;
+	event->serial = ingest->readers[reader].serial;
 }
 
 static void start(struct sim *sim, struct sim_ingest *ingest, const struct feeder_action *action)
 {
-	struct sim_reader *reader = &ingest->readers[action->slot];
+	struct sim_reader *reader = &ingest->readers[action->reader];
 
 	reader->active = true;
 	reader->serial = ++sim->serial;
 	reader->position = action->offset;
 	reader->end_told = -1;
-	read_later(sim, ingest, action->slot, sim_delay(sim, 20));
+	sim_trace(sim, "ingest %d, shard %u: reads from %lld%s", (int)(ingest - sim->ingests), reader->shard,
+	          (long long)action->offset,
+	          FEEDER_READER_LANE(action->reader) == FEEDER_LANE_LIVE ? "" : ", behind");
+	read_later(sim, ingest, action->reader, sim_delay(sim, 20));
 }
 
 /* The record goes to the dead-letter topic, or not, and the producer hears of it, or not. */
 static void dead_letter(struct sim *sim, struct sim_ingest *ingest, const struct feeder_action *action)
 {
 	const struct swarm *swarm = &sim->swarm;
-	struct sim_log *log = &sim->logs[ingest->readers[action->slot].shard];
+	struct sim_log *log = &sim->logs[shard_of(ingest, action->slot)];
 	const struct log_entry *entry = sim_log_read(log, action->offset);
 	bool failed = !sim->calm && dice_chance(&sim->dice, swarm->letter_failed_permille);
 	bool unknown = !sim->calm && !failed && dice_chance(&sim->dice, swarm->letter_unknown_permille);
@@ -63,7 +77,7 @@ static void dead_letter(struct sim *sim, struct sim_ingest *ingest, const struct
 
 	if (entry == NULL || entry->offset != action->offset || !entry->refused) {
 		sim_violate(sim, "only refused records are dead letters", "shard %u, offset %lld",
-		            ingest->readers[action->slot].shard, (long long)action->offset);
+		            shard_of(ingest, action->slot), (long long)action->offset);
 		return;
 	}
 	if (entry->refusal != action->refusal.code ||
@@ -75,6 +89,8 @@ static void dead_letter(struct sim *sim, struct sim_ingest *ingest, const struct
 		sim_count(sim, failed ? FAULT_LETTER_FAILED : FAULT_LETTER_UNKNOWN, NULL, ingest);
 	own = log->timeline.entries[timeline_place(&log->timeline, action->offset)];
 	own->letter_sent = true;
+	sim_trace(sim, "ingest %d, shard %u: dead letter %lld%s", (int)(ingest - sim->ingests),
+	          shard_of(ingest, action->slot), (long long)action->offset, failed ? ", fails" : "");
 	if (!failed)
 		sim_event(sim, EVENT_LETTER, in_ms)->entry = own;
 	report = own_event(sim, ingest, EVENT_INGEST_LETTER, in_ms + sim_delay(sim, swarm->letter_ms_max));
@@ -101,11 +117,11 @@ static void send(struct sim *sim, struct sim_ingest *ingest, const struct feeder
 /* The commits of one process stay in order; those of two may overtake each other. */
 static void commit(struct sim *sim, struct sim_ingest *ingest, const struct feeder_action *action)
 {
-	uint32_t shard = ingest->readers[action->slot].shard;
+	uint32_t shard = shard_of(ingest, action->slot);
 	int64_t at_ms = sim->now_ms + sim_delay(sim, sim->calm ? 5 : COMMIT_MS_MAX);
 	struct event *event;
 
-	check_commit(sim, shard, action->offset);
+	check_commit(sim, ingest, shard, action->offset);
 	if (!sim->calm && dice_chance(&sim->dice, sim->swarm.commit_lost_permille)) {
 		sim_count(sim, FAULT_COMMIT_LOST, NULL, ingest);
 		return;
@@ -129,7 +145,7 @@ static void act(struct sim *sim, struct sim_ingest *ingest, const struct feeder_
 		start(sim, ingest, action);
 		break;
 	case FEEDER_ACTION_HALT:
-		ingest->readers[action->slot].active = false;
+		ingest->readers[action->reader].active = false;
 		break;
 	case FEEDER_ACTION_DEAD_LETTER:
 		dead_letter(sim, ingest, action);
@@ -142,7 +158,7 @@ static void act(struct sim *sim, struct sim_ingest *ingest, const struct feeder_
 		break;
 	case FEEDER_ACTION_REPORT:
 		sim_trace(sim, "ingest %d, shard %u: %s", (int)(ingest - sim->ingests),
-		          ingest->readers[action->slot].shard,
+		          shard_of(ingest, action->slot),
 		          action->state == FEEDER_STATE_STOPPED ? "stopped" : "feeding");
 		break;
 	}
@@ -175,23 +191,50 @@ static void drain(struct sim *sim, struct sim_ingest *ingest)
 	own_event(sim, ingest, EVENT_INGEST_TICK, deadline - sim->now_ms)->serial = ingest->tick_serial;
 }
 
+/* Who is to be fed: whoever the record names and does not send away. */
+static void set_replicas(struct sim *sim, struct sim_ingest *ingest, uint32_t shard)
+{
+	const struct shard_record *record = sim_view_shard(sim, &ingest->process.view, shard);
+	struct feeder_replica replicas[REPLICAS_MAX];
+	size_t len = 0;
+
+	for (size_t i = 0; i < record->replicas_len; i++) {
+		const struct placement *placement = &record->replicas[i];
+
+		if (placement->state == PLACEMENT_STATE_LEAVING)
+			continue;
+		replicas[len++] = (struct feeder_replica){.node = sim_node_number(sim, placement->node),
+		                                          .incarnation = placement->incarnation,
+		                                          .in_sync = placement->in_sync};
+	}
+	feeder_set_replicas(ingest->feeder, ingest->slots[shard], replicas, len, sim->now_ms);
+}
+
 void sim_ingest_add(struct sim *sim, struct sim_ingest *ingest, uint32_t shard)
 {
+	const struct index_record *index;
 	struct error error;
-	struct feeder_place place = {.partition = (int32_t)shard, .node = shard % sim->swarm.nodes};
 	uint32_t slot;
 
 	ingest->owns[shard] = true;
 	if (!ingest->process.alive || ingest->added[shard])
 		return;
-	if (feeder_add_shard(ingest->feeder, &sim->index, place, sim->now_ms, &slot, &error) != 0) {
+	index = catalog_index(ingest->process.view.catalog, sim->index.id);
+	if (index == NULL || index->base == NULL || sim_view_shard(sim, &ingest->process.view, shard) == NULL)
+		return; /* until its records have been read */
+	if (feeder_add_shard(ingest->feeder, index, (int32_t)shard, sim->now_ms, &slot, &error) != 0) {
 		sim_violate(sim, "a shard can be taken over", "%s", error.text);
 		return;
 	}
 	ASSERT(slot < SHARDS_MAX);
 	ingest->added[shard] = true;
 	ingest->slots[shard] = slot;
-	ingest->readers[slot] = (struct sim_reader){.shard = shard, .serial = ++sim->serial};
+	for (uint32_t lane = 0; lane < FEEDER_LANES; lane++)
+		ingest->readers[FEEDER_READER(slot, lane)] =
+			(struct sim_reader){.shard = shard, .serial = ++sim->serial};
+	for (uint32_t node = 0; node < SIM_NODES_MAX; node++)
+		ingest->asking[slot][node] = 0;
+	set_replicas(sim, ingest, shard);
 	drain(sim, ingest);
 }
 
@@ -201,8 +244,20 @@ void sim_ingest_remove(struct sim *sim, struct sim_ingest *ingest, uint32_t shar
 	if (!ingest->process.alive || !ingest->added[shard])
 		return;
 	ingest->added[shard] = false;
-	ingest->readers[ingest->slots[shard]].active = false;
+	for (uint32_t lane = 0; lane < FEEDER_LANES; lane++)
+		ingest->readers[FEEDER_READER(ingest->slots[shard], lane)].active = false;
 	feeder_remove_shard(ingest->feeder, ingest->slots[shard]);
+	drain(sim, ingest);
+}
+
+void sim_ingest_follow(struct sim *sim, struct sim_ingest *ingest)
+{
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		if (ingest->added[shard])
+			set_replicas(sim, ingest, shard);
+		else if (ingest->owns[shard])
+			sim_ingest_add(sim, ingest, shard);
+	}
 	drain(sim, ingest);
 }
 
@@ -215,7 +270,8 @@ void sim_ingest_start(struct sim *sim, uint32_t number)
 		return;
 	ingest->feeder = feeder_new(&sim->swarm.feeder, (++sim->serial) << 20);
 	ASSERT(ingest->feeder != NULL);
-	ingest->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial};
+	ingest->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial, .paused_ms = -1};
+	sim_view_open(sim, &ingest->process.view);
 	ingest->tick_ms = 0;
 	ingest->letters_pending = 0;
 	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
@@ -238,6 +294,7 @@ void sim_ingest_crash(struct sim *sim, struct sim_ingest *ingest)
 	(void)sim;
 	if (!ingest->process.alive)
 		return;
+	sim_view_close(&ingest->process.view);
 	feeder_free(ingest->feeder);
 	ingest->feeder = NULL;
 	ingest->process.alive = false;
@@ -250,6 +307,7 @@ void sim_ingest_crash(struct sim *sim, struct sim_ingest *ingest)
 static void asked(struct sim *sim, struct sim_ingest *ingest, const struct event *event)
 {
 	const struct sim_log *log = &sim->logs[event->shard];
+	struct feeder_question question = {event->slot, event->node, event->epoch};
 	struct feeder_asked found = {
 		.replica_answered = event->good && sim->now_ms >= sim->kafka_down_until_ms,
 		.replica = event->answer,
@@ -257,8 +315,17 @@ static void asked(struct sim *sim, struct sim_ingest *ingest, const struct event
 		.log_start = log->start,
 		.log_end = log->end,
 	};
+	uint64_t *asking = &ingest->asking[event->slot][event->node];
 
-	feeder_asked(ingest->feeder, event->slot, event->epoch, &found, sim->now_ms);
+	if (!ingest->added[event->shard] || ingest->slots[event->shard] != event->slot ||
+	    *asking != event->serial)
+		return; /* it has timed out, or another owner's time has come */
+	*asking = 0;
+	sim_trace(sim, "ingest %d, shard %u: %s at %lld, log [%lld, %lld), committed %lld",
+	          (int)(ingest - sim->ingests), event->shard, sim->nodes[event->node].id,
+	          (long long)(found.replica_answered ? found.replica.received : -1),
+	          (long long)found.log_start, (long long)found.log_end, (long long)found.committed);
+	feeder_asked(ingest->feeder, &question, &found, sim->now_ms);
 }
 
 static void scribble(struct slice bytes)
@@ -268,7 +335,7 @@ static void scribble(struct slice bytes)
 }
 
 /* Offers a copy that is worthless afterwards, as librdkafka's messages are. */
-static void offer(struct sim *sim, struct sim_ingest *ingest, uint32_t slot, const struct log_entry *entry)
+static void offer(struct sim *sim, struct sim_ingest *ingest, uint32_t number, const struct log_entry *entry)
 {
 	struct record record = entry->record;
 	struct error error;
@@ -282,33 +349,33 @@ static void offer(struct sim *sim, struct sim_ingest *ingest, uint32_t slot, con
 		memcpy(scratch + key_len, record.value.ptr, record.value.len);
 	record.key.ptr = record.key.ptr == NULL ? NULL : scratch;
 	record.value.ptr = record.value.ptr == NULL ? NULL : scratch + key_len;
-	if (feeder_record(ingest->feeder, slot, &record, sim->now_ms, &error) != 0)
+	if (feeder_record(ingest->feeder, number, &record, sim->now_ms, &error) != 0)
 		sim_violate(sim, "a record is taken while memory lasts", "%s", error.text);
 	drain(sim, ingest);
 	scribble(record.key);
 	scribble(record.value);
 }
 
-static void read_records(struct sim *sim, struct sim_ingest *ingest, uint32_t slot)
+static void read_records(struct sim *sim, struct sim_ingest *ingest, uint32_t number)
 {
-	struct sim_reader *reader = &ingest->readers[slot];
+	struct sim_reader *reader = &ingest->readers[number];
 	const struct sim_log *log = &sim->logs[reader->shard];
 	uint64_t serial = reader->serial;
 
 	for (uint32_t i = 0; i < sim->swarm.read_max; i++) {
 		const struct log_entry *entry = sim_log_read(log, reader->position);
 
-		if (!reader->active || reader->serial != serial || !feeder_wants(ingest->feeder, slot))
+		if (!reader->active || reader->serial != serial || !feeder_wants(ingest->feeder, number))
 			return;
 		if (entry != NULL) {
 			reader->position = entry->offset + 1;
-			offer(sim, ingest, slot, entry);
+			offer(sim, ingest, number, entry);
 			continue;
 		}
 		reader->position = log->end;
 		if (reader->end_told != log->end || dice_chance(&sim->dice, 20)) {
 			reader->end_told = log->end;
-			feeder_end(ingest->feeder, slot, log->end, sim->now_ms);
+			feeder_end(ingest->feeder, number, log->end, sim->now_ms);
 		}
 		return;
 	}
@@ -316,7 +383,7 @@ static void read_records(struct sim *sim, struct sim_ingest *ingest, uint32_t sl
 
 static void reading(struct sim *sim, struct sim_ingest *ingest, const struct event *event)
 {
-	struct sim_reader *reader = &ingest->readers[event->slot];
+	struct sim_reader *reader = &ingest->readers[event->reader];
 	const struct sim_log *log = &sim->logs[reader->shard];
 
 	if (!reader->active || reader->serial != event->serial)
@@ -324,13 +391,13 @@ static void reading(struct sim *sim, struct sim_ingest *ingest, const struct eve
 	if (sim->now_ms >= sim->kafka_down_until_ms) {
 		if (reader->position < log->start || reader->position > log->end) {
 			reader->active = false;
-			feeder_read_failed(ingest->feeder, event->slot, sim->now_ms);
+			feeder_read_failed(ingest->feeder, event->reader, sim->now_ms);
 			return;
 		}
-		read_records(sim, ingest, event->slot);
+		read_records(sim, ingest, event->reader);
 	}
 	if (reader->active && reader->serial == event->serial)
-		read_later(sim, ingest, event->slot, 1 + sim_delay(sim, READ_POLL_MS));
+		read_later(sim, ingest, event->reader, 1 + sim_delay(sim, READ_POLL_MS));
 }
 
 static void answered(struct sim *sim, struct sim_ingest *ingest, const struct event *event)
@@ -345,14 +412,14 @@ static void answered(struct sim *sim, struct sim_ingest *ingest, const struct ev
 
 void sim_ingest_event(struct sim *sim, const struct event *event)
 {
-	struct sim_ingest *ingest = &sim->ingests[event->number];
+	struct sim_ingest *ingest = &sim->ingests[event->to.number];
 
 	switch (event->kind) {
 	case EVENT_INGEST_START:
-		sim_ingest_start(sim, event->number);
+		sim_ingest_start(sim, event->to.number);
 		return;
 	case EVENT_INGEST_RELEASE:
-		if (ingest->owns[event->shard] && sim->ingests[1 - event->number].owns[event->shard])
+		if (ingest->owns[event->shard] && sim->ingests[1 - event->to.number].owns[event->shard])
 			sim_ingest_remove(sim, ingest, event->shard);
 		return;
 	case EVENT_INGEST_TICK:

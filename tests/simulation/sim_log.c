@@ -57,7 +57,6 @@ void sim_log_init(struct sim_log *log, const struct swarm *swarm, struct arena *
 	log->start = log->base;
 	log->end = log->base;
 	log->committed = -1;
-	log->stored_max = log->base;
 	log->clock_ms = 1700000000000;
 	draw_ids(log, dice);
 }
@@ -306,6 +305,7 @@ void sim_log_cut(struct sim_log *log, size_t place, bool recreated, struct dice 
 
 	ASSERT(log->life == 0 && place < former.len);
 	log->life = 1;
+	log->clock_ms += 1000; /* no record of after is one of before */
 	log->former = former;
 	log->cut = former.entries[place]->offset;
 	log->timeline = (struct timeline){0};

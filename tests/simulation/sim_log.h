@@ -37,8 +37,8 @@ struct sim_log {
 	int64_t start;
 	int64_t end;
 	int64_t committed;
-	int64_t stored_max; /* the highest that any replica ever had on disk */
-	int64_t clock_ms;   /* of the producers' timestamps */
+
+	int64_t clock_ms; /* of the producers' timestamps */
 	uint32_t made;
 	uint64_t index_id;
 	int32_t partition;

@@ -3,6 +3,28 @@
 
 #define REQUEST_TIMEOUT_MS 1500
 
+static uint32_t place_of(struct peer peer)
+{
+	switch (peer.kind) {
+	case PROCESS_INGEST:
+		return SIM_NODES_MAX + peer.number;
+	case PROCESS_GATEWAY:
+		return SIM_NODES_MAX + INGESTS_MAX + peer.number;
+	default:
+		return peer.number;
+	}
+}
+
+bool sim_net_passes(const struct sim *sim, struct peer from, struct peer to)
+{
+	return sim->calm || sim->cut_until_ms[place_of(from)][place_of(to)] <= sim->now_ms;
+}
+
+void sim_net_cut(struct sim *sim, struct peer from, struct peer to, int64_t until_ms)
+{
+	sim->cut_until_ms[place_of(from)][place_of(to)] = until_ms;
+}
+
 /* The frame reaches the node; `silent` if the sender knows nothing of this delivery. */
 static struct event *deliver(struct sim *sim, const struct event *packet, int64_t in_ms, bool silent)
 {
@@ -30,26 +52,23 @@ void sim_net_send(struct sim *sim, struct sim_ingest *ingest, uint32_t node, str
 {
 	const struct swarm *swarm = &sim->swarm;
 	struct sim_request *request = &ingest->requests[node];
-	struct event *timeout = sim_event(sim, EVENT_INGEST_ANSWER, REQUEST_TIMEOUT_MS);
+	struct peer from = sim_ingest_peer(sim, ingest);
+	struct event *timeout = sim_own_event(sim, from, EVENT_INGEST_ANSWER, REQUEST_TIMEOUT_MS);
 	struct event *packet = arena_alloc(&sim->arena, sizeof *packet);
 
-	timeout->process = PROCESS_INGEST;
-	timeout->number = (uint32_t)(ingest - sim->ingests);
-	timeout->life = ingest->process.life;
 	timeout->node = node;
 	timeout->serial = request->serial;
 	timeout->batch_id = request->batch_id;
 
 	*packet = *timeout;
 	packet->kind = EVENT_NODE_BATCH;
-	packet->process = PROCESS_NODE;
-	packet->from_ingest = timeout->number;
-	packet->from_life = timeout->life;
-	packet->number = node;
-	packet->life = 0;
+	packet->to = (struct peer){PROCESS_NODE, sim->nodes[node].address, 0};
+	packet->from = from;
 	packet->log_cuts = sim->log_cuts;
 	packet->frame = sim_copy(sim, frame);
 	remember(sim, packet);
+	if (!sim_net_passes(sim, from, packet->to))
+		return;
 	if (!sim->calm && dice_chance(&sim->dice, swarm->lost_permille)) {
 		sim_count(sim, FAULT_NET_LOST, &sim->nodes[node], NULL);
 		return;
@@ -70,7 +89,7 @@ void sim_net_replay(struct sim *sim)
 	if (sim->replays_len == 0)
 		return;
 	packet = sim->replays[dice_below(&sim->dice, sim->replays_len)];
-	sim_count(sim, FAULT_NET_REPLAY, &sim->nodes[packet->number], NULL);
+	sim_count(sim, FAULT_NET_REPLAY, &sim->nodes[packet->to.number], NULL);
 	deliver(sim, packet, sim_delay(sim, 2000), true);
 }
 
@@ -78,18 +97,15 @@ void sim_net_answer(struct sim *sim, const struct event *request, struct slice f
 {
 	struct event *answer;
 
-	if (request->silent)
+	if (request->silent || !sim_net_passes(sim, request->to, request->from))
 		return;
 	if (!sim->calm && frame.len > 0 && dice_chance(&sim->dice, sim->swarm.half_open_permille)) {
-		sim_count(sim, FAULT_NET_HALF_OPEN, &sim->nodes[request->number], NULL);
+		sim_count(sim, FAULT_NET_HALF_OPEN, &sim->nodes[request->to.number], NULL);
 		return;
 	}
-	answer = sim_event(sim, EVENT_INGEST_ANSWER,
-	                   1 + sim_delay(sim, sim->calm ? 5 : sim->swarm.delay_ms_max));
-	answer->process = PROCESS_INGEST;
-	answer->number = request->from_ingest;
-	answer->life = request->from_life;
-	answer->node = request->number;
+	answer = sim_own_event(sim, request->from, EVENT_INGEST_ANSWER,
+	                       1 + sim_delay(sim, sim->calm ? 5 : sim->swarm.delay_ms_max));
+	answer->node = request->node;
 	answer->serial = request->serial;
 	answer->batch_id = request->batch_id;
 	answer->frame = sim_copy(sim, frame);

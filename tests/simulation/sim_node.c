@@ -11,20 +11,50 @@
 static struct event *own_event(struct sim *sim, struct sim_node *node, uint32_t shard, enum event_kind kind,
                                int64_t in_ms)
 {
-	struct event *event = sim_event(sim, kind, in_ms);
+	struct event *event = sim_own_event(sim, sim_node_peer(sim, node), kind, in_ms);
 
-	event->process = PROCESS_NODE;
-	event->number = (uint32_t)(node - sim->nodes);
-	event->life = node->process.life;
 	event->shard = shard;
 	return event;
+}
+
+/* Compares with what the disk had by our own count, and takes over what is true from now on. */
+static void check_opened(struct sim *sim, struct sim_replica *held, uint32_t shard, bool empty)
+{
+	const struct sim_log *log = &sim->logs[shard];
+	struct sim_image *image = &held->image;
+	struct replica_status status;
+
+	replica_status(held->replica, &status);
+	if (empty) {
+		image->stored_durable = log->base;
+		image->log_life = log->life;
+		if (status.received != log->base || status.documents != 0)
+			sim_violate(sim, "an empty replica begins at base",
+			            "shard %u: received %lld, base %lld", shard, (long long)status.received,
+			            (long long)log->base);
+	} else if (status.received < image->stored_durable || status.stored != status.received ||
+	           !incarnation_equal(status.incarnation, image->incarnation)) {
+		sim_violate(sim, "a restart finds what was stored",
+		            "shard %u: received %lld, stored %lld, before the crash stored %lld", shard,
+		            (long long)status.received, (long long)status.stored,
+		            (long long)image->stored_durable);
+	}
+	if (log->life > image->log_life && status.stored <= log->cut)
+		image->log_life = log->life;
+	image->incarnation = status.incarnation;
+	image->stored_durable = status.stored;
+	held->log_life = image->log_life;
+	held->received = status.received;
+	held->level_floor = log->end;
+	held->letters_seen = 0;
+	held->applied = 0;
+	held->commits_seen = image->disk.commits;
 }
 
 static void open_replica(struct sim *sim, struct sim_node *node, uint32_t shard)
 {
 	struct sim_replica *held = &node->replicas[shard];
-	const struct sim_log *log = &sim->logs[shard];
-	bool empty = sim_disk_is_empty(&held->disk);
+	bool empty = sim_disk_is_empty(&held->image.disk);
 	struct replica_identity identity = {
 		.cluster_id = CLUSTER_ID,
 		.index_id = sim->index.id,
@@ -34,47 +64,24 @@ static void open_replica(struct sim *sim, struct sim_node *node, uint32_t shard)
 		.rules_digest = rules_digest(&sim->index.rules),
 		.incarnation = {{++sim->serial, 77}},
 	};
-	struct replica_status status;
 	struct error error;
 
-	held->kv = sim_kv_open(&held->disk);
-	held->session = ++sim->serial;
-	if (replica_open(held->kv, &identity, held->session, &held->replica, &error) != 0) {
+	held->kv = sim_kv_open(&held->image.disk);
+	held->opened = ++sim->serial;
+	if (replica_open(held->kv, &identity, held->opened, &held->replica, &error) != 0) {
 		kv_close(held->kv);
 		held->replica = NULL;
-		sim_violate(sim, "a replica opens after a crash", "shard %u: %s", shard, error.text);
+		sim_violate(sim, "a replica opens after a crash", "%s, shard %u: %s", node->id, shard,
+		            error.text);
 		return;
 	}
-	replica_status(held->replica, &status);
-	if (empty) {
-		held->stored_durable = log->base;
-		held->disk_log_life = log->life;
-		if (status.received != log->base || status.documents != 0)
-			sim_violate(sim, "an empty replica begins at base",
-			            "shard %u: received %lld, base %lld", shard, (long long)status.received,
-			            (long long)log->base);
-	} else if (status.received < held->stored_durable || status.stored != status.received ||
-	           !incarnation_equal(status.incarnation, held->incarnation)) {
-		sim_violate(sim, "a restart finds what was stored",
-		            "shard %u: received %lld, stored %lld, before the crash stored %lld", shard,
-		            (long long)status.received, (long long)status.stored,
-		            (long long)held->stored_durable);
-	}
-	if (log->life > held->disk_log_life && status.stored <= log->cut)
-		held->disk_log_life = log->life;
-	held->log_life = held->disk_log_life;
-	held->incarnation = status.incarnation;
-	held->received = status.received;
-	held->stored_durable = status.stored;
-	held->level_floor = log->end;
-	held->letters_seen = 0;
-	held->applied = 0;
-	held->commits_seen = held->disk.commits;
-	sim_trace(sim, "%s, shard %u: replica opened at %lld%s", node->id, shard, (long long)status.received,
-	          empty ? ", empty" : "");
+	check_opened(sim, held, shard, empty);
+	sim_trace(sim, "%s, shard %u: replica opened at %lld%s, incarnation %llu", node->id, shard,
+	          (long long)held->received, empty ? ", empty" : "",
+	          (unsigned long long)held->image.incarnation.word[0]);
 	check_content(sim, held, shard);
 	own_event(sim, node, shard, EVENT_NODE_STORE, sim_delay(sim, sim->swarm.store_ms_max))->serial =
-		held->session;
+		held->opened;
 }
 
 static void close_replica(struct sim_replica *held)
@@ -85,19 +92,20 @@ static void close_replica(struct sim_replica *held)
 		struct error error;
 
 		(void)error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "the process ends");
-		held->disk.dead = true;
+		held->image.disk.dead = true;
 		replica_store_end(held->replica, held->job, error.code, &error);
 		held->job = NULL;
 	}
-	held->disk.dead = true; /* what closing might write does not count */
+	held->image.disk.dead = true; /* what closing might write does not count */
 	replica_close(held->replica);
 	held->replica = NULL;
-	sim_disk_revive(&held->disk);
+	sim_disk_revive(&held->image.disk);
 }
 
 void sim_node_crash(struct sim *sim, struct sim_node *node)
 {
 	node->process.alive = false;
+	sim_view_close(&node->process.view);
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++)
 		close_replica(&node->replicas[shard]);
 }
@@ -107,33 +115,31 @@ static void crash_inside(struct sim *sim, struct sim_node *node, enum fault faul
 {
 	sim_count(sim, fault, node, NULL);
 	sim_node_crash(sim, node);
-	own_event(sim, node, 0, EVENT_NODE_START, 1 + sim_delay(sim, 300));
+	sim_own_event(sim, (struct peer){PROCESS_NODE, (uint32_t)(node - sim->nodes), 0}, EVENT_NODE_START,
+	              1 + sim_delay(sim, 300));
 }
 
-static struct catalog *visible_catalog(struct sim *sim)
+static struct holding holding_of(const struct sim *sim, const struct sim_node *node, uint32_t shard)
 {
-	struct catalog *catalog = catalog_new();
+	const struct sim_replica *held = &node->replicas[shard];
 
-	ASSERT(catalog != NULL);
-	for (size_t i = 0; i < sim->meta_visible; i++) {
-		const struct meta_record *record = &sim->meta[i];
-		struct error error;
-
-		if (catalog_apply(catalog, record->topic, (int64_t)i, record->key, record->value, &error) !=
-		    0)
-			sim_violate(sim, "the records of meta can be read", "%s", error.text);
-	}
-	return catalog;
+	return (struct holding){
+		.index_id = sim->index.id,
+		.generation = sim->index.generation,
+		.partition = (int32_t)shard,
+		.on_disk = held->replica != NULL || !sim_disk_is_empty(&held->image.disk),
+	};
 }
 
 static void drop(struct sim *sim, struct sim_node *node, uint32_t shard)
 {
 	struct sim_replica *held = &node->replicas[shard];
 
+	check_dropped(sim, node, shard);
 	close_replica(held);
-	sim_disk_wipe(&held->disk);
-	sim_violate(sim, "a replica is dropped only on a record", "%s, shard %u: no record says so", node->id,
-	            shard);
+	sim_disk_wipe(&held->image.disk);
+	sim_trace(sim, "%s, shard %u: replica dropped", node->id, shard);
+	tally_add(&sim->tally->dropped, 1);
 }
 
 static void obey(struct sim *sim, struct sim_node *node, uint32_t shard, enum holding_verdict verdict)
@@ -152,36 +158,23 @@ static void obey(struct sim *sim, struct sim_node *node, uint32_t shard, enum ho
 		node->refused = true;
 		break;
 	case HOLDING_NONE:
+		break;
 	case HOLDING_HOLD:
+		close_replica(&node->replicas[shard]);
 		break;
 	}
 }
 
 void sim_node_decide(struct sim *sim, struct sim_node *node)
 {
-	struct catalog *catalog;
 	struct error reason;
 
-	if (!node->process.alive && !node->refused)
-		return;
-	if (node->refused) {
-		node->refused = false;
-		sim_node_start(sim, (uint32_t)(node - sim->nodes));
-		return;
-	}
-	catalog = visible_catalog(sim);
-	for (uint32_t shard = (uint32_t)(node - sim->nodes); shard < sim->swarm.shards && !node->refused;
-	     shard += sim->swarm.nodes) {
-		struct holding holding = {
-			.index_id = sim->index.id,
-			.generation = sim->index.generation,
-			.partition = (int32_t)shard,
-			.on_disk = !sim_disk_is_empty(&node->replicas[shard].disk),
-		};
+	for (uint32_t shard = 0; shard < sim->swarm.shards && !node->refused; shard++) {
+		struct holding holding = holding_of(sim, node, shard);
 
-		obey(sim, node, shard, holding_decide(catalog, node->id, &holding, &reason));
+		obey(sim, node, shard,
+		     holding_decide(node->process.view.catalog, node->id, &holding, &reason));
 	}
-	catalog_free(catalog);
 	if (node->refused)
 		sim_node_crash(sim, node);
 }
@@ -192,9 +185,48 @@ void sim_node_start(struct sim *sim, uint32_t number)
 
 	if (node->process.alive || node->refused)
 		return;
-	node->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial};
+	node->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial, .paused_ms = -1};
 	sim_trace(sim, "%s starts", node->id);
+	sim_view_open(sim, &node->process.view);
 	sim_node_decide(sim, node);
+}
+
+struct serving_shard sim_node_serving(const struct sim *sim, const struct sim_node *node, uint32_t shard)
+{
+	const struct sim_replica *held = &node->replicas[shard];
+	struct holding holding = holding_of(sim, node, shard);
+	struct serving_shard serving = {.held = holding.on_disk, .state = REPLICA_STATE_STOPPED};
+	struct replica_status status;
+
+	if (held->replica == NULL)
+		return serving;
+	replica_status(held->replica, &status);
+	serving.state = status.state;
+	serving.received = status.received;
+	serving.recorded =
+		serving_recorded(node->process.view.catalog, node->id, &holding, status.incarnation);
+	return serving;
+}
+
+bool sim_node_serves(const struct sim *sim, const struct sim_node *node, uint32_t shard)
+{
+	struct serving_shard serving = sim_node_serving(sim, node, shard);
+
+	return serving_of(&serving, false) == SERVING_ACTIVE;
+}
+
+/* Like a restart, but with everything that was received. */
+void sim_node_wake(struct sim *sim, struct sim_node *node)
+{
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		struct sim_replica *held = &node->replicas[shard];
+
+		if (held->replica == NULL)
+			continue;
+		replica_pause(held->replica, ++sim->serial);
+		held->level_floor = sim->logs[shard].end;
+	}
+	sim_trace(sim, "%s has stood still", node->id);
 }
 
 /* Operations of the range that the replica must apply, by our own count. */
@@ -222,20 +254,21 @@ static int receive_with_faults(struct sim *sim, struct sim_replica *held, const 
 	int rc;
 
 	if (armed)
-		sim_disk_arm(&held->disk, SIM_DISK_FAULT_ERROR, dice_below(&sim->dice, 8));
+		sim_disk_arm(&held->image.disk, SIM_DISK_FAULT_ERROR, dice_below(&sim->dice, 8));
 	rc = replica_receive(held->replica, range, answer, error);
-	if (armed && held->disk.fault_hit)
+	if (armed && held->image.disk.fault_hit)
 		sim_count(sim, FAULT_STORE_ERROR, NULL, NULL);
 	else if (rc != 0)
 		sim_violate(sim, "a range is received", "%s", error->text);
 	if (armed)
-		sim_disk_arm(&held->disk, SIM_DISK_FAULT_NONE, 0);
+		sim_disk_arm(&held->image.disk, SIM_DISK_FAULT_NONE, 0);
 	return rc;
 }
 
-static void receive(struct sim *sim, struct sim_replica *held, const struct range *range,
+static void receive(struct sim *sim, struct sim_node *node, const struct range *range,
                     struct range_answer *answer)
 {
+	struct sim_replica *held = &node->replicas[range->partition];
 	struct replica_status before;
 	struct error error;
 	uint64_t applicable;
@@ -256,11 +289,11 @@ static void receive(struct sim *sim, struct sim_replica *held, const struct rang
 	}
 	if (answer->result != RANGE_RESULT_APPLIED)
 		return;
-	if (!incarnation_equal(range->incarnation, held->incarnation))
+	if (!incarnation_equal(range->incarnation, held->image.incarnation))
 		sim_violate(sim, "a range for another incarnation is refused", "shard %d", range->partition);
 	held->applied += applicable;
 	tally_add(&sim->tally->ranges_applied, 1);
-	sim_trace(sim, "shard %d: received [%lld, %lld), %u operations", range->partition,
+	sim_trace(sim, "%s, shard %d: received [%lld, %lld), %u operations", node->id, range->partition,
 	          (long long)range->from, (long long)range->to, range->ops_len);
 }
 
@@ -280,7 +313,7 @@ static void take_batch(struct sim *sim, struct sim_node *node, struct slice fram
 		                              .anchor = {.offset = -1}};
 
 		if (node->replicas[range.partition].replica != NULL)
-			receive(sim, &node->replicas[range.partition], &range, &answer);
+			receive(sim, node, &range, &answer);
 		batch_answer_add(&writer, &answer);
 		if (!sim->calm && sim->swarm.faults[FAULT_NODE_CRASH] && dice_chance(&sim->dice, 4))
 			crash_inside(sim, node, FAULT_NODE_CRASH);
@@ -308,22 +341,24 @@ static void batch(struct sim *sim, struct sim_node *node, const struct event *ev
 	memset((void *)(uintptr_t)event->frame.ptr, 0xdd, event->frame.len);
 }
 
+/* `node` answers at an address; that it is another one than the asker meant, it says. */
 static void ask(struct sim *sim, struct sim_node *node, const struct event *event)
 {
-	struct event *answer =
-		sim_event(sim, EVENT_INGEST_ASKED, 1 + sim_delay(sim, sim->swarm.delay_ms_max));
+	struct event *answer = sim_own_event(sim, event->from, EVENT_INGEST_ASKED,
+	                                     1 + sim_delay(sim, sim->swarm.delay_ms_max));
+	const struct replica *replica = node->replicas[event->shard].replica;
 
-	answer->process = PROCESS_INGEST;
-	answer->number = event->from_ingest;
-	answer->life = event->from_life;
 	answer->shard = event->shard;
 	answer->slot = event->slot;
+	answer->node = event->node;
 	answer->epoch = event->epoch;
-	answer->good =
-		node->process.alive && (sim->calm || !dice_chance(&sim->dice, sim->swarm.lost_permille));
+	answer->serial = event->serial;
+	answer->good = node->process.alive && event->node == event->to.number &&
+	               (sim->calm || !dice_chance(&sim->dice, sim->swarm.lost_permille)) &&
+	               sim_net_passes(sim, event->to, event->from);
 	answer->answer = (struct range_answer){.result = RANGE_RESULT_UNKNOWN, .anchor = {.offset = -1}};
-	if (answer->good && node->replicas[event->shard].replica != NULL)
-		replica_answer(node->replicas[event->shard].replica, &answer->answer);
+	if (answer->good && replica != NULL)
+		replica_answer(replica, &answer->answer);
 }
 
 /* Between the steps of a store. */
@@ -343,34 +378,34 @@ static void store_begin(struct sim *sim, struct sim_node *node, struct sim_repli
 		held->job_ran = false;
 		if (held->job != NULL)
 			own_event(sim, node, shard, EVENT_NODE_STORE_RUN, job_delay(sim))->serial =
-				held->session;
+				held->opened;
 	}
 	own_event(sim, node, shard, EVENT_NODE_STORE,
 	          1 + sim_delay(sim, sim->calm ? 200 : sim->swarm.store_ms_max))
-		->serial = held->session;
+		->serial = held->opened;
 }
 
 static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
 {
-	sim_disk_arm(&held->disk, held->run_fault, held->run_fault_in);
+	sim_disk_arm(&held->image.disk, held->run_fault, held->run_fault_in);
 	held->run_fault = SIM_DISK_FAULT_NONE;
 	held->job_result = replica_store_run(held->job, &held->job_error);
 	held->job_ran = true;
 	tally_add(&sim->tally->stores, 1);
 	sim_trace(sim, "%s, shard %u: store %s", node->id, shard,
 	          held->job_result == 0 ? "written" : held->job_error.text);
-	if (held->job_result != 0 && !held->disk.fault_hit && !held->disk.full)
+	if (held->job_result != 0 && !held->image.disk.fault_hit && !held->image.disk.full)
 		sim_violate(sim, "a store succeeds", "%s", held->job_error.text);
-	if (held->disk.fault_hit && !held->disk.dead)
-		sim_count(sim, held->disk.full ? FAULT_STORE_FULL : FAULT_STORE_ERROR, node, NULL);
-	sim_disk_arm(&held->disk, SIM_DISK_FAULT_NONE, 0); /* whether it struck or not */
-	if (held->disk.commits != held->commits_seen)
+	if (held->image.disk.fault_hit && !held->image.disk.dead)
+		sim_count(sim, held->image.disk.full ? FAULT_STORE_FULL : FAULT_STORE_ERROR, node, NULL);
+	sim_disk_arm(&held->image.disk, SIM_DISK_FAULT_NONE, 0); /* whether it struck or not */
+	if (held->image.disk.commits != held->commits_seen)
 		check_stored(sim, held, shard);
-	if (held->disk.dead) {
+	if (held->image.disk.dead) {
 		crash_inside(sim, node, FAULT_STORE_DIE);
 		return;
 	}
-	own_event(sim, node, shard, EVENT_NODE_STORE_END, job_delay(sim))->serial = held->session;
+	own_event(sim, node, shard, EVENT_NODE_STORE_END, job_delay(sim))->serial = held->opened;
 }
 
 static void store_end(struct sim *sim, struct sim_replica *held, uint32_t shard)
@@ -380,28 +415,31 @@ static void store_end(struct sim *sim, struct sim_replica *held, uint32_t shard)
 	replica_store_end(held->replica, held->job, held->job_result, &held->job_error);
 	held->job = NULL;
 	replica_status(held->replica, &status);
-	if (status.stored != held->stored_durable)
+	if (status.stored != held->image.stored_durable)
 		sim_violate(sim, "stored is what is on disk", "shard %u: says %lld, the disk %lld", shard,
-		            (long long)status.stored, (long long)held->stored_durable);
+		            (long long)status.stored, (long long)held->image.stored_durable);
 	if (dice_chance(&sim->dice, 250))
 		check_content(sim, held, shard);
 }
 
 void sim_node_event(struct sim *sim, const struct event *event)
 {
-	struct sim_node *node = &sim->nodes[event->number];
+	struct sim_node *node = &sim->nodes[event->to.number];
 	struct sim_replica *held = &node->replicas[event->shard];
-	bool mine = held->replica != NULL && held->session == event->serial;
+	bool mine = held->replica != NULL && held->opened == event->serial;
 
 	switch (event->kind) {
 	case EVENT_NODE_START:
-		sim_node_start(sim, event->number);
+		sim_node_start(sim, event->to.number);
 		break;
 	case EVENT_NODE_BATCH:
 		batch(sim, node, event);
 		break;
 	case EVENT_NODE_ASK:
 		ask(sim, node, event);
+		break;
+	case EVENT_NODE_SEARCH:
+		sim_search_answer(sim, node, event);
 		break;
 	case EVENT_NODE_STORE:
 		if (mine)

@@ -23,6 +23,19 @@ static void draw_sizes(struct swarm *swarm, struct dice *dice)
 	swarm->search_permille = 150;
 }
 
+static void draw_cluster(struct swarm *swarm, struct dice *dice)
+{
+	swarm->shards = (uint32_t)dice_between(dice, 1, SHARDS_MAX);
+	swarm->rf = (uint32_t)dice_between(dice, 1, 3);
+	swarm->nodes = (uint32_t)dice_between(dice, swarm->rf, dice_chance(dice, 500) ? 3 : SIM_NODES_MAX);
+	swarm->ingests = (uint32_t)dice_between(dice, 1, INGESTS_MAX);
+	swarm->gateways = (uint32_t)dice_between(dice, 1, GATEWAYS_MAX);
+	swarm->mark_ms_max = dice_chance(dice, 500) ? 120 : dice_between(dice, 300, 3000);
+	swarm->mark_permille = rate(dice, 300);
+	swarm->ask_ms_max = dice_chance(dice, 500) ? 100 : 700;
+	swarm->token_permille = rate(dice, 700);
+}
+
 static void draw_log(struct swarm *swarm, struct dice *dice)
 {
 	swarm->documents = (uint32_t)dice_between(dice, 1, dice_chance(dice, 300) ? 3 : 14);
@@ -42,6 +55,7 @@ static void draw_network(struct swarm *swarm, struct dice *dice)
 	swarm->half_open_permille = rate(dice, 200);
 	swarm->twice_permille = rate(dice, 200);
 	swarm->replay_permille = rate(dice, 200);
+	swarm->follow_ms_max = dice_chance(dice, 500) ? 60 : dice_between(dice, 100, 4000);
 	swarm->letter_ms_max = dice_chance(dice, 500) ? 5 : 800;
 	swarm->letter_failed_permille = rate(dice, 300);
 	swarm->letter_unknown_permille = rate(dice, 300);
@@ -52,14 +66,13 @@ void swarm_draw(struct swarm *swarm, struct dice *dice)
 {
 	/* these leave a shard stopped for good, so they are rare */
 	static const uint32_t permille[FAULTS] = {
-		[FAULT_NODE_REFORMAT] = 150, [FAULT_LOG_TRIM] = 300,  [FAULT_LOG_TRIM_ABOVE] = 60,
-		[FAULT_LOG_CUT] = 120,       [FAULT_META_LOST] = 250,
+		[FAULT_NODE_REFORMAT] = 150, [FAULT_NODE_OLDER] = 150,    [FAULT_ADDRESSES] = 150,
+		[FAULT_LOG_TRIM] = 300,      [FAULT_LOG_TRIM_ABOVE] = 60, [FAULT_LOG_CUT] = 120,
+		[FAULT_META_LOST] = 250,
 	};
 
 	*swarm = (struct swarm){0};
-	swarm->shards = (uint32_t)dice_between(dice, 1, SHARDS_MAX);
-	swarm->nodes = (uint32_t)dice_between(dice, 1, SIM_NODES_MAX);
-	swarm->ingests = (uint32_t)dice_between(dice, 1, INGESTS_MAX);
+	draw_cluster(swarm, dice);
 	swarm->partitioner = (enum partitioner)dice_below(dice, 3);
 	draw_log(swarm, dice);
 	draw_sizes(swarm, dice);

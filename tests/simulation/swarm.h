@@ -7,18 +7,22 @@
 #ifndef MILLRACE_TESTS_SIMULATION_SWARM_H
 #define MILLRACE_TESTS_SIMULATION_SWARM_H
 
-#include "ingest/core/feeder.h"
+#include "shared/feed/feeder.h"
 #include "tests/simulation/dice.h"
 #include "tests/simulation/tally.h"
 
 #define SHARDS_MAX 3
-#define SIM_NODES_MAX 2
+#define SIM_NODES_MAX 4
 #define INGESTS_MAX 2
+#define GATEWAYS_MAX 2
+#define PROCESSES_MAX (SIM_NODES_MAX + INGESTS_MAX + GATEWAYS_MAX)
 
 struct swarm {
 	uint32_t shards;
 	uint32_t nodes;
+	uint32_t rf; /* at most nodes */
 	uint32_t ingests;
+	uint32_t gateways;
 	enum partitioner partitioner;
 
 	uint32_t documents; /* different ids a shard */
@@ -36,6 +40,12 @@ struct swarm {
 	int64_t store_ms_max;
 	int64_t job_ms_max; /* between the steps of a store */
 	uint32_t search_permille;
+
+	int64_t follow_ms_max;  /* until a program has read a record of meta or topology */
+	int64_t mark_ms_max;    /* between two looks at a shard; between a look and its record */
+	uint32_t mark_permille; /* of looks that take a replica out without need, or move one */
+	int64_t ask_ms_max;     /* between two searches of a gateway */
+	uint32_t token_permille;
 
 	int64_t delay_ms_max;
 	uint32_t lost_permille;

@@ -6,6 +6,9 @@ static const char *const fault_names[FAULTS] = {
 	[FAULT_NODE_CRASH] = "crash of a node",
 	[FAULT_NODE_PAUSE] = "pause of a node",
 	[FAULT_NODE_REFORMAT] = "loss of a node's disk",
+	[FAULT_NODE_OLDER] = "a node's disk goes back",
+	[FAULT_ADDRESSES] = "nodes' addresses swapped",
+	[FAULT_NET_CUT] = "one direction of a link cut",
 	[FAULT_INGEST_CRASH] = "crash of ingest",
 	[FAULT_INGEST_PAUSE] = "pause of ingest",
 	[FAULT_REBALANCE] = "change of owner",
@@ -33,6 +36,7 @@ static const char *const work_names[WORKS] = {
 	[WORK_ANCHORING] = "while an anchor was checked",
 	[WORK_RECOVERING] = "while a replica was recovering",
 	[WORK_OWNERS] = "with two owners of a shard",
+	[WORK_OUT] = "with a replica out of sync",
 };
 
 void tally_add(uint64_t *count, uint64_t more)
@@ -64,4 +68,9 @@ void tally_print(const struct tally *tally, FILE *out)
 	        ", shards that had to stop and did %" PRIu64 "\n",
 	        tally->events, tally->records, tally->batches, tally->ranges_applied, tally->stores,
 	        tally->searches, tally->seals, tally->stopped);
+	fprintf(out,
+	        "marks: out %" PRIu64 ", in %" PRIu64 ", joined %" PRIu64 ", dropped %" PRIu64
+	        "; answers to gateways %" PRIu64 ", refused %" PRIu64 "\n",
+	        tally->marks_out, tally->marks_in, tally->joined, tally->dropped, tally->answers_unflagged,
+	        tally->answers_refused);
 }

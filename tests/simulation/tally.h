@@ -14,9 +14,12 @@ enum fault {
 	FAULT_NODE_CRASH = 0,
 	FAULT_NODE_PAUSE,
 	FAULT_NODE_REFORMAT,
+	FAULT_NODE_OLDER,
+	FAULT_ADDRESSES,
 	FAULT_INGEST_CRASH,
 	FAULT_INGEST_PAUSE,
 	FAULT_REBALANCE,
+	FAULT_NET_CUT,
 	FAULT_LOG_TRIM,
 	FAULT_LOG_TRIM_ABOVE,
 	FAULT_LOG_CUT,
@@ -45,6 +48,7 @@ enum work {
 	WORK_ANCHORING,  /* an anchor being checked */
 	WORK_RECOVERING, /* a replica not yet level */
 	WORK_OWNERS,     /* a shard with two owners */
+	WORK_OUT,        /* a replica recorded out of sync or joining */
 	WORKS
 };
 
@@ -65,6 +69,12 @@ struct tally {
 	uint64_t ranges_applied;
 	uint64_t stores;
 	uint64_t searches;
+	uint64_t answers_unflagged; /* to gateways */
+	uint64_t answers_refused;   /* 410 */
+	uint64_t marks_out;
+	uint64_t marks_in;
+	uint64_t joined;
+	uint64_t dropped; /* replicas, by a record */
 	uint64_t stopped; /* shards that had to stop, and did */
 	uint64_t seals;   /* leaps over a seal */
 };

@@ -1,5 +1,5 @@
 /* What readers read: records become operations in ranges, dead letters, or only cover their offset. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
 
@@ -80,6 +80,13 @@ static bool take_record(struct feeder *feeder, uint32_t reader, const struct rec
 	return true;
 }
 
+/* What was read below where every member stands is for nobody. */
+static void let_go(struct feeder *feeder, struct feed_shard *shard, struct feed_lane *lane)
+{
+	if (lane->position <= lane->lowest)
+		feed_release(feeder, shard, lane);
+}
+
 static int feed_record(struct feeder *feeder, uint32_t reader, const struct record *record,
                        struct error *error)
 {
@@ -105,11 +112,12 @@ static int feed_record(struct feeder *feeder, uint32_t reader, const struct reco
 	if (!taken)
 		return error_set(error, ERROR_MEMORY, ERROR_ACTION_RETRY,
 		                 "out of memory for the record at offset %" PRId64, record->offset);
+	let_go(feeder, shard, &shard->lanes[FEEDER_READER_LANE(reader)]);
 	return 0;
 }
 
 /* Covers everything below `position`; false when out of memory, then a later call does. */
-static bool cover(struct feeder *feeder, struct feed_lane *lane, int64_t position)
+static bool cover(struct feeder *feeder, struct feed_shard *shard, struct feed_lane *lane, int64_t position)
 {
 	struct feed_range *range;
 
@@ -121,6 +129,7 @@ static bool cover(struct feeder *feeder, struct feed_lane *lane, int64_t positio
 	memtable_cover(range->memtable, position);
 	lane->position = position;
 	feed_measure(feeder, lane);
+	let_go(feeder, shard, lane);
 	feeder->flush_check = true;
 	return true;
 }
@@ -128,7 +137,7 @@ static bool cover(struct feeder *feeder, struct feed_lane *lane, int64_t positio
 /* BEHIND has read what it may: everything below the bound is covered, and the reader waits. */
 static void rest_at_bound(struct feeder *feeder, uint32_t slot, struct feed_lane *lane, int64_t bound)
 {
-	if (lane->state == LANE_STATE_READING && !cover(feeder, lane, bound))
+	if (lane->state == LANE_STATE_READING && !cover(feeder, &feeder->shards[slot], lane, bound))
 		return;
 	lane->read_from = lane->state == LANE_STATE_READING ? lane->position : bound;
 	lane->state = LANE_STATE_AT_BOUND;
@@ -172,7 +181,7 @@ static void live_end(struct feeder *feeder, uint32_t slot, int64_t position)
 		                    FEEDER_LANE_LIVE); /* the log lost its tail: asking shows it */
 		return;
 	}
-	if (lane->state != LANE_STATE_READING || !cover(feeder, lane, position))
+	if (lane->state != LANE_STATE_READING || !cover(feeder, shard, lane, position))
 		return; /* out of memory: the next end covers it */
 	if (shard->log_end < position)
 		shard->log_end = position;
@@ -205,7 +214,7 @@ void feeder_end(struct feeder *feeder, uint32_t reader, int64_t position, int64_
 	if (position >= bound)
 		rest_at_bound(feeder, slot, lane, bound);
 	else if (lane->state == LANE_STATE_READING)
-		(void)cover(feeder, lane, position);
+		(void)cover(feeder, shard, lane, position);
 }
 
 void feeder_read_failed(struct feeder *feeder, uint32_t reader, int64_t now_ms)

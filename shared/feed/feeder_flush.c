@@ -1,5 +1,5 @@
 /* Ranges, batches and their answers: the part of the feeder that sends. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
 #include "shared/base/knockout.h"
@@ -86,18 +86,19 @@ static bool is_empty(const struct feed_range *range)
 
 void feed_release(struct feeder *feeder, struct feed_shard *shard, struct feed_lane *lane)
 {
-	int64_t lowest = INT64_MAX;
 	int64_t highest = -1;
 
+	lane->lowest = INT64_MAX;
 	for (size_t i = 0; i < shard->members_len; i++) {
 		const struct feed_member *member = &shard->members[i];
 
 		if (member->state != MEMBER_STATE_FED || &shard->lanes[member->lane] != lane)
 			continue;
-		lowest = member->received < lowest ? member->received : lowest;
+		lane->lowest = member->received < lane->lowest ? member->received : lane->lowest;
 		highest = member->received > highest ? member->received : highest;
 	}
-	while (lane->first != NULL && !is_empty(lane->first) && memtable_to(lane->first->memtable) <= lowest)
+	while (lane->first != NULL && !is_empty(lane->first) &&
+	       memtable_to(lane->first->memtable) <= lane->lowest)
 		drop_first(feeder, lane);
 	if (lane->first != NULL && !is_empty(lane->first) && lane->first_received_ms == INT64_MAX &&
 	    memtable_to(lane->first->memtable) <= highest)
@@ -326,6 +327,12 @@ bool feed_build_batch(struct feeder *feeder, uint32_t node_at)
 	return true;
 }
 
+/* It is known where the replica stands, and that it stands in this log. */
+static bool is_verified(const struct feed_member *member)
+{
+	return member->state == MEMBER_STATE_FED && (!member->checking || member->anchor_found);
+}
+
 /* The lowest offset that all replicas in-sync have stored; -1 if that is not known of one of them. */
 static int64_t stored_by_all(const struct feed_shard *shard)
 {
@@ -338,7 +345,7 @@ static int64_t stored_by_all(const struct feed_shard *shard)
 		if (!member->in_sync || (KNOCKOUT(OWN_OPINION) && (member->state != MEMBER_STATE_FED ||
 		                                                   member->lane == FEEDER_LANE_BEHIND)))
 			continue;
-		if (!feed_is_known(member) && !KNOCKOUT(COMMIT_MAX))
+		if (!is_verified(member) && !KNOCKOUT(COMMIT_MAX))
 			return -1;
 		if (lowest < 0 || (KNOCKOUT(COMMIT_MAX) ? stored > lowest : stored < lowest))
 			lowest = stored;

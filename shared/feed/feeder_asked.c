@@ -1,5 +1,5 @@
 /* Questions and anchors: what a replica says of itself, and whether the log is still the one that it knows. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/knockout.h"
 
@@ -111,6 +111,9 @@ static void check_record(struct feeder *feeder, uint32_t slot, struct feed_membe
 	} else {
 		member->anchor_found = true;
 		member->anchor_misses = 0;
+		if (anchor->offset > shard->lanes[member->lane].before.offset &&
+		    anchor->offset < shard->lanes[member->lane].position)
+			shard->lanes[member->lane].before = *anchor;
 		feeder->flush_check = true;
 	}
 }

@@ -8,10 +8,10 @@
  * says only "bring this to its present value", so a burst of events cannot
  * pile actions up.
  */
-#ifndef MILLRACE_INGEST_CORE_FEEDER_PRIVATE_H
-#define MILLRACE_INGEST_CORE_FEEDER_PRIVATE_H
+#ifndef MILLRACE_FEED_FEEDER_PRIVATE_H
+#define MILLRACE_FEED_FEEDER_PRIVATE_H
 
-#include "ingest/core/feeder.h"
+#include "shared/feed/feeder.h"
 
 /* In the order in which they are carried out; HALT and START once for each lane. */
 enum feed_todo {
@@ -45,7 +45,8 @@ struct feed_lane {
 	int64_t position;  /* the next offset that goes into a range */
 	unsigned members;
 	unsigned checks;      /* members whose anchor is not yet behind them */
-	struct anchor before; /* of the last record before the first range */
+	int64_t lowest;       /* received of its members */
+	struct anchor before; /* a record below the first range that was seen in the log; offset -1: none */
 	struct feed_range *first;
 	struct feed_range *last;
 	size_t memory_bytes;

@@ -1,5 +1,5 @@
 /* Replicas and lanes: who is fed by which reader, who is cut, who moves up. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
 #include "shared/base/knockout.h"
@@ -90,6 +90,7 @@ static void join_lane(struct feeder *feeder, struct feed_shard *shard, struct fe
 	member->announce = true;
 	lane->members++;
 	lane->checks += member->checking;
+	lane->lowest = member->received < lane->lowest ? member->received : lane->lowest;
 	feeder->flush_check = true;
 }
 
@@ -105,12 +106,15 @@ static void lane_start(struct feeder *feeder, uint32_t slot, enum feeder_lane at
 	lane->position = start;
 	lane->read_from = start;
 	lane->before = (struct anchor){.offset = -1};
+	lane->lowest = INT64_MAX;
 	for (size_t i = 0; i < shard->members_len; i++) {
 		struct feed_member *member = &shard->members[i];
 
 		if (member->state != MEMBER_STATE_FED || member->lane != at)
 			continue;
-		if (member->received == start)
+		lane->lowest = member->received < lane->lowest ? member->received : lane->lowest;
+		if (!member->checking && member->anchor.offset > lane->before.offset &&
+		    member->anchor.offset < start)
 			lane->before = member->anchor;
 		if (member->checking && member->anchor.offset < lane->read_from)
 			lane->read_from = member->anchor.offset;
