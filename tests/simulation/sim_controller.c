@@ -130,6 +130,7 @@ static void read_all(struct sim *sim, struct sim_controller *controller)
 	}
 	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
 		sim_node_record(sim, n, &nodes[n]);
+	memset(controller->polling, 0, sizeof controller->polling);
 	controller->core = controller_new(&options);
 	ASSERT(controller->core != NULL);
 	for (int topic = 0; topic < SIM_TOPICS; topic++) {
@@ -374,7 +375,6 @@ void sim_controller_start(struct sim *sim, uint32_t number)
 	controller->process =
 		(struct process){.alive = true, .life = (uint32_t)++sim->serial, .paused_ms = -1};
 	(void)snprintf(controller->url, sizeof controller->url, "http://c%u", number);
-	memset(controller->polling, 0, sizeof controller->polling);
 	own_event(sim, controller, EVENT_CONTROLLER_TAKE, sim_delay(sim, 20));
 }
 
@@ -412,7 +412,8 @@ void sim_controller_event(struct sim *sim, const struct event *event)
 		sim_controller_start(sim, event->to.number);
 		break;
 	case EVENT_CONTROLLER_ELECT:
-		sim_controller_elect(sim, event->to.number, event->good);
+		if (!sim->calm)
+			sim_controller_elect(sim, event->to.number, event->good);
 		break;
 	case EVENT_CONTROLLER_TAKE:
 		take(sim, controller);
