@@ -1,20 +1,12 @@
 /* The admin listener: metrics, health, readiness, and GET /status, which the owner answers. */
 #include "ingest/ingest_private.h"
-
-#include <inttypes.h>
+#include "shared/runtime/metrics.h"
 
 #define ADMIN_THREADS 2
 #define ADMIN_BODY_BYTES_MAX 65536
 #define ADMIN_CONNECTIONS_MAX 64
 #define ADMIN_ANSWER_MS_MAX 10000
 #define ADMIN_ANSWER_BYTES_MAX (16U * 1024 * 1024)
-
-static const char *const state_names[] = {
-	[FEEDER_STATE_ASKING] = "asking",
-	[FEEDER_STATE_ANCHORING] = "anchoring",
-	[FEEDER_STATE_FEEDING] = "feeding",
-	[FEEDER_STATE_STOPPED] = "stopped",
-};
 
 static void respond_text(struct http_request *request, int status, const char *text)
 {
@@ -38,7 +30,9 @@ static void respond_metrics(struct http_request *request)
 
 static void respond_ready(struct http_request *request, struct ingest *ingest)
 {
-	if (atomic_load(&ingest->ready))
+	const struct feeding *feeding = atomic_load(&ingest->feeding);
+
+	if (feeding != NULL && feeding_is_ready(feeding))
 		respond_text(request, 200, "{\"status\":\"ready\"}");
 	else
 		respond_text(request, 503,
@@ -73,85 +67,22 @@ static void handle(struct http_request *request, void *context)
 		             "{\"message\":\"too many requests\",\"code\":\"too_many_requests\"}");
 }
 
-static void append_replica(const struct ingest *ingest, const struct feeder_replica_status *replica,
-                           struct buffer *body)
+void admin_answer(void *context)
 {
-	buffer_append_string(body, "{\"node\":");
-	json_append_string(body, slice_string(ingest->nodes[replica->node].id));
-	buffer_printf(body, ",\"in_sync\":%s,\"known\":%s,\"lane\":", replica->in_sync ? "true" : "false",
-	              replica->known ? "true" : "false");
-	if (replica->known)
-		buffer_printf(body, "\"%s\"", replica->lane == FEEDER_LANE_LIVE ? "live" : "behind");
-	else
-		buffer_append_string(body, "null");
-	buffer_printf(body,
-	              ",\"received\":%" PRId64 ",\"stored\":%" PRId64 ",\"obstacle\":", replica->received,
-	              replica->stored);
-	json_append_string(body, slice_string(replica->obstacle));
-	buffer_append_string(body, "}");
-}
-
-static void append_replicas(const struct ingest *ingest, uint32_t slot, struct buffer *body)
-{
-	struct feeder_replica_status replica;
-
-	buffer_append_string(body, "\"replicas\":[");
-	for (size_t i = 0; feeder_replica_status(ingest->feeder, slot, i, &replica); i++) {
-		if (i > 0)
-			buffer_append_string(body, ",");
-		append_replica(ingest, &replica, body);
-	}
-	buffer_append_string(body, "]");
-}
-
-static void append_shard(const struct ingest *ingest, uint32_t slot, struct buffer *body)
-{
-	const struct fed_shard *shard = &ingest->fed[slot];
-	struct feeder_status status;
-
-	if (!feeder_shard_status(ingest->feeder, slot, &status))
-		return;
-	buffer_printf(body,
-	              "%s{\"index\":\"%016" PRIx64
-	              "\",\"uid\":\"%s\",\"topic\":\"%s\",\"partition\":%" PRId32,
-	              body->ptr[body->len - 1] == '[' ? "" : ",", shard->index_id, shard->uid, shard->topic,
-	              shard->partition);
-	buffer_printf(body, ",\"state\":\"%s\",\"position\":%" PRId64 ",\"received\":%" PRId64,
-	              state_names[status.state], status.position, status.received);
-	buffer_printf(body, ",\"stored\":%" PRId64 ",\"committed\":%" PRId64 ",\"log_end\":%" PRId64,
-	              status.stored, status.committed, status.log_end);
-	if (status.received >= 0 && status.log_end >= status.received)
-		buffer_printf(body, ",\"lag\":%" PRId64, status.log_end - status.received);
-	else
-		buffer_append_string(body, ",\"lag\":null");
-	buffer_printf(body, ",\"records\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"dead_letters_pending\":%zu",
-	              status.records, status.refused, status.dead_letters_pending);
-	buffer_printf(body, ",\"memory_bytes\":%zu,\"stop_reason\":", status.memory_bytes);
-	json_append_string(body, slice_string(status.stop_reason));
-	buffer_append_string(body, ",");
-	append_replicas(ingest, slot, body);
-	buffer_append_string(body, "}");
-}
-
-static void append_status(const struct ingest *ingest, struct buffer *body)
-{
-	buffer_printf(body, "{\"program\":\"ingest\",\"slots\":%d,\"shards\":[",
-	              __builtin_popcountll(ingest->slots_owned));
-	for (uint32_t slot = 0; slot < ingest->fed_len && !buffer_failed(body); slot++)
-		if (ingest->fed[slot].used)
-			append_shard(ingest, slot, body);
-	buffer_printf(body, "],\"memory_bytes\":%zu}", feeder_memory_bytes(ingest->feeder));
-}
-
-void admin_answer(struct ingest *ingest)
-{
+	struct ingest *ingest = context;
+	const struct feeding *feeding = atomic_load(&ingest->feeding);
 	struct http_request *request;
 
 	while ((request = mailbox_take(ingest->visitors)) != NULL) {
 		struct buffer body;
 
 		buffer_init(&body, ADMIN_ANSWER_BYTES_MAX);
-		append_status(ingest, &body);
+		buffer_append_string(&body, "{\"program\":\"ingest\"");
+		if (feeding != NULL) {
+			buffer_append_string(&body, ",");
+			feeding_status(feeding, &body);
+		}
+		buffer_append_string(&body, "}");
 		if (buffer_failed(&body))
 			respond_text(request, 503, "{\"message\":\"out of memory\",\"code\":\"memory\"}");
 		else

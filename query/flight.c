@@ -7,12 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* How long a flight waits for a newer snapshot when a node lacks a shard, and how often it looks. */
+#define NEWER_WAIT_US_MAX 300000
+#define NEWER_LOOK_US 20000
+
 /* ---- life ---- */
+
+static void leg_completed(void *context, const struct http_answer *answer);
+static void alarm_rang(void *context);
 
 /* NULL when out of memory: the request's arena and snapshot are then still the caller's. */
 static struct flight *flight_new(const struct flight_request *request)
 {
 	struct flight *flight = calloc(1, sizeof *flight);
+	int64_t now_us = clock_monotonic_us();
 
 	if (flight == NULL)
 		return NULL;
@@ -20,31 +28,33 @@ static struct flight *flight_new(const struct flight_request *request)
 	(void)snprintf(flight->request_id, sizeof flight->request_id, "%s", request->request_id);
 	(void)pthread_mutex_init(&flight->lock, NULL);
 	flight->holders = 1;
+	flight->alarm.ring = alarm_rang;
+	flight->alarm.context = flight;
 	flight->arena = *request->arena;
 	flight->request.arena = NULL;
 	merge_init(&flight->merge);
 	buffer_init(&flight->outcome.body, RESPONSE_BYTES_MAX);
-	flight->started_us = clock_monotonic_us();
-	flight->deadline_ms = request->deadline_ms > 0 ? request->deadline_ms
-	                                               : clock_monotonic_ms() + request->gateway->timeout_ms;
+	flight->started_us = now_us;
+	flight->deadline_us = request->deadline_ms > 0
+	                              ? request->deadline_ms * 1000
+	                              : now_us + (int64_t)request->gateway->timeout_ms * 1000;
 	return flight;
 }
 
 static void flight_free(struct flight *flight)
 {
-	struct gateway *gateway = flight->request.gateway;
-
 	ASSERT(flight->delivered);
-	atomic_fetch_sub(&gateway->answer_bytes, flight->answer_bytes);
+	atomic_fetch_sub(&flight->request.gateway->answer_bytes, flight->answer_bytes);
 	merge_deinit(&flight->merge);
 	arena_deinit(&flight->arena);
 	snapshot_release(flight->request.snapshot);
+	snapshot_release(flight->outdated);
 	(void)pthread_mutex_destroy(&flight->lock);
 	free(flight);
-	gateway_end_flight(gateway);
 }
 
-/* Gives the outcome away if it is there, unlocks, and frees after the last holder. */
+/* Gives the outcome away if it is there, unlocks, and frees after the last holder. A flight that is only waiting
+ * for legs that nobody needs does not count as one. */
 static void flight_let_go(struct flight *flight)
 {
 	bool last;
@@ -54,6 +64,7 @@ static void flight_let_go(struct flight *flight)
 		(void)pthread_mutex_unlock(&flight->lock);
 		flight->request.completion(flight->request.context, &flight->outcome);
 		buffer_deinit(&flight->outcome.body);
+		gateway_end_flight(flight->request.gateway);
 		(void)pthread_mutex_lock(&flight->lock);
 	}
 	last = --flight->holders == 0;
@@ -62,9 +73,24 @@ static void flight_let_go(struct flight *flight)
 		flight_free(flight);
 }
 
-/* ---- rounds ---- */
+/* ---- time ---- */
 
-static void leg_completed(void *context, const struct http_answer *answer);
+/* INT64_MAX: not at all. False: it will not ring. */
+static bool set_alarm(struct flight *flight, int64_t at_us)
+{
+	struct alarms *alarms = flight->request.gateway->alarms;
+	enum alarm_set set;
+
+	if (at_us == INT64_MAX) {
+		flight->holders -= alarms_cancel(alarms, &flight->alarm);
+		return false;
+	}
+	set = alarms_set(alarms, &flight->alarm, at_us);
+	flight->holders += set == ALARM_SET_NEW;
+	return set != ALARM_SET_REFUSED;
+}
+
+/* ---- rounds ---- */
 
 static void report_failure(const struct flight *flight, const struct node_record *node,
                            const struct error *error)
@@ -73,37 +99,66 @@ static void report_failure(const struct flight *flight, const struct node_record
 	        flight->request_id, flight->request.index->uid, error->text);
 }
 
-/* Does what the core wants after `event`. */
-static void run(struct flight *flight, struct scatter_event event)
+/* A node does not have what the topology says it has: one of the two is about to learn something. */
+static bool wait_for_newer(struct flight *flight)
 {
+	int64_t now_us = clock_monotonic_us();
+
+	if (flight->outdated != NULL || flight->newer_until_us != 0 || scatter_absent(flight->scatter) == 0 ||
+	    now_us >= flight->deadline_us)
+		return false;
+	flight->newer_until_us = now_us + NEWER_WAIT_US_MAX;
+	return set_alarm(flight, now_us + NEWER_LOOK_US);
+}
+
+static void end_scatter(struct flight *flight)
+{
+	balance_count_end(flight->request.gateway->balance, flight->scatter);
+	if (!wait_for_newer(flight))
+		flight_finish(flight);
+}
+
+/* Hands the event to the core; the scatter may be one that the flight has given up. */
+static bool step(struct flight *flight, struct scatter *scatter, struct scatter_event *event)
+{
+	struct balance *balance = flight->request.gateway->balance;
+	struct error error;
+
+	event->now_us = clock_monotonic_us();
+	if (balance_step(balance, scatter, event, &error) == 0)
+		return !flight->finished && scatter == flight->scatter;
+	balance_abandon(balance, scatter);
+	if (!flight->finished && scatter == flight->scatter)
+		flight_refuse(flight, "internal", "%s", error.text);
+	return false;
+}
+
+/* Does what the core wants. */
+static void act(struct flight *flight)
+{
+	struct balance *balance = flight->request.gateway->balance;
 	struct scatter_action action;
 	struct error error;
 
-	if (flight->finished)
-		return;
-	if (scatter_step(flight->scatter, &event, &error) < 0) {
-		flight_refuse(flight, "internal", "%s", error.text);
-		return;
-	}
 	while (scatter_take(flight->scatter, &action)) {
-		int64_t left_ms = flight->deadline_ms - clock_monotonic_ms();
-		struct scatter_event next = {.kind = SCATTER_EVENT_FAILED, .leg = action.leg};
+		int64_t now_us = clock_monotonic_us();
+		struct scatter_event unsent = {.kind = SCATTER_EVENT_UNSENT, .leg = action.leg};
 
 		if (action.kind == SCATTER_ACTION_FINISH) {
-			flight_finish(flight);
-			return;
+			end_scatter(flight);
+			break;
 		}
-		if (left_ms > 0 && flight_send_leg(flight, &action, (int)left_ms, leg_completed, &error) == 0)
-			continue;
-		if (left_ms > 0)
+		if (now_us < flight->deadline_us) {
+			if (flight_send_leg(flight, &action, now_us, leg_completed, &error) == 0)
+				continue;
 			report_failure(flight, action.node, &error);
-		else
-			next = (struct scatter_event){.kind = SCATTER_EVENT_DEADLINE};
-		if (scatter_step(flight->scatter, &next, &error) < 0) {
-			flight_refuse(flight, "internal", "%s", error.text);
-			return;
 		}
+		balance_count_leg(balance, action.node->id, SCATTER_EVENT_UNSENT, 0);
+		if (!step(flight, flight->scatter, &unsent))
+			break;
 	}
+	if (flight->newer_until_us == 0)
+		(void)set_alarm(flight, flight->finished ? INT64_MAX : scatter_wake_us(flight->scatter));
 }
 
 /* On the HTTP client's thread. */
@@ -115,12 +170,15 @@ static void leg_completed(void *context, const struct http_answer *answer)
 	struct error error;
 
 	(void)pthread_mutex_lock(&flight->lock);
-	if (!flight->finished && flight_take_answer(flight, leg, answer, &event, &error) < 0) {
+	if (flight_take_answer(flight, leg, answer, &event, &error) < 0) {
 		report_failure(flight, leg->node, &error);
 		event = (struct scatter_event){.kind = SCATTER_EVENT_FAILED};
 	}
 	event.leg = leg->number;
-	run(flight, event);
+	balance_count_leg(flight->request.gateway->balance, leg->node->id, event.kind,
+	                  clock_monotonic_us() - leg->sent_us);
+	if (step(flight, leg->scatter, &event))
+		act(flight);
 	flight_let_go(flight);
 }
 
@@ -145,16 +203,26 @@ static bool plan_list(struct flight *flight)
 	return false;
 }
 
+static const enum chooser_kind kinds[] = {
+	[FLIGHT_KIND_SEARCH] = CHOOSER_KIND_SEARCH,
+	[FLIGHT_KIND_LIST] = CHOOSER_KIND_LIST,
+	[FLIGHT_KIND_GET] = CHOOSER_KIND_GET,
+};
+
 /* False when out of memory. */
-static bool prepare(struct flight *flight)
+static bool plan(struct flight *flight)
 {
 	const struct flight_request *request = &flight->request;
 	bool get = request->kind == FLIGHT_KIND_GET;
-	struct scatter_options options = {-1, get};
+	struct scatter_options options = {.kind = kinds[request->kind],
+	                                  .partition = -1,
+	                                  .alone = get,
+	                                  .unmeasured = request->required != NULL,
+	                                  .deadline_us = flight->deadline_us};
 	size_t partitions = (size_t)request->index->partitions;
 
 	flight->covered = arena_alloc(&flight->arena, partitions * sizeof flight->covered[0]);
-	if (flight->covered == NULL || (get && !arena_copy(&flight->arena, request->id, &flight->id)))
+	if (flight->covered == NULL)
 		return false;
 	for (size_t p = 0; p < partitions; p++)
 		flight->covered[p] = -1;
@@ -162,13 +230,92 @@ static bool prepare(struct flight *flight)
 		options.partition = partitioner_choose(request->index->partitioner, flight->id,
 		                                       request->index->partitions);
 	flight->partition = options.partition;
-	flight->scatter = scatter_plan(request->snapshot->catalog, request->index, &options, &flight->arena);
-	if (request->kind == FLIGHT_KIND_SEARCH) {
-		flight->page = page_of_search(&request->search);
-		flight->asked = (struct page){0, flight->page.offset + flight->page.limit};
-	}
+	flight->scatter = balance_plan(request->gateway->balance, request->snapshot->catalog, request->index,
+	                               &options, &flight->arena);
 	return flight->scatter != NULL;
 }
+
+/* Begins a scatter. */
+static void set_out(struct flight *flight)
+{
+	struct scatter_event start = {.kind = SCATTER_EVENT_START};
+
+	if (!plan(flight)) {
+		flight_refuse(flight, "internal", "out of memory");
+		return;
+	}
+	if (flight->request.kind == FLIGHT_KIND_SEARCH) {
+		flight->page = page_of_search(&flight->request.search);
+		flight->asked = (struct page){0, flight->page.offset + flight->page.limit};
+	}
+	if (flight->request.kind == FLIGHT_KIND_LIST && !plan_list(flight))
+		return;
+	if (step(flight, flight->scatter, &start))
+		act(flight);
+}
+
+/* ---- once more ---- */
+
+/* The index by name in the newer snapshot; false after refusing. */
+static bool resolve_again(struct flight *flight)
+{
+	struct flight_request *request = &flight->request;
+	const struct index_record *before = request->index;
+	const struct index_record *now =
+		catalog_resolve(request->snapshot->catalog, slice_string(before->uid));
+
+	if (now == NULL) {
+		flight_refuse(flight, "index_not_found", "Index `%s` not found.", before->uid);
+		return false;
+	}
+	request->index = now;
+	if (request->required == NULL || (now->id == before->id && now->generation == before->generation))
+		return true;
+	flight_refuse(flight, "consistency_token_outdated",
+	              "Index `%s` has been created again since the token was given.", before->uid);
+	return false;
+}
+
+/* Takes what a newer snapshot says, or goes on waiting for it, or gives up. */
+static void look_for_newer(struct flight *flight)
+{
+	const struct snapshot *snapshot = view_take(flight->request.gateway->view);
+	int64_t now_us = clock_monotonic_us();
+
+	if (snapshot == flight->request.snapshot) {
+		snapshot_release(snapshot);
+		if (now_us >= flight->newer_until_us || now_us >= flight->deadline_us ||
+		    !set_alarm(flight, now_us + NEWER_LOOK_US)) {
+			flight->newer_until_us = 0;
+			flight_finish(flight);
+		}
+		return;
+	}
+	flight->newer_until_us = 0;
+	flight->outdated = flight->request.snapshot;
+	flight->request.snapshot = snapshot;
+	merge_deinit(&flight->merge);
+	merge_init(&flight->merge);
+	flight->document = slice_of(NULL, 0);
+	if (resolve_again(flight))
+		set_out(flight);
+}
+
+/* On the alarms' thread. */
+static void alarm_rang(void *context)
+{
+	struct flight *flight = context;
+	struct scatter_event tick = {.kind = SCATTER_EVENT_TICK};
+
+	(void)pthread_mutex_lock(&flight->lock);
+	if (!flight->finished && flight->newer_until_us != 0)
+		look_for_newer(flight);
+	else if (!flight->finished && step(flight, flight->scatter, &tick))
+		act(flight);
+	flight_let_go(flight);
+}
+
+/* ---- start ---- */
 
 /* Completes without a flight. */
 static void refuse_start(const struct flight_request *request, const struct error_answer *refusal)
@@ -201,9 +348,9 @@ void flight_start(const struct flight_request *request)
 		/* no document can have it */
 		flight_refuse(flight, "document_not_found", "Document `%.*s` not found.",
 		              SLICE_ARGS(request->id));
-	else if (!prepare(flight))
+	else if (!arena_copy(&flight->arena, request->id, &flight->id))
 		flight_refuse(flight, "internal", "out of memory");
-	else if (request->kind != FLIGHT_KIND_LIST || plan_list(flight))
-		run(flight, (struct scatter_event){.kind = SCATTER_EVENT_START});
+	else
+		set_out(flight);
 	flight_let_go(flight);
 }

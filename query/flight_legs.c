@@ -6,6 +6,10 @@
 
 #define QUESTION_BYTES_MAX (2U * REQUEST_BODY_BYTES_MAX)
 #define URL_BYTES_MAX 320
+/* A node's deadline is that much (in parts of the time left, and at most) before ours, so that its last word
+ * still arrives. */
+#define DEADLINE_PARTS 8
+#define DEADLINE_MARGIN_MS_MAX 50
 
 /* ---- questions ---- */
 
@@ -25,7 +29,8 @@ static const char *path_of(enum flight_kind kind)
 static void write_question(const struct flight *flight, const struct scatter_action *action,
                            struct buffer *body)
 {
-	struct node_question question = {action->partitions, action->partitions_len, flight->asked.limit};
+	struct node_question question = {action->partitions, action->partitions_len, flight->asked.limit,
+	                                 flight->request.required};
 	uint64_t index_id = flight->request.index->id;
 
 	buffer_init(body, QUESTION_BYTES_MAX);
@@ -34,28 +39,40 @@ static void write_question(const struct flight *flight, const struct scatter_act
 	else if (flight->request.kind == FLIGHT_KIND_LIST)
 		ask_list(body, index_id, &question, flight->asked, action->stale);
 	else
-		ask_get(body, index_id, action->partitions[0], flight->id, action->stale);
+		ask_get(body, index_id, &question, flight->id, action->stale);
 }
 
-int flight_send_leg(struct flight *flight, const struct scatter_action *action, int timeout_ms,
+static int node_deadline_ms(int left_ms)
+{
+	int margin_ms = left_ms / DEADLINE_PARTS;
+
+	if (margin_ms > DEADLINE_MARGIN_MS_MAX)
+		margin_ms = DEADLINE_MARGIN_MS_MAX;
+	return left_ms - margin_ms;
+}
+
+int flight_send_leg(struct flight *flight, const struct scatter_action *action, int64_t now_us,
                     http_completion *completion, struct error *error)
 {
 	struct leg *leg = arena_alloc(&flight->arena, sizeof *leg);
+	int left_ms = (int)((flight->deadline_us - now_us) / 1000) + 1;
 	char url[URL_BYTES_MAX];
 	struct buffer body;
 	struct http_client_request request = {.method = "POST",
 	                                      .url = url,
 	                                      .content_type = "application/json",
 	                                      .request_id = flight->request_id,
+	                                      .node = action->node->id,
 	                                      .body = &body,
-	                                      .timeout_ms = timeout_ms,
+	                                      .timeout_ms = left_ms,
+	                                      .deadline_ms = node_deadline_ms(left_ms),
 	                                      .completion = completion,
 	                                      .context = leg};
 	int result;
 
 	if (leg == NULL)
 		return error_memory(error, sizeof *leg);
-	*leg = (struct leg){flight, action->leg, action->node, action->stale};
+	*leg = (struct leg){flight, flight->scatter, action->leg, action->node, action->stale, now_us};
 	(void)snprintf(url, sizeof url, "%s%s", action->node->url, path_of(flight->request.kind));
 	write_question(flight, action, &body);
 	flight->holders++;
@@ -68,6 +85,15 @@ int flight_send_leg(struct flight *flight, const struct scatter_action *action, 
 }
 
 /* ---- answers ---- */
+
+/* What came back, and what of it can be used. */
+struct arrival {
+	struct node_question question;
+	struct slice body; /* lives as long as the flight */
+	bool *wanted;      /* by place in the question */
+	size_t wanted_len;
+	struct node_refusal *behind; /* room for all */
+};
 
 /* A copy that lives as long as the flight; negative if too much is held already. */
 static int keep_answer(struct flight *flight, struct slice body, struct slice *copy, struct error *error)
@@ -83,80 +109,134 @@ static int keep_answer(struct flight *flight, struct slice body, struct slice *c
 	return arena_copy(&flight->arena, body, copy) ? 0 : error_memory(error, body.len);
 }
 
-static void note_covered(struct flight *flight, const struct node_question *question,
-                         const struct node_answer *answer)
+/* An answer below the token is none, whatever the node thinks of it. */
+static void drop_behind(const struct flight *flight, struct arrival *arrival, const int64_t *received,
+                        struct scatter_event *event)
 {
-	for (size_t i = 0; i < question->partitions_len; i++)
-		flight->covered[question->partitions[i]] = answer->received[i];
+	const int64_t *required = flight->request.required;
+	size_t len = 0;
+
+	for (size_t i = 0; required != NULL && i < arrival->question.partitions_len; i++) {
+		int32_t p = arrival->question.partitions[i];
+
+		if (!arrival->wanted[i] || received[i] >= required[p])
+			continue;
+		arrival->wanted[i] = false;
+		arrival->wanted_len--;
+		arrival->behind[len++] = (struct node_refusal){p, NODE_REFUSAL_BEHIND};
+	}
+	event->refusals = arrival->behind;
+	event->refusals_len = len;
+}
+
+static void note_covered(struct flight *flight, const struct arrival *arrival, const int64_t *received)
+{
+	for (size_t i = 0; i < arrival->question.partitions_len; i++)
+		if (arrival->wanted[i])
+			flight->covered[arrival->question.partitions[i]] = received[i];
 }
 
 /* A 200's hits into the merge. */
-static int take_hits(struct flight *flight, const struct node_question *question, struct slice body,
-                     struct scatter_event *event, struct error *error)
+static int take_hits(struct flight *flight, struct arrival *arrival, struct scatter_event *event,
+                     struct error *error)
 {
 	struct node_answer answer;
-	int result = node_answer_parse(body, question, &flight->arena, &answer, error);
+	int result = node_answer_parse(arrival->body, &arrival->question, &flight->arena, &answer, error);
 
-	if (result == 0)
-		result = merge_add(&flight->merge, &answer, error);
-	if (result == 0) {
-		event->stale = answer.stale;
-		event->stale_len = answer.stale_len;
-		note_covered(flight, question, &answer);
-	}
-	return result;
+	if (result < 0)
+		return result;
+	drop_behind(flight, arrival, answer.received, event);
+	event->kind = SCATTER_EVENT_UNUSED;
+	if (arrival->wanted_len == 0 || (arrival->wanted_len < arrival->question.partitions_len &&
+	                                 !node_answer_restrict(&answer, &arrival->question, arrival->wanted)))
+		return 0;
+	result = merge_add(&flight->merge, &answer, error);
+	if (result < 0)
+		return result;
+	event->kind = SCATTER_EVENT_ANSWERED;
+	event->stale = answer.stale;
+	event->stale_len = answer.stale_len;
+	note_covered(flight, arrival, answer.received);
+	return 0;
 }
 
-static int take_document(struct flight *flight, const struct leg *leg, const struct node_question *question,
-                         struct slice body, struct scatter_event *event)
+static int take_document(struct flight *flight, const struct leg *leg, struct arrival *arrival, bool found,
+                         struct scatter_event *event, struct error *error)
 {
-	struct slice document;
-	struct error error;
+	int32_t partition = arrival->question.partitions[0];
+	struct node_document read;
+	int result = node_document_parse(arrival->body, partition, found, &read, error);
 
-	if (node_document_parse(body, &document, &error) < 0)
-		return error.code;
-	if (flight->document.ptr == NULL)
-		flight->document = document;
-	if (leg->stale) {
-		event->stale = question->partitions;
-		event->stale_len = question->partitions_len;
+	if (result < 0)
+		return result;
+	drop_behind(flight, arrival, &read.received, event);
+	event->kind = arrival->wanted_len > 0 ? SCATTER_EVENT_ANSWERED : SCATTER_EVENT_UNUSED;
+	if (arrival->wanted_len == 0)
+		return 0;
+	note_covered(flight, arrival, &read.received);
+	if (found && flight->document.ptr == NULL)
+		flight->document = read.document;
+	if (read.stale || (read.received < 0 && leg->stale)) {
+		event->stale = arrival->question.partitions;
+		event->stale_len = 1;
 	}
 	return 0;
+}
+
+static int take_refusals(struct flight *flight, const struct arrival *arrival, struct scatter_event *event,
+                         struct error *error)
+{
+	struct node_refusals refusals;
+
+	if (node_refusal_parse(arrival->body, &arrival->question, &flight->arena, &refusals, error) < 0)
+		return error->code;
+	event->kind = SCATTER_EVENT_REFUSED;
+	event->refusals = refusals.list;
+	event->refusals_len = refusals.len;
+	return 0;
+}
+
+static int prepare_arrival(struct flight *flight, const struct leg *leg, struct slice body,
+                           struct arrival *arrival, struct error *error)
+{
+	size_t len;
+
+	arrival->question = scatter_question(leg->scatter, leg->number, flight->asked.limit);
+	len = arrival->question.partitions_len;
+	arrival->wanted = arena_alloc(&flight->arena, len * sizeof arrival->wanted[0]);
+	arrival->behind = arena_alloc(&flight->arena, len * sizeof arrival->behind[0]);
+	if (arrival->wanted == NULL || arrival->behind == NULL)
+		return error_memory(error, len * sizeof arrival->behind[0]);
+	arrival->wanted_len = scatter_wanted(leg->scatter, leg->number, arrival->wanted);
+	return keep_answer(flight, body, &arrival->body, error);
 }
 
 int flight_take_answer(struct flight *flight, const struct leg *leg, const struct http_answer *answer,
                        struct scatter_event *event, struct error *error)
 {
-	struct node_question question = scatter_question(flight->scatter, leg->number, flight->asked.limit);
 	bool get = flight->request.kind == FLIGHT_KIND_GET;
-	struct node_refusals refusals;
-	struct slice body = slice_of(NULL, 0);
+	bool late = flight->finished || leg->scatter != flight->scatter;
+	bool answered = answer->status == 200 || (answer->status == 404 && get);
+	struct arrival arrival;
 
 	if (answer->status == 0) {
 		*error = answer->error;
 		return error->code;
 	}
-	if (question.partitions == NULL)
-		return error_set(error, ERROR_STATE, ERROR_ACTION_REJECT, "the answer came too late");
-	if (keep_answer(flight, answer->body, &body, error) < 0)
-		return error->code;
-	event->kind = SCATTER_EVENT_ANSWERED;
-	if (answer->status == 200 && get) {
-		if (take_document(flight, leg, &question, body, event) == 0)
-			return 0;
-		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "answer of a node: no document");
-	}
-	if (answer->status == 200)
-		return take_hits(flight, &question, body, event, error);
-	if (answer->status == 404 && get && node_says_not_found(body))
-		return 0;
-	if (answer->status != 410)
+	if (!answered && answer->status != 410)
 		return error_set(error, ERROR_NETWORK, ERROR_ACTION_RETRY, "status %d: %.*s", answer->status,
-		                 (int)(body.len < 200 ? body.len : 200), (const char *)body.ptr);
-	event->kind = SCATTER_EVENT_REFUSED;
-	if (node_refusal_parse(body, &question, &flight->arena, &refusals, error) < 0)
+		                 (int)(answer->body.len < 200 ? answer->body.len : 200),
+		                 (const char *)answer->body.ptr);
+	event->kind = SCATTER_EVENT_UNUSED;
+	if (late)
+		return 0;
+	if (prepare_arrival(flight, leg, answer->body, &arrival, error) < 0)
 		return error->code;
-	event->refusals = refusals.list;
-	event->refusals_len = refusals.len;
-	return 0;
+	if (!answered)
+		return take_refusals(flight, &arrival, event, error);
+	if (arrival.wanted_len == 0)
+		return 0;
+	if (get)
+		return take_document(flight, leg, &arrival, answer->status == 200, event, error);
+	return take_hits(flight, &arrival, event, error);
 }

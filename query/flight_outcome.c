@@ -1,5 +1,6 @@
 /* What the client's answer is made of. */
 #include "query/core/answer.h"
+#include "query/core/token.h"
 #include "query/flight_private.h"
 #include "shared/base/assert.h"
 #include "shared/runtime/clock.h"
@@ -41,16 +42,18 @@ static void refuse_missing(struct flight *flight)
 	buffer_deinit(&degraded);
 }
 
-/* The first partition of which the answer would have less than is required; -1 if none. */
+/* The first partition of which the answer has less than is required; -1 if none. */
 static int32_t find_uncovered(const struct flight *flight)
 {
 	const int64_t *required = flight->request.required;
+	int32_t p = flight->partition;
 
-	for (int32_t p = 0; required != NULL && p < flight->request.index->partitions; p++)
-		if (flight->covered[p] < required[p] && required[p] > 0 &&
-		    (flight->partition < 0 || p == flight->partition))
-			return p;
-	return -1;
+	if (required == NULL)
+		return -1;
+	if (p < 0)
+		return token_uncovered(flight->covered, required, flight->request.index->partitions);
+	/* the document can be nowhere else */
+	return flight->covered[p] < required[p] ? p : -1;
 }
 
 static void append_page(struct flight *flight, struct buffer *body)

@@ -7,8 +7,9 @@
 #ifndef MILLRACE_QUERY_FLIGHT_PRIVATE_H
 #define MILLRACE_QUERY_FLIGHT_PRIVATE_H
 
+#include "query/alarms.h"
+#include "query/balance.h"
 #include "query/core/merge.h"
-#include "query/core/scatter.h"
 #include "query/flight.h"
 
 #include <pthread.h>
@@ -20,11 +21,14 @@ struct flight {
 	struct flight_request request; /* its arena and request_id are not used: see below */
 	char request_id[FLIGHT_REQUEST_ID_BYTES];
 	pthread_mutex_t lock;
-	unsigned holders; /* legs in the air, and whoever runs it */
+	unsigned holders; /* legs in the air, a set alarm, and whoever runs it */
 	bool finished;    /* the outcome is there; nothing changes it */
 	bool delivered;   /* the completion was called or is being called */
+	struct alarm alarm;
 	struct arena arena;
 	struct scatter *scatter;
+	const struct snapshot *outdated; /* what an earlier scatter was planned from; NULL: none was */
+	int64_t newer_until_us;          /* waiting for a newer snapshot; 0: not */
 	struct merge merge;
 	int32_t partition; /* the only one it asks; -1: all */
 	struct slice id;
@@ -34,7 +38,7 @@ struct flight {
 	bool cut;              /* the one node cuts the page by itself */
 	size_t answer_bytes;
 	int64_t started_us;
-	int64_t deadline_ms;
+	int64_t deadline_us;
 	int64_t *covered; /* as in the outcome, in the arena */
 	struct flight_outcome outcome;
 	struct error_answer refusal;
@@ -44,16 +48,19 @@ struct flight {
 /* A leg's context, in the flight's arena. */
 struct leg {
 	struct flight *flight;
+	struct scatter *scatter; /* whose leg it is */
 	size_t number;
 	const struct node_record *node;
 	bool stale;
+	int64_t sent_us;
 };
 
 /* Sends one leg, holding the flight once more for it; negative if it is not on its way. `completion` gets a
  * struct leg. */
-int flight_send_leg(struct flight *flight, const struct scatter_action *action, int timeout_ms,
+int flight_send_leg(struct flight *flight, const struct scatter_action *action, int64_t now_us,
                     http_completion *completion, struct error *error);
-/* What a node's answer says to the core; what it brings is kept in the flight. Negative: it counts as none. */
+/* What a node's answer says to the core; what it brings is kept in the flight, as far as it is wanted. Negative:
+ * it counts as no answer. */
 int flight_take_answer(struct flight *flight, const struct leg *leg, const struct http_answer *answer,
                        struct scatter_event *event, struct error *error);
 

@@ -1,5 +1,6 @@
 #include "query/gateway.h"
 
+#include "query/gather.h"
 #include "shared/base/assert.h"
 
 #include <stdio.h>
@@ -54,6 +55,12 @@ int gateway_open(const struct config *config, struct gateway *gateway, struct er
 	if (result == 0)
 		result = log_producer_open(config, &gateway->producer, error);
 	if (result == 0)
+		result = balance_open(&gateway->balance, error);
+	if (result == 0)
+		result = alarms_open(&gateway->alarms, error);
+	if (result == 0)
+		result = gather_open(config_int(config, "query.coalesce_ms"), &gateway->gather, error);
+	if (result == 0)
 		result = http_client_start(&options, &gateway->client, error);
 	if (result == 0)
 		result = view_open(config, &gateway->view, error);
@@ -66,9 +73,13 @@ bool gateway_close(struct gateway *gateway)
 {
 	bool ended;
 
-	if (gateway->client != NULL)
-		http_client_stop(gateway->client);
+	/* first what could start a leg by itself, then the legs; then there are no flights */
+	alarms_stop(gateway->alarms);
+	http_client_stop(gateway->client);
 	ASSERT(atomic_load(&gateway->flights) == 0);
+	alarms_close(gateway->alarms);
+	gather_close(gateway->gather);
+	balance_close(gateway->balance);
 	if (gateway->producer != NULL)
 		log_producer_close(gateway->producer, PRODUCER_CLOSE_MS);
 	ended = view_close(gateway->view);
@@ -86,10 +97,10 @@ static void count_request(const struct exchange *exchange, int status)
 }
 
 void gateway_respond(const struct exchange *exchange, int status, struct buffer *body,
-                     const char *extra_header)
+                     const char *extra_headers)
 {
 	count_request(exchange, buffer_failed(body) ? 503 : status);
-	http_respond(exchange->request, status, NULL, body, extra_header);
+	http_respond(exchange->request, status, NULL, body, extra_headers);
 	buffer_deinit(body);
 }
 

@@ -16,6 +16,8 @@
 #ifndef MILLRACE_QUERY_GATEWAY_H
 #define MILLRACE_QUERY_GATEWAY_H
 
+#include "query/alarms.h"
+#include "query/balance.h"
 #include "query/core/error_answer.h"
 #include "query/core/parameters.h"
 #include "query/view.h"
@@ -33,6 +35,8 @@
 #define RESPONSE_BYTES_MAX (256U * 1024 * 1024)
 #define ARGUMENTS_MAX 64
 
+struct gather;
+
 struct gateway {
 	const char *master_key; /* "" for none */
 	const char *cluster_key;
@@ -42,6 +46,9 @@ struct gateway {
 	char tasks_topic[TOPIC_BYTES_MAX + 1];
 	struct view *view;
 	struct http_client *client;
+	struct balance *balance;
+	struct alarms *alarms;
+	struct gather *gather;
 	struct log_producer *producer;
 	atomic_int flights;
 	atomic_size_t answer_bytes; /* of nodes, held by flights */
@@ -63,9 +70,9 @@ struct exchange {
 	struct slice segments[HTTP_SEGMENTS_MAX];
 };
 
-/* Answers with `body`, which is moved out. */
+/* Answers with `body`, which is moved out; extra_headers as in http_respond. */
 void gateway_respond(const struct exchange *exchange, int status, struct buffer *body,
-                     const char *extra_header);
+                     const char *extra_headers);
 void gateway_respond_empty(const struct exchange *exchange, int status);
 /* Answers with the error object; an extra header where the code has one (Retry-After). */
 void gateway_respond_error(const struct exchange *exchange, const struct error_answer *refusal);

@@ -2,8 +2,9 @@
  * Reading: one client's read of an index, from its parsed request to its
  * answer.
  *
- * Resolves the index that the path names, starts a flight, and answers the
- * exchange with the flight's outcome. Safe to call from any thread; every
+ * Resolves the index that the path names, reads the client's consistency token,
+ * starts a flight, and answers the exchange with the flight's outcome. Searches
+ * go to gather.h, which does the same for many at once. Safe to call from any thread; every
  * function answers its exchange exactly once, at once or later.
  */
 #ifndef MILLRACE_QUERY_READING_H
@@ -13,8 +14,6 @@
 
 /* The strings of `request` may live in `arena`, which is taken over in every case. `segments` of the exchange
  * name the index and the document. */
-void reading_search(const struct exchange *exchange, const struct search_request *request,
-                    struct arena *arena);
 void reading_list(const struct exchange *exchange, const struct listing_request *request,
                   struct arena *arena);
 void reading_get(const struct exchange *exchange, const struct listing_request *request, struct arena *arena);

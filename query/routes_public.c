@@ -1,8 +1,9 @@
 /*
  * The public listener's routes: Meilisearch's reads. Each handler parses its
- * request and hands it to a reading or a survey, which answers it.
+ * request and hands it to a gathering, a reading or a survey, which answers it.
  */
 #include "query/bodies.h"
+#include "query/gather.h"
 #include "query/reading.h"
 #include "query/routes.h"
 #include "query/survey.h"
@@ -71,7 +72,7 @@ static void search(const struct exchange *exchange, bool from_body)
 		gateway_respond_error(exchange, &refusal);
 		return;
 	}
-	reading_search(exchange, &request, &arena);
+	gather_search(exchange->gateway->gather, exchange, &request, &arena);
 }
 
 static void route_search_post(const struct exchange *exchange)

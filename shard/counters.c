@@ -23,10 +23,11 @@ static void refusals_init(struct node_counters *counters)
 {
 	struct metric *metric = metric_new(
 		METRIC_TYPE_COUNTER, "millrace_node_questions_refused_total",
-		"Questions not answered, by the first shard that could not, or by what else was in the way",
+		"Requests not answered, by the first shard that could not, or by what else was in the way",
 		"reason");
 	const char *deadline = "deadline";
 	const char *full = "full";
+	const char *node = "wrong_node";
 
 	for (size_t i = SERVING_RECOVERING; i < SERVINGS; i++) {
 		const char *name = serving_name((enum serving)i);
@@ -35,6 +36,7 @@ static void refusals_init(struct node_counters *counters)
 	}
 	counters->refused_deadline = metric_series(metric, &deadline);
 	counters->refused_full = metric_series(metric, &full);
+	counters->refused_node = metric_series(metric, &node);
 }
 
 void counters_init(struct node_counters *counters)

@@ -1,6 +1,8 @@
 /* The server's threads: what can be answered at once is, everything else goes to the owner. */
 #include "shard/question.h"
 
+#include <stdio.h>
+
 #define HTTP_THREADS 2
 #define HTTP_CONNECTIONS_MAX 512
 #define HTTP_ANSWER_MS_MAX 30000
@@ -8,6 +10,7 @@
 #define METRICS_BYTES_MAX (16U * 1024 * 1024)
 #define DEADLINE_HEADER "X-Millrace-Deadline-Ms"
 #define DEADLINE_DIGITS_MAX 9
+#define NODE_HEADER "X-Millrace-Node"
 
 void http_refuse(struct http_request *request, int status, const char *code, const char *message)
 {
@@ -158,6 +161,22 @@ static void ask(struct node *node, struct http_request *request, enum question_k
 	question_free(question);
 }
 
+/* Addresses are swapped, or a node came up at another's: what it would say is true of somebody else. False after
+ * a refusal. */
+static bool is_meant(struct node *node, struct http_request *request)
+{
+	const char *meant = http_request_header(request, NODE_HEADER);
+	char message[256];
+
+	if (meant == NULL || strcmp(meant, node->id) == 0)
+		return true;
+	(void)snprintf(message, sizeof message, "this is node %s, the request is for node %.80s", node->id,
+	               meant);
+	series_add(node->counters.refused_node, 1);
+	http_refuse(request, 421, "wrong_node", message);
+	return false;
+}
+
 static void handle(struct http_request *request, void *context)
 {
 	struct node *node = context;
@@ -171,6 +190,8 @@ static void handle(struct http_request *request, void *context)
 		respond_ready(request, node);
 	else if (!http_request_authorized(request, node->cluster_key))
 		http_refuse(request, 401, "unauthorized", "the cluster key is needed");
+	else if (!is_meant(node, request))
+		return;
 	else if (route->target == TARGET_METRICS)
 		respond_metrics(request);
 	else if (!atomic_load(&node->decided) && !is_poll(request))

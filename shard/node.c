@@ -222,7 +222,7 @@ static bool turn(struct node *node, int64_t *tick_ms)
 		*tick_ms = node->now_ms + TICK_MS;
 		counters_update(node);
 	}
-	return more || node->reader_more;
+	return more || node->reader_more || (node->deciding && !node->stopping);
 }
 
 static int poll_timeout(const struct node *node, bool more)

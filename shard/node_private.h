@@ -95,6 +95,7 @@ struct node_counters {
 	struct series *refused[SERVINGS]; /* questions, by why */
 	struct series *refused_deadline;
 	struct series *refused_full;
+	struct series *refused_node;
 	struct series *waiting;
 	struct series *memory_bytes;
 	struct metric *received;
@@ -147,6 +148,7 @@ struct node {
 	struct catalog *catalog;
 	bool caught_up;
 	bool decisions_due;
+	bool deciding;       /* the last ones took too long for one turn: they go on in the next */
 	atomic_bool decided; /* once: what is on disk was opened, and what is missing created */
 
 	struct held *held[NODE_REPLICAS_MAX];
@@ -199,7 +201,8 @@ bool following_stop(struct node *node);
 int replicas_scan(struct node *node, struct error *error);
 /* Ends the node if something on disk belongs to another Kafka than node->cluster_id. */
 void replicas_check_cluster(struct node *node);
-/* Creates, opens, closes and drops what the catalog says, once it was read to its end. */
+/* Creates, opens, closes and drops what the catalog says, once it was read to its end; as much of it as
+ * fits into a turn. */
 void replicas_decide(struct node *node);
 /* The open or closed replica of a shard in the generation that is served; NULL if there is none. */
 struct held *replicas_find(struct node *node, uint64_t index_id, int32_t partition);

@@ -2,6 +2,7 @@
 #include "shard/node_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
 
 #include <dirent.h>
@@ -14,6 +15,8 @@
 
 #define REPLICA_PATH_BYTES_MAX (NODE_PATH_BYTES_MAX + 320)
 #define DROPPED_SUFFIX ".dropped"
+/* Of one turn, for what the records ask for. */
+#define DECIDE_MS_MAX 200
 
 static void path_of(const struct node *node, const struct held *held, char path[REPLICA_PATH_BYTES_MAX])
 {
@@ -338,30 +341,62 @@ static void recorded_note(struct node *node, struct held *held)
 	        held->partition, status.received);
 }
 
-void replicas_decide(struct node *node)
+/* Opening and dropping wait for the disk: batches and questions get their turn in between. */
+static bool is_turn_over(const struct node *node)
+{
+	return clock_monotonic_ms() - node->now_ms >= DECIDE_MS_MAX;
+}
+
+/* False if the turn was over before the end. What is as it should be costs nothing, so each turn gets further. */
+static bool held_decide_all(struct node *node)
+{
+	/* backwards: a dropped one is replaced by the last */
+	for (size_t i = node->held_len; i-- > 0;) {
+		struct held *held = node->held[i];
+		size_t len = node->held_len;
+		bool open = held->replica != NULL;
+
+		if (is_storing(node, held)) {
+			node->decisions_due = true; /* again when the job has ended */
+			continue;
+		}
+		held_decide(node, held);
+		if ((len != node->held_len || (held->replica != NULL) != open) && is_turn_over(node))
+			return false;
+	}
+	return true;
+}
+
+static bool absent_decide_all(struct node *node)
 {
 	const struct index_record *index;
 	size_t at = 0;
 
+	while ((index = catalog_next_index(node->catalog, &at)) != NULL)
+		for (int32_t p = 0; p < index->partitions; p++) {
+			struct holding holding = {index->id, index->generation, p, false};
+			size_t len = node->held_len;
+
+			absent_decide(node, &holding);
+			if (len != node->held_len && is_turn_over(node))
+				return false;
+		}
+	return true;
+}
+
+void replicas_decide(struct node *node)
+{
 	refusals_find(node);
 	if (node->failure.code != 0)
 		return;
 	node->decisions_due = false;
-	/* backwards: a dropped one is replaced by the last */
-	for (size_t i = node->held_len; i-- > 0;) {
-		if (is_storing(node, node->held[i]))
-			node->decisions_due = true; /* again when the job has ended */
-		else
-			held_decide(node, node->held[i]);
-	}
-	while ((index = catalog_next_index(node->catalog, &at)) != NULL)
-		for (int32_t p = 0; p < index->partitions; p++) {
-			struct holding holding = {index->id, index->generation, p, false};
-
-			absent_decide(node, &holding);
-		}
+	node->deciding = !held_decide_all(node) || !absent_decide_all(node);
 	for (size_t i = 0; i < node->held_len; i++)
 		recorded_note(node, node->held[i]);
+	if (node->deciding) {
+		node->decisions_due = true;
+		return;
+	}
 	if (node->failure.code == 0 && !atomic_load(&node->decided))
 		node_decided(node);
 	atomic_store(&node->ready, node->failure.code == 0 && !node->stopping);

@@ -187,9 +187,20 @@ static void append_partitions(struct buffer *body, const struct node_question *q
 	buffer_put_u8(body, ']');
 }
 
-static const char *truth(bool value)
+/* What every question ends with; partitions for which any offset will do are not named. */
+static void append_conditions(struct buffer *body, const struct node_question *question, bool stale)
 {
-	return value ? "true" : "false";
+	const char *before = ",\"tokens\":[";
+
+	for (size_t i = 0; question->required != NULL && i < question->partitions_len; i++) {
+		int32_t p = question->partitions[i];
+
+		if (question->required[p] == 0)
+			continue;
+		buffer_printf(body, "%s{\"p\":%d,\"offset\":%" PRId64 "}", before, p, question->required[p]);
+		before = ",";
+	}
+	buffer_printf(body, "%s,\"stale\":%s}", before[1] == '\0' ? "]" : "", stale ? "true" : "false");
 }
 
 void ask_search(struct buffer *body, uint64_t index_id, const struct node_question *question,
@@ -202,7 +213,8 @@ void ask_search(struct buffer *body, uint64_t index_id, const struct node_questi
 	append_partitions(body, question);
 	buffer_append_string(body, "}],\"q\":");
 	json_append_string(body, request->q);
-	buffer_printf(body, ",\"limit\":%" PRIu64 ",\"stale\":%s}", question->hits_max, truth(stale));
+	buffer_printf(body, ",\"limit\":%" PRIu64, question->hits_max);
+	append_conditions(body, question, stale);
 }
 
 void ask_list(struct buffer *body, uint64_t index_id, const struct node_question *question, struct page page,
@@ -213,16 +225,17 @@ void ask_list(struct buffer *body, uint64_t index_id, const struct node_question
 	index_id_print(index_id, id);
 	buffer_printf(body, "{\"index\":\"%s\",", id);
 	append_partitions(body, question);
-	buffer_printf(body, ",\"offset\":%" PRIu64 ",\"limit\":%" PRIu64 ",\"stale\":%s}", page.offset,
-	              page.limit, truth(stale));
+	buffer_printf(body, ",\"offset\":%" PRIu64 ",\"limit\":%" PRIu64, page.offset, page.limit);
+	append_conditions(body, question, stale);
 }
 
-void ask_get(struct buffer *body, uint64_t index_id, int32_t partition, struct slice id, bool stale)
+void ask_get(struct buffer *body, uint64_t index_id, const struct node_question *question, struct slice id,
+             bool stale)
 {
 	char index[17];
 
 	index_id_print(index_id, index);
-	buffer_printf(body, "{\"index\":\"%s\",\"partition\":%d,\"id\":", index, partition);
+	buffer_printf(body, "{\"index\":\"%s\",\"partition\":%d,\"id\":", index, question->partitions[0]);
 	json_append_string(body, id);
-	buffer_printf(body, ",\"stale\":%s}", truth(stale));
+	append_conditions(body, question, stale);
 }

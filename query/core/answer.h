@@ -32,11 +32,12 @@ void answer_documents(struct buffer *body, const struct listing_request *request
  * objects of an array. Without fields: its bytes. */
 void answer_document(struct buffer *body, const struct listing_request *request, struct slice document);
 
-/* The body of a request to a node. `path` is /search, /list or /get. */
+/* The body of a request to a node: of /search, /list and /get, which asks the first partition only. */
 void ask_search(struct buffer *body, uint64_t index_id, const struct node_question *question,
                 const struct search_request *request, bool stale);
 void ask_list(struct buffer *body, uint64_t index_id, const struct node_question *question, struct page page,
               bool stale);
-void ask_get(struct buffer *body, uint64_t index_id, int32_t partition, struct slice id, bool stale);
+void ask_get(struct buffer *body, uint64_t index_id, const struct node_question *question, struct slice id,
+             bool stale);
 
 #endif

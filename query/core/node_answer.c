@@ -50,41 +50,61 @@ static bool member_walk(struct slice object, const char *name, struct json_walk 
 	return json_text_member(object, name, &value) && json_walk_begin(walk, value) && !walk->object;
 }
 
+/* An entry of `received`. */
+struct standing {
+	int64_t p;
+	int64_t received;
+	int64_t total; /* -1: not said */
+	bool active;
+};
+
+static bool parse_standing(struct slice item, struct standing *standing)
+{
+	struct slice state;
+
+	standing->total = -1;
+	if (!member_i64(item, "p", &standing->p) || !member_plain(item, "state", &state) ||
+	    !member_i64(item, "received", &standing->received) || standing->received < 0)
+		return false;
+	standing->active = slice_equal(state, slice_string("active"));
+	return !member_i64(item, "total", &standing->total) || standing->total >= 0;
+}
+
 static int parse_received(struct slice text, const struct node_question *question, struct arena *arena,
                           struct node_answer *answer, struct error *error)
 {
+	size_t asked = question->partitions_len;
 	struct json_walk walk;
 	struct slice key;
 	struct slice item;
 	size_t count = 0;
-	bool *seen = arena_alloc(arena, question->partitions_len);
+	bool *seen = arena_alloc(arena, asked);
 
-	answer->stale = arena_alloc(arena, question->partitions_len * sizeof answer->stale[0]);
-	answer->received = arena_alloc(arena, question->partitions_len * sizeof answer->received[0]);
-	if (seen == NULL || answer->stale == NULL || answer->received == NULL)
-		return error_memory(error, question->partitions_len);
-	memset(seen, 0, question->partitions_len);
+	answer->stale = arena_alloc(arena, asked * sizeof answer->stale[0]);
+	answer->received = arena_alloc(arena, asked * sizeof answer->received[0]);
+	answer->totals = arena_alloc(arena, asked * sizeof answer->totals[0]);
+	if (seen == NULL || answer->stale == NULL || answer->received == NULL || answer->totals == NULL)
+		return error_memory(error, asked * sizeof answer->received[0]);
+	memset(seen, 0, asked);
 	if (!member_walk(text, "received", &walk))
 		return malformed(error, "no `received`");
 	while (json_walk_next(&walk, &key, &item)) {
-		int64_t p;
-		int64_t received;
-		struct slice state;
+		struct standing standing;
 		size_t at;
 
-		if (!member_i64(item, "p", &p) || !member_plain(item, "state", &state) ||
-		    !member_i64(item, "received", &received) || received < 0)
+		if (!parse_standing(item, &standing))
 			return malformed(error, "an entry of `received` without `p`, `received` and `state`");
-		at = asked_at(question, p);
-		if (at == question->partitions_len || seen[at])
+		at = asked_at(question, standing.p);
+		if (at == asked || seen[at])
 			return malformed(error, "`received` names a partition twice or one not asked");
 		seen[at] = true;
-		answer->received[at] = received;
 		count++;
-		if (!slice_equal(state, slice_string("active")))
-			answer->stale[answer->stale_len++] = (int32_t)p;
+		answer->received[at] = standing.received;
+		answer->totals[at] = standing.total;
+		if (!standing.active)
+			answer->stale[answer->stale_len++] = (int32_t)standing.p;
 	}
-	return count == question->partitions_len ? 0 : malformed(error, "`received` lacks a partition asked");
+	return count == asked ? 0 : malformed(error, "`received` lacks a partition asked");
 }
 
 bool document_id_is_valid(struct slice id)
@@ -190,6 +210,44 @@ int node_answer_parse(struct slice text, const struct node_question *question, s
 	return 0;
 }
 
+bool node_answer_restrict(struct node_answer *answer, const struct node_question *question,
+                          const bool *wanted)
+{
+	bool cut_off = answer->total > (int64_t)answer->hits_len;
+	int64_t total = 0;
+	size_t hits_len = 0;
+	size_t stale_len = 0;
+
+	for (size_t i = 0; i < question->partitions_len; i++) {
+		if (answer->totals[i] < 0 || answer->totals[i] > INT64_MAX - total)
+			return false;
+		total += wanted[i] ? answer->totals[i] : 0;
+	}
+	for (size_t i = 0; i < answer->hits_len; i++)
+		if (wanted[asked_at(question, answer->hits[i].partition)])
+			answer->hits[hits_len++] = answer->hits[i];
+	if ((cut_off && hits_len < answer->hits_len) || total < (int64_t)hits_len)
+		return false;
+	for (size_t i = 0; i < answer->stale_len; i++)
+		if (wanted[asked_at(question, answer->stale[i])])
+			answer->stale[stale_len++] = answer->stale[i];
+	answer->hits_len = hits_len;
+	answer->stale_len = stale_len;
+	answer->total = total;
+	return true;
+}
+
+static enum node_refusal_reason reason_of(struct slice state)
+{
+	if (slice_equal(state, slice_string("recovering")))
+		return NODE_REFUSAL_RECOVERING;
+	if (slice_equal(state, slice_string("absent")))
+		return NODE_REFUSAL_ABSENT;
+	if (slice_equal(state, slice_string("behind")))
+		return NODE_REFUSAL_BEHIND;
+	return NODE_REFUSAL_STOPPED;
+}
+
 int node_refusal_parse(struct slice text, const struct node_question *question, struct arena *arena,
                        struct node_refusals *refusals, struct error *error)
 {
@@ -212,30 +270,48 @@ int node_refusal_parse(struct slice text, const struct node_question *question, 
 		if (!member_i64(item, "p", &p) || !member_plain(item, "state", &state))
 			return malformed(error, "410 with a shard without `p` and `state`");
 		if (asked_at(question, p) < question->partitions_len)
-			list[len++] = (struct node_refusal){(int32_t)p,
-			                                    slice_equal(state, slice_string("recovering"))};
+			list[len++] = (struct node_refusal){(int32_t)p, reason_of(state)};
 	}
 	*refusals = (struct node_refusals){list, len};
 	return 0;
 }
 
-int node_document_parse(struct slice text, struct slice *document, struct error *error)
+/* A node that says nothing about its standing has said nothing that a token could rely on. */
+static int parse_document_standing(struct slice text, int32_t partition, struct node_document *document,
+                                   struct error *error)
 {
-	struct slice found;
+	struct standing standing;
+	struct json_walk walk;
+	struct slice key;
+	struct slice item;
 
-	if (check_json(text, error) < 0)
-		return error->code;
-	if (!json_text_member(text, "doc", &found) || found.ptr[0] != '{')
-		return malformed(error, "no `doc`");
-	*document = found;
+	document->received = -1;
+	document->stale = false;
+	if (!member_walk(text, "received", &walk))
+		return 0;
+	if (!json_walk_next(&walk, &key, &item) || !parse_standing(item, &standing) ||
+	    standing.p != partition || json_walk_next(&walk, &key, &item))
+		return malformed(error, "`received` is not about the partition asked");
+	document->received = standing.received;
+	document->stale = !standing.active;
 	return 0;
 }
 
-bool node_says_not_found(struct slice text)
+int node_document_parse(struct slice text, int32_t partition, bool found, struct node_document *document,
+                        struct error *error)
 {
-	struct error ignored;
+	struct node_document read = {0};
 	struct slice code;
 
-	return check_json(text, &ignored) == 0 && member_plain(text, "code", &code) &&
-	       slice_equal(code, slice_string("document_not_found"));
+	if (check_json(text, error) < 0)
+		return error->code;
+	if (found && (!json_text_member(text, "doc", &read.document) || read.document.ptr[0] != '{'))
+		return malformed(error, "no `doc`");
+	if (!found &&
+	    (!member_plain(text, "code", &code) || !slice_equal(code, slice_string("document_not_found"))))
+		return malformed(error, "404, but not about the document");
+	if (parse_document_standing(text, partition, &read, error) < 0)
+		return error->code;
+	*document = read;
+	return 0;
 }

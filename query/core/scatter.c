@@ -1,149 +1,10 @@
-#include "query/core/scatter.h"
+#include "query/core/scatter_private.h"
 
 #include "shared/base/assert.h"
 
 #define DEGRADED_NAMED_MAX 16
 
-enum replica_view {
-	REPLICA_VIEW_UNTRIED = 0,
-	REPLICA_VIEW_RECOVERING,
-	REPLICA_VIEW_FAILED
-};
-
-enum shard_state {
-	SHARD_STATE_OPEN = 0,
-	SHARD_STATE_ASKED,
-	SHARD_STATE_ANSWERED,
-	SHARD_STATE_MISSING
-};
-
-struct scatter_replica {
-	const struct node_record *node;
-	enum replica_view view;
-};
-
-struct scatter_shard {
-	int32_t partition;
-	enum shard_state state;
-	bool stale;
-	size_t leg;    /* while asked */
-	size_t chosen; /* replica, while asked */
-	size_t replicas_len;
-	struct scatter_replica replicas[REPLICAS_MAX];
-};
-
-struct scatter_leg {
-	struct scatter_leg *next;
-	const struct node_record *node;
-	int32_t *partitions;
-	size_t partitions_len;
-	bool accepts_stale;
-	bool sent; /* taken as an action */
-	bool closed;
-};
-
-struct scatter {
-	struct arena *arena;
-	const struct index_record *index;
-	bool alone;
-	bool one_node;
-	struct scatter_shard *shards;
-	size_t shards_len;
-	struct scatter_leg *legs; /* newest first */
-	size_t legs_len;
-	bool started;
-	bool finished; /* nothing is open */
-	bool finish_taken;
-};
-
-/* ---- plan ---- */
-
-static void add_replicas(struct scatter_shard *shard, const struct catalog *catalog,
-                         const struct shard_record *record, bool in_sync)
-{
-	for (size_t i = 0; i < record->replicas_len; i++) {
-		const struct placement *placement = &record->replicas[i];
-		const struct node_record *node = catalog_node(catalog, placement->node);
-
-		if (placement->state == PLACEMENT_STATE_ACTIVE && placement->in_sync == in_sync &&
-		    node != NULL)
-			shard->replicas[shard->replicas_len++] =
-				(struct scatter_replica){node, REPLICA_VIEW_UNTRIED};
-	}
-}
-
-static void plan_shard(struct scatter_shard *shard, const struct catalog *catalog,
-                       const struct index_record *index, int32_t partition)
-{
-	const struct shard_record *record = catalog_shard(catalog, index->id, partition);
-
-	*shard = (struct scatter_shard){.partition = partition};
-	if (record == NULL || record->generation != index->generation)
-		return;
-	add_replicas(shard, catalog, record, true);
-	/* out of sync is not wrong, only behind: better than nothing */
-	add_replicas(shard, catalog, record, false);
-}
-
-static bool on_one_node(const struct scatter_shard *shards, size_t shards_len)
-{
-	const struct node_record *node = NULL;
-
-	for (size_t i = 0; i < shards_len; i++) {
-		for (size_t j = 0; j < shards[i].replicas_len; j++) {
-			const struct node_record *other = shards[i].replicas[j].node;
-
-			if (node != NULL && other != node)
-				return false;
-			node = other;
-		}
-	}
-	return true;
-}
-
-struct scatter *scatter_plan(const struct catalog *catalog, const struct index_record *index,
-                             const struct scatter_options *options, struct arena *arena)
-{
-	size_t shards_len = options->partition >= 0 ? 1 : (size_t)index->partitions;
-	struct scatter *scatter = arena_alloc(arena, sizeof *scatter);
-	struct scatter_shard *shards = arena_alloc(arena, shards_len * sizeof shards[0]);
-
-	ASSERT(options->partition < index->partitions);
-	if (scatter == NULL || shards == NULL)
-		return NULL;
-	*scatter = (struct scatter){.arena = arena,
-	                            .index = index,
-	                            .alone = options->alone,
-	                            .shards = shards,
-	                            .shards_len = shards_len};
-	for (size_t i = 0; i < shards_len; i++)
-		plan_shard(&shards[i], catalog, index,
-		           options->partition >= 0 ? options->partition : (int32_t)i);
-	scatter->one_node = on_one_node(shards, shards_len);
-	return scatter;
-}
-
-/* ---- rounds ---- */
-
-/* The replica to ask next: an untried one, else a recovering one that may answer stale. False: none is left. */
-static bool choose(const struct scatter_shard *shard, size_t *chosen, bool *stale)
-{
-	for (size_t i = 0; i < shard->replicas_len; i++) {
-		if (shard->replicas[i].view == REPLICA_VIEW_UNTRIED) {
-			*chosen = i;
-			*stale = false;
-			return true;
-		}
-	}
-	for (size_t i = 0; i < shard->replicas_len; i++) {
-		if (shard->replicas[i].view == REPLICA_VIEW_RECOVERING) {
-			*chosen = i;
-			*stale = true;
-			return true;
-		}
-	}
-	return false;
-}
+/* ---- legs ---- */
 
 static struct scatter_leg *leg_at(const struct scatter *scatter, size_t number)
 {
@@ -155,59 +16,161 @@ static struct scatter_leg *leg_at(const struct scatter *scatter, size_t number)
 	return leg;
 }
 
-/* A leg of this round (number `first` and above) for the node, or a new one; NULL when out of memory. A shard
- * with a replica elsewhere must not get a stale answer because its neighbour had to: then legs differ. */
-static struct scatter_leg *leg_for(struct scatter *scatter, const struct node_record *node, bool stale,
-                                   size_t first, size_t *number)
+static struct scatter_shard *shard_of(const struct scatter *scatter, int32_t partition)
 {
-	struct scatter_leg *leg = scatter->legs;
+	return &scatter->shards[scatter->options.partition >= 0 ? 0 : partition];
+}
 
-	for (size_t at = scatter->legs_len; at > first && !scatter->alone; at--, leg = leg->next) {
-		if (leg->node == node && (leg->accepts_stale == stale || scatter->one_node)) {
-			leg->accepts_stale = leg->accepts_stale || stale;
-			*number = at - 1;
-			return leg;
-		}
-	}
-	leg = arena_alloc(scatter->arena, sizeof *leg);
+static struct scatter_leg *leg_new(struct scatter *scatter, size_t node, int64_t now_us)
+{
+	size_t size = scatter->options.alone ? 1 : scatter->shards_len;
+	struct scatter_leg *leg = arena_alloc(scatter->arena, sizeof *leg);
+	struct chooser *chooser = scatter->options.chooser;
+	size_t entry = scatter->nodes[node].entry;
+
 	if (leg == NULL)
 		return NULL;
-	*leg = (struct scatter_leg){.next = scatter->legs, .node = node, .accepts_stale = stale};
-	leg->partitions = arena_alloc(scatter->arena,
-	                              (scatter->alone ? 1 : scatter->shards_len) * sizeof leg->partitions[0]);
+	*leg = (struct scatter_leg){
+		.next = scatter->legs,
+		.node = node,
+		.sent_us = now_us,
+		.hedge_us = now_us + chooser_hedge_after_us(chooser, entry, scatter->options.kind)};
+	leg->partitions = arena_alloc(scatter->arena, size * sizeof leg->partitions[0]);
 	if (leg->partitions == NULL)
 		return NULL;
+	leg->number = scatter->legs_len++;
 	scatter->legs = leg;
-	*number = scatter->legs_len++;
+	scatter->nodes[node].taken = true;
+	chooser_sent(chooser, entry, now_us);
 	return leg;
 }
 
-/* Puts every open shard into a leg or declares it missing. */
-static int ask_open(struct scatter *scatter, struct error *error)
+/* A leg of this round for the choice, or a new one; NULL when out of memory. A shard with a replica elsewhere
+ * must not get a stale answer because its neighbour had to: then legs differ. */
+static struct scatter_leg *leg_for(struct scatter *scatter, const struct scatter_round *round,
+                                   const struct scatter_choice *choice)
 {
-	size_t first = scatter->legs_len;
+	struct scatter_leg *leg;
+	size_t node = choice->replica->node;
+
+	for (leg = scatter->legs; leg != NULL && leg->number >= round->first && !scatter->options.alone;
+	     leg = leg->next) {
+		if (leg->node == node && (leg->accepts_stale == choice->stale || scatter->one_node)) {
+			leg->accepts_stale = leg->accepts_stale || choice->stale;
+			return leg;
+		}
+	}
+	leg = leg_new(scatter, node, round->now_us);
+	if (leg != NULL) {
+		leg->accepts_stale = choice->stale;
+		leg->hedge = round->hedge;
+	}
+	return leg;
+}
+
+static bool ask(struct scatter *scatter, struct scatter_shard *shard, const struct scatter_round *round,
+                const struct scatter_choice *choice)
+{
+	struct scatter_leg *leg = leg_for(scatter, round, choice);
+
+	if (leg == NULL)
+		return false;
+	leg->partitions[leg->partitions_len++] = shard->partition;
+	choice->replica->asking = true;
+	shard->asking++;
+	return true;
+}
+
+/* ---- rounds ---- */
+
+static struct scatter_round round_begin(struct scatter *scatter, int64_t now_us, bool hedge)
+{
+	for (size_t i = 0; i < scatter->nodes_len; i++) {
+		struct scatter_node *node = &scatter->nodes[i];
+
+		node->cost =
+			chooser_cost(scatter->options.chooser, node->entry, scatter->options.kind, now_us);
+		node->asked_us = chooser_asked_us(scatter->options.chooser, node->entry);
+		node->taken = false;
+	}
+	return (struct scatter_round){scatter->legs_len, now_us, hedge};
+}
+
+/* Puts every open shard into a leg or declares it missing; first those that have no choice, so that the others
+ * can follow them. */
+static int ask_open(struct scatter *scatter, int64_t now_us, struct error *error)
+{
+	struct scatter_round round = round_begin(scatter, now_us, false);
 	bool waiting = false;
 
-	for (size_t i = 0; i < scatter->shards_len; i++) {
-		struct scatter_shard *shard = &scatter->shards[i];
-		struct scatter_leg *leg;
-		bool stale;
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < scatter->shards_len; i++) {
+			struct scatter_shard *shard = &scatter->shards[i];
+			struct scatter_choice choice;
 
-		if (shard->state == SHARD_STATE_OPEN && !choose(shard, &shard->chosen, &stale))
-			shard->state = SHARD_STATE_MISSING;
-		if (shard->state == SHARD_STATE_OPEN) {
-			leg = leg_for(scatter, shard->replicas[shard->chosen].node, stale, first,
-			              &shard->leg);
-			if (leg == NULL)
-				return error_memory(error, sizeof *leg);
-			leg->partitions[leg->partitions_len++] = shard->partition;
-			shard->state = SHARD_STATE_ASKED;
+			if (shard->state != SHARD_STATE_OPEN || shard->asking > 0)
+				continue;
+			if (!scatter_choose(scatter, shard, &choice))
+				shard->state = SHARD_STATE_MISSING;
+			else if ((pass == 1 || choice.only) && !ask(scatter, shard, &round, &choice))
+				return error_memory(error, sizeof(struct scatter_leg));
 		}
-		waiting = waiting || shard->state == SHARD_STATE_ASKED;
 	}
+	for (size_t i = 0; i < scatter->shards_len; i++)
+		waiting = waiting || scatter->shards[i].state == SHARD_STATE_OPEN;
 	scatter->finished = !waiting;
+	if (scatter->first_round_asked)
+		scatter->tally.retries += (unsigned)(scatter->legs_len - round.first);
+	scatter->first_round_asked = true;
+	scatter->explore = false;
 	return 0;
 }
+
+/* Asks for the leg's open shards elsewhere too. */
+static int hedge_leg(struct scatter *scatter, struct scatter_leg *leg, int64_t now_us, struct error *error)
+{
+	struct scatter_round round = round_begin(scatter, now_us, true);
+
+	for (size_t i = 0; i < leg->partitions_len; i++) {
+		struct scatter_shard *shard = shard_of(scatter, leg->partitions[i]);
+		size_t legs_len = scatter->legs_len;
+		struct scatter_choice choice;
+		bool new_leg;
+
+		if (shard->state != SHARD_STATE_OPEN || shard->asking != 1 ||
+		    !scatter_choose_fresh(scatter, shard, &choice))
+			continue;
+		new_leg = scatter->options.alone || !scatter->nodes[choice.replica->node].taken;
+		if (new_leg && !chooser_take_hedge(scatter->options.chooser)) {
+			scatter->tally.hedges_denied++;
+			leg->hedge_us = now_us + SCATTER_HEDGE_AGAIN_US;
+			return 0;
+		}
+		if (!ask(scatter, shard, &round, &choice))
+			return error_memory(error, sizeof *leg);
+		ASSERT(scatter->legs_len == legs_len + new_leg);
+		scatter->tally.hedges += new_leg;
+	}
+	leg->hedge_us = INT64_MAX;
+	return 0;
+}
+
+static int hedge_due(struct scatter *scatter, int64_t now_us, struct error *error)
+{
+	struct scatter_leg *next;
+
+	/* legs made on the way come before the list's present head */
+	for (struct scatter_leg *leg = scatter->legs; leg != NULL; leg = next) {
+		next = leg->next;
+		if (leg->closed || leg->accepts_stale || leg->hedge_us > now_us)
+			continue;
+		if (hedge_leg(scatter, leg, now_us, error) < 0)
+			return error->code;
+	}
+	return 0;
+}
+
+/* ---- events ---- */
 
 static bool is_among(int32_t partition, const int32_t *list, size_t len)
 {
@@ -215,18 +178,6 @@ static bool is_among(int32_t partition, const int32_t *list, size_t len)
 		if (list[i] == partition)
 			return true;
 	return false;
-}
-
-static void take_answer(struct scatter *scatter, const struct scatter_event *event)
-{
-	for (size_t i = 0; i < scatter->shards_len; i++) {
-		struct scatter_shard *shard = &scatter->shards[i];
-
-		if (shard->state != SHARD_STATE_ASKED || shard->leg != event->leg)
-			continue;
-		shard->state = SHARD_STATE_ANSWERED;
-		shard->stale = is_among(shard->partition, event->stale, event->stale_len);
-	}
 }
 
 static const struct node_refusal *refusal_of(const struct scatter_event *event, int32_t partition)
@@ -237,27 +188,6 @@ static const struct node_refusal *refusal_of(const struct scatter_event *event, 
 	return NULL;
 }
 
-/* Opens the leg's shards again, marking the replicas that refused or, with `all`, every one of them. */
-static void reopen(struct scatter *scatter, const struct scatter_event *event, bool accepted_stale, bool all)
-{
-	for (size_t i = 0; i < scatter->shards_len; i++) {
-		struct scatter_shard *shard = &scatter->shards[i];
-		const struct node_refusal *refusal;
-
-		if (shard->state != SHARD_STATE_ASKED || shard->leg != event->leg)
-			continue;
-		shard->state = SHARD_STATE_OPEN;
-		refusal = refusal_of(event, shard->partition);
-		if (all)
-			shard->replicas[shard->chosen].view = REPLICA_VIEW_FAILED;
-		else if (refusal != NULL)
-			/* recovering, although a stale answer was accepted, is a node that does not answer */
-			shard->replicas[shard->chosen].view = refusal->recovering && !accepted_stale
-			                                              ? REPLICA_VIEW_RECOVERING
-			                                              : REPLICA_VIEW_FAILED;
-	}
-}
-
 static bool refuses_some(const struct scatter_leg *leg, const struct scatter_event *event)
 {
 	for (size_t i = 0; i < event->refusals_len; i++)
@@ -266,62 +196,145 @@ static bool refuses_some(const struct scatter_leg *leg, const struct scatter_eve
 	return false;
 }
 
+static enum replica_view view_of(const struct node_refusal *refusal, bool accepted_stale)
+{
+	switch (refusal->reason) {
+	case NODE_REFUSAL_RECOVERING:
+		/* although a stale answer was accepted: a node that does not answer */
+		return accepted_stale ? REPLICA_VIEW_FAILED : REPLICA_VIEW_RECOVERING;
+	case NODE_REFUSAL_ABSENT:
+		return REPLICA_VIEW_ABSENT;
+	case NODE_REFUSAL_BEHIND:
+	case NODE_REFUSAL_STOPPED:
+		break;
+	}
+	return REPLICA_VIEW_FAILED;
+}
+
+/* What the event says of one partition of its leg. */
+static void settle(struct scatter *scatter, const struct scatter_leg *leg, struct scatter_shard *shard,
+                   const struct scatter_event *event)
+{
+	struct scatter_replica *replica = scatter_replica_on(shard, leg->node);
+	const struct node_refusal *refusal = refusal_of(event, shard->partition);
+
+	replica->asking = false;
+	shard->asking--;
+	if (refusal != NULL)
+		replica->view = view_of(refusal, leg->accepts_stale);
+	else if (event->kind == SCATTER_EVENT_FAILED || event->kind == SCATTER_EVENT_UNSENT)
+		replica->view = REPLICA_VIEW_FAILED;
+	else if (event->kind == SCATTER_EVENT_ANSWERED && shard->state == SHARD_STATE_OPEN) {
+		shard->state = SHARD_STATE_ANSWERED;
+		/* what is recorded out of sync may not know it yet */
+		shard->stale = replica->rank != REPLICA_RANK_SERVING ||
+		               is_among(shard->partition, event->stale, event->stale_len);
+		scatter->won = true;
+	}
+}
+
+static bool refuses_for_good(const struct scatter_event *event)
+{
+	for (size_t i = 0; i < event->refusals_len; i++)
+		if (event->refusals[i].reason != NODE_REFUSAL_BEHIND)
+			return true;
+	return false;
+}
+
+static void tell_chooser(const struct scatter *scatter, const struct scatter_leg *leg,
+                         const struct scatter_event *event)
+{
+	struct chooser *chooser = scatter->options.chooser;
+	size_t entry = scatter->nodes[leg->node].entry;
+
+	if (event->kind == SCATTER_EVENT_FAILED)
+		chooser_failed(chooser, entry, event->now_us);
+	else if (event->kind == SCATTER_EVENT_UNSENT)
+		chooser_unsent(chooser, entry);
+	else if (event->kind == SCATTER_EVENT_REFUSED && refuses_for_good(event))
+		chooser_refused(chooser, entry, event->now_us);
+	else
+		chooser_answered(chooser, entry, scatter->options.kind,
+		                 scatter->options.unmeasured || event->kind == SCATTER_EVENT_REFUSED
+		                         ? -1
+		                         : event->now_us - leg->sent_us);
+}
+
+static void close_leg(struct scatter *scatter, const struct scatter_event *event)
+{
+	struct scatter_leg *leg = leg_at(scatter, event->leg);
+	struct scatter_event as = *event;
+
+	ASSERT(!leg->closed && leg->sent);
+	leg->closed = true;
+	if (as.kind == SCATTER_EVENT_REFUSED && !refuses_some(leg, event))
+		as.kind = SCATTER_EVENT_FAILED;
+	tell_chooser(scatter, leg, &as);
+	if (scatter->finished)
+		return;
+	scatter->won = false;
+	for (size_t i = 0; i < leg->partitions_len; i++)
+		settle(scatter, leg, shard_of(scatter, leg->partitions[i]), &as);
+	scatter->tally.hedges_won += leg->hedge && scatter->won;
+}
+
+/* Legs that are out stay open: their events still come. */
 static void give_up(struct scatter *scatter)
 {
-	for (struct scatter_leg *leg = scatter->legs; leg != NULL; leg = leg->next)
+	for (struct scatter_leg *leg = scatter->legs; leg != NULL; leg = leg->next) {
+		if (leg->sent)
+			continue;
+		leg->sent = true;
 		leg->closed = true;
+		chooser_unsent(scatter->options.chooser, scatter->nodes[leg->node].entry);
+	}
 	for (size_t i = 0; i < scatter->shards_len; i++)
 		if (scatter->shards[i].state != SHARD_STATE_ANSWERED)
 			scatter->shards[i].state = SHARD_STATE_MISSING;
+	scatter->finished = true;
+}
+
+void scatter_abandon(struct scatter *scatter)
+{
+	give_up(scatter);
+	scatter->finish_taken = true;
 }
 
 int scatter_step(struct scatter *scatter, const struct scatter_event *event, struct error *error)
 {
-	struct scatter_leg *leg = NULL;
-
-	ASSERT(event->kind == SCATTER_EVENT_START || scatter->started);
+	ASSERT((event->kind == SCATTER_EVENT_START) == !scatter->started);
+	if (event->kind == SCATTER_EVENT_START) {
+		scatter->started = true;
+		scatter->explore = chooser_turn(scatter->options.chooser);
+		(void)round_begin(scatter, event->now_us, false);
+		scatter_choose_group(scatter);
+	} else if (event->kind != SCATTER_EVENT_TICK) {
+		close_leg(scatter, event);
+	}
 	if (scatter->finished)
 		return 0;
-	scatter->started = true;
-	if (event->kind >= SCATTER_EVENT_ANSWERED && event->kind <= SCATTER_EVENT_FAILED) {
-		leg = leg_at(scatter, event->leg);
-		if (leg->closed)
-			return 0;
-		leg->closed = true;
-	}
-	switch (event->kind) {
-	case SCATTER_EVENT_START:
-		break;
-	case SCATTER_EVENT_ANSWERED:
-		take_answer(scatter, event);
-		break;
-	case SCATTER_EVENT_REFUSED:
-		reopen(scatter, event, leg->accepts_stale, !refuses_some(leg, event));
-		break;
-	case SCATTER_EVENT_FAILED:
-		reopen(scatter, event, leg->accepts_stale, true);
-		break;
-	case SCATTER_EVENT_DEADLINE:
+	if (ask_open(scatter, event->now_us, error) < 0)
+		return error->code;
+	if (!scatter->finished && event->now_us >= scatter->options.deadline_us)
 		give_up(scatter);
-		break;
-	}
-	return ask_open(scatter, error);
+	return scatter->finished ? 0 : hedge_due(scatter, event->now_us, error);
 }
 
 /* ---- results ---- */
 
 bool scatter_take(struct scatter *scatter, struct scatter_action *action)
 {
-	size_t number = scatter->legs_len;
-
 	for (struct scatter_leg *leg = scatter->legs; leg != NULL; leg = leg->next) {
-		number--;
-		if (leg->sent || leg->closed)
+		if (leg->sent)
 			continue;
 		leg->sent = true;
-		*action = (struct scatter_action){SCATTER_ACTION_SEND, number,
-		                                  leg->node,           leg->partitions,
-		                                  leg->partitions_len, leg->accepts_stale};
+		*action = (struct scatter_action){.kind = SCATTER_ACTION_SEND,
+		                                  .leg = leg->number,
+		                                  .node = scatter->nodes[leg->node].record,
+		                                  .partitions = leg->partitions,
+		                                  .partitions_len = leg->partitions_len,
+		                                  .stale = leg->accepts_stale,
+		                                  .hedge = leg->hedge};
 		return true;
 	}
 	if (!scatter->finished || scatter->finish_taken)
@@ -331,13 +344,36 @@ bool scatter_take(struct scatter *scatter, struct scatter_action *action)
 	return true;
 }
 
+int64_t scatter_wake_us(const struct scatter *scatter)
+{
+	int64_t wake_us = scatter->options.deadline_us;
+
+	if (scatter->finished)
+		return INT64_MAX;
+	for (const struct scatter_leg *leg = scatter->legs; leg != NULL; leg = leg->next)
+		if (!leg->closed && !leg->accepts_stale && leg->hedge_us < wake_us)
+			wake_us = leg->hedge_us;
+	return wake_us;
+}
+
 struct node_question scatter_question(const struct scatter *scatter, size_t number, uint64_t hits_max)
 {
 	const struct scatter_leg *leg = leg_at(scatter, number);
 
-	if (leg->closed)
-		return (struct node_question){0};
-	return (struct node_question){leg->partitions, leg->partitions_len, hits_max};
+	return (struct node_question){
+		.partitions = leg->partitions, .partitions_len = leg->partitions_len, .hits_max = hits_max};
+}
+
+size_t scatter_wanted(const struct scatter *scatter, size_t number, bool *wanted)
+{
+	const struct scatter_leg *leg = leg_at(scatter, number);
+	size_t count = 0;
+
+	for (size_t i = 0; i < leg->partitions_len; i++) {
+		wanted[i] = shard_of(scatter, leg->partitions[i])->state == SHARD_STATE_OPEN;
+		count += wanted[i];
+	}
+	return count;
 }
 
 bool scatter_is_on_one_node(const struct scatter *scatter)
@@ -353,6 +389,16 @@ static bool is_missing(const struct scatter_shard *shard)
 static bool is_stale(const struct scatter_shard *shard)
 {
 	return shard->stale;
+}
+
+static bool is_absent(const struct scatter_shard *shard)
+{
+	if (shard->state != SHARD_STATE_MISSING)
+		return false;
+	for (size_t i = 0; i < shard->replicas_len; i++)
+		if (shard->replicas[i].view == REPLICA_VIEW_ABSENT)
+			return true;
+	return false;
 }
 
 static size_t count_shards(const struct scatter *scatter, bool (*counts)(const struct scatter_shard *))
@@ -372,6 +418,11 @@ size_t scatter_missing(const struct scatter *scatter)
 size_t scatter_stale(const struct scatter *scatter)
 {
 	return count_shards(scatter, is_stale);
+}
+
+size_t scatter_absent(const struct scatter *scatter)
+{
+	return count_shards(scatter, is_absent);
 }
 
 static void append_list(const struct scatter *scatter, struct buffer *text, const char *name,
@@ -395,4 +446,9 @@ void scatter_append_degraded(const struct scatter *scatter, struct buffer *text)
 {
 	append_list(scatter, text, "shards", is_missing);
 	append_list(scatter, text, "stale", is_stale);
+}
+
+struct scatter_tally scatter_tally(const struct scatter *scatter)
+{
+	return scatter->tally;
 }

@@ -2,60 +2,88 @@
  * Scatter: one request over all shards of an index, as a state machine.
  *
  * Planned from a catalog snapshot: for every partition the replicas that its
- * record calls active, in-sync ones first. Each round asks one node once for
- * all partitions chosen there (a leg). step(event) → actions, taken with
- * scatter_take until there are none:
+ * record names. Each round asks one node once for all partitions chosen there
+ * (a leg). step(event) → actions, taken with scatter_take until there are none:
  *
  *   START     → SEND for each leg; partitions without a replica are missing
- *   ANSWERED  → the leg's partitions are answered (some perhaps stale)
- *   REFUSED   → 410: the refused replicas are marked recovering or failed; the
- *               leg's partitions are asked again, elsewhere where possible
- *   FAILED    → no answer or one that cannot be believed: the replica failed
- *   DEADLINE  → what is open is missing; later answers are ignored
+ *   ANSWERED  → the leg's partitions that nobody had answered are (some perhaps
+ *               stale), but for those in `refusals`
+ *   UNUSED    → an answer that cannot be used for only some of its partitions
+ *   REFUSED   → 410: the refused replicas are not asked the same way again; the
+ *               leg's partitions are asked elsewhere where possible
+ *   FAILED    → no answer or one that cannot be believed
+ *   UNSENT    → the leg could not leave
+ *   TICK      → time has passed: hedges, and at the deadline the end
  *   FINISH    ← once, when every partition is answered or missing
  *
- * A shard all of whose replicas are recovering is asked once more, accepting
- * a stale answer; a shard whose replicas all failed is missing. Every refusal
- * or failure marks a replica, and a marked one is not asked the same way
- * again, so the rounds are bounded by the number of replicas. A 410 that
- * refuses none of the partitions asked counts as a failure.
+ * Which replica: of those recorded active and in-sync (serving), in the replica
+ * group of this search, the one the chooser takes. Then serving ones of other
+ * groups. A shard without a serving replica that answers is asked accepting a
+ * stale answer: of replicas that said they are recovering, then of those that
+ * are recorded out of sync or leaving. A joining replica is never asked: it may
+ * hold next to nothing. The group of a search is the one that can answer the
+ * most shards at the least cost.
+ *
+ * Hedge: a leg that is out longer than its node's 95th percentile has its
+ * shards asked of other serving replicas as well, as far as the chooser's
+ * budget goes. The first answer for a shard is the answer; each shard is
+ * answered once, whatever else comes (scatter_wanted).
+ *
+ * Every refusal or failure marks a replica, and a marked one is not asked the
+ * same way again; a leg asked again after UNUSED has fewer partitions. So the
+ * rounds are bounded. A 410 that refuses none of the partitions asked counts as
+ * a failure.
+ *
+ * After the end every leg's event is still wanted: the chooser learns from it.
  *
  * Partitions may be asked one a leg (`alone`), for requests that name one.
  *
  * Memory is the caller's arena; names and urls are borrowed from the catalog.
- * Pure core; one thread at a time.
+ * The chooser is shared: the caller lets one thread at a time into it, and so
+ * into scatter_step. Pure core; one thread at a time.
  */
 #ifndef MILLRACE_QUERY_CORE_SCATTER_H
 #define MILLRACE_QUERY_CORE_SCATTER_H
 
+#include "query/core/chooser.h"
 #include "query/core/node_answer.h"
 #include "shared/meta/catalog.h"
+
+/* A hedge that the budget refused is tried again after this time. */
+#define SCATTER_HEDGE_AGAIN_US 10000
 
 struct scatter;
 
 struct scatter_options {
-	int32_t partition; /* only this one; -1: all */
-	bool alone;        /* one leg a partition */
+	struct chooser *chooser;
+	enum chooser_kind kind;
+	int32_t partition;   /* only this one; -1: all */
+	bool alone;          /* one leg a partition */
+	bool unmeasured;     /* how long its legs take says nothing about the nodes */
+	int64_t deadline_us; /* what is open then is missing */
 };
 
-/* NULL when out of memory. `index` and `catalog` must outlive it. */
+/* NULL when out of memory. `index`, `catalog` and the chooser must outlive it. */
 struct scatter *scatter_plan(const struct catalog *catalog, const struct index_record *index,
                              const struct scatter_options *options, struct arena *arena);
 
 enum scatter_event_kind {
 	SCATTER_EVENT_START = 1,
 	SCATTER_EVENT_ANSWERED,
+	SCATTER_EVENT_UNUSED,
 	SCATTER_EVENT_REFUSED,
 	SCATTER_EVENT_FAILED,
-	SCATTER_EVENT_DEADLINE
+	SCATTER_EVENT_UNSENT,
+	SCATTER_EVENT_TICK
 };
 
 struct scatter_event {
 	enum scatter_event_kind kind;
-	size_t leg;
+	int64_t now_us;
+	size_t leg;           /* all but START and TICK; each leg that was taken has one such event */
 	const int32_t *stale; /* ANSWERED */
 	size_t stale_len;
-	const struct node_refusal *refusals; /* REFUSED */
+	const struct node_refusal *refusals; /* ANSWERED, REFUSED */
 	size_t refusals_len;
 };
 
@@ -71,21 +99,41 @@ struct scatter_action {
 	const int32_t *partitions; /* valid as long as the scatter */
 	size_t partitions_len;
 	bool stale; /* accept stale answers */
+	bool hedge;
 };
 
 /* ERROR_MEMORY: the request cannot go on. */
 int scatter_step(struct scatter *scatter, const struct scatter_event *event, struct error *error);
+/* Ends it without an answer: no actions come any more. */
+void scatter_abandon(struct scatter *scatter);
 /* The next action; false if there is none now. */
 bool scatter_take(struct scatter *scatter, struct scatter_action *action);
-/* What a leg asked for; NULL partitions if the leg is closed (its answer came, or the deadline did). */
+/* When a TICK is due; INT64_MAX after the end. */
+int64_t scatter_wake_us(const struct scatter *scatter);
+
+/* What a leg asked for. */
 struct node_question scatter_question(const struct scatter *scatter, size_t leg, uint64_t hits_max);
+/* Which of the leg's partitions nobody has answered yet, by place; the number of them. */
+size_t scatter_wanted(const struct scatter *scatter, size_t leg, bool *wanted);
 /* True if all shards' replicas are on one node: then that node can cut a page by itself. */
 bool scatter_is_on_one_node(const struct scatter *scatter);
 
 size_t scatter_missing(const struct scatter *scatter);
 size_t scatter_stale(const struct scatter *scatter);
+/* Missing shards of which a node said that it does not have them: a newer catalog may know better. */
+size_t scatter_absent(const struct scatter *scatter);
 /* "shards=packages/3,packages/7; stale=packages/1", what X-Millrace-Degraded says; nothing if all is well.
  * Long lists end in "+N". */
 void scatter_append_degraded(const struct scatter *scatter, struct buffer *text);
+
+/* For metrics. */
+struct scatter_tally {
+	unsigned retries;       /* legs after the first round that are no hedges */
+	unsigned hedges;        /* legs */
+	unsigned hedges_won;    /* hedges that answered a shard first */
+	unsigned hedges_denied; /* refused by the budget */
+};
+
+struct scatter_tally scatter_tally(const struct scatter *scatter);
 
 #endif

@@ -324,6 +324,8 @@ static bool set_headers(struct call *call, const struct http_client *client,
 		return false;
 	if (request->request_id != NULL && !add_header(call, "X-Request-Id", request->request_id))
 		return false;
+	if (request->node != NULL && !add_header(call, "X-Millrace-Node", request->node))
+		return false;
 	if (request->deadline_ms > 0) {
 		char text[16];
 

@@ -39,6 +39,7 @@ struct http_client_request {
 	const char *url;          /* copied */
 	const char *content_type; /* static; NULL for none */
 	const char *request_id;   /* copied; sent as X-Request-Id; NULL for none */
+	const char *node;         /* copied; sent as X-Millrace-Node: the node that is meant; NULL for none */
 	struct buffer *body;      /* moved out, empty afterwards; NULL for none */
 	int timeout_ms;           /* for the whole request */
 	int deadline_ms;          /* sent as X-Millrace-Deadline-Ms; 0 for none */

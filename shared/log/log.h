@@ -12,8 +12,8 @@
  * Names: log_name gives `<cluster>.<suffix>`.
  *
  * Files: log_handle.c (librdkafka handles), log_connection.c (names, admin),
- * log_reader.c, log_producer.c, log_office.c, log_owner.c, log_feed.c;
- * log_private.h is theirs alone.
+ * log_reader.c, log_producer.c, log_office.c, log_owner.c, log_feed.c,
+ * log_group.c; log_private.h is theirs alone.
  */
 #ifndef MILLRACE_LOG_LOG_H
 #define MILLRACE_LOG_LOG_H
@@ -203,5 +203,27 @@ int log_feed_committed(struct log_feed *feed, const char *topic, int32_t partiti
 /* The same of several partitions of one topic at once. */
 int log_feed_committed_all(struct log_feed *feed, const struct log_partitions *asked, int timeout_ms,
                            int64_t *offsets, struct error *error);
+
+/* ---- groups, as others see them; any thread, calls block up to `timeout_ms` and a second ---- */
+
+#define LOG_MEMBERS_MAX 256
+
+struct log_member {
+	char client_id[128]; /* as the member opened the group: log_owner_options */
+	char host[64];       /* whence it is connected */
+};
+
+struct log_members {
+	size_t len;
+	struct log_member list[LOG_MEMBERS_MAX];
+};
+
+/* Who is in the group `<cluster>.<suffix>`, at most LOG_MEMBERS_MAX; nobody if there is no such group. */
+int log_group_members(struct log_connection *connection, const char *suffix, int timeout_ms,
+                      struct log_members *members, struct error *error);
+/* What it has committed for several partitions of one topic, -1 for nothing. */
+int log_group_offsets(struct log_connection *connection, const char *suffix,
+                      const struct log_partitions *asked, int timeout_ms, int64_t *offsets,
+                      struct error *error);
 
 #endif

@@ -57,6 +57,11 @@ void log_connection_close(struct log_connection *connection)
 	free(connection);
 }
 
+rd_kafka_t *log_connection_handle(struct log_connection *connection)
+{
+	return connection->rk;
+}
+
 const char *log_name(struct log_connection *connection, const char *suffix)
 {
 	char *name = malloc(TOPIC_NAME_BYTES);

@@ -37,6 +37,9 @@ struct log_handle_options {
 int log_handle_open(const struct config *config, const struct log_handle_options *options, rd_kafka_t **rk,
                     struct error *error);
 
+/* The connection's handle; any thread. */
+rd_kafka_t *log_connection_handle(struct log_connection *connection);
+
 /* "<cluster>.<suffix>"; false if it does not fit. */
 bool log_name_print(const struct config *config, const char *suffix, char name[TOPIC_NAME_BYTES]);
 

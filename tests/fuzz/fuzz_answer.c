@@ -2,7 +2,7 @@
  * Fuzz: what a feeder reads from a node: batch_answer_* and the list of
  * shards.
  */
-#include "ingest/core/standing.h"
+#include "shared/feed/standing.h"
 #include "shared/base/assert.h"
 #include "shared/record/batch.h"
 

@@ -26,11 +26,12 @@ static void check(const struct node_answer *answer, const struct node_question *
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static const int32_t asked[] = {0, 1};
-	struct node_question question = {asked, 2, 3};
+	static const bool first[] = {true, false};
+	struct node_question question = {asked, 2, 3, NULL};
 	struct slice text = slice_of(bytes, len);
 	struct node_refusals refusals;
 	struct node_answer answer;
-	struct slice document;
+	struct node_document document;
 	struct merge merge;
 	struct stats *stats;
 	struct error error;
@@ -45,8 +46,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		(void)merge_page(&merge, (struct page){0, 20}, &page_len);
 	}
 	(void)node_refusal_parse(text, &question, &arena, &refusals, &error);
-	(void)node_document_parse(text, &document, &error);
-	(void)node_says_not_found(text);
+	if (node_answer_parse(text, &question, &arena, &answer, &error) == 0 &&
+	    node_answer_restrict(&answer, &question, first)) {
+		check(&answer, &question, text);
+		for (size_t i = 0; i < answer.hits_len; i++)
+			ASSERT(answer.hits[i].partition == 0);
+		ASSERT(answer.total >= 0);
+	}
+	(void)node_document_parse(text, 0, true, &document, &error);
+	(void)node_document_parse(text, 0, false, &document, &error);
 	stats = stats_new(NULL, &arena);
 	ASSERT(stats != NULL);
 	(void)stats_add(stats, text, &error);

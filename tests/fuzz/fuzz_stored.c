@@ -1,7 +1,8 @@
 /*
- * Fuzz: what a replica reads from its store. The checksum is made to match,
- * so that the bytes behind it are met, as after a fault that checksums miss.
+ * Fuzz: what a node reads from its disk. The checksum is made to match, so
+ * that the bytes behind it are met, as after a fault that checksums miss.
  */
+#include "shard/core/node_identity.h"
 #include "shard/core/postings.h"
 #include "shard/core/stored.h"
 #include "shared/base/assert.h"
@@ -61,15 +62,46 @@ static void state(struct slice value)
 		ASSERT(memchr(identity.cluster_id, '\0', sizeof identity.cluster_id) != NULL);
 }
 
+/* Whatever they say, seals rise, and none lies above the watermark. */
+static void seals(struct slice value)
+{
+	struct mark mark = {.received = 5 * RANGE_SEAL + 7};
+	struct error error;
+
+	if (stored_seals_decode(value, &mark, &error) != 0) {
+		ASSERT(error.code == ERROR_DAMAGED && mark.seals_len == 0);
+		return;
+	}
+	ASSERT(mark.seals_len <= 5);
+	for (size_t i = 0; i < mark.seals_len; i++)
+		ASSERT(mark.seals[i].offset % RANGE_SEAL == 0 && mark.seals[i].offset <= mark.received &&
+		       mark.seals[i].offset > (i == 0 ? 0 : mark.seals[i - 1].offset));
+}
+
+/* The file that says whose the directory is has no checksum. */
+static void identity(struct slice content)
+{
+	struct node_identity found;
+	struct error error;
+
+	if (node_identity_parse(content, &found, &error) == 0)
+		ASSERT(memchr(found.id, '\0', sizeof found.id) != NULL && found.id[0] != '\0' &&
+		       !incarnation_is_none(found.incarnation));
+	else
+		ASSERT(error.code == ERROR_CONFIGURATION);
+}
+
 /* u8 key length, key, then the value; the value's first eight bytes become its checksum. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct stored_key seven = stored_number_key(7);
+	struct stored_key of_seals = stored_seals_key();
 	struct slice key;
 	size_t key_len = len == 0 ? 0 : bytes[0];
 	size_t value_len;
 	uint8_t *value;
 
+	identity(slice_of(bytes, len));
 	if (len < 1 + key_len + 16)
 		return 0;
 	key = slice_of(bytes + 1, key_len);
@@ -82,6 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	entries(key, slice_of(value, value_len));
 	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&seven), 0)));
 	entries(key, slice_of(value, value_len));
+	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&of_seals), 0)));
+	seals(slice_of(value, value_len));
 	memcpy(value, bytes + 1 + key_len, 8);
 	put_u64(value + value_len - 8, hash64(slice_of(value, value_len - 8), 0));
 	state(slice_of(value, value_len));

@@ -7,7 +7,7 @@
 #ifndef MILLRACE_TESTS_SIMULATION_SWARM_H
 #define MILLRACE_TESTS_SIMULATION_SWARM_H
 
-#include "ingest/core/feeder.h"
+#include "shared/feed/feeder.h"
 #include "tests/simulation/dice.h"
 #include "tests/simulation/tally.h"
 

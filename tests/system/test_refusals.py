@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from children import wait_until
 from documents import ROOT, Publisher, made
 from kafka_server import KafkaServer
-from replica_view import assert_is_fold, create_index, listing, shards_of, wait_level
+from replica_view import assert_is_fold, create_index, listing, shards_of, start_node, wait_level
 
 CONFIGURATION = 78
 
@@ -170,6 +170,41 @@ def test_directory_without_identity(env):
     assert_back(env, index, documents)
     after = identity(env, "n1")
     assert after["id"] == "n1" and after["incarnation"] != before["incarnation"], (before, after)
+
+
+def test_older_directory(env):
+    """A data directory from a backup: the same incarnation with less, and fed from there again."""
+    index, _ = with_documents(env)
+    env.programs["shard"].terminate()
+    copied(env, "n1", "backup")
+    start_node(env)
+    earlier = shards_of(env, index)
+    publisher = Publisher(env, index.topic)
+    for id, body in made(600, seed=3):
+        publisher.send(id, body)
+    publisher.flush()
+    assert_is_fold(env, index)
+    env.programs["shard"].terminate()
+    shutil.rmtree(env.directory / "n1")
+    (env.directory / "backup").rename(env.directory / "n1")
+    start_node(env)
+    assert_is_fold(env, index)
+    for p, row in shards_of(env, index).items():
+        assert row["incarnation"] == earlier[p]["incarnation"] and row["session"] != earlier[p]["session"], row
+
+
+def test_another_node_is_meant(env):
+    """A request that names another node is not answered: its answer would be true of somebody else."""
+    index, _ = with_documents(env, partitions=1)
+    shard = env.programs["shard"].url
+    asked = {"shards": [{"index": f"{index.id:016x}", "partitions": [0]}], "q": ""}
+    for method, path, body in (("POST", "/search", asked), ("GET", "/shards", None), ("POST", "/batch", b"x")):
+        answer = env.http(method, shard + path, body, {"X-Millrace-Node": "n2"})
+        assert answer.status == 421 and answer.json()["code"] == "wrong_node", answer
+        assert "node n1" in answer.json()["message"] and "node n2" in answer.json()["message"], answer
+        assert env.http(method, shard + path, body, {"X-Millrace-Node": "n1"}).status in (200, 400)
+    assert env.http("GET", shard + "/health", headers={"X-Millrace-Node": "n2"}).status == 200
+    assert refused(env, "wrong_node") == 3
 
 
 def test_standstill(env):

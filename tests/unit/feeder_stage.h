@@ -7,7 +7,7 @@
 #ifndef MILLRACE_TESTS_UNIT_FEEDER_STAGE_H
 #define MILLRACE_TESTS_UNIT_FEEDER_STAGE_H
 
-#include "ingest/core/feeder.h"
+#include "shared/feed/feeder.h"
 
 #include "tests/unit/suite.h"
 

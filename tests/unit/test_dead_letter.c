@@ -1,7 +1,7 @@
 /*
  * Dead letters: every header, and what is cut when the broker takes less.
  */
-#include "ingest/core/dead_letter.h"
+#include "shared/feed/dead_letter.h"
 
 #include "tests/unit/suite.h"
 

@@ -34,6 +34,7 @@ static void on_request(struct http_request *request, void *context)
 	const char *type = http_request_header(request, "Content-Type");
 	const char *id = http_request_header(request, "X-Request-Id");
 	const char *deadline = http_request_header(request, "X-Millrace-Deadline-Ms");
+	const char *node = http_request_header(request, "X-Millrace-Node");
 	struct buffer body;
 
 	(void)context;
@@ -52,6 +53,8 @@ static void on_request(struct http_request *request, void *context)
 		buffer_append(&body, sent.ptr, sent.len < 20 ? sent.len : 20);
 		if (deadline != NULL)
 			buffer_printf(&body, "in %s ms", deadline);
+		if (node != NULL)
+			buffer_printf(&body, " of %s", node);
 	}
 	http_respond(request, strcmp(path, "/teapot") == 0 ? 418 : 200, "text/plain", &body, NULL);
 }
@@ -157,11 +160,12 @@ static void test_methods(void)
 	stop();
 }
 
-static void test_deadline(void)
+static void test_node_and_deadline(void)
 {
 	char url[128];
 	struct http_client_request request = {.method = "GET",
 	                                      .url = url,
+	                                      .node = "n1",
 	                                      .timeout_ms = WAIT_MS,
 	                                      .deadline_ms = 1234,
 	                                      .completion = on_answer,
@@ -171,7 +175,7 @@ static void test_deadline(void)
 	start(10);
 	(void)snprintf(url, sizeof url, "http://%s/d", http_server_address(server));
 	CU_ASSERT_EQUAL(http_client_send(client, &request, &error), 0);
-	expect(1, 200, 0, "GET /d - - 1 0 in 1234 ms");
+	expect(1, 200, 0, "GET /d - - 1 0 in 1234 ms of n1");
 	stop();
 }
 
@@ -301,7 +305,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"methods", test_methods},
-		{"deadline", test_deadline},
+		{"node and deadline", test_node_and_deadline},
 		{"large body", test_large_body},
 		{"many", test_many},
 		{"timeout and bound", test_timeout_and_bound},

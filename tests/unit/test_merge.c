@@ -6,7 +6,7 @@
 #include "tests/unit/suite.h"
 
 static const int32_t asked[] = {0, 2};
-static const struct node_question question = {asked, 2, 3};
+static const struct node_question question = {asked, 2, 3, NULL};
 
 #define RECEIVED \
 	"\"received\":[{\"p\":2,\"received\":5,\"state\":\"active\"},{\"p\":0,\"received\":7,\"state\":" \
@@ -35,6 +35,9 @@ static void test_answer_is_read(void)
 	CU_ASSERT_EQUAL_FATAL(parse(text, &arena, &answer), 0);
 	CU_ASSERT_EQUAL(answer.total, 9);
 	CU_ASSERT_EQUAL(answer.stale_len, 0);
+	/* in the order of the question */
+	CU_ASSERT_EQUAL(answer.received[0], 7);
+	CU_ASSERT_EQUAL(answer.received[1], 5);
 	CU_ASSERT_EQUAL_FATAL(answer.hits_len, 2);
 	CU_ASSERT_EQUAL(answer.hits[0].partition, 0);
 	CU_ASSERT_EQUAL(answer.hits[0].score, 2);
@@ -60,6 +63,97 @@ static void test_stale_partitions(void)
 	CU_ASSERT_EQUAL_FATAL(answer.stale_len, 1);
 	CU_ASSERT_EQUAL(answer.stale[0], 0);
 	arena_deinit(&arena);
+}
+
+#define SHARE(p, total) "{\"p\":" p ",\"received\":9,\"state\":\"recovering\",\"total\":" total "}"
+
+/* One of two shards was answered by somebody else. */
+static void test_answer_in_part(void)
+{
+	static const bool second[] = {false, true};
+	static const struct {
+		const char *text;
+		bool usable;
+		int64_t total;
+		size_t hits_len;
+	} rows[] = {
+		/* everything is there: the rest is exact */
+		{"{\"received\":[" SHARE("0", "1") "," SHARE("2", "2") "],\"total\":3,\"hits\":[" HIT(
+			 "0", "3", "1", "a") "," HIT("2", "2", "1", "b") "," HIT("2", "1", "1", "c") "]}",
+	         true, 2, 2},
+		/* a page that was cut off, but it is the other shard's from end to end */
+		{"{\"received\":[" SHARE("0", "4") "," SHARE("2", "2") "],\"total\":6,\"hits\":[" HIT(
+			 "2", "3", "1", "a") "," HIT("2", "2", "1", "b") "]}",
+	         true, 2, 2},
+		/* cut off: behind the last hit there may be one that is needed now */
+		{"{\"received\":[" SHARE("0", "4") "," SHARE("2", "2") "],\"total\":6,\"hits\":[" HIT(
+			 "0", "3", "1", "a") "," HIT("2", "2", "1", "b") "]}",
+	         false, 0, 0},
+		/* nobody can say how much of the total is left */
+		{"{" RECEIVED ",\"total\":1,\"hits\":[" HIT("2", "3", "1", "a") "]}", false, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct node_answer answer;
+		struct arena arena;
+
+		arena_init(&arena, 1024);
+		CU_ASSERT_EQUAL_FATAL(parse(rows[i].text, &arena, &answer), 0);
+		CU_ASSERT_EQUAL(node_answer_restrict(&answer, &question, second), rows[i].usable);
+		if (rows[i].usable) {
+			CU_ASSERT_EQUAL(answer.total, rows[i].total);
+			CU_ASSERT_EQUAL_FATAL(answer.hits_len, rows[i].hits_len);
+			for (size_t j = 0; j < answer.hits_len; j++)
+				CU_ASSERT_EQUAL(answer.hits[j].partition, 2);
+			CU_ASSERT_EQUAL_FATAL(answer.stale_len, 1);
+			CU_ASSERT_EQUAL(answer.stale[0], 2);
+		}
+		arena_deinit(&arena);
+	}
+}
+
+static void test_documents(void)
+{
+	static const struct {
+		const char *text;
+		bool found;
+		int code;
+		const char *document; /* NULL: none */
+		int64_t received;
+		bool stale;
+	} rows[] = {
+		{"{\"doc\":{\"a\":1.0}}", true, 0, "{\"a\":1.0}", -1, false},
+		{"{\"received\":[{\"p\":2,\"received\":7,\"state\":\"active\"}],\"doc\":{}}", true, 0, "{}",
+	         7, false},
+		{"{\"received\":[{\"p\":2,\"received\":7,\"state\":\"recovering\"}],\"doc\":{}}", true, 0,
+	         "{}", 7, true},
+		{"{\"received\":[{\"p\":1,\"received\":7,\"state\":\"active\"}],\"doc\":{}}", true,
+	         ERROR_FORMAT, NULL, 0, false},
+		{"{\"received\":[],\"doc\":{}}", true, ERROR_FORMAT, NULL, 0, false},
+		{"{\"doc\":[]}", true, ERROR_FORMAT, NULL, 0, false},
+		{"{\"code\":\"document_not_found\"}", false, 0, NULL, -1, false},
+		{"{\"code\":\"document_not_found\",\"received\":[{\"p\":2,\"received\":7,\"state\":"
+	         "\"active\"}]}",
+	         false, 0, NULL, 7, false},
+		{"{\"code\":\"not_found\"}", false, ERROR_FORMAT, NULL, 0, false},
+		{"{}", false, ERROR_FORMAT, NULL, 0, false},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct node_document document = {0};
+		struct error error;
+		int code =
+			node_document_parse(slice_string(rows[i].text), 2, rows[i].found, &document, &error);
+
+		CU_ASSERT_EQUAL(code, rows[i].code);
+		if (code != 0 || rows[i].code != 0)
+			continue;
+		CU_ASSERT_EQUAL(document.received, rows[i].received);
+		CU_ASSERT_EQUAL(document.stale, rows[i].stale);
+		CU_ASSERT_EQUAL(document.document.ptr == NULL, rows[i].document == NULL);
+		if (rows[i].document != NULL)
+			CU_ASSERT_TRUE(slice_equal(document.document, slice_string(rows[i].document)));
+	}
 }
 
 /* Whatever is not exactly an answer to the question is none. */
@@ -111,6 +205,8 @@ static void test_refusals(void)
 	static const char text[] = "{\"code\":\"not_serving\",\"shards\":[{\"p\":2,\"state\":\"recovering\"},"
 				   "{\"p\":1,\"state\":\"absent\"},"
 				   "{\"p\":0,\"state\":\"stopped\",\"reason\":\"x\"}]}";
+	static const char others[] = "{\"shards\":[{\"p\":0,\"state\":\"absent\"},"
+				     "{\"p\":2,\"state\":\"behind\"}]}";
 	struct node_refusals refusals;
 	struct error error;
 	struct arena arena;
@@ -120,9 +216,14 @@ static void test_refusals(void)
 	                      0);
 	CU_ASSERT_EQUAL_FATAL(refusals.len, 2);
 	CU_ASSERT_EQUAL(refusals.list[0].partition, 2);
-	CU_ASSERT_TRUE(refusals.list[0].recovering);
+	CU_ASSERT_EQUAL(refusals.list[0].reason, NODE_REFUSAL_RECOVERING);
 	CU_ASSERT_EQUAL(refusals.list[1].partition, 0);
-	CU_ASSERT_FALSE(refusals.list[1].recovering);
+	CU_ASSERT_EQUAL(refusals.list[1].reason, NODE_REFUSAL_STOPPED);
+	CU_ASSERT_EQUAL_FATAL(node_refusal_parse(slice_string(others), &question, &arena, &refusals, &error),
+	                      0);
+	CU_ASSERT_EQUAL_FATAL(refusals.len, 2);
+	CU_ASSERT_EQUAL(refusals.list[0].reason, NODE_REFUSAL_ABSENT);
+	CU_ASSERT_EQUAL(refusals.list[1].reason, NODE_REFUSAL_BEHIND);
 	CU_ASSERT_TRUE(node_refusal_parse(slice_string("{}"), &question, &arena, &refusals, &error) < 0);
 	CU_ASSERT_TRUE(node_refusal_parse(slice_string("410"), &question, &arena, &refusals, &error) < 0);
 	arena_deinit(&arena);
@@ -231,8 +332,43 @@ static void test_questions(void)
 	check_text(&body, "{\"index\":\"00000000000000ab\",\"partitions\":[0,2],\"offset\":5,\"limit\":6,"
 	                  "\"stale\":false}");
 	buffer_clear(&body);
-	ask_get(&body, 0xab, 2, slice_string("d"), false);
-	check_text(&body, "{\"index\":\"00000000000000ab\",\"partition\":2,\"id\":\"d\",\"stale\":false}");
+	ask_get(&body, 0xab, &question, slice_string("d"), false);
+	check_text(&body, "{\"index\":\"00000000000000ab\",\"partition\":0,\"id\":\"d\",\"stale\":false}");
+	buffer_deinit(&body);
+}
+
+/* What must have been received goes along for the partitions asked, and for those only. */
+static void test_questions_with_a_token(void)
+{
+	static const int64_t some[] = {0, 8, 124};
+	static const int64_t every[] = {1, 8, 124};
+	static const int64_t none[] = {0, 8, 0};
+	static const struct {
+		const int64_t *required;
+		const char *expected;
+	} rows[] = {
+		{some, "\"tokens\":[{\"p\":2,\"offset\":124}],"},
+		{every, "\"tokens\":[{\"p\":0,\"offset\":1},{\"p\":2,\"offset\":124}],"},
+		{none, ""},
+	};
+	struct buffer expected;
+	struct buffer body;
+
+	buffer_init(&body, 4096);
+	buffer_init(&expected, 4096);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct node_question with_token = {asked, 2, 3, rows[i].required};
+
+		buffer_clear(&body);
+		buffer_clear(&expected);
+		ask_list(&body, 0xab, &with_token, (struct page){5, 6}, false);
+		buffer_printf(&expected,
+		              "{\"index\":\"00000000000000ab\",\"partitions\":[0,2],\"offset\":5,\"limit\":6,"
+		              "%s\"stale\":false}",
+		              rows[i].expected);
+		CU_ASSERT_TRUE(slice_equal(buffer_slice(&body), buffer_slice(&expected)));
+	}
+	buffer_deinit(&expected);
 	buffer_deinit(&body);
 }
 
@@ -285,6 +421,9 @@ int main(void)
 		{"stale partitions", test_stale_partitions},
 		{"malformed answers", test_malformed_answers},
 		{"refusals", test_refusals},
+		{"an answer in part", test_answer_in_part},
+		{"documents", test_documents},
+		{"questions with a token", test_questions_with_a_token},
 		{"order", test_order},
 		{"clipping", test_clipping},
 		{"a search's answer", test_search_answer},

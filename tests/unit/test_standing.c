@@ -1,7 +1,7 @@
 /*
  * Standing: what is believed of a node's list of shards.
  */
-#include "ingest/core/standing.h"
+#include "shared/feed/standing.h"
 
 #include "tests/unit/suite.h"
 

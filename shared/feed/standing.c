@@ -1,4 +1,4 @@
-#include "ingest/core/standing.h"
+#include "shared/feed/standing.h"
 
 #include "shared/meta/catalog.h"
 

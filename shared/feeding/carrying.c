@@ -1,7 +1,7 @@
 /* Carries out the feeder's actions and takes in what comes back: questions, batches, dead letters. */
-#include "ingest/core/dead_letter.h"
-#include "ingest/ingest_private.h"
 #include "shared/base/assert.h"
+#include "shared/feed/dead_letter.h"
+#include "shared/feeding/feeding_private.h"
 #include "shared/runtime/logline.h"
 
 #include <inttypes.h>
@@ -22,9 +22,9 @@ struct dead_letter_sent {
 	struct error error; /* code 0: acknowledged */
 };
 
-static void node_answered(struct ingest *ingest, uint32_t node_at, const struct error *error)
+static void node_answered(struct feeding *feeding, uint32_t node_at, const struct error *error)
 {
-	struct fed_node *node = &ingest->nodes[node_at];
+	struct fed_node *node = &feeding->nodes[node_at];
 
 	if (error->code != 0 && !node->unreachable)
 		logline(LOG_LEVEL_WARN, "node_unreachable", "node=%s url=%s error=\"%s\"", node->id,
@@ -62,42 +62,42 @@ static void question_answered(void *context, const struct http_answer *answer)
 }
 
 /* Says once that questions to Kafka fail, and once that they do no more. */
-static void log_answered(struct ingest *ingest, const struct question *question)
+static void log_answered(struct feeding *feeding, const struct question *question)
 {
 	bool failed = question->log_error.code != 0;
 
 	if (question->node_error.code != 0)
 		return;
-	if (failed && !ingest->log_failing)
+	if (failed && !feeding->log_failing)
 		logline(LOG_LEVEL_WARN, "position_unknown", "topic=%s node=%s error=\"%s\"", question->topic,
-		        ingest->nodes[question->node].id, question->log_error.text);
-	else if (!failed && ingest->log_failing)
+		        feeding->nodes[question->node].id, question->log_error.text);
+	else if (!failed && feeding->log_failing)
 		logline(LOG_LEVEL_INFO, "position_known", "topic=%s", question->topic);
-	ingest->log_failing = failed;
+	feeding->log_failing = failed;
 }
 
 /* Hands the replies to the feeder. */
-static void receive_question(struct ingest *ingest, struct question *question)
+static void receive_question(struct feeding *feeding, struct question *question)
 {
-	node_answered(ingest, question->node, &question->node_error);
-	log_answered(ingest, question);
-	if (!ingest->dead_letter_bytes_known && question->message_bytes_max >= DEAD_LETTER_BYTES_MIN) {
-		ingest->dead_letter_bytes_known = true;
-		ingest->dead_letter_bytes_max = question->message_bytes_max;
+	node_answered(feeding, question->node, &question->node_error);
+	log_answered(feeding, question);
+	if (!feeding->dead_letter_bytes_known && question->message_bytes_max >= DEAD_LETTER_BYTES_MIN) {
+		feeding->dead_letter_bytes_known = true;
+		feeding->dead_letter_bytes_max = question->message_bytes_max;
 	}
 	for (size_t i = 0; i < question->items_len; i++) {
 		const struct question_item *item = &question->items[i];
 		struct feeder_question asked = {item->slot, question->node, item->epoch};
 
-		feeder_asked(ingest->feeder, &asked, &item->asked, ingest->now_ms);
+		feeder_asked(feeding->feeder, &asked, &item->asked, feeding->now_ms);
 	}
 	question_free(question);
-	ingest->questions_open--;
+	feeding->questions_open--;
 }
 
-static int ask_node(struct ingest *ingest, struct question *question, struct error *error)
+static int ask_node(struct feeding *feeding, struct question *question, struct error *error)
 {
-	const struct fed_node *node = &ingest->nodes[question->node];
+	const struct fed_node *node = &feeding->nodes[question->node];
 	char url[512];
 	struct http_client_request request = {
 		.method = "GET",
@@ -111,48 +111,48 @@ static int ask_node(struct ingest *ingest, struct question *question, struct err
 		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_RETRY,
 		                 "the topology has no node %s, which holds a replica", node->id);
 	(void)snprintf(url, sizeof url, "%s/shards?index=%016" PRIx64, node->url, question->index_id);
-	return http_client_send(ingest->client, &request, error);
+	return http_client_send(feeding->client, &request, error);
 }
 
-static void send_question(struct ingest *ingest, uint32_t node)
+static void send_question(struct feeding *feeding, uint32_t node)
 {
-	struct question *question = ingest->questions[node];
+	struct question *question = feeding->questions[node];
 	struct error error;
 
-	ingest->questions[node] = NULL;
-	if (question == NULL || ask_node(ingest, question, &error) == 0)
+	feeding->questions[node] = NULL;
+	if (question == NULL || ask_node(feeding, question, &error) == 0)
 		return;
 	question->node_error = error;
-	asking_put(ingest->asking, question); /* comes back unanswered */
+	asking_put(feeding->asking, question); /* comes back unanswered */
 }
 
-static struct question *question_about(struct ingest *ingest, uint32_t node, const struct fed_shard *shard)
+static struct question *question_about(struct feeding *feeding, uint32_t node, const struct fed_shard *shard)
 {
-	struct question *question = ingest->questions[node];
+	struct question *question = feeding->questions[node];
 
 	if (question != NULL && question->index_id == shard->index_id &&
-	    question->generation == shard->generation)
+	    question->generation == shard->generation && question->items_len < INDEX_PARTITIONS_MAX)
 		return question;
-	send_question(ingest, node);
-	if (ingest->questions_open == QUESTIONS_MAX)
+	send_question(feeding, node);
+	if (feeding->questions_open == QUESTIONS_MAX)
 		return NULL;
 	question = question_new(shard->index_id, node);
 	if (question == NULL)
 		return NULL;
-	question->asking = ingest->asking;
-	question->inbox = ingest->inbox;
-	question->node_id = ingest->nodes[node].id;
+	question->asking = feeding->asking;
+	question->inbox = feeding->inbox;
+	question->node_id = feeding->nodes[node].id;
 	question->generation = shard->generation;
 	memcpy(question->topic, shard->topic, sizeof question->topic);
-	ingest->questions[node] = question;
-	ingest->questions_open++;
+	feeding->questions[node] = question;
+	feeding->questions_open++;
 	return question;
 }
 
-static void ask(struct ingest *ingest, const struct feeder_action *action)
+static void ask(struct feeding *feeding, const struct feeder_action *action)
 {
-	const struct fed_shard *shard = &ingest->fed[action->slot];
-	struct question *question = question_about(ingest, action->node, shard);
+	const struct fed_shard *shard = &feeding->fed[action->slot];
+	struct question *question = question_about(feeding, action->node, shard);
 	struct feeder_question asked = {action->slot, action->node, action->epoch};
 	struct question_item item = {
 		.slot = action->slot,
@@ -162,7 +162,7 @@ static void ask(struct ingest *ingest, const struct feeder_action *action)
 	};
 
 	if (question == NULL || !question_add(question, &item))
-		feeder_asked(ingest->feeder, &asked, &item.asked, ingest->now_ms);
+		feeder_asked(feeding->feeder, &asked, &item.asked, feeding->now_ms);
 }
 
 /* ---- batches ---- */
@@ -177,29 +177,29 @@ static void batch_answered(void *context, const struct http_answer *answer)
 	ASSERT(mailbox_put(batch->inbox, &batch->message));
 }
 
-static void set_in_flight(struct ingest *ingest, struct fed_node *node, bool in_flight)
+static void set_in_flight(struct feeding *feeding, struct fed_node *node, bool in_flight)
 {
 	node->in_flight = in_flight;
-	ingest->batches_in_flight += in_flight ? 1U : -1U;
+	feeding->batches_in_flight += in_flight ? 1U : -1U;
 	series_set(node->batches_in_flight, in_flight);
 }
 
-static void receive_batch(struct ingest *ingest, struct batch_answer *batch)
+static void receive_batch(struct feeding *feeding, struct batch_answer *batch)
 {
-	struct fed_node *node = &ingest->nodes[batch->node];
+	struct fed_node *node = &feeding->nodes[batch->node];
 
 	ASSERT(node->in_flight);
-	set_in_flight(ingest, node, false);
-	node_answered(ingest, batch->node, &batch->error);
-	series_add(batch->error.code == 0 ? ingest->counters.answered : ingest->counters.unanswered, 1);
-	feeder_answered(ingest->feeder, batch->node, batch->batch_id, buffer_slice(&batch->frame),
-	                ingest->now_ms);
+	set_in_flight(feeding, node, false);
+	node_answered(feeding, batch->node, &batch->error);
+	series_add(batch->error.code == 0 ? feeding->counters.answered : feeding->counters.unanswered, 1);
+	feeder_answered(feeding->feeder, batch->node, batch->batch_id, buffer_slice(&batch->frame),
+	                feeding->now_ms);
 	buffer_clear(&batch->frame);
 }
 
-static void send_batch(struct ingest *ingest, const struct feeder_action *action)
+static void send_batch(struct feeding *feeding, const struct feeder_action *action)
 {
-	struct fed_node *node = &ingest->nodes[action->node];
+	struct fed_node *node = &feeding->nodes[action->node];
 	struct buffer body;
 	char url[300];
 	char id[17];
@@ -215,21 +215,21 @@ static void send_batch(struct ingest *ingest, const struct feeder_action *action
 	};
 	struct error error;
 
-	if (ingest->stopping)
+	if (feeding->stopping)
 		return;
 	ASSERT(!node->in_flight);
 	(void)snprintf(url, sizeof url, "%s/batch", node->url);
 	(void)snprintf(id, sizeof id, "%016" PRIx64, action->batch_id);
-	set_in_flight(ingest, node, true);
+	set_in_flight(feeding, node, true);
 	node->answer.batch_id = action->batch_id;
 	buffer_clear(&node->answer.frame);
 	buffer_init(&body, BATCH_BYTES_MAX);
 	buffer_append_slice(&body, action->frame);
-	if (buffer_failed(&body) || http_client_send(ingest->client, &request, &error) != 0) {
+	if (buffer_failed(&body) || http_client_send(feeding->client, &request, &error) != 0) {
 		buffer_deinit(&body);
-		set_in_flight(ingest, node, false);
-		feeder_answered(ingest->feeder, action->node, action->batch_id, slice_of(NULL, 0),
-		                ingest->now_ms);
+		set_in_flight(feeding, node, false);
+		feeder_answered(feeding->feeder, action->node, action->batch_id, slice_of(NULL, 0),
+		                feeding->now_ms);
 	}
 }
 
@@ -247,42 +247,42 @@ static void dead_letter_completed(void *context, int64_t offset, const struct er
 }
 
 /* Says once that dead letters fail, and once that they do no more. */
-static void dead_letter_outcome(struct ingest *ingest, const struct error *error)
+static void dead_letter_outcome(struct feeding *feeding, const struct error *error)
 {
-	if (error->code != 0 && !ingest->dead_letters_failing)
+	if (error->code != 0 && !feeding->dead_letters_failing)
 		logline(LOG_LEVEL_ERROR, "dead_letters_failing", "error=\"%s\"", error->text);
-	else if (error->code == 0 && ingest->dead_letters_failing)
+	else if (error->code == 0 && feeding->dead_letters_failing)
 		logline(LOG_LEVEL_INFO, "dead_letters_acknowledged", "topic=%s",
-		        log_name(ingest->connection, "dead-letter"));
-	ingest->dead_letters_failing = error->code != 0;
+		        log_name(feeding->connection, "dead-letter"));
+	feeding->dead_letters_failing = error->code != 0;
 	/* the broker takes less than thought: the record is read again, and cut further */
 	if (error->code == ERROR_LIMIT && error->action == ERROR_ACTION_REJECT &&
-	    ingest->dead_letter_bytes_max / 2 >= DEAD_LETTER_BYTES_MIN)
-		ingest->dead_letter_bytes_max /= 2;
+	    feeding->dead_letter_bytes_max / 2 >= DEAD_LETTER_BYTES_MIN)
+		feeding->dead_letter_bytes_max /= 2;
 	/* a producer that failed for good works again in the next life of the program */
-	if (error->code != 0 && error->action == ERROR_ACTION_FATAL && ingest->failure.code == 0) {
-		ingest->failure = *error;
-		ingest->failure.action = ERROR_ACTION_RETRY;
+	if (error->code != 0 && error->action == ERROR_ACTION_FATAL && feeding->failure.code == 0) {
+		feeding->failure = *error;
+		feeding->failure.action = ERROR_ACTION_RETRY;
 	}
 }
 
-static void receive_dead_letter(struct ingest *ingest, struct dead_letter_sent *sent)
+static void receive_dead_letter(struct feeding *feeding, struct dead_letter_sent *sent)
 {
-	ingest->dead_letters--;
-	ingest->dead_letter_bytes -= sent->bytes;
+	feeding->dead_letters--;
+	feeding->dead_letter_bytes -= sent->bytes;
 	sent->receipt.acknowledged = sent->error.code == 0;
-	dead_letter_outcome(ingest, &sent->error);
+	dead_letter_outcome(feeding, &sent->error);
 	if (sent->receipt.acknowledged)
-		counters_dead_letter(&ingest->counters, sent->code);
-	feeder_dead_lettered(ingest->feeder, &sent->receipt, ingest->now_ms);
+		counters_dead_letter(&feeding->counters, sent->code);
+	feeder_dead_lettered(feeding->feeder, &sent->receipt, feeding->now_ms);
 	free(sent);
 }
 
-static int produce(struct ingest *ingest, const struct dead_letter *letter, struct dead_letter_sent *sent,
+static int produce(struct feeding *feeding, const struct dead_letter *letter, struct dead_letter_sent *sent,
                    struct error *error)
 {
 	struct log_message message = {
-		.topic = log_name(ingest->connection, "dead-letter"),
+		.topic = log_name(feeding->connection, "dead-letter"),
 		.partition = -1,
 		.key = letter->key,
 		.value = letter->value,
@@ -293,12 +293,12 @@ static int produce(struct ingest *ingest, const struct dead_letter *letter, stru
 		.context = sent,
 	};
 
-	return log_producer_send(ingest->producer, &message, error);
+	return log_producer_send(feeding->producer, &message, error);
 }
 
-static void send_dead_letter(struct ingest *ingest, const struct feeder_action *action)
+static void send_dead_letter(struct feeding *feeding, const struct feeder_action *action)
 {
-	const struct fed_shard *shard = &ingest->fed[action->slot];
+	const struct fed_shard *shard = &feeding->fed[action->slot];
 	struct dead_letter_source source = {
 		.topic = shard->topic,
 		.partition = shard->partition,
@@ -314,37 +314,37 @@ static void send_dead_letter(struct ingest *ingest, const struct feeder_action *
 	int rc;
 
 	if (sent == NULL ||
-	    !dead_letter_build(&source, ingest->dead_letter_bytes_max, &ingest->scratch, &letter)) {
+	    !dead_letter_build(&source, feeding->dead_letter_bytes_max, &feeding->scratch, &letter)) {
 		rc = error_memory(&error, sizeof *sent);
 	} else {
 		*sent = (struct dead_letter_sent){
 			.message = {MESSAGE_KIND_DEAD_LETTER},
-			.inbox = ingest->inbox,
+			.inbox = feeding->inbox,
 			.receipt = receipt,
 			.code = action->refusal.code,
 			.bytes = dead_letter_bytes(&letter),
 		};
-		rc = produce(ingest, &letter, sent, &error);
+		rc = produce(feeding, &letter, sent, &error);
 	}
-	arena_clear(&ingest->scratch);
+	arena_clear(&feeding->scratch);
 	if (rc == 0) {
-		ingest->dead_letters++;
-		ingest->dead_letter_bytes += sent->bytes;
+		feeding->dead_letters++;
+		feeding->dead_letter_bytes += sent->bytes;
 		return;
 	}
 	free(sent);
-	dead_letter_outcome(ingest, &error);
-	feeder_dead_lettered(ingest->feeder, &receipt, ingest->now_ms);
+	dead_letter_outcome(feeding, &error);
+	feeder_dead_lettered(feeding->feeder, &receipt, feeding->now_ms);
 }
 
 /* ---- the owner's two ends ---- */
 
-static void report(struct ingest *ingest, const struct feeder_action *action)
+static void report(struct feeding *feeding, const struct feeder_action *action)
 {
-	const struct fed_shard *shard = &ingest->fed[action->slot];
+	const struct fed_shard *shard = &feeding->fed[action->slot];
 	struct feeder_status status;
 
-	if (!feeder_shard_status(ingest->feeder, action->slot, &status))
+	if (!feeder_shard_status(feeding->feeder, action->slot, &status))
 		return;
 	if (action->state == FEEDER_STATE_STOPPED)
 		logline(LOG_LEVEL_ERROR, "shard_stopped",
@@ -358,105 +358,105 @@ static void report(struct ingest *ingest, const struct feeder_action *action)
 
 /* Whoever is no owner any more, or may be none for a while without having noticed, must not move back what a
  * successor has committed. */
-static void commit(struct ingest *ingest, const struct feeder_action *action)
+static void commit(struct feeding *feeding, const struct feeder_action *action)
 {
-	const struct fed_shard *shard = &ingest->fed[action->slot];
+	const struct fed_shard *shard = &feeding->fed[action->slot];
 	struct error error;
 
-	if (!duties_slot_is_ours(ingest, shard) || ingest_stood_still(ingest))
+	if (!duties_slot_is_ours(feeding, shard) || feeding_stood_still(feeding))
 		return;
-	if (log_feed_commit(ingest->feeds[FEEDER_LANE_LIVE], shard->topic, shard->partition, action->offset,
+	if (log_feed_commit(feeding->feeds[FEEDER_LANE_LIVE], shard->topic, shard->partition, action->offset,
 	                    &error) == 0)
-		series_add(ingest->counters.commits, 1);
+		series_add(feeding->counters.commits, 1);
 	else /* only what others see lags behind; the next commit is about a later offset anyway */
 		logline(LOG_LEVEL_WARN, "commit_failed", "topic=%s partition=%" PRId32 " error=\"%s\"",
 		        shard->topic, shard->partition, error.text);
 }
 
-static void carry(struct ingest *ingest, const struct feeder_action *action)
+static void carry(struct feeding *feeding, const struct feeder_action *action)
 {
 	switch (action->kind) {
 	case FEEDER_ACTION_ASK:
-		ask(ingest, action);
+		ask(feeding, action);
 		break;
 	case FEEDER_ACTION_START:
-		reading_start(ingest, action);
+		reading_start(feeding, action);
 		break;
 	case FEEDER_ACTION_HALT:
-		reading_halt(ingest, action->reader);
+		reading_halt(feeding, action->reader);
 		break;
 	case FEEDER_ACTION_DEAD_LETTER:
-		send_dead_letter(ingest, action);
+		send_dead_letter(feeding, action);
 		break;
 	case FEEDER_ACTION_SEND:
-		send_batch(ingest, action);
+		send_batch(feeding, action);
 		break;
 	case FEEDER_ACTION_COMMIT:
-		commit(ingest, action);
+		commit(feeding, action);
 		break;
 	case FEEDER_ACTION_REPORT:
-		report(ingest, action);
+		report(feeding, action);
 		break;
 	}
 }
 
-void carrying_drain(struct ingest *ingest)
+void carrying_drain(struct feeding *feeding)
 {
 	struct feeder_action action;
 	bool asked = false;
 
-	while (feeder_next_action(ingest->feeder, &action)) {
+	while (feeder_next_action(feeding->feeder, &action)) {
 		asked = asked || action.kind == FEEDER_ACTION_ASK;
-		carry(ingest, &action);
+		carry(feeding, &action);
 	}
-	for (uint32_t node = 0; asked && node < ingest->nodes_len; node++)
-		send_question(ingest, node);
+	for (uint32_t node = 0; asked && node < feeding->nodes_len; node++)
+		send_question(feeding, node);
 }
 
-static void receive_opened(struct ingest *ingest, struct log_opened *opened)
+static void receive_opened(struct feeding *feeding, struct log_opened *opened)
 {
 	if (opened->reader == NULL)
-		ingest->failure = opened->error;
-	ingest->reader = opened->reader;
-	ingest->owner = opened->owner;
-	ingest->reader_more = opened->reader != NULL;
+		feeding->failure = opened->error;
+	feeding->reader = opened->reader;
+	feeding->owner = opened->owner;
+	feeding->reader_more = opened->reader != NULL;
 	free(opened);
 }
 
-void carrying_receive(struct ingest *ingest)
+void carrying_receive(struct feeding *feeding)
 {
 	struct message *message;
 
-	while ((message = mailbox_take(ingest->inbox)) != NULL) {
+	while ((message = mailbox_take(feeding->inbox)) != NULL) {
 		switch (message->kind) {
 		case MESSAGE_KIND_BATCH_ANSWER:
-			receive_batch(ingest, (struct batch_answer *)message);
+			receive_batch(feeding, (struct batch_answer *)message);
 			break;
 		case MESSAGE_KIND_QUESTION:
-			receive_question(ingest, (struct question *)message);
+			receive_question(feeding, (struct question *)message);
 			break;
 		case MESSAGE_KIND_DEAD_LETTER:
-			receive_dead_letter(ingest, (struct dead_letter_sent *)message);
+			receive_dead_letter(feeding, (struct dead_letter_sent *)message);
 			break;
 		case MESSAGE_KIND_LOG_OPENED:
-			receive_opened(ingest, (struct log_opened *)message);
+			receive_opened(feeding, (struct log_opened *)message);
 			break;
 		case MESSAGE_KIND_FEED_ENDED:
 			ASSERT(false); /* goes the other way */
 		}
-		carrying_drain(ingest);
+		carrying_drain(feeding);
 	}
 }
 
-void carrying_discard(struct ingest *ingest)
+void carrying_discard(struct feeding *feeding)
 {
 	struct message *message;
 
-	while ((message = mailbox_take(ingest->inbox)) != NULL) {
+	while ((message = mailbox_take(feeding->inbox)) != NULL) {
 		if (message->kind == MESSAGE_KIND_QUESTION)
 			question_free((struct question *)message);
 		else if (message->kind == MESSAGE_KIND_LOG_OPENED)
-			receive_opened(ingest, (struct log_opened *)message);
+			receive_opened(feeding, (struct log_opened *)message);
 		else if (message->kind == MESSAGE_KIND_DEAD_LETTER)
 			free(message);
 	}

@@ -56,8 +56,8 @@
  * an equal share, and always one record); a batch has batch_bytes_max plus
  * at most one range; FEEDER_SHARDS_MAX shards. Owner: one thread.
  */
-#ifndef MILLRACE_INGEST_CORE_FEEDER_H
-#define MILLRACE_INGEST_CORE_FEEDER_H
+#ifndef MILLRACE_FEED_FEEDER_H
+#define MILLRACE_FEED_FEEDER_H
 
 #include "shared/meta/catalog.h"
 

@@ -1,5 +1,5 @@
 /* What the feeder wants done, and how it stands: the part that hands out. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
 

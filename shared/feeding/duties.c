@@ -1,6 +1,6 @@
 /* Which shards are ours, and which replicas they have: the topology's records for our slots, told to the feeder. */
-#include "ingest/ingest_private.h"
 #include "shared/base/assert.h"
+#include "shared/feeding/feeding_private.h"
 #include "shared/runtime/logline.h"
 
 #include <inttypes.h>
@@ -17,41 +17,43 @@ static void key_of(uint64_t index_id, int32_t partition, uint8_t key[12])
 	memcpy(key + 8, &partition, 4);
 }
 
-static bool is_fed(const struct placement *placement)
+/* Joining replicas are filled by a replay; live feeding takes them over when they are active. */
+static bool is_fed(const struct feeding *feeding, const struct placement *placement)
 {
-	return placement->state == PLACEMENT_STATE_ACTIVE || placement->state == PLACEMENT_STATE_JOINING;
+	return placement->state == (feeding->options.mode == FEEDING_MODE_LIVE ? PLACEMENT_STATE_ACTIVE
+	                                                                       : PLACEMENT_STATE_JOINING);
 }
 
 /* The record of shard (index, p), or NULL if feeding it is not for us to do. */
-static const struct shard_record *duty(const struct ingest *ingest, const struct index_record *index,
+static const struct shard_record *duty(const struct feeding *feeding, const struct index_record *index,
                                        int32_t partition)
 {
 	const struct shard_record *shard;
 
 	if (index->state != INDEX_STATE_ACTIVE || partition >= index->partitions ||
-	    catalog_unreadable(ingest->catalog, index->id) != NULL ||
-	    (ingest->slots_fed >> slot_of(index->id, partition) & 1) == 0)
+	    catalog_unreadable(feeding->catalog, index->id) != NULL ||
+	    (feeding->slots_fed >> slot_of(index->id, partition) & 1) == 0)
 		return NULL;
-	shard = catalog_shard(ingest->catalog, index->id, partition);
+	shard = catalog_shard(feeding->catalog, index->id, partition);
 	if (shard == NULL || shard->generation != index->generation)
 		return NULL;
 	for (size_t i = 0; i < shard->replicas_len; i++)
-		if (is_fed(&shard->replicas[i]))
+		if (is_fed(feeding, &shard->replicas[i]))
 			return shard;
 	return NULL;
 }
 
-bool duties_slot_is_ours(const struct ingest *ingest, const struct fed_shard *shard)
+bool duties_slot_is_ours(const struct feeding *feeding, const struct fed_shard *shard)
 {
-	return (ingest->slots_owned >> slot_of(shard->index_id, shard->partition) & 1) != 0;
+	return (feeding->slots_owned >> slot_of(shard->index_id, shard->partition) & 1) != 0;
 }
 
-static void remove_shard(struct ingest *ingest, uint32_t slot)
+static void remove_shard(struct feeding *feeding, uint32_t slot)
 {
-	struct fed_shard *shard = &ingest->fed[slot];
+	struct fed_shard *shard = &feeding->fed[slot];
 
-	feeder_remove_shard(ingest->feeder, slot);
-	(void)map_remove(&ingest->by_shard, slice_of(shard->key, sizeof shard->key));
+	feeder_remove_shard(feeding->feeder, slot);
+	(void)map_remove(&feeding->by_shard, slice_of(shard->key, sizeof shard->key));
 	shard->used = false;
 	if (shard->lag != NULL)
 		series_set(shard->lag, 0);
@@ -59,58 +61,58 @@ static void remove_shard(struct ingest *ingest, uint32_t slot)
 	        shard->partition);
 }
 
-static void remove_others(struct ingest *ingest)
+static void remove_others(struct feeding *feeding)
 {
-	for (uint32_t slot = 0; slot < ingest->fed_len; slot++) {
-		const struct fed_shard *shard = &ingest->fed[slot];
+	for (uint32_t slot = 0; slot < feeding->fed_len; slot++) {
+		const struct fed_shard *shard = &feeding->fed[slot];
 		const struct index_record *index;
 
 		if (!shard->used)
 			continue;
-		index = catalog_index(ingest->catalog, shard->index_id);
-		if (index == NULL || duty(ingest, index, shard->partition) == NULL ||
+		index = catalog_index(feeding->catalog, shard->index_id);
+		if (index == NULL || duty(feeding, index, shard->partition) == NULL ||
 		    index->generation != shard->generation || strcmp(index->topic, shard->topic) != 0)
-			remove_shard(ingest, slot);
+			remove_shard(feeding, slot);
 	}
 }
 
-void duties_forget(struct ingest *ingest, int64_t pause_ms)
+void duties_forget(struct feeding *feeding, int64_t pause_ms)
 {
-	for (uint32_t slot = 0; slot < ingest->fed_len; slot++)
-		if (ingest->fed[slot].used)
-			remove_shard(ingest, slot);
-	ingest->slots_fed = ingest->slots_owned;
-	ingest->hold_ms = ingest->now_ms + pause_ms;
-	ingest->duties_changed = true;
+	for (uint32_t slot = 0; slot < feeding->fed_len; slot++)
+		if (feeding->fed[slot].used)
+			remove_shard(feeding, slot);
+	feeding->slots_fed = feeding->slots_owned;
+	feeding->hold_ms = feeding->now_ms + pause_ms;
+	feeding->duties_changed = true;
 }
 
 /* ---- nodes ---- */
 
-static void address_node(const struct ingest *ingest, struct fed_node *node)
+static void address_node(const struct feeding *feeding, struct fed_node *node)
 {
-	const struct node_record *record = catalog_node(ingest->catalog, node->id);
+	const struct node_record *record = catalog_node(feeding->catalog, node->id);
 
 	(void)snprintf(node->url, sizeof node->url, "%s", record != NULL ? record->url : "");
 }
 
-static int know_node(struct ingest *ingest, const char *id, uint32_t *node, struct error *error)
+static int know_node(struct feeding *feeding, const char *id, uint32_t *node, struct error *error)
 {
 	struct fed_node *added;
-	int rc = feeder_add_node(ingest->feeder, id, node, error);
+	int rc = feeder_add_node(feeding->feeder, id, node, error);
 
-	if (rc != 0 || *node < ingest->nodes_len)
+	if (rc != 0 || *node < feeding->nodes_len)
 		return rc;
-	ASSERT(*node == ingest->nodes_len);
-	added = &ingest->nodes[ingest->nodes_len++];
+	ASSERT(*node == feeding->nodes_len);
+	added = &feeding->nodes[feeding->nodes_len++];
 	(void)snprintf(added->id, sizeof added->id, "%s", id);
 	added->answer = (struct batch_answer){
 		.message = {MESSAGE_KIND_BATCH_ANSWER},
-		.inbox = ingest->inbox,
+		.inbox = feeding->inbox,
 		.node = *node,
 	};
 	buffer_init(&added->answer.frame, BATCH_BYTES_MAX);
-	counters_node(&ingest->counters, added);
-	address_node(ingest, added);
+	counters_node(&feeding->counters, added);
+	address_node(feeding, added);
 	return 0;
 }
 
@@ -129,8 +131,8 @@ static bool is_listed(const struct replica_list *list, uint32_t node)
 	return false;
 }
 
-static int list_replicas(struct ingest *ingest, const struct shard_record *record, struct replica_list *list,
-                         struct error *error)
+static int list_replicas(struct feeding *feeding, const struct shard_record *record,
+                         struct replica_list *list, struct error *error)
 {
 	list->len = 0;
 	for (size_t i = 0; i < record->replicas_len; i++) {
@@ -138,9 +140,9 @@ static int list_replicas(struct ingest *ingest, const struct shard_record *recor
 		uint32_t node;
 		int rc;
 
-		if (!is_fed(placement))
+		if (!is_fed(feeding, placement))
 			continue;
-		rc = know_node(ingest, placement->node, &node, error);
+		rc = know_node(feeding, placement->node, &node, error);
 		if (rc != 0)
 			return rc;
 		if (is_listed(list, node))
@@ -171,7 +173,7 @@ static bool is_told(const struct fed_shard *shard, const struct replica_list *li
 }
 
 /* "n1*,n2": an asterisk for in-sync. */
-static void print_replicas(const struct ingest *ingest, const struct replica_list *list,
+static void print_replicas(const struct feeding *feeding, const struct replica_list *list,
                            char text[REPLICAS_TEXT_BYTES])
 {
 	size_t len = 0;
@@ -179,14 +181,14 @@ static void print_replicas(const struct ingest *ingest, const struct replica_lis
 	text[0] = '\0';
 	for (size_t i = 0; i < list->len; i++)
 		len += (size_t)snprintf(text + len, REPLICAS_TEXT_BYTES - len, "%s%s%s", i > 0 ? "," : "",
-		                        ingest->nodes[list->replicas[i].node].id,
+		                        feeding->nodes[list->replicas[i].node].id,
 		                        list->replicas[i].in_sync ? "*" : "");
 }
 
 /* Tells the feeder, if its replicas are not what it was told last. */
-static void tell_replicas(struct ingest *ingest, uint32_t slot, const struct replica_list *list)
+static void tell_replicas(struct feeding *feeding, uint32_t slot, const struct replica_list *list)
 {
-	struct fed_shard *shard = &ingest->fed[slot];
+	struct fed_shard *shard = &feeding->fed[slot];
 	char text[REPLICAS_TEXT_BYTES];
 
 	if (is_told(shard, list))
@@ -194,24 +196,24 @@ static void tell_replicas(struct ingest *ingest, uint32_t slot, const struct rep
 	memcpy(shard->replicas, list->replicas, list->len * sizeof *list->replicas);
 	shard->replicas_len = list->len;
 	memset(shard->obstacles, 0, sizeof shard->obstacles);
-	feeder_set_replicas(ingest->feeder, slot, list->replicas, list->len, ingest->now_ms);
-	print_replicas(ingest, list, text);
+	feeder_set_replicas(feeding->feeder, slot, list->replicas, list->len, feeding->now_ms);
+	print_replicas(feeding, list, text);
 	logline(LOG_LEVEL_INFO, "shard_replicas", "index=%s partition=%" PRId32 " replicas=%s", shard->uid,
 	        shard->partition, text);
 }
 
 /* ---- shards ---- */
 
-static int add_shard(struct ingest *ingest, const struct index_record *index, int32_t partition,
+static int add_shard(struct feeding *feeding, const struct index_record *index, int32_t partition,
                      uint32_t *slot, struct error *error)
 {
 	struct fed_shard *shard;
-	int rc = feeder_add_shard(ingest->feeder, index, partition, ingest->now_ms, slot, error);
+	int rc = feeder_add_shard(feeding->feeder, index, partition, feeding->now_ms, slot, error);
 
 	if (rc != 0)
 		return rc;
 	ASSERT(*slot < FEEDER_SHARDS_MAX);
-	shard = &ingest->fed[*slot];
+	shard = &feeding->fed[*slot];
 	*shard = (struct fed_shard){
 		.used = true,
 		/* what the former user of the slot reads, until its HALT */
@@ -224,20 +226,20 @@ static int add_shard(struct ingest *ingest, const struct index_record *index, in
 	key_of(index->id, partition, shard->key);
 	memcpy(shard->uid, index->uid, sizeof shard->uid);
 	memcpy(shard->topic, index->topic, sizeof shard->topic);
-	if (!map_put(&ingest->by_shard, slice_of(shard->key, sizeof shard->key), *slot)) {
+	if (!map_put(&feeding->by_shard, slice_of(shard->key, sizeof shard->key), *slot)) {
 		shard->used = false;
-		feeder_remove_shard(ingest->feeder, *slot);
+		feeder_remove_shard(feeding->feeder, *slot);
 		return error_memory(error, sizeof *shard);
 	}
-	if (*slot >= ingest->fed_len)
-		ingest->fed_len = *slot + 1;
-	counters_shard(&ingest->counters, shard);
+	if (*slot >= feeding->fed_len)
+		feeding->fed_len = *slot + 1;
+	counters_shard(&feeding->counters, shard);
 	logline(LOG_LEVEL_INFO, "shard_taken", "index=%s partition=%" PRId32 " topic=%s", shard->uid,
 	        partition, shard->topic);
 	return 0;
 }
 
-static int follow_shard(struct ingest *ingest, const struct index_record *index,
+static int follow_shard(struct feeding *feeding, const struct index_record *index,
                         const struct shard_record *record, struct error *error)
 {
 	struct replica_list list;
@@ -246,27 +248,27 @@ static int follow_shard(struct ingest *ingest, const struct index_record *index,
 	uint32_t slot;
 	int rc;
 
-	rc = list_replicas(ingest, record, &list, error);
+	rc = list_replicas(feeding, record, &list, error);
 	if (rc != 0)
 		return rc;
 	key_of(index->id, record->partition, key);
-	known = map_get(&ingest->by_shard, slice_of(key, sizeof key));
+	known = map_get(&feeding->by_shard, slice_of(key, sizeof key));
 	if (known != NULL) {
 		slot = (uint32_t)*known;
 	} else {
-		rc = add_shard(ingest, index, record->partition, &slot, error);
+		rc = add_shard(feeding, index, record->partition, &slot, error);
 		if (rc != 0)
 			return rc;
 	}
-	tell_replicas(ingest, slot, &list);
+	tell_replicas(feeding, slot, &list);
 	return 0;
 }
 
-static int follow_index(struct ingest *ingest, const struct index_record *index, struct error *error)
+static int follow_index(struct feeding *feeding, const struct index_record *index, struct error *error)
 {
 	for (int32_t partition = 0; partition < index->partitions; partition++) {
-		const struct shard_record *record = duty(ingest, index, partition);
-		int rc = record != NULL ? follow_shard(ingest, index, record, error) : 0;
+		const struct shard_record *record = duty(feeding, index, partition);
+		int rc = record != NULL ? follow_shard(feeding, index, record, error) : 0;
 
 		if (rc != 0)
 			return error_prefix(error, "index %s, partition %" PRId32, index->uid, partition);
@@ -274,42 +276,42 @@ static int follow_index(struct ingest *ingest, const struct index_record *index,
 	return 0;
 }
 
-void duties_slots(struct ingest *ingest, uint64_t slots)
+void duties_slots(struct feeding *feeding, uint64_t slots)
 {
-	uint64_t lost = ingest->slots_owned & ~slots;
+	uint64_t lost = feeding->slots_owned & ~slots;
 
-	ingest->slots_owned = slots;
-	ingest->slots_fed |= slots;
-	ingest->duties_changed = true;
-	if (ingest->now_ms < ingest->hold_ms)
-		ingest->slots_fed = slots;
+	feeding->slots_owned = slots;
+	feeding->slots_fed |= slots;
+	feeding->duties_changed = true;
+	if (feeding->now_ms < feeding->hold_ms)
+		feeding->slots_fed = slots;
 	else if (lost != 0)
-		ingest->duties_ms = ingest->now_ms + SLOT_GRACE_MS;
+		feeding->duties_ms = feeding->now_ms + SLOT_GRACE_MS;
 	logline(LOG_LEVEL_INFO, "slots_owned", "slots=%d", __builtin_popcountll(slots));
 }
 
-void duties_update(struct ingest *ingest)
+void duties_update(struct feeding *feeding)
 {
 	const struct index_record *index;
 	struct error error;
 	size_t at = 0;
 
-	if (ingest->duties_ms <= ingest->now_ms) {
-		ingest->slots_fed = ingest->slots_owned;
-		ingest->duties_ms = INT64_MAX;
-		ingest->duties_changed = true;
+	if (feeding->duties_ms <= feeding->now_ms) {
+		feeding->slots_fed = feeding->slots_owned;
+		feeding->duties_ms = INT64_MAX;
+		feeding->duties_changed = true;
 	}
-	if (!ingest->caught_up || !ingest->duties_changed || ingest->now_ms < ingest->hold_ms)
+	if (!feeding->caught_up || !feeding->duties_changed || feeding->now_ms < feeding->hold_ms)
 		return;
-	ingest->duties_changed = false;
-	for (uint32_t i = 0; i < ingest->nodes_len; i++)
-		address_node(ingest, &ingest->nodes[i]);
-	remove_others(ingest);
-	while ((index = catalog_next_index(ingest->catalog, &at)) != NULL) {
-		if (follow_index(ingest, index, &error) == 0)
+	feeding->duties_changed = false;
+	for (uint32_t i = 0; i < feeding->nodes_len; i++)
+		address_node(feeding, &feeding->nodes[i]);
+	remove_others(feeding);
+	while ((index = catalog_next_index(feeding->catalog, &at)) != NULL) {
+		if (follow_index(feeding, index, &error) == 0)
 			continue;
 		logline(LOG_LEVEL_WARN, "shard_not_taken", "error=\"%s\"", error.text);
 		if (error.action == ERROR_ACTION_RETRY)
-			ingest->duties_ms = ingest->now_ms + DUTIES_RETRY_MS;
+			feeding->duties_ms = feeding->now_ms + DUTIES_RETRY_MS;
 	}
 }

@@ -21,10 +21,10 @@
  * open. Threads: asking_put from any; everything else
  * from the owner.
  */
-#ifndef MILLRACE_INGEST_ASKING_H
-#define MILLRACE_INGEST_ASKING_H
+#ifndef MILLRACE_FEEDING_ASKING_H
+#define MILLRACE_FEEDING_ASKING_H
 
-#include "ingest/core/feeder.h"
+#include "shared/feed/feeder.h"
 #include "shared/log/log.h"
 #include "shared/runtime/mailbox.h"
 
@@ -54,7 +54,7 @@ enum followed_topic {
 struct log_opened {
 	struct message message;
 	struct log_reader *reader;
-	struct log_owner *owner; /* both, or none of them: see error */
+	struct log_owner *owner; /* NULL for no member; otherwise both, or none of them: see error */
 	struct error error;
 };
 
@@ -92,9 +92,15 @@ void question_free(struct question *question);
 
 struct asking;
 
-/* `connection` and `inbox` are borrowed until asking_stop. */
-int asking_start(const struct config *config, struct log_connection *connection, struct mailbox *inbox,
-                 struct asking **asking, struct error *error);
+/* All borrowed until asking_stop, but for the address. */
+struct asking_options {
+	const struct config *config;
+	struct log_connection *connection;
+	struct mailbox *inbox;
+	const char *address; /* by which the slots' group knows this member; NULL: no member */
+};
+
+int asking_start(const struct asking_options *options, struct asking **asking, struct error *error);
 /* Takes the question; it comes back through its inbox. */
 void asking_put(struct asking *asking, struct question *question);
 /* Takes a handle that nobody reads from any more and closes it; false if that cannot be taken now. */

@@ -1,8 +1,8 @@
 /* The asking thread and its questions. */
-#include "ingest/asking.h"
+#include "shared/feeding/asking.h"
 
-#include "ingest/core/standing.h"
 #include "shared/base/assert.h"
+#include "shared/feed/standing.h"
 #include "shared/runtime/clock.h"
 
 #include <pthread.h>
@@ -11,8 +11,9 @@
 #include <time.h>
 
 #define QUESTION_BYTES_MAX (16U * 1024 * 1024)
-#define KAFKA_TIMEOUT_MS 3000 /* one question */
-#define ITEM_TIMEOUT_MS 1000
+#define ATTEMPT_MS 1000 /* one call */
+#define SINGLY_MS 3000  /* partitions of a question, asked one after the other */
+#define CLIENT_ID_BYTES 128
 
 /* A handle to close, which may take a while. */
 struct feed_ended {
@@ -28,6 +29,8 @@ struct asking {
 	struct log_feed *feed;    /* only for what is committed */
 	size_t message_bytes_max; /* of the dead-letter topic; 0: not yet asked */
 	size_t turn;              /* whose turn it is among a question's items */
+	bool elects;
+	char client_id[CLIENT_ID_BYTES];
 	pthread_t thread;
 	struct message stop; /* ends the thread */
 };
@@ -106,23 +109,6 @@ static int ask_replica(const struct question *question, const struct standing *s
 	return 0;
 }
 
-static int ask_log(struct asking *asking, const struct question *question, struct question_item *item,
-                   int timeout_ms, struct error *error)
-{
-	struct log_ends ends;
-	int rc = log_feed_committed(asking->feed, question->topic, item->partition, timeout_ms,
-	                            &item->asked.committed, error);
-
-	if (rc == 0)
-		rc = log_ask_ends(asking->connection, question->topic, item->partition, timeout_ms, &ends,
-		                  error);
-	if (rc != 0)
-		return rc;
-	item->asked.log_start = ends.start;
-	item->asked.log_end = ends.end;
-	return 0;
-}
-
 /* As if the node had not answered for this one: it is asked again. */
 static void leave_unanswered(struct question_item *item)
 {
@@ -130,30 +116,77 @@ static void leave_unanswered(struct question_item *item)
 	item->asked.obstacle = NULL;
 }
 
+/* Of `items`, at most INDEX_PARTITIONS_MAX: all of them or an error. */
+static int ask_log(struct asking *asking, const char *topic, struct question_item *const *items, size_t len,
+                   struct error *error)
+{
+	int64_t committed[INDEX_PARTITIONS_MAX];
+	struct log_ends ends[INDEX_PARTITIONS_MAX];
+	int32_t partitions[INDEX_PARTITIONS_MAX];
+	struct log_partitions asked = {.topic = topic, .partitions = partitions, .len = len};
+	int rc;
+
+	for (size_t i = 0; i < len; i++)
+		partitions[i] = items[i]->partition;
+	rc = log_feed_committed_all(asking->feed, &asked, ATTEMPT_MS, committed, error);
+	if (rc == 0)
+		rc = log_ask_all_ends(asking->connection, &asked, ATTEMPT_MS, ends, error);
+	for (size_t i = 0; i < len && rc == 0; i++) {
+		items[i]->asked.committed = committed[i];
+		items[i]->asked.log_start = ends[i].start;
+		items[i]->asked.log_end = ends[i].end;
+	}
+	return rc;
+}
+
 /* Each by itself: a partition without a leader takes its time, and the others their turns before it. Negative if
  * any could not be answered, for the last reason. */
-static int ask_items(struct asking *asking, struct question *question, const struct standing *standing,
-                     struct error *error)
+static int ask_log_singly(struct asking *asking, const char *topic, struct question_item *const *items,
+                          size_t len, struct error *error)
 {
-	int64_t deadline_ms = clock_monotonic_ms() + KAFKA_TIMEOUT_MS;
+	int64_t deadline_ms = clock_monotonic_ms() + SINGLY_MS;
 	int result = 0;
 
-	for (size_t i = 0; i < question->items_len; i++) {
-		struct question_item *item = &question->items[(asking->turn + i) % question->items_len];
-		int64_t left_ms = deadline_ms - clock_monotonic_ms();
-		int timeout_ms = left_ms < ITEM_TIMEOUT_MS ? (int)left_ms : ITEM_TIMEOUT_MS;
-		int rc = ask_replica(question, standing, item, error);
+	asking->turn++;
+	for (size_t i = 0; i < len; i++) {
+		struct question_item *item = items[(asking->turn + i) % len];
+		int rc;
 
-		if (rc == 0 && item->asked.replica.result == RANGE_RESULT_ALREADY)
-			rc = timeout_ms > 0 ? ask_log(asking, question, item, timeout_ms, error)
-			                    : error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY,
-			                                "Kafka has not answered in %d ms", KAFKA_TIMEOUT_MS);
+		if (clock_monotonic_ms() >= deadline_ms)
+			rc = error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY,
+			               "Kafka has not answered in %d ms", SINGLY_MS);
+		else
+			rc = ask_log(asking, topic, &item, 1, error);
 		if (rc == 0)
 			continue;
 		leave_unanswered(item);
 		result = rc;
 	}
-	asking->turn++;
+	return result;
+}
+
+static int ask_items(struct asking *asking, struct question *question, const struct standing *standing,
+                     struct error *error)
+{
+	struct question_item *items[INDEX_PARTITIONS_MAX];
+	size_t len = 0;
+	int result = 0;
+
+	ASSERT(question->items_len <= INDEX_PARTITIONS_MAX);
+	for (size_t i = 0; i < question->items_len; i++) {
+		struct question_item *item = &question->items[i];
+		int rc = ask_replica(question, standing, item, error);
+
+		if (rc == 0 && item->asked.replica.result == RANGE_RESULT_ALREADY)
+			items[len++] = item;
+		if (rc == 0)
+			continue;
+		leave_unanswered(item);
+		result = rc;
+	}
+	if (len > 0 && ask_log(asking, question->topic, items, len, error) != 0 &&
+	    ask_log_singly(asking, question->topic, items, len, error) != 0)
+		result = error->code;
 	return result;
 }
 
@@ -162,8 +195,8 @@ static int ask_all(struct asking *asking, struct question *question, struct stan
                    struct error *error)
 {
 	char policy[128];
-	int rc = log_topic_setting(asking->connection, question->topic, "cleanup.policy", KAFKA_TIMEOUT_MS,
-	                           policy, error);
+	int rc = log_topic_setting(asking->connection, question->topic, "cleanup.policy", ATTEMPT_MS, policy,
+	                           error);
 
 	if (rc != 0) {
 		for (size_t i = 0; i < question->items_len; i++)
@@ -183,7 +216,7 @@ static size_t message_bytes_max(struct asking *asking)
 
 	if (asking->message_bytes_max == 0 &&
 	    log_topic_setting(asking->connection, log_name(asking->connection, "dead-letter"),
-	                      "max.message.bytes", KAFKA_TIMEOUT_MS, value, &error) == 0)
+	                      "max.message.bytes", ATTEMPT_MS, value, &error) == 0)
 		asking->message_bytes_max = strtoull(value, NULL, 10);
 	return asking->message_bytes_max;
 }
@@ -223,14 +256,16 @@ static void open_log(struct asking *asking)
 		[FOLLOWED_TOPIC_META] = "meta",
 		[FOLLOWED_TOPIC_TOPOLOGY] = "topology",
 	};
-	static const struct log_owner_options slots = {.group = "ingest-slots", .topic = "slots"};
+	const struct log_owner_options slots = {
+		.group = "ingest-slots", .topic = "slots", .client_id = asking->client_id};
 	struct log_opened *opened = calloc(1, sizeof *opened);
 	int rc;
 
 	ASSERT(opened != NULL); /* at start, a few hundred bytes */
 	opened->message.kind = MESSAGE_KIND_LOG_OPENED;
 	rc = log_reader_open(asking->config, suffixes, FOLLOWED_TOPICS, &opened->reader, &opened->error);
-	if (rc == 0 && log_owner_open(asking->config, &slots, &opened->owner, &opened->error) != 0) {
+	if (rc == 0 && asking->elects &&
+	    log_owner_open(asking->config, &slots, &opened->owner, &opened->error) != 0) {
 		log_reader_close(opened->reader);
 		opened->reader = NULL;
 	}
@@ -274,23 +309,26 @@ static void asking_free(struct asking *asking)
 	free(asking);
 }
 
-int asking_start(const struct config *config, struct log_connection *connection, struct mailbox *inbox,
-                 struct asking **asking, struct error *error)
+int asking_start(const struct asking_options *options, struct asking **asking, struct error *error)
 {
 	struct asking *started = calloc(1, sizeof *started);
 	int rc;
 
 	if (started == NULL)
 		return error_memory(error, sizeof *started);
-	started->config = config;
-	started->connection = connection;
-	started->inbox = inbox;
+	started->config = options->config;
+	started->connection = options->connection;
+	started->inbox = options->inbox;
+	started->elects = options->address != NULL;
+	/* from the group's description others learn where to ask for the status */
+	(void)snprintf(started->client_id, sizeof started->client_id, "millrace-ingest@%s",
+	               started->elects ? options->address : "");
 	started->messages = mailbox_new(QUESTIONS_MAX + FEEDS_ENDED_MAX + 1);
 	if (started->messages == NULL) {
 		free(started);
 		return error_memory(error, QUESTIONS_MAX * sizeof(void *));
 	}
-	rc = log_feed_open(config, &started->feed, error);
+	rc = log_feed_open(started->config, &started->feed, error);
 	if (rc == 0 && pthread_create(&started->thread, NULL, run, started) != 0)
 		rc = error_set(error, ERROR_MEMORY, ERROR_ACTION_FATAL, "cannot start the asking thread");
 	if (rc != 0) {

@@ -1,5 +1,5 @@
 /* What readers read: records become operations in ranges, dead letters, or only cover their offset. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
 

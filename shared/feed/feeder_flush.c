@@ -1,5 +1,5 @@
 /* Ranges, batches and their answers: the part of the feeder that sends. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
 #include "shared/base/knockout.h"

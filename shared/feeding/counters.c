@@ -1,52 +1,56 @@
-/* Metrics of millrace-ingest; their names and labels are a contract with dashboards. */
-#include "ingest/ingest_private.h"
+/* Metrics of feeding: millrace_ingest_… where it is live, millrace_replay_… where it replays. Names and labels are a
+ * contract with dashboards. */
 #include "shared/base/hash.h"
+#include "shared/feeding/feeding_private.h"
 #include "shared/runtime/logline.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-static struct series *plain(enum metric_type type, const char *name, const char *help)
-{
-	return metric_series(metric_new(type, name, help, ""), NULL);
-}
+/* One engine a process and mode, so each metric is declared once. */
+#define METRIC(type, name, help, labels) \
+	(mode == FEEDING_MODE_LIVE ? metric_new(type, "millrace_ingest_" name, help, labels) \
+	                           : metric_new(type, "millrace_replay_" name, help, labels))
 
 static struct series *labelled(struct metric *metric, const char *value)
 {
 	return metric_series(metric, (const char *const[]){value});
 }
 
-void counters_init(struct counters *counters)
+void counters_init(struct counters *counters, enum feeding_mode mode)
 {
-	struct metric *batches = metric_new(METRIC_TYPE_COUNTER, "millrace_ingest_batches_total",
-	                                    "Batches sent to nodes, by what came of them", "result");
-	struct metric *shards = metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_shards",
-	                                   "Shards fed by this process", "state");
+	struct metric *batches = METRIC(METRIC_TYPE_COUNTER, "batches_total",
+	                                "Batches sent to nodes, by what came of them", "result");
+	struct metric *shards = METRIC(METRIC_TYPE_GAUGE, "shards", "Shards fed by this process", "state");
 	struct metric *replicas =
-		metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_replicas",
-	                   "Replicas by what feeds them: live, behind, or none while they are asked", "lane");
+		METRIC(METRIC_TYPE_GAUGE, "replicas",
+	               "Replicas by what feeds them: live, behind, or none while they are asked", "lane");
 
-	counters->records = metric_new(METRIC_TYPE_COUNTER, "millrace_ingest_records_total",
-	                               "Records read; again after a rewind too", "topic,outcome");
-	counters->dead_letters = metric_new(METRIC_TYPE_COUNTER, "millrace_ingest_dead_letters_total",
-	                                    "Dead letters acknowledged by Kafka", "code");
-	counters->lag = metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_lag_records",
-	                           "Offsets between the log end and what every in-sync replica has received",
-	                           "topic,partition");
+	counters->records = METRIC(METRIC_TYPE_COUNTER, "records_total",
+	                           "Records read; again after a rewind too", "topic,outcome");
+	counters->dead_letters = METRIC(METRIC_TYPE_COUNTER, "dead_letters_total",
+	                                "Dead letters acknowledged by Kafka", "code");
+	counters->lag = METRIC(METRIC_TYPE_GAUGE, "lag_records",
+	                       "Offsets between the log end and what every in-sync replica has received",
+	                       "topic,partition");
 	counters->answered = labelled(batches, "answered");
 	counters->unanswered = labelled(batches, "unanswered");
-	counters->in_flight = metric_new(METRIC_TYPE_GAUGE, "millrace_ingest_batches_in_flight",
-	                                 "Batches sent to the node and not yet answered", "node");
+	counters->in_flight = METRIC(METRIC_TYPE_GAUGE, "batches_in_flight",
+	                             "Batches sent to the node and not yet answered", "node");
 	counters->lanes[FEEDER_LANE_LIVE] = labelled(replicas, "live");
 	counters->lanes[FEEDER_LANE_BEHIND] = labelled(replicas, "behind");
 	counters->unfed = labelled(replicas, "none");
-	counters->memory =
-		plain(METRIC_TYPE_GAUGE, "millrace_ingest_memory_bytes", "Memory held by memtables");
-	counters->cuts = plain(METRIC_TYPE_COUNTER, "millrace_ingest_cuts_total",
-	                       "Times that a replica was cut from memory, to be fed from the log");
-	counters->commits = plain(METRIC_TYPE_COUNTER, "millrace_ingest_commits_total", "Offset commits");
-	counters->rewinds = plain(METRIC_TYPE_COUNTER, "millrace_ingest_rewinds_total",
-	                          "Times that reading a partition began anew");
+	counters->memory = metric_series(
+		METRIC(METRIC_TYPE_GAUGE, "memory_bytes", "Memory held by memtables", ""), NULL);
+	counters->cuts =
+		metric_series(METRIC(METRIC_TYPE_COUNTER, "cuts_total",
+	                             "Times that a replica was cut from memory, to be fed from the log", ""),
+	                      NULL);
+	counters->commits =
+		metric_series(METRIC(METRIC_TYPE_COUNTER, "commits_total", "Offset commits", ""), NULL);
+	counters->rewinds = metric_series(
+		METRIC(METRIC_TYPE_COUNTER, "rewinds_total", "Times that reading a partition began anew", ""),
+		NULL);
 	counters->shards[FEEDER_STATE_ASKING] = labelled(shards, "asking");
 	counters->shards[FEEDER_STATE_ANCHORING] = labelled(shards, "anchoring");
 	counters->shards[FEEDER_STATE_FEEDING] = labelled(shards, "feeding");
@@ -92,10 +96,10 @@ static void update_shard(const struct counters *counters, struct fed_shard *shar
 }
 
 /* Says once what is in the way of feeding a replica, and once that nothing is any more. */
-static void say_obstacle(const struct ingest *ingest, uint32_t slot, size_t at,
+static void say_obstacle(const struct feeding *feeding, uint32_t slot, size_t at,
                          const struct feeder_replica_status *replica)
 {
-	struct fed_shard *shard = &ingest->fed[slot];
+	struct fed_shard *shard = &feeding->fed[slot];
 	struct slice obstacle = slice_string(replica->obstacle);
 	uint64_t hash = obstacle.len > 0 ? hash64(obstacle, 0) : 0;
 
@@ -105,35 +109,35 @@ static void say_obstacle(const struct ingest *ingest, uint32_t slot, size_t at,
 	if (hash != 0)
 		logline(LOG_LEVEL_WARN, "replica_not_fed",
 		        "index=%s partition=%" PRId32 " node=%s reason=\"%s\"", shard->uid, shard->partition,
-		        ingest->nodes[replica->node].id, replica->obstacle);
+		        feeding->nodes[replica->node].id, replica->obstacle);
 	else
 		logline(LOG_LEVEL_INFO, "replica_unobstructed", "index=%s partition=%" PRId32 " node=%s",
-		        shard->uid, shard->partition, ingest->nodes[replica->node].id);
+		        shard->uid, shard->partition, feeding->nodes[replica->node].id);
 }
 
 /* [FEEDER_LANES] counts those that nothing feeds. */
-static void count_replicas(const struct ingest *ingest, uint32_t slot, unsigned lanes[FEEDER_LANES + 1])
+static void count_replicas(const struct feeding *feeding, uint32_t slot, unsigned lanes[FEEDER_LANES + 1])
 {
 	struct feeder_replica_status replica;
 
-	for (size_t i = 0; feeder_replica_status(ingest->feeder, slot, i, &replica); i++) {
+	for (size_t i = 0; feeder_replica_status(feeding->feeder, slot, i, &replica); i++) {
 		lanes[replica.known ? replica.lane : FEEDER_LANES]++;
-		say_obstacle(ingest, slot, i, &replica);
+		say_obstacle(feeding, slot, i, &replica);
 	}
 }
 
-void counters_update(struct ingest *ingest)
+void counters_update(struct feeding *feeding)
 {
-	struct counters *counters = &ingest->counters;
+	struct counters *counters = &feeding->counters;
 	unsigned states[FEEDER_STATE_STOPPED + 1] = {0};
 	unsigned lanes[FEEDER_LANES + 1] = {0};
 	struct feeder_status status;
 
-	for (uint32_t slot = 0; slot < ingest->fed_len; slot++) {
-		if (!ingest->fed[slot].used || !feeder_shard_status(ingest->feeder, slot, &status))
+	for (uint32_t slot = 0; slot < feeding->fed_len; slot++) {
+		if (!feeding->fed[slot].used || !feeder_shard_status(feeding->feeder, slot, &status))
 			continue;
-		update_shard(counters, &ingest->fed[slot], &status);
-		count_replicas(ingest, slot, lanes);
+		update_shard(counters, &feeding->fed[slot], &status);
+		count_replicas(feeding, slot, lanes);
 		states[status.state]++;
 	}
 	for (int state = FEEDER_STATE_ASKING; state <= FEEDER_STATE_STOPPED; state++)
@@ -141,5 +145,5 @@ void counters_update(struct ingest *ingest)
 	for (int lane = 0; lane < FEEDER_LANES; lane++)
 		series_set(counters->lanes[lane], lanes[lane]);
 	series_set(counters->unfed, lanes[FEEDER_LANES]);
-	series_set(counters->memory, (double)feeder_memory_bytes(ingest->feeder));
+	series_set(counters->memory, (double)feeder_memory_bytes(feeding->feeder));
 }

@@ -6,8 +6,8 @@
  * either has every member that feeding needs, well-formed, or the whole
  * answer is refused. Pure.
  */
-#ifndef MILLRACE_INGEST_CORE_STANDING_H
-#define MILLRACE_INGEST_CORE_STANDING_H
+#ifndef MILLRACE_FEED_STANDING_H
+#define MILLRACE_FEED_STANDING_H
 
 #include "shared/record/batch.h"
 

@@ -1,5 +1,5 @@
 /* The feeder's life, its shards and nodes, and what time brings. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
 

@@ -1,5 +1,5 @@
 /* Questions and anchors: what a replica says of itself, and whether the log is still the one that it knows. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/knockout.h"
 

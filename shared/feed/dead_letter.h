@@ -16,8 +16,8 @@
  *
  * Pure. The result borrows from the record and from `arena`.
  */
-#ifndef MILLRACE_INGEST_CORE_DEAD_LETTER_H
-#define MILLRACE_INGEST_CORE_DEAD_LETTER_H
+#ifndef MILLRACE_FEED_DEAD_LETTER_H
+#define MILLRACE_FEED_DEAD_LETTER_H
 
 #include "shared/record/record.h"
 

@@ -8,10 +8,10 @@
  * says only "bring this to its present value", so a burst of events cannot
  * pile actions up.
  */
-#ifndef MILLRACE_INGEST_CORE_FEEDER_PRIVATE_H
-#define MILLRACE_INGEST_CORE_FEEDER_PRIVATE_H
+#ifndef MILLRACE_FEED_FEEDER_PRIVATE_H
+#define MILLRACE_FEED_FEEDER_PRIVATE_H
 
-#include "ingest/core/feeder.h"
+#include "shared/feed/feeder.h"
 
 /* In the order in which they are carried out; HALT and START once for each lane. */
 enum feed_todo {

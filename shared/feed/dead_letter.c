@@ -1,4 +1,4 @@
-#include "ingest/core/dead_letter.h"
+#include "shared/feed/dead_letter.h"
 
 #include "shared/base/assert.h"
 

@@ -1,5 +1,5 @@
 /* Replicas and lanes: who is fed by which reader, who is cut, who moves up. */
-#include "ingest/core/feeder_private.h"
+#include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
 #include "shared/base/knockout.h"

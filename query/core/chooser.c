@@ -1,0 +1,247 @@
+#include "query/core/chooser.h"
+
+#include "shared/base/assert.h"
+#include "shared/meta/catalog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS 40
+#define HISTOGRAM_FULL 1024
+#define SMOOTHING 8
+/* An unknown node counts as fast, so that it is tried. */
+#define LATENCY_US_DEFAULT 500
+#define BACKOFF_US ((int64_t)200000)
+#define BACKOFF_DOUBLINGS_MAX 5
+#define REFUSAL_PAUSE_US ((int64_t)100000)
+
+struct figures {
+	int64_t latency_us; /* smoothed; 0: nothing is known */
+	uint32_t samples;   /* in the histogram */
+	uint32_t counts[BUCKETS];
+};
+
+struct chooser_entry {
+	char id[NODE_ID_BYTES_MAX + 1];
+	size_t in_flight;
+	unsigned failures; /* since its last answer */
+	bool suspect;      /* failed or refused, and has not answered since */
+	int64_t away_until_us;
+	int64_t asked_us;
+	struct figures figures[CHOOSER_KINDS];
+};
+
+struct chooser {
+	struct chooser_entry entries[CHOOSER_NODES_MAX];
+	size_t entries_len;
+	uint64_t turns;
+	unsigned hedge_parts; /* CHOOSER_HEDGE_EVERY of them are one hedge */
+	unsigned unpaid;      /* questions to come that are hedges */
+};
+
+/* ---- life ---- */
+
+struct chooser *chooser_new(void)
+{
+	struct chooser *chooser = calloc(1, sizeof *chooser);
+
+	if (chooser != NULL)
+		chooser->hedge_parts = CHOOSER_HEDGES_AT_ONCE * CHOOSER_HEDGE_EVERY;
+	return chooser;
+}
+
+void chooser_free(struct chooser *chooser)
+{
+	free(chooser);
+}
+
+size_t chooser_node(struct chooser *chooser, const char *id)
+{
+	struct chooser_entry *entry;
+	size_t at = 0;
+
+	while (at < chooser->entries_len && strcmp(chooser->entries[at].id, id) != 0)
+		at++;
+	if (at < chooser->entries_len)
+		return at;
+	if (at == CHOOSER_NODES_MAX)
+		return CHOOSER_NODES_MAX - 1;
+	ASSERT(strlen(id) <= NODE_ID_BYTES_MAX);
+	entry = &chooser->entries[chooser->entries_len++];
+	(void)strcpy(entry->id, id);
+	entry->asked_us = -1;
+	return at;
+}
+
+/* ---- figures ---- */
+
+/* 250 µs, 354 µs, 500 µs, 707 µs, 1 ms … 185 s. */
+static int64_t bound_of(size_t bucket)
+{
+	return (int64_t)(bucket % 2 == 0 ? 250 : 354) << bucket / 2;
+}
+
+static void observe(struct figures *figures, int64_t latency_us)
+{
+	size_t bucket = 0;
+
+	if (latency_us < 1)
+		latency_us = 1;
+	if (figures->latency_us == 0)
+		figures->latency_us = latency_us;
+	figures->latency_us += (latency_us - figures->latency_us) / SMOOTHING;
+	while (bucket + 1 < BUCKETS && latency_us > bound_of(bucket))
+		bucket++;
+	figures->counts[bucket]++;
+	if (++figures->samples < HISTOGRAM_FULL)
+		return;
+	figures->samples = 0;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		figures->counts[i] /= 2;
+		figures->samples += figures->counts[i];
+	}
+}
+
+int64_t chooser_hedge_after_us(const struct chooser *chooser, size_t node, enum chooser_kind kind)
+{
+	const struct figures *figures = &chooser->entries[node].figures[kind];
+	uint64_t below = 0;
+	size_t bucket = 0;
+	int64_t bound;
+
+	if (figures->samples < CHOOSER_SAMPLES_MIN)
+		return CHOOSER_HEDGE_US_DEFAULT;
+	while (bucket + 1 < BUCKETS &&
+	       (below += figures->counts[bucket]) * 100 < (uint64_t)figures->samples * 95)
+		bucket++;
+	bound = bound_of(bucket);
+	return bound > CHOOSER_HEDGE_US_MIN ? bound : CHOOSER_HEDGE_US_MIN;
+}
+
+/* ---- questions ---- */
+
+void chooser_sent(struct chooser *chooser, size_t node, int64_t now_us)
+{
+	struct chooser_entry *entry = &chooser->entries[node];
+
+	entry->in_flight++;
+	entry->asked_us = now_us;
+	if (chooser->unpaid > 0)
+		chooser->unpaid--;
+	else if (chooser->hedge_parts < CHOOSER_HEDGES_AT_ONCE * CHOOSER_HEDGE_EVERY)
+		chooser->hedge_parts++;
+}
+
+static struct chooser_entry *come_back(struct chooser *chooser, size_t node)
+{
+	struct chooser_entry *entry = &chooser->entries[node];
+
+	ASSERT(entry->in_flight > 0);
+	entry->in_flight--;
+	return entry;
+}
+
+void chooser_answered(struct chooser *chooser, size_t node, enum chooser_kind kind, int64_t latency_us)
+{
+	struct chooser_entry *entry = come_back(chooser, node);
+
+	entry->failures = 0;
+	entry->suspect = false;
+	entry->away_until_us = 0;
+	if (latency_us >= 0)
+		observe(&entry->figures[kind], latency_us);
+}
+
+void chooser_refused(struct chooser *chooser, size_t node, int64_t now_us)
+{
+	struct chooser_entry *entry = come_back(chooser, node);
+
+	entry->failures = 0;
+	entry->suspect = true;
+	entry->away_until_us = now_us + REFUSAL_PAUSE_US;
+}
+
+void chooser_failed(struct chooser *chooser, size_t node, int64_t now_us)
+{
+	struct chooser_entry *entry = come_back(chooser, node);
+
+	entry->away_until_us = now_us + (BACKOFF_US << entry->failures);
+	entry->suspect = true;
+	if (entry->failures < BACKOFF_DOUBLINGS_MAX)
+		entry->failures++;
+}
+
+void chooser_unsent(struct chooser *chooser, size_t node)
+{
+	(void)come_back(chooser, node);
+}
+
+int64_t chooser_cost(const struct chooser *chooser, size_t node, enum chooser_kind kind, int64_t now_us)
+{
+	const struct chooser_entry *entry = &chooser->entries[node];
+	int64_t latency_us = entry->figures[kind].latency_us;
+	int64_t cost = (latency_us > 0 ? latency_us : LATENCY_US_DEFAULT) * (1 + (int64_t)entry->in_flight);
+	bool away = entry->suspect && (now_us < entry->away_until_us || entry->in_flight > 0);
+
+	if (cost >= CHOOSER_COST_AWAY)
+		cost = CHOOSER_COST_AWAY - 1;
+	return away ? CHOOSER_COST_AWAY + cost : cost;
+}
+
+int64_t chooser_asked_us(const struct chooser *chooser, size_t node)
+{
+	return chooser->entries[node].asked_us;
+}
+
+size_t chooser_in_flight(const struct chooser *chooser, size_t node)
+{
+	return chooser->entries[node].in_flight;
+}
+
+/* ---- choices ---- */
+
+bool chooser_turn(struct chooser *chooser)
+{
+	return ++chooser->turns % CHOOSER_EXPLORE_EVERY == 0;
+}
+
+/* `cost` is not more than a half above the least. */
+static bool is_equal(int64_t cost, int64_t least)
+{
+	return cost <= least + least / 2;
+}
+
+size_t chooser_pick(const struct chooser_candidate *candidates, size_t len, bool explore)
+{
+	int64_t limit = CHOOSER_COST_AWAY - 1;
+	int64_t least = INT64_MAX;
+	size_t chosen = len;
+
+	for (size_t i = 0; i < len; i++)
+		if (candidates[i].cost < least)
+			least = candidates[i].cost;
+	if (least >= CHOOSER_COST_AWAY)
+		limit = INT64_MAX;
+	for (size_t i = 0; i < len; i++) {
+		const struct chooser_candidate *candidate = &candidates[i];
+
+		if (candidate->cost > limit || !(explore || is_equal(candidate->cost, least)))
+			continue;
+		if (candidate->taken)
+			return i;
+		if (chosen == len || candidate->asked_us < candidates[chosen].asked_us)
+			chosen = i;
+	}
+	ASSERT(chosen < len);
+	return chosen;
+}
+
+bool chooser_take_hedge(struct chooser *chooser)
+{
+	if (chooser->hedge_parts < CHOOSER_HEDGE_EVERY)
+		return false;
+	/* its own question must not pay for the next one */
+	chooser->hedge_parts -= CHOOSER_HEDGE_EVERY;
+	chooser->unpaid++;
+	return true;
+}

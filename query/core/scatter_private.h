@@ -1,0 +1,113 @@
+/*
+ * Scatter, inside: scatter_plan.c knows what there is to choose from and
+ * chooses, scatter.c runs the rounds.
+ */
+#ifndef MILLRACE_QUERY_CORE_SCATTER_PRIVATE_H
+#define MILLRACE_QUERY_CORE_SCATTER_PRIVATE_H
+
+#include "query/core/scatter.h"
+
+/* What is known of a replica in this request. */
+enum replica_view {
+	REPLICA_VIEW_UNTRIED = 0,
+	REPLICA_VIEW_RECOVERING, /* would answer stale */
+	REPLICA_VIEW_ABSENT,
+	REPLICA_VIEW_FAILED
+};
+
+/* How good a replica is, best first. */
+enum replica_rank {
+	REPLICA_RANK_SERVING = 0, /* active and in-sync */
+	REPLICA_RANK_OUT,         /* active, out of sync: only stale */
+	REPLICA_RANK_LEAVING      /* only stale */
+};
+
+enum shard_state {
+	SHARD_STATE_OPEN = 0, /* being asked, or to be asked */
+	SHARD_STATE_ANSWERED,
+	SHARD_STATE_MISSING
+};
+
+struct scatter_node {
+	const struct node_record *record;
+	size_t entry; /* the chooser's */
+	/* of the round */
+	int64_t cost;
+	int64_t asked_us;
+	bool taken;
+};
+
+struct scatter_replica {
+	size_t node; /* in the scatter's nodes */
+	enum replica_rank rank;
+	enum replica_view view;
+	bool asking;
+};
+
+struct scatter_shard {
+	int32_t partition;
+	enum shard_state state;
+	bool stale;
+	size_t asking; /* replicas that are being asked */
+	size_t replicas_len;
+	struct scatter_replica replicas[REPLICAS_MAX];
+};
+
+struct scatter_leg {
+	struct scatter_leg *next; /* the one before */
+	size_t number;
+	size_t node;
+	int32_t *partitions;
+	size_t partitions_len;
+	bool accepts_stale;
+	bool hedge;
+	bool sent;   /* taken as an action */
+	bool closed; /* its event came */
+	int64_t sent_us;
+	int64_t hedge_us;
+};
+
+struct scatter {
+	struct arena *arena;
+	const struct index_record *index;
+	struct scatter_options options;
+	bool one_node;
+	struct scatter_node nodes[NODES_MAX];
+	size_t nodes_len;
+	const char *group; /* NULL: there is only one */
+	bool explore;
+	struct scatter_shard *shards;
+	size_t shards_len;
+	struct scatter_leg *legs; /* newest first */
+	size_t legs_len;
+	bool started;
+	bool first_round_asked;
+	bool won;      /* the leg being closed answered a shard */
+	bool finished; /* nothing is open */
+	bool finish_taken;
+	struct scatter_tally tally;
+};
+
+struct scatter_round {
+	size_t first; /* number of its first leg */
+	int64_t now_us;
+	bool hedge;
+};
+
+struct scatter_choice {
+	struct scatter_replica *replica;
+	bool stale;
+	bool only; /* there was nothing to choose */
+};
+
+/* Sets the group of this search from the costs of the round. */
+void scatter_choose_group(struct scatter *scatter);
+/* The replica to ask next for an open shard; false: none is left. */
+bool scatter_choose(const struct scatter *scatter, struct scatter_shard *shard,
+                    struct scatter_choice *choice);
+/* The same among replicas that can give an answer that is not stale. */
+bool scatter_choose_fresh(const struct scatter *scatter, struct scatter_shard *shard,
+                          struct scatter_choice *choice);
+struct scatter_replica *scatter_replica_on(struct scatter_shard *shard, size_t node);
+
+#endif

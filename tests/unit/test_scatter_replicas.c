@@ -1,0 +1,265 @@
+/*
+ * One request over all shards where there is more than one replica: tokens,
+ * groups, and asking twice.
+ */
+#include "tests/unit/scatter_bed.h"
+
+/* ---- tokens ---- */
+
+static void test_behind(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1"};
+	static const struct node_refusal behind[] = {{1, NODE_REFUSAL_BEHIND}};
+	static const struct node_refusal two[] = {{0, NODE_REFUSAL_BEHIND}, {3, NODE_REFUSAL_BEHIND}};
+	struct scatter_options options = {.partition = -1, .unmeasured = true};
+	struct scatter_event event;
+	struct bed bed;
+
+	set_up(&bed, replicas, &options);
+	expect(&bed, start(), "n1:3,0,1,2");
+	/* an answer of which one partition is older than the token: that one is asked elsewhere */
+	event = answered(0);
+	event.refusals = behind;
+	event.refusals_len = 1;
+	expect(&bed, event, "n2:1");
+	/* a node that waits for a token is neither slow nor bad */
+	CU_ASSERT_EQUAL(chooser_cost(bed.chooser, 0, CHOOSER_KIND_SEARCH, bed.now_us),
+	                chooser_cost(bed.chooser, 2, CHOOSER_KIND_SEARCH, bed.now_us));
+	expect(&bed, refused(1, behind, 1), "FINISH");
+	expect_degraded(&bed, "shards=packages/1");
+	tear_down(&bed);
+	set_up(&bed, replicas, &options);
+	expect(&bed, start(), "n1:3,0,1,2");
+	expect(&bed, refused(0, two, 2), "n2:0,1,2");
+	expect(&bed, answered(1), "FINISH");
+	expect_degraded(&bed, "shards=packages/3");
+	tear_down(&bed);
+}
+
+/* ---- groups ---- */
+
+static void test_groups_take_turns(void)
+{
+	static const char *const replicas[4] = {"n1 m1", "n2 m2", "n1 m1", "n2 m2"};
+	static const char *const expected[] = {"n1:0,2 n2:1,3", "m1:0,2 m2:1,3", "n1:0,2 n2:1,3",
+	                                       "m1:0,2 m2:1,3"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	for (size_t i = 0; i < 4; i++) {
+		bed.now_us += 10 * MS;
+		expect(&bed, start(), expected[i]);
+		bed.now_us += 1 * MS;
+		expect(&bed, answered(0), "");
+		expect(&bed, answered(1), "FINISH");
+		arena_deinit(&bed.arena);
+		plan(&bed, &all);
+	}
+	/* a group is as dear as its dearest shard */
+	teach(&bed, "n2", 30, 50 * MS);
+	teach(&bed, "m1", 30, 2 * MS);
+	teach(&bed, "n1", 30, 2 * MS);
+	expect(&bed, start(), "m1:0,2 m2:1,3");
+	tear_down(&bed);
+}
+
+static void test_another_group_helps_out(void)
+{
+	static const char *const replicas[4] = {"n1 m1", "n2 m2", "n1 m1o", "n2 m2"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	/* g1 lacks a shard, so it is not chosen though it is cheap */
+	teach(&bed, "n1", 30, 90 * MS);
+	expect(&bed, start(), "n1:0,2 n2:1,3");
+	expect(&bed, failed(0), "m1:0 m1:2!");
+	expect(&bed, failed(1), "m2:1,3");
+	expect(&bed, answered(2), "");
+	expect(&bed, answered(3), "");
+	expect(&bed, answered(4), "FINISH");
+	expect_degraded(&bed, "stale=packages/2");
+	tear_down(&bed);
+}
+
+/* A node of the group that is away does not make a search wait for it while another group has the shard. */
+static void test_group_with_a_node_away(void)
+{
+	static const char *const replicas[4] = {"n1 m1", "n2 m2", "n1 m1", "n2 m2"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	chooser_sent(bed.chooser, chooser_node(bed.chooser, "n1"), 0);
+	chooser_failed(bed.chooser, chooser_node(bed.chooser, "n1"), 0);
+	chooser_sent(bed.chooser, chooser_node(bed.chooser, "m2"), 0);
+	chooser_failed(bed.chooser, chooser_node(bed.chooser, "m2"), 0);
+	expect(&bed, start(), "n2:1,3 m1:0,2");
+	tear_down(&bed);
+}
+
+/* ---- hedges ---- */
+
+static void test_hedge_wins(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n3", "n1"};
+	bool wanted[4];
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	teach(&bed, "n1", 30, 8 * MS);
+	teach(&bed, "n2", 30, 90 * MS);
+	teach(&bed, "n3", 30, 90 * MS);
+	expect(&bed, start(), "n1:3,0,1,2");
+	/* the 95th percentile of n1 */
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), 8 * MS);
+	bed.now_us = 8 * MS - 1;
+	expect(&bed, tick(), "");
+	bed.now_us = 8 * MS;
+	expect(&bed, tick(), "n2:0,1+ n3:2+");
+	/* only once */
+	expect(&bed, tick(), "");
+	CU_ASSERT_TRUE(scatter_wake_us(bed.scatter) > 90 * MS);
+	expect(&bed, answered(2), "");
+	/* what the slow leg may still be used for: 3, 0 and 1, not 2 */
+	CU_ASSERT_EQUAL(scatter_wanted(bed.scatter, 0, wanted), 3);
+	CU_ASSERT_TRUE(wanted[0] && wanted[1] && wanted[2] && !wanted[3]);
+	expect(&bed, answered(0), "FINISH");
+	CU_ASSERT_EQUAL(scatter_wanted(bed.scatter, 1, wanted), 0);
+	expect(&bed, of(SCATTER_EVENT_UNUSED, 1), "");
+	CU_ASSERT_EQUAL(scatter_tally(bed.scatter).hedges, 2);
+	CU_ASSERT_EQUAL(scatter_tally(bed.scatter).hedges_won, 1);
+	CU_ASSERT_EQUAL(scatter_tally(bed.scatter).retries, 0);
+	CU_ASSERT_EQUAL(in_flight(&bed, "n2"), 0);
+	expect_degraded(&bed, "");
+	tear_down(&bed);
+}
+
+/* The slow leg fails after its hedges have answered: nothing is missing. */
+static void test_loser_fails(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1 n2"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	expect(&bed, start(), "n1:0,1,2,3");
+	bed.now_us = 100 * MS;
+	expect(&bed, tick(), "n2:0,1,2,3+");
+	expect(&bed, answered(1), "FINISH");
+	expect(&bed, failed(0), "");
+	CU_ASSERT_EQUAL(scatter_missing(bed.scatter), 0);
+	CU_ASSERT_TRUE(chooser_cost(bed.chooser, 0, CHOOSER_KIND_SEARCH, bed.now_us) >= CHOOSER_COST_AWAY);
+	tear_down(&bed);
+}
+
+/* While one of two that are asked may still answer, nobody else is bothered; when both fail, it is missing. */
+static void test_hedge_and_leg_fail(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1 n2"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	expect(&bed, start(), "n1:0,1,2,3");
+	bed.now_us = 100 * MS;
+	expect(&bed, tick(), "n2:0,1,2,3+");
+	expect(&bed, failed(0), "");
+	expect(&bed, failed(1), "FINISH");
+	CU_ASSERT_EQUAL(scatter_missing(bed.scatter), 4);
+	tear_down(&bed);
+}
+
+/* An answer that cannot be taken apart: its shards wait for their hedges, or are asked again. */
+static void test_unused_answer(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n3", "n1", "n1 n2"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	teach(&bed, "n2", 1, 9 * MS);
+	teach(&bed, "n3", 1, 9 * MS);
+	expect(&bed, start(), "n1:2,0,1,3");
+	bed.now_us = 100 * MS;
+	expect(&bed, tick(), "n2:0,3+ n3:1+");
+	expect(&bed, answered(2), "");
+	/* 1 is answered; 2 is with nobody else */
+	expect(&bed, of(SCATTER_EVENT_UNUSED, 0), "n1:2");
+	expect(&bed, answered(3), "");
+	expect(&bed, answered(1), "FINISH");
+	CU_ASSERT_EQUAL(scatter_missing(bed.scatter), 0);
+	tear_down(&bed);
+}
+
+/* Stale answers are never raced against fresh ones, and recovering replicas are no hedge. */
+static void test_no_stale_hedge(void)
+{
+	static const char *const replicas[4] = {"n1 n2o", "n1 n2o", "n1 n2o", "n1 n2o"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	expect(&bed, start(), "n1:0,1,2,3");
+	bed.now_us = 100 * MS;
+	expect(&bed, tick(), "");
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), DEADLINE_US);
+	expect(&bed, failed(0), "n2:0,1,2,3!");
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), DEADLINE_US);
+	expect(&bed, answered(1), "FINISH");
+	CU_ASSERT_EQUAL(scatter_stale(bed.scatter), 4);
+	tear_down(&bed);
+}
+
+static void test_hedge_budget(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1 n2"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	while (chooser_take_hedge(bed.chooser))
+		chooser_sent(bed.chooser, 1, 0);
+	expect(&bed, start(), "n1:0,1,2,3");
+	bed.now_us = 100 * MS;
+	expect(&bed, tick(), "");
+	CU_ASSERT_EQUAL(scatter_tally(bed.scatter).hedges_denied, 1);
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), bed.now_us + SCATTER_HEDGE_AGAIN_US);
+	/* other questions have paid for one */
+	for (int i = 0; i < CHOOSER_HEDGE_EVERY; i++)
+		teach(&bed, "n3", 1, 1 * MS);
+	bed.now_us += SCATTER_HEDGE_AGAIN_US;
+	expect(&bed, tick(), "n2:0,1,2,3+");
+	tear_down(&bed);
+}
+
+static void test_absent(void)
+{
+	static const char *const replicas[4] = {"n1", "n1 n2", "n2", "n2"};
+	static const struct node_refusal absent[] = {{0, NODE_REFUSAL_ABSENT}, {1, NODE_REFUSAL_ABSENT}};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	teach(&bed, "n2", 1, 9 * MS);
+	expect(&bed, start(), "n1:0,1 n2:2,3");
+	expect(&bed, refused(0, absent, 2), "n2:1");
+	expect(&bed, answered(1), "");
+	expect(&bed, answered(2), "FINISH");
+	CU_ASSERT_EQUAL(scatter_missing(bed.scatter), 1);
+	/* a newer catalog may say where it is now; of 1 there was another replica */
+	CU_ASSERT_EQUAL(scatter_absent(bed.scatter), 1);
+	tear_down(&bed);
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{"behind the token", test_behind},
+		{"groups take turns", test_groups_take_turns},
+		{"another group helps out", test_another_group_helps_out},
+		{"a group with a node away", test_group_with_a_node_away},
+		{"a hedge wins", test_hedge_wins},
+		{"the loser fails", test_loser_fails},
+		{"hedge and leg fail", test_hedge_and_leg_fail},
+		{"an answer that is not used", test_unused_answer},
+		{"no stale hedge", test_no_stale_hedge},
+		{"hedge budget", test_hedge_budget},
+		{"absent", test_absent},
+		CU_TEST_INFO_NULL,
+	};
+
+	return suite_run("scatter_replicas", tests);
+}
