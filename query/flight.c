@@ -217,7 +217,7 @@ static bool plan(struct flight *flight)
 	struct scatter_options options = {.kind = kinds[request->kind],
 	                                  .partition = -1,
 	                                  .alone = get,
-	                                  .unmeasured = request->required != NULL,
+	                                  .tokens = request->required != NULL,
 	                                  .deadline_us = flight->deadline_us};
 	size_t partitions = (size_t)request->index->partitions;
 

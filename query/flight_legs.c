@@ -10,6 +10,8 @@
  * still arrives. */
 #define DEADLINE_PARTS 8
 #define DEADLINE_MARGIN_MS_MAX 50
+/* A node ends a wait for what is required so long before its deadline. */
+#define NODE_TAIL_MS 50
 
 /* ---- questions ---- */
 
@@ -42,13 +44,17 @@ static void write_question(const struct flight *flight, const struct scatter_act
 		ask_get(body, index_id, &question, flight->id, action->stale);
 }
 
-static int node_deadline_ms(int left_ms)
+static int node_deadline_ms(int left_ms, int64_t patience_us)
 {
 	int margin_ms = left_ms / DEADLINE_PARTS;
+	int deadline_ms;
 
 	if (margin_ms > DEADLINE_MARGIN_MS_MAX)
 		margin_ms = DEADLINE_MARGIN_MS_MAX;
-	return left_ms - margin_ms;
+	deadline_ms = left_ms - margin_ms;
+	if (patience_us / 1000 < deadline_ms - NODE_TAIL_MS)
+		return (int)(patience_us / 1000) + NODE_TAIL_MS;
+	return deadline_ms;
 }
 
 int flight_send_leg(struct flight *flight, const struct scatter_action *action, int64_t now_us,
@@ -65,7 +71,7 @@ int flight_send_leg(struct flight *flight, const struct scatter_action *action, 
 	                                      .node = action->node->id,
 	                                      .body = &body,
 	                                      .timeout_ms = left_ms,
-	                                      .deadline_ms = node_deadline_ms(left_ms),
+	                                      .deadline_ms = node_deadline_ms(left_ms, action->patience_us),
 	                                      .completion = completion,
 	                                      .context = leg};
 	int result;
@@ -196,6 +202,17 @@ static int take_refusals(struct flight *flight, const struct arrival *arrival, s
 	return 0;
 }
 
+/* Out of the time that it was given, which may have been little. */
+static void take_overdue(const struct arrival *arrival, struct scatter_event *event)
+{
+	for (size_t i = 0; i < arrival->question.partitions_len; i++)
+		arrival->behind[i] =
+			(struct node_refusal){arrival->question.partitions[i], NODE_REFUSAL_BEHIND};
+	event->kind = SCATTER_EVENT_REFUSED;
+	event->refusals = arrival->behind;
+	event->refusals_len = arrival->question.partitions_len;
+}
+
 static int prepare_arrival(struct flight *flight, const struct leg *leg, struct slice body,
                            struct arrival *arrival, struct error *error)
 {
@@ -217,13 +234,14 @@ int flight_take_answer(struct flight *flight, const struct leg *leg, const struc
 	bool get = flight->request.kind == FLIGHT_KIND_GET;
 	bool late = flight->finished || leg->scatter != flight->scatter;
 	bool answered = answer->status == 200 || (answer->status == 404 && get);
+	bool overdue = answer->status == 503 && flight->request.required != NULL;
 	struct arrival arrival;
 
 	if (answer->status == 0) {
 		*error = answer->error;
 		return error->code;
 	}
-	if (!answered && answer->status != 410)
+	if (!answered && answer->status != 410 && !overdue)
 		return error_set(error, ERROR_NETWORK, ERROR_ACTION_RETRY, "status %d: %.*s", answer->status,
 		                 (int)(answer->body.len < 200 ? answer->body.len : 200),
 		                 (const char *)answer->body.ptr);
@@ -232,6 +250,10 @@ int flight_take_answer(struct flight *flight, const struct leg *leg, const struc
 		return 0;
 	if (prepare_arrival(flight, leg, answer->body, &arrival, error) < 0)
 		return error->code;
+	if (overdue) {
+		take_overdue(&arrival, event);
+		return 0;
+	}
 	if (!answered)
 		return take_refusals(flight, &arrival, event, error);
 	if (arrival.wanted_len == 0)

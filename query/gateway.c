@@ -1,6 +1,7 @@
 #include "query/gateway.h"
 
 #include "query/gather.h"
+#include "query/status.h"
 #include "shared/base/assert.h"
 
 #include <stdio.h>
@@ -64,6 +65,8 @@ int gateway_open(const struct config *config, struct gateway *gateway, struct er
 		result = http_client_start(&options, &gateway->client, error);
 	if (result == 0)
 		result = view_open(config, &gateway->view, error);
+	if (result == 0)
+		result = status_desk_open(config, gateway, &gateway->status, error);
 	if (result < 0)
 		(void)gateway_close(gateway);
 	return result;
@@ -74,6 +77,7 @@ bool gateway_close(struct gateway *gateway)
 	bool ended;
 
 	/* first what could start a leg by itself, then the legs; then there are no flights */
+	status_desk_close(gateway->status);
 	alarms_stop(gateway->alarms);
 	http_client_stop(gateway->client);
 	ASSERT(atomic_load(&gateway->flights) == 0);

@@ -36,6 +36,7 @@
 #define ARGUMENTS_MAX 64
 
 struct gather;
+struct status_desk;
 
 struct gateway {
 	const char *master_key; /* "" for none */
@@ -49,6 +50,7 @@ struct gateway {
 	struct balance *balance;
 	struct alarms *alarms;
 	struct gather *gather;
+	struct status_desk *status;
 	struct log_producer *producer;
 	atomic_int flights;
 	atomic_size_t answer_bytes; /* of nodes, held by flights */

@@ -5,6 +5,7 @@
 #include "query/bodies.h"
 #include "query/core/route_request.h"
 #include "query/routes.h"
+#include "query/status.h"
 #include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
 #include "shared/runtime/random.h"
@@ -52,6 +53,11 @@ static void route_metrics(const struct exchange *exchange)
 static void route_list_indexes(const struct exchange *exchange)
 {
 	route_indexes(exchange, true);
+}
+
+static void route_status(const struct exchange *exchange)
+{
+	status_ask(exchange->gateway->status, exchange);
 }
 
 /* ---- requests that change something ---- */
@@ -169,6 +175,7 @@ static const struct route routes[] = {
 	{"GET", "/health", ROUTE_GUARD_NONE, route_health},
 	{"GET", "/ready", ROUTE_GUARD_NONE, route_ready},
 	{"GET", "/metrics", ROUTE_GUARD_KEY, route_metrics},
+	{"GET", "/status", ROUTE_GUARD_ALL, route_status},
 	{"GET", "/indexes", ROUTE_GUARD_ALL, route_list_indexes},
 	{"POST", "/indexes", ROUTE_GUARD_ALL, route_create_index},
 	{"DELETE", "/indexes/*", ROUTE_GUARD_ALL, route_delete_index},

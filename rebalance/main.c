@@ -1,6 +1,7 @@
 /* millrace-rebalance: the controller; the only writer of meta, topology and final task states. */
 #include "rebalance/office.h"
 #include "shared/http/http_server.h"
+#include "shared/meta/catalog.h"
 #include "shared/runtime/logline.h"
 #include "shared/runtime/metrics.h"
 #include "shared/runtime/process.h"
@@ -11,10 +12,18 @@
 #define ADMIN_CONNECTIONS_MAX 64
 #define ADMIN_ANSWER_MS_MAX 5000
 #define METRICS_BYTES_MAX (4U * 1024 * 1024)
+#define STATUS_BYTES_MAX (64U * 1024 * 1024)
 
 struct admin {
 	const struct config *config;
-	const struct office *office;
+	struct office *office;
+};
+
+static const char *const ready_texts[OFFICE_STATES] = {
+	[OFFICE_STATE_WAITING] = "{\"status\":\"waiting for Kafka\"}",
+	[OFFICE_STATE_STANDING_BY] = "{\"status\":\"standing by\"}",
+	[OFFICE_STATE_READING] = "{\"status\":\"taking office\"}",
+	[OFFICE_STATE_IN_OFFICE] = "{\"status\":\"ready\"}",
 };
 
 static void respond_text(struct http_request *request, int status, const char *text)
@@ -42,8 +51,11 @@ static void handle(struct http_request *request, void *context)
 		respond_text(request, 403,
 		             "{\"code\":\"invalid_api_key\",\"message\":\"the cluster key is wrong\"}");
 	} else if (strcmp(path, "/ready") == 0) {
-		respond_text(request, in_office ? 200 : 503,
-		             in_office ? "{\"status\":\"ready\"}" : "{\"status\":\"not in office\"}");
+		respond_text(request, in_office ? 200 : 503, ready_texts[office_state(admin->office)]);
+	} else if (strcmp(path, "/status") == 0) {
+		buffer_init(&body, STATUS_BYTES_MAX);
+		office_status(admin->office, &body);
+		http_respond(request, 200, NULL, &body, NULL);
 	} else if (strcmp(path, "/office") == 0) {
 		respond_text(request, 200, in_office ? "{\"in_office\":true}" : "{\"in_office\":false}");
 	} else if (strcmp(path, "/metrics") == 0) {
@@ -60,6 +72,7 @@ static int serve(const struct config *config, struct log_connection *connection,
 {
 	struct office *office = NULL;
 	struct http_server *server = NULL;
+	char url[NODE_URL_BYTES_MAX + 1];
 	struct admin admin = {.config = config};
 	struct http_server_options options = {
 		.listen = config_string(config, "rebalance.listen"),
@@ -79,8 +92,10 @@ static int serve(const struct config *config, struct log_connection *connection,
 	if (rc == 0)
 		rc = process_ready(config_ready_file(config), "millrace-rebalance",
 		                   http_server_address(server), NULL, error);
-	if (rc == 0)
-		rc = office_run(office, error);
+	if (rc == 0) {
+		(void)snprintf(url, sizeof url, "http://%s", http_server_address(server));
+		rc = office_run(office, url, error);
+	}
 	if (server != NULL)
 		http_server_stop(server);
 	office_free(office);

@@ -1,22 +1,28 @@
-#include "rebalance/office.h"
+#include "rebalance/office_private.h"
 
-#include "rebalance/core/controller.h"
 #include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
-#include "shared/runtime/metrics.h"
 
 #include <inttypes.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define TAKE_TIMEOUT_MS 20000
-#define KAFKA_TIMEOUT_MS 10000
 #define FIRST_TIMEOUT_MS 2000 /* a signal waits for it */
 #define READ_TIMEOUT_MS 200
 #define RETRY_MS 1000
-#define RETRY_ACTION_MS 300
+#define TURN_MS 100 /* the longest that the core is not told the time */
+/* Fairness: so many requests are read before actions get their turn. */
+#define TURN_RECORDS 256
+/* Of the slots topic: whoever owns it takes office. */
+#define OFFICE_SLOT 1U
+
+/* Beside 0 and error codes: why office_run goes on. */
+enum outcome {
+	OUTCOME_SIGNAL = 1,
+	OUTCOME_NOT_ELECTED
+};
 
 enum topic {
 	TOPIC_META,
@@ -28,31 +34,41 @@ enum topic {
 
 static const char *const suffixes[TOPICS] = {"meta", "topology", "tasks", "task-states"};
 
-struct office {
-	const struct config *config;
-	struct log_connection *connection;
-	int signal_fd;
-	atomic_int state;
-	char kafka_id[64];
-	struct node_record nodes[NODES_MAX];
-	size_t nodes_len;
-	struct log_office *log;
-	struct log_reader *reader;
-	struct controller *controller;
-	int64_t starts[INDEX_PARTITIONS_MAX];
-	char trouble[512]; /* what was last said about a failing action */
-	struct series *in_office;
-	struct series *succeeded;
-	struct series *failed;
-};
+/* ---- new and free ---- */
+
+static void declare_metrics(struct office *office)
+{
+	struct metric *tasks = metric_new(METRIC_TYPE_COUNTER, "millrace_controller_tasks_total",
+	                                  "Requests that got their final", "status");
+
+	office->succeeded = metric_series(tasks, (const char *const[]){"succeeded"});
+	office->failed = metric_series(tasks, (const char *const[]){"failed"});
+	office->in_office = metric_series(metric_new(METRIC_TYPE_GAUGE, "millrace_controller_in_office",
+	                                             "1 while this process is the controller", ""),
+	                                  NULL);
+	office->changes = metric_new(METRIC_TYPE_COUNTER, "millrace_controller_replica_changes_total",
+	                             "Recorded changes of replicas: out of in-sync, in again, joining, …",
+	                             "change,reason");
+	office->nodes_answering =
+		metric_series(metric_new(METRIC_TYPE_GAUGE, "millrace_controller_nodes_answering",
+	                                 "Nodes whose last answer was good", ""),
+	                      NULL);
+	office->shards_divergent =
+		metric_series(metric_new(METRIC_TYPE_GAUGE, "millrace_controller_shards_divergent",
+	                                 "Shards of which two in-sync replicas were seen to differ", ""),
+	                      NULL);
+	office->replicas_out = metric_series(metric_new(METRIC_TYPE_GAUGE, "millrace_controller_replicas_out",
+	                                                "Recorded replicas that are not in-sync", ""),
+	                                     NULL);
+}
 
 int office_new(const struct config *config, struct log_connection *connection, int signal_fd,
                struct office **office, struct error *error)
 {
 	const struct config_node *nodes;
 	size_t nodes_len = config_nodes(config, &nodes);
-	struct metric *tasks;
 	struct office *made;
+	int rc;
 
 	if (nodes_len > NODES_MAX)
 		return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
@@ -61,6 +77,11 @@ int office_new(const struct config *config, struct log_connection *connection, i
 	made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return error_memory(error, sizeof *made);
+	rc = polling_start(config, &made->polling, error);
+	if (rc != 0) {
+		free(made);
+		return rc;
+	}
 	made->config = config;
 	made->connection = connection;
 	made->signal_fd = signal_fd;
@@ -70,21 +91,17 @@ int office_new(const struct config *config, struct log_connection *connection, i
 		(void)snprintf(made->nodes[i].group, sizeof made->nodes[i].group, "%s", nodes[i].group);
 		(void)snprintf(made->nodes[i].url, sizeof made->nodes[i].url, "%s", nodes[i].url);
 	}
-	made->in_office = metric_series(metric_new(METRIC_TYPE_GAUGE, "millrace_controller_in_office",
-	                                           "1 while this process is the controller", ""),
-	                                NULL);
-	tasks = metric_new(METRIC_TYPE_COUNTER, "millrace_controller_tasks_total",
-	                   "Requests that got their final", "status");
-	made->succeeded = metric_series(tasks, (const char *const[]){"succeeded"});
-	made->failed = metric_series(tasks, (const char *const[]){"failed"});
+	(void)pthread_mutex_init(&made->status_lock, NULL);
+	declare_metrics(made);
 	*office = made;
 	return 0;
 }
 
 static void leave(struct office *office)
 {
-	atomic_store(&office->state, OFFICE_STATE_WAITING);
+	atomic_store(&office->state, office->owner != NULL ? OFFICE_STATE_STANDING_BY : OFFICE_STATE_WAITING);
 	series_set(office->in_office, 0);
+	office_unpublish(office);
 	controller_free(office->controller);
 	office->controller = NULL;
 	if (office->reader != NULL)
@@ -100,6 +117,10 @@ void office_free(struct office *office)
 	if (office == NULL)
 		return;
 	leave(office);
+	polling_stop(office->polling);
+	log_owner_close(office->owner);
+	(void)pthread_mutex_destroy(&office->status_lock);
+	buffer_deinit(&office->status);
 	free(office);
 }
 
@@ -115,6 +136,57 @@ static bool signalled(const struct office *office, int timeout_ms)
 
 	return poll(&fd, 1, timeout_ms) == 1;
 }
+
+/* ---- election ---- */
+
+static bool is_elected(struct office *office)
+{
+	(void)log_owner_poll(office->owner, &office->slots);
+	return (office->slots & OFFICE_SLOT) != 0;
+}
+
+/* The first time only: it may take as long as Kafka is down. */
+static int join_election(struct office *office, struct error *error)
+{
+	char client_id[NODE_URL_BYTES_MAX + 32];
+	const struct log_owner_options election = {
+		.group = "controllers", .topic = "slots", .client_id = client_id};
+	int rc = 0;
+
+	if (office->owner != NULL)
+		return 0;
+	(void)snprintf(client_id, sizeof client_id, "millrace-rebalance@%s", office->url + strlen("http://"));
+	rc = log_cluster_id(office->connection, FIRST_TIMEOUT_MS, office->kafka_id, error);
+	if (rc == 0)
+		rc = log_create_own_topics(office->connection, KAFKA_TIMEOUT_MS, error);
+	if (rc == 0)
+		rc = log_owner_open(office->config, &election, &office->owner, error);
+	return rc;
+}
+
+/* Until elected (0) or signalled. */
+static int stand_by(struct office *office, struct error *error)
+{
+	int rc = join_election(office, error);
+	bool said = false;
+
+	if (rc != 0)
+		return rc;
+	atomic_store(&office->state, OFFICE_STATE_STANDING_BY);
+	while (!is_elected(office)) {
+		struct pollfd fds[] = {{.fd = office->signal_fd, .events = POLLIN},
+		                       {.fd = log_owner_fd(office->owner), .events = POLLIN}};
+
+		if (!said)
+			logline(LOG_LEVEL_INFO, "standing_by", "kafka=%s", office->kafka_id);
+		said = true;
+		if (poll(fds, 2, READ_TIMEOUT_MS) > 0 && fds[0].revents != 0)
+			return OUTCOME_SIGNAL;
+	}
+	return 0;
+}
+
+/* ---- taking office ---- */
 
 static int read_record(struct office *office, size_t topic, const struct record *record, struct error *error)
 {
@@ -133,7 +205,7 @@ static int read_record(struct office *office, size_t topic, const struct record 
 	}
 }
 
-/* 0 at the end of all four topics; 1 on the signal. */
+/* 0 at the end of all four topics. */
 static int read_to_end(struct office *office, struct error *error)
 {
 	for (;;) {
@@ -149,7 +221,7 @@ static int read_to_end(struct office *office, struct error *error)
 		if (rc < 0)
 			return rc;
 		if (event == LOG_EVENT_NONE && signalled(office, 0))
-			return 1;
+			return OUTCOME_SIGNAL;
 	}
 }
 
@@ -159,15 +231,16 @@ static int take(struct office *office, struct error *error)
 	struct controller_options options = {
 		.cluster = config_string(office->config, "cluster"),
 		.kafka_id = office->kafka_id,
-		.url = "",
+		.url = office->url,
 		.rf = (int32_t)config_int(office->config, "topology.rf"),
 		.nodes = office->nodes,
 		.nodes_len = office->nodes_len,
 	};
+	const struct node_report *old;
 	int rc = log_cluster_id(office->connection, FIRST_TIMEOUT_MS, office->kafka_id, error);
 
-	if (rc == 0)
-		rc = log_create_own_topics(office->connection, KAFKA_TIMEOUT_MS, error);
+	while (polling_next(office->polling, &old))
+		; /* of an earlier term: nobody knows any more when it came */
 	if (rc == 0)
 		rc = log_office_take(office->config, TAKE_TIMEOUT_MS, &office->log, error);
 	if (rc != 0)
@@ -188,197 +261,108 @@ static int take(struct office *office, struct error *error)
 	return 0;
 }
 
-static int inspect(struct office *office, const char *topic, struct controller_result *result)
+/* ---- in office ---- */
+
+/* Requests that have arrived. Of the other three topics we are the only writer: what comes is our own echo. */
+static int read_requests(struct office *office, struct error *error)
 {
-	char policy[128];
-	int rc = log_topic_partitions(office->connection, topic, KAFKA_TIMEOUT_MS, &result->partitions,
-	                              &result->error);
-
-	if (rc == ERROR_NOT_FOUND)
-		return 0;
-	if (rc == 0)
-		rc = log_topic_setting(office->connection, topic, "cleanup.policy", KAFKA_TIMEOUT_MS, policy,
-		                       &result->error);
-	if (rc != 0)
-		return rc;
-	result->exists = true;
-	result->compacted = strstr(policy, "compact") != NULL;
-	return 0;
-}
-
-static int create(struct office *office, const struct controller_action *action,
-                  struct controller_result *result)
-{
-	static const char *const settings[] = {
-		"cleanup.policy",
-		"delete",
-		"retention.ms",
-		"-1",
-		"retention.bytes",
-		"-1",
-		/* a document of the largest size with its envelope; brokers take 1 MB by default */
-		"max.message.bytes",
-		"5242880",
-		NULL,
-	};
-	struct log_topic topic = {action->topic, action->partitions, settings};
-
-	return log_topic_create(office->connection, &topic, KAFKA_TIMEOUT_MS, &result->error);
-}
-
-static int read_starts(struct office *office, const struct controller_action *action,
-                       struct controller_result *result)
-{
+	enum log_event event = LOG_EVENT_RECORD;
 	int rc = 0;
 
-	for (int32_t p = 0; rc == 0 && p < action->partitions; p++) {
-		struct log_ends ends;
+	for (int i = 0; rc == 0 && event != LOG_EVENT_NONE && i < TURN_RECORDS; i++) {
+		struct record record;
+		size_t topic = 0;
 
-		rc = log_ask_ends(office->connection, action->topic, p, KAFKA_TIMEOUT_MS, &ends,
-		                  &result->error);
-		if (rc == 0)
-			office->starts[p] = ends.start;
+		rc = log_reader_next(office->reader, 0, &event, &topic, &record, error);
+		if (rc == 0 && event == LOG_EVENT_RECORD && topic == TOPIC_TASKS)
+			rc = controller_read_task(office->controller, record.offset, record.value, error);
 	}
-	result->starts = office->starts;
 	return rc;
 }
 
-static int write_records(struct office *office, const struct controller_action *action,
-                         struct controller_result *result)
+/* Until something happens; true on the signal. */
+static bool wait_for_something(const struct office *office, int timeout_ms)
 {
-	static const char *const topics[] = {
-		[CONTROLLER_TOPIC_META] = "meta",
-		[CONTROLLER_TOPIC_TOPOLOGY] = "topology",
-		[CONTROLLER_TOPIC_TASK_STATES] = "task-states",
+	struct pollfd fds[] = {
+		{.fd = office->signal_fd, .events = POLLIN},
+		{.fd = log_reader_fd(office->reader), .events = POLLIN},
+		{.fd = polling_fd(office->polling), .events = POLLIN},
+		{.fd = log_owner_fd(office->owner), .events = POLLIN},
 	};
-	struct log_write writes[CONTROLLER_WRITES_MAX];
 
-	_Static_assert(CONTROLLER_WRITES_MAX <= LOG_WRITES_MAX, "an action is one transaction");
-	for (size_t i = 0; i < action->writes_len; i++)
-		writes[i] = (struct log_write){log_name(office->connection, topics[action->writes[i].topic]),
-		                               action->writes[i].key, action->writes[i].value};
-	return log_office_write(office->log, writes, action->writes_len, &result->error);
+	return poll(fds, sizeof fds / sizeof *fds, timeout_ms < TURN_MS ? timeout_ms : TURN_MS) > 0 &&
+	       fds[0].revents != 0;
 }
 
-static void carry_out(struct office *office, const struct controller_action *action,
-                      struct controller_result *result)
-{
-	*result = (struct controller_result){0};
-	switch (action->kind) {
-	case CONTROLLER_ACTION_WRITE:
-		result->code = write_records(office, action, result);
-		break;
-	case CONTROLLER_ACTION_INSPECT_TOPIC:
-		result->code = inspect(office, action->topic, result);
-		break;
-	case CONTROLLER_ACTION_CREATE_TOPIC:
-		result->code = create(office, action, result);
-		break;
-	case CONTROLLER_ACTION_READ_STARTS:
-		result->code = read_starts(office, action, result);
-		break;
-	case CONTROLLER_ACTION_DELETE_TOPIC:
-		result->code =
-			log_topic_delete(office->connection, action->topic, KAFKA_TIMEOUT_MS, &result->error);
-		break;
-	}
-}
-
-static void count_final(struct office *office, const struct controller_write *write)
-{
-	struct task_final final;
-	struct error error;
-
-	if (write->topic != CONTROLLER_TOPIC_TASK_STATES ||
-	    task_final_parse(write->value, &final, &error) != 0)
-		return;
-	series_add(final.succeeded ? office->succeeded : office->failed, 1);
-	if (final.succeeded)
-		logline(LOG_LEVEL_INFO, "task_succeeded", "task=%" PRId64, final.task);
-	else
-		logline(LOG_LEVEL_WARN, "task_failed", "task=%" PRId64 " code=%s message=\"%s\"", final.task,
-		        final.code, final.message);
-}
-
-static struct controller_time now(void)
-{
-	return (struct controller_time){clock_wall_ms(), clock_monotonic_ms()};
-}
-
-/* Carries out what is to be done; 1 on the signal, negative if the office must be left. */
-static int act(struct office *office, struct error *error)
-{
-	struct controller_action action;
-
-	while (controller_next(office->controller, now(), &action)) {
-		struct controller_result result;
-
-		carry_out(office, &action, &result);
-		if (result.code == 0) {
-			office->trouble[0] = '\0';
-			for (size_t i = 0; i < action.writes_len; i++)
-				count_final(office, &action.writes[i]);
-		} else if (strcmp(office->trouble, result.error.text) != 0) {
-			(void)snprintf(office->trouble, sizeof office->trouble, "%s", result.error.text);
-			logline(LOG_LEVEL_WARN, "action_failed", "task=%" PRId64 " error=\"%s\"", action.task,
-			        result.error.text);
-		}
-		if (result.code != 0 && action.kind == CONTROLLER_ACTION_WRITE) {
-			*error = result.error;
-			return result.code;
-		}
-		controller_result(office->controller, &result);
-		if (signalled(office, result.code != 0 ? RETRY_ACTION_MS : 0))
-			return 1;
-	}
-	return 0;
-}
-
-/* In office: requests arrive, and are applied. */
 static int serve(struct office *office, struct error *error)
 {
 	for (;;) {
-		enum log_event event = LOG_EVENT_NONE;
-		struct record record;
-		size_t topic;
-		int rc = act(office, error);
+		bool more = false;
+		int wait_ms;
+		int rc = read_requests(office, error);
 
 		if (rc == 0)
-			rc = log_reader_next(office->reader, READ_TIMEOUT_MS, &event, &topic, &record, error);
-		/* of the other three topics we are the only writer: what comes is our own echo */
-		if (rc == 0 && event == LOG_EVENT_RECORD && topic == TOPIC_TASKS)
-			rc = controller_read_task(office->controller, record.offset, record.value, error);
+			rc = office_act(office, &more, error);
 		if (rc != 0)
 			return rc;
-		if (event == LOG_EVENT_NONE && signalled(office, 0))
-			return 1;
+		wait_ms = office_watch(office);
+		office_publish(office);
+		if (!is_elected(office))
+			return OUTCOME_NOT_ELECTED;
+		if (wait_for_something(office, more ? 0 : wait_ms))
+			return OUTCOME_SIGNAL;
 	}
 }
 
-int office_run(struct office *office, struct error *error)
+/* Another process took office without being elected, as far as we knew. True: that happens too often. */
+static bool is_fight(struct office *office)
+{
+	size_t place = office->fenced++ % OFFICE_FENCES_MAX;
+	int64_t before = office->fenced_ms[place];
+
+	office->fenced_ms[place] = clock_monotonic_ms();
+	return office->fenced > OFFICE_FENCES_MAX && office->fenced_ms[place] - before < OFFICE_FENCES_MS;
+}
+
+/* What ended a term; 0: stand by again. */
+static int judge(struct office *office, int rc, char *said, struct error *error)
+{
+	if (rc == OUTCOME_NOT_ELECTED) {
+		logline(LOG_LEVEL_INFO, "left_office", "reason=\"another process is elected\"");
+		return 0;
+	}
+	if (rc == ERROR_FENCED && is_fight(office)) {
+		error->action = ERROR_ACTION_RETRY;
+		return error_prefix(error, "another controller takes office again and again");
+	}
+	if (rc != ERROR_FENCED && (error->action == ERROR_ACTION_FATAL || rc == ERROR_CONFIGURATION))
+		return rc;
+	if (strcmp(said, error->text) != 0)
+		logline(LOG_LEVEL_WARN, "left_office", "error=\"%s\"", error->text);
+	memcpy(said, error->text, sizeof error->text);
+	return signalled(office, RETRY_MS) ? OUTCOME_SIGNAL : 0;
+}
+
+int office_run(struct office *office, const char *url, struct error *error)
 {
 	char said[sizeof error->text] = "";
 
+	office->url = url;
 	for (;;) {
-		int rc = take(office, error);
+		int rc = stand_by(office, error);
 
+		if (rc == 0)
+			rc = take(office, error);
 		if (rc == 0) {
 			said[0] = '\0';
 			rc = serve(office, error);
 		}
 		leave(office);
-		if (rc == 1)
+		if (rc != OUTCOME_SIGNAL)
+			rc = judge(office, rc, said, error);
+		if (rc == OUTCOME_SIGNAL)
 			return 0;
-		if (rc == ERROR_FENCED) {
-			error->action = ERROR_ACTION_RETRY;
-			return error_prefix(error, "another controller took office");
-		}
-		if (error->action == ERROR_ACTION_FATAL || rc == ERROR_CONFIGURATION)
+		if (rc != 0)
 			return rc;
-		if (strcmp(said, error->text) != 0)
-			logline(LOG_LEVEL_WARN, "left_office", "error=\"%s\"", error->text);
-		memcpy(said, error->text, sizeof said);
-		if (signalled(office, RETRY_MS))
-			return 0;
 	}
 }

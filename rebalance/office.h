@@ -1,16 +1,22 @@
 /*
  * Office: the shell around the controller's core.
  *
- * Taking office: the transactional producer is initialised first, which
- * fences any predecessor; then meta, topology, tasks and task-states are read
- * to their ends; only then does the core act. After a failed or timed-out
- * write the outcome is unknown: the office is left and taken again, which
- * reads everything anew. A controller that was fenced by a successor ends the
- * program (exit code 75): whoever supervises it decides whether two should
- * run.
+ * Several processes may run; a consumer group on the slots topic elects the
+ * one that takes office (the owner of its partition 0), the others stand by
+ * and take over when it goes. The election only keeps them from disturbing
+ * each other. Safe it is because of the transactional producer: taking office
+ * initialises it first, which fences any predecessor; then meta, topology,
+ * tasks and task-states are read to their ends; only then does the core act.
+ * After a failed or timed-out write the outcome is unknown: the office is
+ * left and taken again, which reads everything anew. Who was fenced stands by
+ * again; fenced OFFICE_FENCES_MAX times within OFFICE_FENCES_MS, the program
+ * ends (exit code 75), because two then fight for the office.
  *
- * One thread; it alone touches the core and Kafka. Which state it is in is
- * published for the admin listener through office_state.
+ * In office it also asks every node for its shards (polling.h) and Kafka for
+ * the log ends that the core wants.
+ *
+ * One thread; it alone touches the core and Kafka. What the admin listener
+ * tells is published by it: office_state, office_status.
  */
 #ifndef MILLRACE_REBALANCE_OFFICE_H
 #define MILLRACE_REBALANCE_OFFICE_H
@@ -18,21 +24,29 @@
 #include "shared/config/config.h"
 #include "shared/log/log.h"
 
+#define OFFICE_FENCES_MAX 5
+#define OFFICE_FENCES_MS 60000
+
 struct office;
 
 enum office_state {
-	OFFICE_STATE_WAITING = 0,
+	OFFICE_STATE_WAITING = 0, /* for Kafka */
+	OFFICE_STATE_STANDING_BY, /* another process is elected, or nobody yet */
 	OFFICE_STATE_READING,
 	OFFICE_STATE_IN_OFFICE
 };
+#define OFFICE_STATES (OFFICE_STATE_IN_OFFICE + 1)
 
 /* Everything borrowed until office_free. `signal_fd` ends office_run when it becomes readable. */
 int office_new(const struct config *config, struct log_connection *connection, int signal_fd,
                struct office **office, struct error *error);
 void office_free(struct office *office);
-/* Serves until the signal (0) or until something that waiting does not mend (negative). */
-int office_run(struct office *office, struct error *error);
+/* Serves until the signal (0) or until something that waiting does not mend (negative). `url` is where our admin
+ * listener answers. */
+int office_run(struct office *office, const char *url, struct error *error);
 /* Any thread. */
 enum office_state office_state(const struct office *office);
+/* Any thread: appends the answer to GET /status. */
+void office_status(struct office *office, struct buffer *body);
 
 #endif

@@ -21,60 +21,60 @@ static struct scatter_shard *shard_of(const struct scatter *scatter, int32_t par
 	return &scatter->shards[scatter->options.partition >= 0 ? 0 : partition];
 }
 
-static struct scatter_leg *leg_new(struct scatter *scatter, size_t node, int64_t now_us)
+/* NULL when out of memory. */
+static struct scatter_leg *leg_new(struct scatter *scatter, const struct scatter_round *round,
+                                   const struct scatter_choice *choice)
 {
 	size_t size = scatter->options.alone ? 1 : scatter->shards_len;
 	struct scatter_leg *leg = arena_alloc(scatter->arena, sizeof *leg);
 	struct chooser *chooser = scatter->options.chooser;
-	size_t entry = scatter->nodes[node].entry;
+	struct scatter_node *node = &scatter->nodes[choice->replica->node];
 
 	if (leg == NULL)
 		return NULL;
-	*leg = (struct scatter_leg){
-		.next = scatter->legs,
-		.node = node,
-		.sent_us = now_us,
-		.hedge_us = now_us + chooser_hedge_after_us(chooser, entry, scatter->options.kind)};
+	*leg = (struct scatter_leg){.next = scatter->legs,
+	                            .node = choice->replica->node,
+	                            .patient = choice->patient,
+	                            .hedge = round->hedge,
+	                            .sent_us = round->now_us};
 	leg->partitions = arena_alloc(scatter->arena, size * sizeof leg->partitions[0]);
 	if (leg->partitions == NULL)
 		return NULL;
+	leg->hedge_after_us = chooser_hedge_after_us(chooser, node->entry, scatter->options.kind);
+	leg->hedge_us = round->now_us + leg->hedge_after_us;
 	leg->number = scatter->legs_len++;
 	scatter->legs = leg;
-	scatter->nodes[node].taken = true;
-	chooser_sent(chooser, entry, now_us);
+	node->taken = true;
+	chooser_sent(chooser, node->entry, round->now_us);
 	return leg;
 }
 
-/* A leg of this round for the choice, or a new one; NULL when out of memory. A shard with a replica elsewhere
- * must not get a stale answer because its neighbour had to: then legs differ. */
-static struct scatter_leg *leg_for(struct scatter *scatter, const struct scatter_round *round,
-                                   const struct scatter_choice *choice)
+/* A leg of this round for the choice. A shard with a replica elsewhere must not get a stale answer because its
+ * neighbour had to: then legs differ. */
+static struct scatter_leg *leg_of_round(const struct scatter *scatter, const struct scatter_round *round,
+                                        const struct scatter_choice *choice)
 {
-	struct scatter_leg *leg;
-	size_t node = choice->replica->node;
+	struct scatter_leg *leg = scatter->options.alone ? NULL : scatter->legs;
 
-	for (leg = scatter->legs; leg != NULL && leg->number >= round->first && !scatter->options.alone;
-	     leg = leg->next) {
-		if (leg->node == node && (leg->accepts_stale == choice->stale || scatter->one_node)) {
-			leg->accepts_stale = leg->accepts_stale || choice->stale;
+	while (leg != NULL && leg->number >= round->first) {
+		if (leg->node == choice->replica->node && leg->patient == choice->patient &&
+		    (leg->accepts_stale == choice->stale || scatter->one_node))
 			return leg;
-		}
+		leg = leg->next;
 	}
-	leg = leg_new(scatter, node, round->now_us);
-	if (leg != NULL) {
-		leg->accepts_stale = choice->stale;
-		leg->hedge = round->hedge;
-	}
-	return leg;
+	return NULL;
 }
 
 static bool ask(struct scatter *scatter, struct scatter_shard *shard, const struct scatter_round *round,
                 const struct scatter_choice *choice)
 {
-	struct scatter_leg *leg = leg_for(scatter, round, choice);
+	struct scatter_leg *leg = leg_of_round(scatter, round, choice);
 
 	if (leg == NULL)
+		leg = leg_new(scatter, round, choice);
+	if (leg == NULL)
 		return false;
+	leg->accepts_stale = leg->accepts_stale || choice->stale;
 	leg->partitions[leg->partitions_len++] = shard->partition;
 	choice->replica->asking = true;
 	shard->asking++;
@@ -140,7 +140,7 @@ static int hedge_leg(struct scatter *scatter, struct scatter_leg *leg, int64_t n
 		if (shard->state != SHARD_STATE_OPEN || shard->asking != 1 ||
 		    !scatter_choose_fresh(scatter, shard, &choice))
 			continue;
-		new_leg = scatter->options.alone || !scatter->nodes[choice.replica->node].taken;
+		new_leg = leg_of_round(scatter, &round, &choice) == NULL;
 		if (new_leg && !chooser_take_hedge(scatter->options.chooser)) {
 			scatter->tally.hedges_denied++;
 			leg->hedge_us = now_us + SCATTER_HEDGE_AGAIN_US;
@@ -196,15 +196,16 @@ static bool refuses_some(const struct scatter_leg *leg, const struct scatter_eve
 	return false;
 }
 
-static enum replica_view view_of(const struct node_refusal *refusal, bool accepted_stale)
+static enum replica_view view_of(const struct node_refusal *refusal, const struct scatter_leg *leg)
 {
 	switch (refusal->reason) {
 	case NODE_REFUSAL_RECOVERING:
 		/* although a stale answer was accepted: a node that does not answer */
-		return accepted_stale ? REPLICA_VIEW_FAILED : REPLICA_VIEW_RECOVERING;
+		return leg->accepts_stale ? REPLICA_VIEW_FAILED : REPLICA_VIEW_RECOVERING;
 	case NODE_REFUSAL_ABSENT:
 		return REPLICA_VIEW_ABSENT;
 	case NODE_REFUSAL_BEHIND:
+		return leg->patient ? REPLICA_VIEW_FAILED : REPLICA_VIEW_BEHIND;
 	case NODE_REFUSAL_STOPPED:
 		break;
 	}
@@ -221,7 +222,7 @@ static void settle(struct scatter *scatter, const struct scatter_leg *leg, struc
 	replica->asking = false;
 	shard->asking--;
 	if (refusal != NULL)
-		replica->view = view_of(refusal, leg->accepts_stale);
+		replica->view = view_of(refusal, leg);
 	else if (event->kind == SCATTER_EVENT_FAILED || event->kind == SCATTER_EVENT_UNSENT)
 		replica->view = REPLICA_VIEW_FAILED;
 	else if (event->kind == SCATTER_EVENT_ANSWERED && shard->state == SHARD_STATE_OPEN) {
@@ -255,7 +256,7 @@ static void tell_chooser(const struct scatter *scatter, const struct scatter_leg
 		chooser_refused(chooser, entry, event->now_us);
 	else
 		chooser_answered(chooser, entry, scatter->options.kind,
-		                 scatter->options.unmeasured || event->kind == SCATTER_EVENT_REFUSED
+		                 scatter->options.tokens || event->kind == SCATTER_EVENT_REFUSED
 		                         ? -1
 		                         : event->now_us - leg->sent_us);
 }
@@ -322,6 +323,16 @@ int scatter_step(struct scatter *scatter, const struct scatter_event *event, str
 
 /* ---- results ---- */
 
+static int64_t patience_us(const struct scatter_leg *leg)
+{
+	int64_t least_us = SCATTER_PATIENCE_US_MIN;
+
+	if (leg->patient)
+		return INT64_MAX;
+	/* a search must be able to finish in it */
+	return leg->hedge_after_us > least_us ? leg->hedge_after_us : least_us;
+}
+
 bool scatter_take(struct scatter *scatter, struct scatter_action *action)
 {
 	for (struct scatter_leg *leg = scatter->legs; leg != NULL; leg = leg->next) {
@@ -334,7 +345,8 @@ bool scatter_take(struct scatter *scatter, struct scatter_action *action)
 		                                  .partitions = leg->partitions,
 		                                  .partitions_len = leg->partitions_len,
 		                                  .stale = leg->accepts_stale,
-		                                  .hedge = leg->hedge};
+		                                  .hedge = leg->hedge,
+		                                  .patience_us = patience_us(leg)};
 		return true;
 	}
 	if (!scatter->finished || scatter->finish_taken)

@@ -34,6 +34,11 @@
  * rounds are bounded. A 410 that refuses none of the partitions asked counts as
  * a failure.
  *
+ * Tokens (`tokens`): a node waits until it has received what it must have, so
+ * it is given little time at first (patience_us), while another replica may
+ * have received more; only when all were asked in vain, they are asked again for
+ * the time that is left.
+ *
  * After the end every leg's event is still wanted: the chooser learns from it.
  *
  * Partitions may be asked one a leg (`alone`), for requests that name one.
@@ -52,14 +57,16 @@
 /* A hedge that the budget refused is tried again after this time. */
 #define SCATTER_HEDGE_AGAIN_US 10000
 
+#define SCATTER_PATIENCE_US_MIN 20000
+
 struct scatter;
 
 struct scatter_options {
 	struct chooser *chooser;
 	enum chooser_kind kind;
-	int32_t partition;   /* only this one; -1: all */
-	bool alone;          /* one leg a partition */
-	bool unmeasured;     /* how long its legs take says nothing about the nodes */
+	int32_t partition; /* only this one; -1: all */
+	bool alone;        /* one leg a partition */
+	bool tokens;       /* answers must cover something: how long legs take says nothing about the nodes */
 	int64_t deadline_us; /* what is open then is missing */
 };
 
@@ -100,6 +107,7 @@ struct scatter_action {
 	size_t partitions_len;
 	bool stale; /* accept stale answers */
 	bool hedge;
+	int64_t patience_us; /* how long the node may wait for what is required; INT64_MAX: up to the deadline */
 };
 
 /* ERROR_MEMORY: the request cannot go on. */

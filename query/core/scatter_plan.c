@@ -195,17 +195,40 @@ static bool pick(const struct scatter *scatter, struct scatter_shard *shard,
 	return true;
 }
 
+/* Whoever is the only one to wait for, or has been asked before, may take its time. */
+static bool may_be_patient(const struct scatter *scatter, const struct scatter_shard *shard,
+                           const struct scatter_replica *chosen)
+{
+	if (!scatter->options.tokens || chosen->view == REPLICA_VIEW_BEHIND)
+		return true;
+	for (size_t i = 0; i < shard->replicas_len; i++) {
+		const struct scatter_replica *other = &shard->replicas[i];
+
+		if (other != chosen && other->rank == REPLICA_RANK_SERVING &&
+		    (other->view == REPLICA_VIEW_UNTRIED || other->view == REPLICA_VIEW_BEHIND))
+			return false;
+	}
+	return true;
+}
+
 bool scatter_choose_fresh(const struct scatter *scatter, struct scatter_shard *shard,
                           struct scatter_choice *choice)
 {
 	struct wanted_replica wanted = {REPLICA_RANK_SERVING, REPLICA_VIEW_UNTRIED, scatter->group};
+	bool found = pick(scatter, shard, &wanted, choice);
 
+	/* a group is left for a node that answers, and for want of replicas in it */
+	if (!found || scatter->nodes[choice->replica->node].cost >= CHOOSER_COST_AWAY) {
+		wanted.group = NULL;
+		found = pick(scatter, shard, &wanted, choice);
+	}
+	if (!found) {
+		wanted.view = REPLICA_VIEW_BEHIND;
+		found = pick(scatter, shard, &wanted, choice);
+	}
 	choice->stale = false;
-	if (pick(scatter, shard, &wanted, choice) &&
-	    scatter->nodes[choice->replica->node].cost < CHOOSER_COST_AWAY)
-		return true;
-	wanted.group = NULL;
-	return pick(scatter, shard, &wanted, choice);
+	choice->patient = !found || may_be_patient(scatter, shard, choice->replica);
+	return found;
 }
 
 bool scatter_choose(const struct scatter *scatter, struct scatter_shard *shard, struct scatter_choice *choice)
@@ -219,6 +242,7 @@ bool scatter_choose(const struct scatter *scatter, struct scatter_shard *shard, 
 	if (scatter_choose_fresh(scatter, shard, choice))
 		return true;
 	choice->stale = true;
+	choice->patient = true;
 	for (size_t i = 0; i < sizeof last_resorts / sizeof last_resorts[0]; i++)
 		if (pick(scatter, shard, &last_resorts[i], choice))
 			return true;

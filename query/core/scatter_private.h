@@ -10,6 +10,7 @@
 /* What is known of a replica in this request. */
 enum replica_view {
 	REPLICA_VIEW_UNTRIED = 0,
+	REPLICA_VIEW_BEHIND,     /* had not received what is required, given little time */
 	REPLICA_VIEW_RECOVERING, /* would answer stale */
 	REPLICA_VIEW_ABSENT,
 	REPLICA_VIEW_FAILED
@@ -60,10 +61,12 @@ struct scatter_leg {
 	int32_t *partitions;
 	size_t partitions_len;
 	bool accepts_stale;
+	bool patient;
 	bool hedge;
 	bool sent;   /* taken as an action */
 	bool closed; /* its event came */
 	int64_t sent_us;
+	int64_t hedge_after_us;
 	int64_t hedge_us;
 };
 
@@ -97,7 +100,8 @@ struct scatter_round {
 struct scatter_choice {
 	struct scatter_replica *replica;
 	bool stale;
-	bool only; /* there was nothing to choose */
+	bool patient; /* for what is required: nobody else may have it sooner */
+	bool only;    /* there was nothing to choose */
 };
 
 /* Sets the group of this search from the costs of the round. */

@@ -33,11 +33,30 @@ int cli_ask(struct cli *cli, const struct cli_question *question, yyjson_doc **a
 /* Says "millrace VERB: …" on stderr; 1, the exit code. */
 int cli_fail(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* -o table|json, and nothing else: 0, or 1 after one sentence. */
+int cli_read_output(int argc, char **argv, bool *json);
+/* The value as a line of JSON on stdout; the exit code. */
+int cli_print_json(const char *verb, yyjson_val *value);
+
 /* cli_index.c: `index create|delete|ls` */
 int cli_index(struct cli *cli, int argc, char **argv);
 void cli_index_help(void);
 
-/* cli_screen.c: the answer of GET /indexes as a table on stdout; 0, or negative when out of memory. */
+/* cli_status.c: `status`, `node ls`: what the gateway's GET /status says */
+int cli_status(struct cli *cli, int argc, char **argv);
+int cli_node(struct cli *cli, int argc, char **argv);
+void cli_status_help(void);
+
+/* cli_screen.c */
+struct cli_column {
+	const char *title; /* NULL ends a list of columns */
+	const char *member;
+	bool right; /* numbers */
+};
+
+/* An array of objects as a table on stdout, or the sentence `none`; 0, or negative when out of memory. */
+int cli_print_table(const struct cli_column *columns, yyjson_val *rows, const char *none);
+/* The answer of GET /indexes, as a table. */
 int cli_print_indexes(yyjson_val *results);
 
 #endif

@@ -8,22 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct column {
-	const char *title;
-	const char *member;
-	int flags;
+static const struct cli_column index_columns[] = {
+	{"UID", "uid", false},
+	{"PRIMARY KEY", "primaryKey", false},
+	{"DOCUMENTS", "numberOfDocuments", true},
+	{"PARTITIONS", "partitions", true},
+	{"PARTITIONER", "partitioner", false},
+	{"TOPIC", "topic", false},
+	{"CREATED", "createdAt", false},
+	{NULL, NULL, false},
 };
-
-static const struct column columns[] = {
-	{"UID", "uid", 0},
-	{"PRIMARY KEY", "primaryKey", 0},
-	{"DOCUMENTS", "numberOfDocuments", SCOLS_FL_RIGHT},
-	{"PARTITIONS", "partitions", SCOLS_FL_RIGHT},
-	{"PARTITIONER", "partitioner", 0},
-	{"TOPIC", "topic", 0},
-	{"CREATED", "createdAt", 0},
-};
-#define COLUMNS (sizeof columns / sizeof columns[0])
 
 static int fill_cell(struct libscols_line *line, size_t column, yyjson_val *value)
 {
@@ -31,42 +25,50 @@ static int fill_cell(struct libscols_line *line, size_t column, yyjson_val *valu
 
 	if (yyjson_is_str(value))
 		return scols_line_set_data(line, column, yyjson_get_str(value));
+	if (yyjson_is_bool(value))
+		return scols_line_set_data(line, column, yyjson_get_bool(value) ? "yes" : "no");
 	if (!yyjson_is_int(value))
 		return scols_line_set_data(line, column, "-");
 	(void)snprintf(number, sizeof number, "%" PRId64, yyjson_get_sint(value));
 	return scols_line_set_data(line, column, number);
 }
 
-static int fill_table(struct libscols_table *table, yyjson_val *results)
+static int fill_table(struct libscols_table *table, const struct cli_column *columns, yyjson_val *rows)
 {
-	yyjson_val *index;
+	yyjson_val *row;
 	size_t at;
 	size_t len;
 
-	for (size_t i = 0; i < COLUMNS; i++)
-		if (scols_table_new_column(table, columns[i].title, 0, columns[i].flags) == NULL)
+	for (size_t i = 0; columns[i].title != NULL; i++)
+		if (scols_table_new_column(table, columns[i].title, 0,
+		                           columns[i].right ? SCOLS_FL_RIGHT : 0) == NULL)
 			return -1;
-	yyjson_arr_foreach(results, at, len, index)
+	yyjson_arr_foreach(rows, at, len, row)
 	{
 		struct libscols_line *line = scols_table_new_line(table, NULL);
 
-		for (size_t i = 0; i < COLUMNS; i++)
-			if (line == NULL || fill_cell(line, i, yyjson_obj_get(index, columns[i].member)) != 0)
+		for (size_t i = 0; columns[i].title != NULL; i++)
+			if (line == NULL || fill_cell(line, i, yyjson_obj_get(row, columns[i].member)) != 0)
 				return -1;
 	}
 	return 0;
 }
 
-int cli_print_indexes(yyjson_val *results)
+int cli_print_table(const struct cli_column *columns, yyjson_val *rows, const char *none)
 {
 	struct libscols_table *table = scols_new_table();
-	int result = table == NULL ? -1 : fill_table(table, results);
+	int result = table == NULL ? -1 : fill_table(table, columns, rows);
 
 	/* libsmartcols prints nothing at all for a table without lines */
-	if (result == 0 && yyjson_arr_size(results) == 0)
-		printf("no indexes\n");
+	if (result == 0 && yyjson_arr_size(rows) == 0)
+		printf("%s\n", none);
 	else if (result == 0)
 		result = scols_print_table(table) < 0 ? -1 : 0;
 	scols_unref_table(table);
 	return result;
+}
+
+int cli_print_indexes(yyjson_val *results)
+{
+	return cli_print_table(index_columns, results, "no indexes");
 }

@@ -38,9 +38,9 @@ static int not_available(struct cli *cli, int argc, char **argv)
 }
 
 static const struct command commands[] = {
-	{"index", cli_index},      {"check-config", check_config}, {"status", not_available},
+	{"index", cli_index},      {"check-config", check_config}, {"status", cli_status},
 	{"doctor", not_available}, {"map", not_available},         {"doc", not_available},
-	{"dlq", not_available},    {"source", not_available},      {"node", not_available},
+	{"dlq", not_available},    {"source", not_available},      {"node", cli_node},
 	{"move", not_available},   {"alias", not_available},       {"key", not_available},
 };
 
@@ -54,6 +54,31 @@ int cli_fail(const char *verb, const char *format, ...)
 	va_end(args);
 	fputc('\n', stderr);
 	return EXIT_FAILURE;
+}
+
+int cli_read_output(int argc, char **argv, bool *json)
+{
+	if (argc == 1)
+		return 0;
+	if (argc != 3 || strcmp(argv[1], "-o") != 0 ||
+	    (strcmp(argv[2], "json") != 0 && strcmp(argv[2], "table") != 0))
+		return cli_fail(argv[0], "expected nothing more, or -o table|json");
+	*json = strcmp(argv[2], "json") == 0;
+	return 0;
+}
+
+int cli_print_json(const char *verb, yyjson_val *value)
+{
+	struct buffer text;
+	struct error error;
+	int result;
+
+	buffer_init(&text, CLI_ANSWER_BYTES_MAX);
+	result = json_append_value(&text, value, &error);
+	if (result == 0)
+		printf("%.*s\n", SLICE_ARGS(buffer_slice(&text)));
+	buffer_deinit(&text);
+	return result == 0 ? 0 : cli_fail(verb, "%s", error.text);
 }
 
 /* What the gateway itself says, or the status alone. */
@@ -117,6 +142,7 @@ static void print_help(void)
 {
 	printf("usage: millrace [--config FILE] [--admin HOST:PORT] [--SETTING VALUE]... COMMAND ...\n\n");
 	cli_index_help();
+	cli_status_help();
 	printf("  check-config                prints the effective configuration, without secrets\n"
 	       "  --help, --version\n\n"
 	       "Settings stand before the command; --admin is query.admin, the gateway's admin address.\n"

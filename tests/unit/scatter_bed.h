@@ -122,7 +122,8 @@ static inline void teach(struct bed *bed, const char *id, int times, int64_t lat
 	}
 }
 
-/* Steps, and gives what comes out as text: "n1:0,1 n2:2! n3:1+ FINISH"; `!` accepts stale answers, `+` is a hedge.
+/* Steps, and gives what comes out as text: "n1:0,1 n2:2! n3:1+ FINISH"; `!` accepts stale answers, `+` is a hedge, `~` is given
+ * little time for what is required.
  * Legs in order. */
 static inline void step(struct bed *bed, const struct scatter_event *event, char text[256])
 {
@@ -148,7 +149,8 @@ static inline void step(struct bed *bed, const struct scatter_event *event, char
 		for (size_t i = 0; i < action.partitions_len; i++)
 			at += (size_t)snprintf(leg + at, 64 - at, "%s%d", i > 0 ? "," : "",
 			                       action.partitions[i]);
-		(void)snprintf(leg + at, 64 - at, "%s%s", action.stale ? "!" : "", action.hedge ? "+" : "");
+		(void)snprintf(leg + at, 64 - at, "%s%s%s", action.stale ? "!" : "", action.hedge ? "+" : "",
+		               action.patience_us < INT64_MAX ? "~" : "");
 	}
 	text[0] = '\0';
 	for (size_t i = first; first != SIZE_MAX && i <= last; i++)

@@ -6,33 +6,60 @@
 
 /* ---- tokens ---- */
 
-static void test_behind(void)
+static const struct scatter_options tokens = {.partition = -1, .tokens = true};
+
+/* An answer of which one partition is older than the token: that one is asked elsewhere. */
+static void test_answer_behind_the_token(void)
 {
-	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1"};
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1 n2"};
 	static const struct node_refusal behind[] = {{1, NODE_REFUSAL_BEHIND}};
-	static const struct node_refusal two[] = {{0, NODE_REFUSAL_BEHIND}, {3, NODE_REFUSAL_BEHIND}};
-	struct scatter_options options = {.partition = -1, .unmeasured = true};
 	struct scatter_event event;
 	struct bed bed;
 
-	set_up(&bed, replicas, &options);
-	expect(&bed, start(), "n1:3,0,1,2");
-	/* an answer of which one partition is older than the token: that one is asked elsewhere */
+	set_up(&bed, replicas, &tokens);
+	expect(&bed, start(), "n1:0,1,2,3~");
 	event = answered(0);
 	event.refusals = behind;
 	event.refusals_len = 1;
-	expect(&bed, event, "n2:1");
+	expect(&bed, event, "n2:1~");
 	/* a node that waits for a token is neither slow nor bad */
 	CU_ASSERT_EQUAL(chooser_cost(bed.chooser, 0, CHOOSER_KIND_SEARCH, bed.now_us),
 	                chooser_cost(bed.chooser, 2, CHOOSER_KIND_SEARCH, bed.now_us));
-	expect(&bed, refused(1, behind, 1), "FINISH");
-	expect_degraded(&bed, "shards=packages/1");
-	tear_down(&bed);
-	set_up(&bed, replicas, &options);
-	expect(&bed, start(), "n1:3,0,1,2");
-	expect(&bed, refused(0, two, 2), "n2:0,1,2");
 	expect(&bed, answered(1), "FINISH");
+	CU_ASSERT_EQUAL(scatter_missing(bed.scatter), 0);
+	tear_down(&bed);
+}
+
+/* Little time at first, while another may have received more; then all that is left, once each. */
+static void test_behind_the_token(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1"};
+	static const struct node_refusal two[] = {{0, NODE_REFUSAL_BEHIND}, {3, NODE_REFUSAL_BEHIND}};
+	static const struct node_refusal first[] = {{0, NODE_REFUSAL_BEHIND}};
+	struct bed bed;
+
+	set_up(&bed, replicas, &tokens);
+	/* of 3 there is no other replica to hurry to */
+	expect(&bed, start(), "n1:3 n1:0,1,2~");
+	expect(&bed, refused(1, first, 1), "n2:0,1,2~");
+	expect(&bed, refused(2, first, 1), "n2:0 n2:1,2~");
+	expect(&bed, answered(3), "");
+	expect(&bed, answered(4), "");
+	expect(&bed, refused(0, two, 2), "FINISH");
 	expect_degraded(&bed, "shards=packages/3");
+	tear_down(&bed);
+	set_up(&bed, replicas, &tokens);
+	expect(&bed, start(), "n1:3 n1:0,1,2~");
+	expect(&bed, answered(0), "");
+	expect(&bed, refused(1, first, 1), "n2:0,1,2~");
+	expect(&bed, refused(2, first, 1), "n1:0 n1:1,2~");
+	expect(&bed, answered(4), "");
+	/* the other one too, when it takes long */
+	bed.now_us = 100 * MS;
+	expect(&bed, tick(), "n2:0+");
+	expect(&bed, refused(3, first, 1), "");
+	expect(&bed, refused(5, first, 1), "FINISH");
+	expect_degraded(&bed, "shards=packages/0");
 	tear_down(&bed);
 }
 
@@ -247,7 +274,8 @@ static void test_absent(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{"behind the token", test_behind},
+		{"an answer behind the token", test_answer_behind_the_token},
+		{"behind the token", test_behind_the_token},
 		{"groups take turns", test_groups_take_turns},
 		{"another group helps out", test_another_group_helps_out},
 		{"a group with a node away", test_group_with_a_node_away},
