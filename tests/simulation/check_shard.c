@@ -44,13 +44,28 @@ static size_t in_sync(const struct shard_record *record)
 	return found;
 }
 
-void check_record(struct sim *sim, const struct shard_record *record)
+static void count_changes(struct sim *sim, const struct shard_record *before,
+                          const struct shard_record *record)
 {
-	const struct shard_record *before = sim_view_shard(sim, &sim->truth, (uint32_t)record->partition);
+	for (size_t i = 0; i < record->replicas_len; i++) {
+		const struct placement *now = &record->replicas[i];
+		const struct placement *then = catalog_placement(before, now->node);
 
-	if (in_sync(record) == 0 && before != NULL && in_sync(before) > 0)
+		tally_add(&sim->tally->joined, then == NULL && before->replicas_len > 0);
+		tally_add(&sim->tally->marks_out, then != NULL && then->in_sync && !now->in_sync);
+		tally_add(&sim->tally->marks_in, then != NULL && !then->in_sync && now->in_sync);
+	}
+}
+
+void check_record(struct sim *sim, const struct shard_record *before, const struct shard_record *record)
+{
+	if (in_sync(record) == 0 && in_sync(before) > 0)
 		sim_violate(sim, "the last in-sync replica is never taken out", "shard %" PRId32,
 		            record->partition);
+	if (record->divergent && sim->logs[record->partition].life == 0)
+		sim_violate(sim, "siblings of equal watermark are equal",
+		            "shard %" PRId32 " recorded divergent", record->partition);
+	count_changes(sim, before, record);
 }
 
 void check_siblings(struct sim *sim, uint32_t shard)

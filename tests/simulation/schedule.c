@@ -12,22 +12,18 @@
 static void write_cluster(struct sim *sim)
 {
 	struct cluster_record cluster = {.epoch = 1,
-	                                 .task = 1,
+	                                 .task = 0,
 	                                 .kafka = "simulated",
 	                                 .rf = (int32_t)sim->swarm.rf,
 	                                 .nodes_len = sim->swarm.nodes};
 	struct buffer value;
 
-	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
-		struct node_record *node = &cluster.nodes[n];
-
-		memcpy(node->id, sim->nodes[n].id, sizeof sim->nodes[n].id);
-		(void)snprintf(node->group, sizeof node->group, "g0");
-		(void)snprintf(node->url, sizeof node->url, "http://%s", sim->nodes[n].id);
-	}
+	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
+		sim_node_record(sim, n, &cluster.nodes[n]);
 	buffer_init(&value, 1 << 16);
 	catalog_write_cluster(&value, &cluster);
-	sim_topology_append(sim, CATALOG_TOPIC_TOPOLOGY, "cluster", &value);
+	ASSERT(!buffer_failed(&value));
+	sim_topology_write(sim, SIM_TOPIC_TOPOLOGY, slice_string("cluster"), buffer_slice(&value));
 	buffer_deinit(&value);
 }
 
@@ -39,7 +35,8 @@ static void write_index(struct sim *sim)
 	buffer_init(&value, 1 << 16);
 	catalog_write_index(&value, &sim->index);
 	(void)snprintf(key, sizeof key, "index/%016" PRIx64, sim->index.id);
-	sim_topology_append(sim, CATALOG_TOPIC_META, key, &value);
+	ASSERT(!buffer_failed(&value));
+	sim_topology_write(sim, SIM_TOPIC_META, slice_string(key), buffer_slice(&value));
 	buffer_deinit(&value);
 }
 
@@ -51,7 +48,7 @@ static void write_shards(struct sim *sim)
 		                              .generation = 1,
 		                              .partition = (int32_t)shard,
 		                              .replicas_len = sim->swarm.rf,
-		                              .task = 1};
+		                              .task = 0};
 
 		for (uint32_t i = 0; i < sim->swarm.rf; i++) {
 			const char *id = sim->nodes[(shard + i) % sim->swarm.nodes].id;
@@ -79,7 +76,7 @@ static void make_index(struct sim *sim)
 		.primary_key = "id",
 		.writable = true,
 		.rules = rules_default(),
-		.task = 1,
+		.task = 0,
 		.created_at_ms = 1,
 		.updated_at_ms = 1,
 	};
@@ -97,6 +94,8 @@ static void begin_node(struct sim *sim, uint32_t number)
 	struct sim_node *node = &sim->nodes[number];
 
 	node->address = number;
+	node->incarnation = (struct incarnation){{++sim->serial, 88}};
+	node->older = node->incarnation;
 	(void)snprintf(node->id, sizeof node->id, "n%u", number + 1);
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
 		sim_disk_init(&node->replicas[shard].image.disk, &sim->arena);
@@ -125,7 +124,11 @@ static void begin(struct sim *sim)
 	start_all(sim, PROCESS_NODE, EVENT_NODE_START, sim->swarm.nodes);
 	start_all(sim, PROCESS_INGEST, EVENT_INGEST_START, sim->swarm.ingests);
 	start_all(sim, PROCESS_GATEWAY, EVENT_GATEWAY_START, sim->swarm.gateways);
-	sim_marks_begin(sim);
+	start_all(sim, PROCESS_CONTROLLER, EVENT_CONTROLLER_START, sim->swarm.controllers);
+	if (sim->swarm.controllers > 0)
+		sim_requests_begin(sim);
+	else
+		sim_marks_begin(sim);
 	sim_event(sim, EVENT_FAULT, sim_delay(sim, sim->swarm.fault_ms_max));
 }
 
@@ -197,6 +200,8 @@ static void end(struct sim *sim)
 		sim_ingest_crash(sim, &sim->ingests[i]);
 	for (uint32_t i = 0; i < sim->swarm.gateways; i++)
 		sim_view_close(&sim->gateways[i].process.view);
+	for (uint32_t i = 0; i < sim->swarm.controllers; i++)
+		sim_controller_crash(sim, &sim->controllers[i]);
 	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {
 		sim_node_crash(sim, &sim->nodes[n]);
 		for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {

@@ -86,6 +86,8 @@ struct process *sim_process(struct sim *sim, struct peer peer)
 		return &sim->ingests[peer.number].process;
 	case PROCESS_GATEWAY:
 		return &sim->gateways[peer.number].process;
+	case PROCESS_CONTROLLER:
+		return &sim->controllers[peer.number].process;
 	default:
 		return NULL;
 	}
@@ -239,6 +241,12 @@ static void world_event(struct sim *sim, const struct event *event)
 	case EVENT_META_BACK:
 		sim_topology_restore(sim);
 		break;
+	case EVENT_OFFICE_WRITE:
+		sim_office_write(sim, event);
+		break;
+	case EVENT_REQUEST:
+		sim_request(sim);
+		break;
 	case EVENT_MARK:
 	case EVENT_MARK_WRITE:
 		sim_marks_event(sim, event);
@@ -316,6 +324,8 @@ static void dispatch(struct sim *sim, struct event *event)
 		sim_ingest_event(sim, event);
 	else if (event->to.kind == PROCESS_GATEWAY)
 		sim_gateway_event(sim, event);
+	else if (event->to.kind == PROCESS_CONTROLLER)
+		sim_controller_event(sim, event);
 	else
 		world_event(sim, event);
 }

@@ -14,6 +14,7 @@
 #ifndef MILLRACE_TESTS_SIMULATION_SIM_H
 #define MILLRACE_TESTS_SIMULATION_SIM_H
 
+#include "rebalance/core/controller.h"
 #include "shard/core/serving.h"
 #include "tests/simulation/sim_kv.h"
 #include "tests/simulation/sim_log.h"
@@ -22,6 +23,8 @@
 #define REPLAYS_MAX 16
 #define COMMIT_MS_MAX 300
 #define INCARNATIONS_MAX 32
+#define OTHERS_MAX 64
+#define FINALS_MAX 256
 
 enum event_kind {
 	EVENT_PRODUCE = 0,
@@ -44,6 +47,19 @@ enum event_kind {
 	EVENT_INGEST_ANSWER,
 	EVENT_INGEST_LETTER,
 	EVENT_INGEST_RELEASE, /* a former owner notices */
+	EVENT_NODE_REPORT,    /* a controller asks */
+	EVENT_CONTROLLER_START,
+	EVENT_CONTROLLER_ELECT, /* it is told that it is elected, or not any more */
+	EVENT_CONTROLLER_TAKE,
+	EVENT_CONTROLLER_FENCE,
+	EVENT_CONTROLLER_READ,
+	EVENT_CONTROLLER_TURN,
+	EVENT_CONTROLLER_POLL,
+	EVENT_CONTROLLER_REPORT,
+	EVENT_CONTROLLER_END,
+	EVENT_CONTROLLER_RESULT,
+	EVENT_OFFICE_WRITE, /* a transaction reaches Kafka */
+	EVENT_REQUEST,      /* somebody wants an index, or none */
 	EVENT_GATEWAY_START,
 	EVENT_GATEWAY_SEARCH,
 	EVENT_GATEWAY_ANSWER,
@@ -55,7 +71,8 @@ enum process_kind {
 	PROCESS_NONE = 0,
 	PROCESS_NODE,
 	PROCESS_INGEST,
-	PROCESS_GATEWAY
+	PROCESS_GATEWAY,
+	PROCESS_CONTROLLER
 };
 
 /* One life of a process; life 0: whoever is alive. */
@@ -66,6 +83,7 @@ struct peer {
 };
 
 struct search;
+struct office_write;
 
 struct event {
 	int64_t at_ms;
@@ -87,8 +105,10 @@ struct event {
 	struct slice frame;
 	struct range_answer answer;
 	struct log_entry *entry;
-	enum catalog_topic topic;          /* FOLLOW */
+	enum sim_topic_number topic;       /* FOLLOW */
 	const struct shard_record *record; /* MARK_WRITE */
+	const struct node_report *report;  /* CONTROLLER_REPORT; NULL: no answer */
+	const struct office_write *write;
 	struct search *search;
 };
 
@@ -140,8 +160,10 @@ struct sim_replica {
 struct sim_node {
 	struct process process;
 	char id[16];
-	uint32_t address; /* which node answers at this one's address */
-	bool refused;     /* to run: records were missing */
+	uint32_t address;               /* which node answers at this one's address */
+	bool refused;                   /* to run: records were missing */
+	struct incarnation incarnation; /* of its directory */
+	struct incarnation older;       /* as it was when the older disk was copied */
 	struct sim_replica replicas[SHARDS_MAX];
 };
 
@@ -179,6 +201,30 @@ struct sim_gateway {
 	struct process process;
 };
 
+struct sim_controller {
+	struct process process;
+	char url[16];
+	bool elected;            /* as it believes */
+	struct controller *core; /* NULL: not in office */
+	uint32_t office;         /* counts up with each leaving */
+	uint64_t epoch;          /* of its transactional producer */
+	uint64_t turn;           /* serial of the next turn */
+	size_t read[SIM_TOPICS]; /* records that it has read or written */
+	size_t writing[SIM_TOPICS];
+	bool acting; /* an action is on its way */
+	enum controller_action_kind kind;
+	char topic[TOPIC_BYTES_MAX + 1];
+	int32_t partitions;
+	uint64_t polling[SIM_NODES_MAX]; /* serial of the open question; 0 none */
+};
+
+/* A topic of Kafka that is no simulated log: of an index that comes and goes. */
+struct sim_other {
+	char topic[TOPIC_BYTES_MAX + 1];
+	bool exists;
+	int32_t partitions;
+};
+
 struct sim {
 	uint64_t seed;
 	struct dice dice;
@@ -205,6 +251,11 @@ struct sim {
 	struct sim_node nodes[SIM_NODES_MAX];
 	struct sim_ingest ingests[INGESTS_MAX];
 	struct sim_gateway gateways[GATEWAYS_MAX];
+	struct sim_controller controllers[CONTROLLERS_MAX];
+	uint64_t office_epoch; /* of the transactional producer: the newest */
+	struct sim_other others[OTHERS_MAX];
+	size_t others_len;
+	bool finals[FINALS_MAX];                            /* by task */
 	int64_t cut_until_ms[PROCESSES_MAX][PROCESSES_MAX]; /* nothing passes from, to */
 	struct event *replays[REPLAYS_MAX];
 	uint32_t replays_len;
@@ -235,13 +286,13 @@ struct peer sim_ingest_peer(const struct sim *sim, const struct sim_ingest *inge
 uint32_t sim_node_number(const struct sim *sim, const char *id);
 
 /* sim_topology.c: the topics that everybody follows */
-void sim_topology_append(struct sim *sim, enum catalog_topic topic, const char *key, struct buffer *value);
+void sim_topology_write(struct sim *sim, enum sim_topic_number topic, struct slice key, struct slice value);
 void sim_topology_write_shard(struct sim *sim, const struct shard_record *record);
 /* Reads everything that is visible; a program acts only after that. */
 void sim_view_open(struct sim *sim, struct sim_view *view);
 void sim_view_close(struct sim_view *view);
 /* True if something new was read. */
-bool sim_view_follow(struct sim *sim, struct sim_view *view, enum catalog_topic topic, size_t to);
+bool sim_view_follow(struct sim *sim, struct sim_view *view, enum sim_topic_number topic, size_t to);
 /* Lost records are back. */
 void sim_topology_restore(struct sim *sim);
 void sim_topology_deinit(struct sim *sim);
@@ -251,6 +302,22 @@ const struct shard_record *sim_view_shard(const struct sim *sim, const struct si
 /* sim_marks.c: a controller by script, for worlds without real ones */
 void sim_marks_begin(struct sim *sim);
 void sim_marks_event(struct sim *sim, const struct event *event);
+
+/* sim_controller.c */
+void sim_controller_start(struct sim *sim, uint32_t number);
+void sim_controller_crash(struct sim *sim, struct sim_controller *controller);
+/* It learns that it is elected, or not any more. */
+void sim_controller_elect(struct sim *sim, uint32_t number, bool elected);
+void sim_controller_event(struct sim *sim, const struct event *event);
+void sim_office_write(struct sim *sim, const struct event *event);
+
+/* sim_requests.c: indexes that come and go, and what nodes report */
+void sim_requests_begin(struct sim *sim);
+void sim_request(struct sim *sim);
+/* Made known at the first call. */
+struct sim_other *sim_other_topic(struct sim *sim, const char *topic);
+void sim_node_record(const struct sim *sim, uint32_t number, struct node_record *record);
+void sim_node_report(struct sim *sim, const struct sim_node *node, const struct event *event);
 
 /* sim_node.c */
 void sim_node_start(struct sim *sim, uint32_t number);
@@ -305,7 +372,7 @@ void check_listing(struct sim *sim, struct replica *replica, const struct timeli
 
 /* check_shard.c: what concerns all replicas of a shard */
 void check_commit(struct sim *sim, const struct sim_ingest *ingest, uint32_t shard, int64_t offset);
-void check_record(struct sim *sim, const struct shard_record *record);
+void check_record(struct sim *sim, const struct shard_record *before, const struct shard_record *record);
 /* The node is about to drop its replica. */
 void check_dropped(struct sim *sim, const struct sim_node *node, uint32_t shard);
 /* The node answers a search of this shard without a flag. */
@@ -315,6 +382,12 @@ void check_siblings(struct sim *sim, uint32_t shard);
 void check_trace(struct sim *sim, uint32_t shard);
 /* True if the shard has nothing left to do, or has stopped as it had to. */
 bool check_settled(struct sim *sim, uint32_t shard, char *why, size_t why_size);
+
+/* check_office.c: what controllers write */
+void check_write(struct sim *sim, const size_t known[SIM_TOPICS]);
+void check_index(struct sim *sim, struct slice key, struct slice value);
+void check_final(struct sim *sim, struct slice value);
+void check_deleted(struct sim *sim, const char *topic);
 
 /* schedule.c */
 struct schedule_result {

@@ -3,8 +3,11 @@
 
 static void later_start(struct sim *sim, enum process_kind kind, uint32_t number)
 {
-	sim_own_event(sim, (struct peer){kind, number, 0},
-	              kind == PROCESS_NODE ? EVENT_NODE_START : EVENT_INGEST_START,
+	static const enum event_kind starts[] = {[PROCESS_NODE] = EVENT_NODE_START,
+	                                         [PROCESS_INGEST] = EVENT_INGEST_START,
+	                                         [PROCESS_CONTROLLER] = EVENT_CONTROLLER_START};
+
+	sim_own_event(sim, (struct peer){kind, number, 0}, starts[kind],
 	              sim_delay(sim, dice_chance(&sim->dice, 500) ? 30 : 1500));
 }
 
@@ -18,6 +21,8 @@ static void crash_node(struct sim *sim, uint32_t number, bool reformat)
 	sim_node_crash(sim, node);
 	for (uint32_t shard = 0; shard < sim->swarm.shards && reformat; shard++)
 		sim_disk_wipe(&node->replicas[shard].image.disk);
+	if (reformat)
+		node->incarnation = (struct incarnation){{++sim->serial, 88}};
 	later_start(sim, PROCESS_NODE, number);
 }
 
@@ -26,11 +31,15 @@ static void crash_node(struct sim *sim, uint32_t number, bool reformat)
 static void set_back(struct sim *sim, uint32_t number)
 {
 	struct sim_node *node = &sim->nodes[number];
+	struct incarnation former;
 
 	if (!node->process.alive)
 		return;
 	sim_count(sim, FAULT_NODE_OLDER, node, NULL);
 	sim_node_crash(sim, node);
+	former = node->incarnation;
+	node->incarnation = node->older;
+	node->older = former;
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
 		struct sim_replica *held = &node->replicas[shard];
 		struct sim_image image = held->image;
@@ -43,6 +52,7 @@ static void set_back(struct sim *sim, uint32_t number)
 
 static void copy_disk(struct sim *sim, uint32_t number)
 {
+	sim->nodes[number].older = sim->nodes[number].incarnation;
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
 		struct sim_replica *held = &sim->nodes[number].replicas[shard];
 
@@ -76,18 +86,27 @@ static void swap_addresses(struct sim *sim)
 	sim->nodes[second].address = first;
 }
 
+static struct peer choose_asker(struct sim *sim)
+{
+	const struct swarm *swarm = &sim->swarm;
+	uint32_t asker = dice_below(&sim->dice, swarm->ingests + swarm->gateways + swarm->controllers);
+
+	if (asker < swarm->ingests)
+		return (struct peer){PROCESS_INGEST, asker, 0};
+	asker -= swarm->ingests;
+	if (asker < swarm->gateways)
+		return (struct peer){PROCESS_GATEWAY, asker, 0};
+	return (struct peer){PROCESS_CONTROLLER, asker - swarm->gateways, 0};
+}
+
 /* One direction between a node and somebody who asks it. */
 static void cut_link(struct sim *sim)
 {
-	uint32_t askers = sim->swarm.ingests + sim->swarm.gateways;
-	uint32_t asker = dice_below(&sim->dice, askers);
 	struct peer node = {PROCESS_NODE, dice_below(&sim->dice, sim->swarm.nodes), 0};
-	struct peer other = {PROCESS_INGEST, asker, 0};
+	struct peer other = choose_asker(sim);
 	int64_t until_ms = sim->now_ms + sim_delay(sim, dice_chance(&sim->dice, 500) ? 400 : 5000);
 	bool towards = dice_chance(&sim->dice, 500);
 
-	if (asker >= sim->swarm.ingests)
-		other = (struct peer){PROCESS_GATEWAY, asker - sim->swarm.ingests, 0};
 	sim_count(sim, FAULT_NET_CUT, &sim->nodes[node.number], NULL);
 	sim_net_cut(sim, towards ? other : node, towards ? node : other, until_ms);
 }
@@ -236,7 +255,7 @@ static void lose_meta(struct sim *sim)
 	uint32_t number = dice_below(&sim->dice, sim->swarm.nodes);
 
 	sim_count(sim, FAULT_META_LOST, &sim->nodes[number], NULL);
-	for (int i = 0; i < SIM_TOPICS; i++)
+	for (int i = 0; i < SIM_FOLLOWED; i++)
 		sim->topics[i].visible = dice_below(&sim->dice, (uint32_t)sim->topics[i].len + 1);
 	sim_event(sim, EVENT_META_BACK, sim_delay(sim, 1500));
 	crash_node(sim, number, false);
@@ -251,6 +270,41 @@ static void pause_process(struct sim *sim, struct process *process)
 	if (process->paused_until_ms <= sim->now_ms)
 		process->paused_ms = sim->now_ms;
 	process->paused_until_ms = until_ms;
+}
+
+static void elect_later(struct sim *sim, uint32_t number, bool elected)
+{
+	struct event *event = sim_own_event(sim, (struct peer){PROCESS_CONTROLLER, number, 0},
+	                                    EVENT_CONTROLLER_ELECT, sim_delay(sim, 2500));
+
+	event->good = elected;
+}
+
+/* The new one and the former one learn of it at their own times. */
+static void elect(struct sim *sim, uint32_t number)
+{
+	for (uint32_t i = 0; i < sim->swarm.controllers; i++)
+		elect_later(sim, i, i == number);
+}
+
+static void strike_controller(struct sim *sim, enum fault fault)
+{
+	uint32_t number;
+
+	if (sim->swarm.controllers == 0)
+		return;
+	number = dice_below(&sim->dice, sim->swarm.controllers);
+	sim_count(sim, fault, NULL, NULL);
+	if (fault == FAULT_CONTROLLER_PAUSE) {
+		pause_process(sim, &sim->controllers[number].process);
+	} else if (fault == FAULT_ELECTION) {
+		elect(sim, number);
+	} else if (sim->controllers[number].process.alive) {
+		sim_controller_crash(sim, &sim->controllers[number]);
+		later_start(sim, PROCESS_CONTROLLER, number);
+		if (dice_chance(&sim->dice, 500))
+			elect(sim, sim->swarm.controllers - 1 - number);
+	}
 }
 
 static void strike(struct sim *sim, enum fault fault)
@@ -300,6 +354,11 @@ static void strike(struct sim *sim, enum fault fault)
 	case FAULT_META_LOST:
 		lose_meta(sim);
 		break;
+	case FAULT_CONTROLLER_CRASH:
+	case FAULT_CONTROLLER_PAUSE:
+	case FAULT_ELECTION:
+		strike_controller(sim, fault);
+		break;
 	default:
 		arm_store(sim, fault);
 		break;
@@ -331,6 +390,22 @@ static void heal_node(struct sim *sim, uint32_t number)
 	sim_node_start(sim, number);
 }
 
+static void heal_controllers(struct sim *sim)
+{
+	uint32_t chosen = sim->swarm.controllers == 2 ? dice_below(&sim->dice, 2) : 0;
+
+	for (uint32_t i = 0; i < sim->swarm.controllers; i++) {
+		struct process *process = &sim->controllers[i].process;
+
+		if (process->paused_until_ms > sim->now_ms)
+			process->paused_until_ms = sim->now_ms;
+		sim_controller_start(sim, i);
+		/* behind what is still on its way */
+		sim->controllers[i].elected = i != chosen;
+		sim_controller_elect(sim, i, i == chosen);
+	}
+}
+
 /* One owner a shard, everybody alive, meta readable, nothing armed. */
 void sim_heal(struct sim *sim)
 {
@@ -339,6 +414,7 @@ void sim_heal(struct sim *sim)
 	sim_topology_restore(sim);
 	for (uint32_t n = 0; n < sim->swarm.nodes; n++)
 		heal_node(sim, n);
+	heal_controllers(sim);
 	for (uint32_t i = 0; i < sim->swarm.gateways; i++) {
 		sim_gateway_start(sim, i);
 	}

@@ -105,7 +105,6 @@ static bool take_in(struct sim *sim, struct shard_record *record, size_t place)
 		return false;
 	placement->in_sync = placement->state == PLACEMENT_STATE_ACTIVE || dice_chance(&sim->dice, 700);
 	placement->state = PLACEMENT_STATE_ACTIVE;
-	tally_add(&sim->tally->marks_in, placement->in_sync);
 	return true;
 }
 
@@ -130,7 +129,6 @@ static bool take_out(struct sim *sim, struct shard_record *record, size_t place)
 	if (sim->calm ? !needed : !dice_chance(&sim->dice, needed ? 700 : sim->swarm.mark_permille / 4))
 		return false;
 	placement->in_sync = false;
-	tally_add(&sim->tally->marks_out, 1);
 	return true;
 }
 
@@ -154,7 +152,6 @@ static bool move(struct sim *sim, struct shard_record *record, size_t place)
 	placement = &record->replicas[record->replicas_len++];
 	*placement = (struct placement){.state = PLACEMENT_STATE_JOINING};
 	memcpy(placement->node, sim->nodes[number].id, sizeof sim->nodes[number].id);
-	tally_add(&sim->tally->joined, 1);
 	return true;
 }
 

@@ -10,6 +10,8 @@ static uint32_t place_of(struct peer peer)
 		return SIM_NODES_MAX + peer.number;
 	case PROCESS_GATEWAY:
 		return SIM_NODES_MAX + INGESTS_MAX + peer.number;
+	case PROCESS_CONTROLLER:
+		return SIM_NODES_MAX + INGESTS_MAX + GATEWAYS_MAX + peer.number;
 	default:
 		return peer.number;
 	}

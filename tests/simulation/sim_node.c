@@ -438,6 +438,9 @@ void sim_node_event(struct sim *sim, const struct event *event)
 	case EVENT_NODE_ASK:
 		ask(sim, node, event);
 		break;
+	case EVENT_NODE_REPORT:
+		sim_node_report(sim, node, event);
+		break;
 	case EVENT_NODE_SEARCH:
 		sim_search_answer(sim, node, event);
 		break;

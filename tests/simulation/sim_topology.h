@@ -1,6 +1,7 @@
 /*
- * Simulated meta and topology: two append-only topics, and every program's
- * own lagging view of them.
+ * Simulated meta and topology: append-only topics, and every program's own
+ * lagging view of them. (Tasks and their states are topics too; only
+ * controllers read them.)
  *
  * A program reads everything that is visible when it starts, and acts only
  * then; after that each record reaches it at its own time, in the order of
@@ -12,7 +13,15 @@
 
 #include "shared/meta/catalog.h"
 
-#define SIM_TOPICS 2 /* by enum catalog_topic, less 1 */
+enum sim_topic_number {
+	SIM_TOPIC_META = 0,
+	SIM_TOPIC_TOPOLOGY,
+	SIM_TOPIC_TASKS,
+	SIM_TOPIC_TASK_STATES,
+	SIM_TOPICS
+};
+
+#define SIM_FOLLOWED 2 /* the first topics: by everybody */
 
 struct sim_record {
 	struct slice key;
@@ -28,7 +37,7 @@ struct sim_topic {
 
 struct sim_view {
 	struct catalog *catalog; /* NULL: not open */
-	size_t at[SIM_TOPICS];   /* records read */
+	size_t at[SIM_FOLLOWED]; /* records read */
 };
 
 #endif

@@ -30,6 +30,9 @@ static void draw_cluster(struct swarm *swarm, struct dice *dice)
 	swarm->nodes = (uint32_t)dice_between(dice, swarm->rf, dice_chance(dice, 500) ? 3 : SIM_NODES_MAX);
 	swarm->ingests = (uint32_t)dice_between(dice, 1, INGESTS_MAX);
 	swarm->gateways = (uint32_t)dice_between(dice, 1, GATEWAYS_MAX);
+	swarm->controllers = dice_chance(dice, 400) ? 0 : (uint32_t)dice_between(dice, 1, CONTROLLERS_MAX);
+	swarm->write_unknown_permille = rate(dice, 200);
+	swarm->request_ms_max = dice_between(dice, 100, 3000);
 	swarm->mark_ms_max = dice_chance(dice, 500) ? 120 : dice_between(dice, 300, 3000);
 	swarm->mark_permille = rate(dice, 300);
 	swarm->ask_ms_max = dice_chance(dice, 500) ? 100 : 700;
@@ -80,5 +83,6 @@ void swarm_draw(struct swarm *swarm, struct dice *dice)
 	for (int i = 0; i <= FAULT_META_LOST; i++)
 		swarm->faults[i] = dice_chance(dice, permille[i] > 0 ? permille[i] : 400);
 	swarm->fault_ms_max = dice_between(dice, 40, 900);
-	swarm->safety_ms = dice_between(dice, 500, 8000);
+	/* what controllers judge by takes seconds */
+	swarm->safety_ms = dice_between(dice, 500, swarm->controllers > 0 ? 20000 : 8000);
 }

@@ -15,7 +15,8 @@
 #define SIM_NODES_MAX 4
 #define INGESTS_MAX 2
 #define GATEWAYS_MAX 2
-#define PROCESSES_MAX (SIM_NODES_MAX + INGESTS_MAX + GATEWAYS_MAX)
+#define CONTROLLERS_MAX 2
+#define PROCESSES_MAX (SIM_NODES_MAX + INGESTS_MAX + GATEWAYS_MAX + CONTROLLERS_MAX)
 
 struct swarm {
 	uint32_t shards;
@@ -23,6 +24,7 @@ struct swarm {
 	uint32_t rf; /* at most nodes */
 	uint32_t ingests;
 	uint32_t gateways;
+	uint32_t controllers; /* 0: by script */
 	enum partitioner partitioner;
 
 	uint32_t documents; /* different ids a shard */
@@ -41,10 +43,12 @@ struct swarm {
 	int64_t job_ms_max; /* between the steps of a store */
 	uint32_t search_permille;
 
-	int64_t follow_ms_max;  /* until a program has read a record of meta or topology */
-	int64_t mark_ms_max;    /* between two looks at a shard; between a look and its record */
-	uint32_t mark_permille; /* of looks that take a replica out without need, or move one */
-	int64_t ask_ms_max;     /* between two searches of a gateway */
+	int64_t follow_ms_max;           /* until a program has read a record of meta or topology */
+	int64_t mark_ms_max;             /* between two looks at a shard; between a look and its record */
+	uint32_t mark_permille;          /* of looks that take a replica out without need, or move one */
+	uint32_t write_unknown_permille; /* of a controller's acts: done, but it does not hear of it */
+	int64_t request_ms_max;
+	int64_t ask_ms_max; /* between two searches of a gateway */
 	uint32_t token_permille;
 
 	int64_t delay_ms_max;

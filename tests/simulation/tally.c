@@ -12,6 +12,9 @@ static const char *const fault_names[FAULTS] = {
 	[FAULT_INGEST_CRASH] = "crash of ingest",
 	[FAULT_INGEST_PAUSE] = "pause of ingest",
 	[FAULT_REBALANCE] = "change of owner",
+	[FAULT_CONTROLLER_CRASH] = "crash of a controller",
+	[FAULT_CONTROLLER_PAUSE] = "pause of a controller",
+	[FAULT_ELECTION] = "another controller elected",
 	[FAULT_LOG_TRIM] = "log start advances",
 	[FAULT_LOG_TRIM_ABOVE] = "log start advances beyond a replica",
 	[FAULT_LOG_CUT] = "log truncated or re-created",
@@ -73,4 +76,8 @@ void tally_print(const struct tally *tally, FILE *out)
 	        "; answers to gateways %" PRIu64 ", refused %" PRIu64 "\n",
 	        tally->marks_out, tally->marks_in, tally->joined, tally->dropped, tally->answers_unflagged,
 	        tally->answers_refused);
+	fprintf(out,
+	        "offices taken %" PRIu64 ", writes fenced %" PRIu64 ", requests %" PRIu64 ", finals %" PRIu64
+	        "\n",
+	        tally->offices, tally->fenced, tally->requests, tally->finals);
 }

@@ -20,6 +20,9 @@ enum fault {
 	FAULT_INGEST_PAUSE,
 	FAULT_REBALANCE,
 	FAULT_NET_CUT,
+	FAULT_CONTROLLER_CRASH,
+	FAULT_CONTROLLER_PAUSE,
+	FAULT_ELECTION,
 	FAULT_LOG_TRIM,
 	FAULT_LOG_TRIM_ABOVE,
 	FAULT_LOG_CUT,
@@ -71,6 +74,10 @@ struct tally {
 	uint64_t searches;
 	uint64_t answers_unflagged; /* to gateways */
 	uint64_t answers_refused;   /* 410 */
+	uint64_t offices;           /* taken */
+	uint64_t fenced;            /* writes that were */
+	uint64_t requests;
+	uint64_t finals;
 	uint64_t marks_out;
 	uint64_t marks_in;
 	uint64_t joined;
