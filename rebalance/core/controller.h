@@ -168,7 +168,8 @@ size_t controller_pending(const struct controller *controller);
 struct controller_counts {
 	size_t nodes_answering;
 	size_t shards_divergent;
-	size_t replicas_out; /* recorded, not in-sync */
+	size_t replicas_out;     /* recorded, not in-sync */
+	size_t replicas_joining; /* of them: to be filled by replay */
 };
 
 void controller_count(const struct controller *controller, struct controller_counts *counts);
