@@ -125,6 +125,7 @@ static void begin(struct sim *sim)
 	start_all(sim, PROCESS_INGEST, EVENT_INGEST_START, sim->swarm.ingests);
 	start_all(sim, PROCESS_GATEWAY, EVENT_GATEWAY_START, sim->swarm.gateways);
 	start_all(sim, PROCESS_CONTROLLER, EVENT_CONTROLLER_START, sim->swarm.controllers);
+	sim_event(sim, EVENT_FINAL, sim->swarm.final_ms_max);
 	if (sim->swarm.controllers > 0)
 		sim_requests_begin(sim);
 	else
@@ -177,6 +178,7 @@ static void calm(struct sim *sim)
 
 static void check_end(struct sim *sim)
 {
+	sim_gateway_check(sim);
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
 		bool stopped = false;
 
@@ -199,7 +201,7 @@ static void end(struct sim *sim)
 	for (uint32_t i = 0; i < sim->swarm.ingests; i++)
 		sim_ingest_crash(sim, &sim->ingests[i]);
 	for (uint32_t i = 0; i < sim->swarm.gateways; i++)
-		sim_view_close(&sim->gateways[i].process.view);
+		sim_gateway_end(sim, &sim->gateways[i]);
 	for (uint32_t i = 0; i < sim->swarm.controllers; i++)
 		sim_controller_crash(sim, &sim->controllers[i]);
 	for (uint32_t n = 0; n < sim->swarm.nodes; n++) {

@@ -244,6 +244,9 @@ static void world_event(struct sim *sim, const struct event *event)
 	case EVENT_OFFICE_WRITE:
 		sim_office_write(sim, event);
 		break;
+	case EVENT_FINAL:
+		sim_final(sim);
+		break;
 	case EVENT_REQUEST:
 		sim_request(sim);
 		break;

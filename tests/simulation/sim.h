@@ -16,6 +16,7 @@
 
 #include "rebalance/core/controller.h"
 #include "shard/core/serving.h"
+#include "tests/simulation/sim_gateway.h"
 #include "tests/simulation/sim_kv.h"
 #include "tests/simulation/sim_log.h"
 #include "tests/simulation/sim_topology.h"
@@ -63,6 +64,9 @@ enum event_kind {
 	EVENT_GATEWAY_START,
 	EVENT_GATEWAY_SEARCH,
 	EVENT_GATEWAY_ANSWER,
+	EVENT_GATEWAY_TICK,
+	EVENT_GATEWAY_FINAL, /* it reads that a task is final */
+	EVENT_FINAL,
 	EVENT_LETTER, /* a dead letter reaches its topic */
 	EVENT_COMMIT  /* a commit reaches Kafka */
 };
@@ -82,7 +86,6 @@ struct peer {
 	uint32_t life;
 };
 
-struct search;
 struct office_write;
 
 struct event {
@@ -109,7 +112,9 @@ struct event {
 	const struct shard_record *record; /* MARK_WRITE */
 	const struct node_report *report;  /* CONTROLLER_REPORT; NULL: no answer */
 	const struct office_write *write;
-	struct search *search;
+	struct flight *flight;
+	struct leg *leg;
+	const struct leg_answer *leg_answer; /* NULL: none came */
 };
 
 struct process {
@@ -199,6 +204,14 @@ struct sim_ingest {
 
 struct sim_gateway {
 	struct process process;
+	struct coalesce *coalesce;
+	struct chooser *chooser;
+	struct flight *flights;     /* in the air */
+	struct search *searches;    /* all, newest first */
+	struct catalog **snapshots; /* what flights were planned from */
+	size_t snapshots_len;
+	size_t snapshot_at[SIM_FOLLOWED];
+	int64_t finals[SHARDS_MAX]; /* that it has read */
 };
 
 struct sim_controller {
@@ -340,10 +353,25 @@ void sim_ingest_remove(struct sim *sim, struct sim_ingest *ingest, uint32_t shar
 void sim_ingest_follow(struct sim *sim, struct sim_ingest *ingest);
 void sim_ingest_event(struct sim *sim, const struct event *event);
 
-/* sim_search.c */
+/* sim_gateway.c */
 void sim_gateway_start(struct sim *sim, uint32_t number);
+void sim_gateway_end(struct sim *sim, struct sim_gateway *gateway);
+struct peer sim_gateway_peer(const struct sim *sim, const struct sim_gateway *gateway);
+/* The topology as it has read it; valid until the gateway's end. */
+const struct catalog *sim_gateway_snapshot(struct sim *sim, struct sim_gateway *gateway);
+void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, const struct flight *flight,
+                        const struct coalesce_landing *landing);
+/* Nobody waits for ever. */
+void sim_gateway_check(struct sim *sim);
 void sim_gateway_event(struct sim *sim, const struct event *event);
-/* A question that has reached a node. */
+void sim_final(struct sim *sim);
+
+/* sim_flight.c */
+void sim_flight_start(struct sim *sim, struct sim_gateway *gateway, struct search *leader);
+void sim_flight_answer(struct sim *sim, struct sim_gateway *gateway, const struct event *event);
+void sim_flight_tick(struct sim *sim, struct sim_gateway *gateway, struct flight *flight);
+
+/* sim_search.c: a question that has reached a node */
 void sim_search_answer(struct sim *sim, struct sim_node *node, const struct event *event);
 
 /* sim_net.c: what becomes of a request */

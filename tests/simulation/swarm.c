@@ -37,6 +37,8 @@ static void draw_cluster(struct swarm *swarm, struct dice *dice)
 	swarm->mark_permille = rate(dice, 300);
 	swarm->ask_ms_max = dice_chance(dice, 500) ? 100 : 700;
 	swarm->token_permille = rate(dice, 700);
+	swarm->window_ms = dice_chance(dice, 200) ? 0 : dice_between(dice, 10, 400);
+	swarm->final_ms_max = dice_between(dice, 50, 2000);
 }
 
 static void draw_log(struct swarm *swarm, struct dice *dice)

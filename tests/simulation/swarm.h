@@ -50,6 +50,8 @@ struct swarm {
 	int64_t request_ms_max;
 	int64_t ask_ms_max; /* between two searches of a gateway */
 	uint32_t token_permille;
+	int64_t window_ms; /* in which searches wait together */
+	int64_t final_ms_max;
 
 	int64_t delay_ms_max;
 	uint32_t lost_permille;

@@ -73,9 +73,10 @@ void tally_print(const struct tally *tally, FILE *out)
 	        tally->searches, tally->seals, tally->stopped);
 	fprintf(out,
 	        "marks: out %" PRIu64 ", in %" PRIu64 ", joined %" PRIu64 ", dropped %" PRIu64
-	        "; answers to gateways %" PRIu64 ", refused %" PRIu64 "\n",
-	        tally->marks_out, tally->marks_in, tally->joined, tally->dropped, tally->answers_unflagged,
-	        tally->answers_refused);
+	        "; searches answered %" PRIu64 ", of them shared %" PRIu64 ", refused %" PRIu64
+	        ", shards answered without a flag %" PRIu64 "\n",
+	        tally->marks_out, tally->marks_in, tally->joined, tally->dropped, tally->answers,
+	        tally->answers_shared, tally->answers_refused, tally->answers_unflagged);
 	fprintf(out,
 	        "offices taken %" PRIu64 ", writes fenced %" PRIu64 ", requests %" PRIu64 ", finals %" PRIu64
 	        "\n",

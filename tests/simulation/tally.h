@@ -72,10 +72,12 @@ struct tally {
 	uint64_t ranges_applied;
 	uint64_t stores;
 	uint64_t searches;
-	uint64_t answers_unflagged; /* to gateways */
-	uint64_t answers_refused;   /* 410 */
-	uint64_t offices;           /* taken */
-	uint64_t fenced;            /* writes that were */
+	uint64_t answers;           /* to searches of all shards */
+	uint64_t answers_shared;    /* of them, by a flight that another search had fired */
+	uint64_t answers_unflagged; /* of one shard */
+	uint64_t answers_refused;
+	uint64_t offices; /* taken */
+	uint64_t fenced;  /* writes that were */
 	uint64_t requests;
 	uint64_t finals;
 	uint64_t marks_out;
