@@ -210,11 +210,6 @@ int64_t chooser_asked_us(const struct chooser *chooser, size_t node)
 	return chooser->entries[node].asked_us;
 }
 
-size_t chooser_in_flight(const struct chooser *chooser, size_t node)
-{
-	return chooser->entries[node].in_flight;
-}
-
 /* ---- choices ---- */
 
 bool chooser_turn(struct chooser *chooser)

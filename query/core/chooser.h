@@ -82,7 +82,6 @@ void chooser_unsent(struct chooser *chooser, size_t node);
 int64_t chooser_cost(const struct chooser *chooser, size_t node, enum chooser_kind kind, int64_t now_us);
 /* When it was asked last; -1: never. */
 int64_t chooser_asked_us(const struct chooser *chooser, size_t node);
-size_t chooser_in_flight(const struct chooser *chooser, size_t node);
 
 /* Once a search: true if this one is to explore. */
 bool chooser_turn(struct chooser *chooser);
