@@ -34,6 +34,7 @@ static struct flight *flight_new(const struct flight_request *request)
 	flight->request.arena = NULL;
 	merge_init(&flight->merge);
 	buffer_init(&flight->outcome.body, RESPONSE_BYTES_MAX);
+	flight->outcome.degraded = "";
 	flight->started_us = now_us;
 	flight->deadline_us = request->deadline_ms > 0
 	                              ? request->deadline_ms * 1000

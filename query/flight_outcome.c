@@ -13,7 +13,6 @@ static void finished(struct flight *flight)
 {
 	ASSERT(!flight->finished);
 	flight->finished = true;
-	flight->outcome.degraded = flight->degraded;
 }
 
 void flight_refuse(struct flight *flight, const char *code, const char *format, ...)
@@ -75,23 +74,34 @@ static void append_page(struct flight *flight, struct buffer *body)
 	answer_search(body, &flight->request.search, &outcome);
 }
 
-static void answer_page(struct flight *flight)
+/* What is not whole in the answer; a document found is whole, wherever else it was looked for. */
+static bool describe_degraded(struct flight *flight)
 {
 	bool get = flight->request.kind == FLIGHT_KIND_GET;
+	struct slice kept = slice_string("");
 	struct buffer degraded;
-	struct slice text;
+	bool described;
 
-	if (get)
+	buffer_init(&degraded, DEGRADED_BYTES_MAX);
+	if (!get || scatter_stale(flight->scatter) > 0)
+		scatter_append_degraded(flight->scatter, &degraded);
+	buffer_put_u8(&degraded, '\0');
+	described = !buffer_failed(&degraded) && arena_copy(&flight->arena, buffer_slice(&degraded), &kept);
+	buffer_deinit(&degraded);
+	flight->outcome.degraded = (const char *)kept.ptr;
+	return described;
+}
+
+static void answer_page(struct flight *flight)
+{
+	if (!describe_degraded(flight)) {
+		flight_refuse(flight, "internal", "out of memory");
+		return;
+	}
+	if (flight->request.kind == FLIGHT_KIND_GET)
 		answer_document(&flight->outcome.body, &flight->request.listing, flight->document);
 	else
 		append_page(flight, &flight->outcome.body);
-	buffer_init(&degraded, DEGRADED_BYTES_MAX);
-	/* a document found is whole, wherever else it was looked for */
-	if (!get || scatter_stale(flight->scatter) > 0)
-		scatter_append_degraded(flight->scatter, &degraded);
-	text = buffer_slice(&degraded);
-	(void)snprintf(flight->degraded, sizeof flight->degraded, "%.*s", SLICE_ARGS(text));
-	buffer_deinit(&degraded);
 	flight->outcome.generation = flight->request.index->generation;
 	flight->outcome.covered = flight->covered;
 	flight->outcome.covered_len = (size_t)flight->request.index->partitions;

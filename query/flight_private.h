@@ -42,7 +42,6 @@ struct flight {
 	int64_t *covered; /* as in the outcome, in the arena */
 	struct flight_outcome outcome;
 	struct error_answer refusal;
-	char degraded[DEGRADED_BYTES_MAX];
 };
 
 /* A leg's context, in the flight's arena. */

@@ -7,6 +7,7 @@
 #include "shared/runtime/process.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define ADMIN_BODY_BYTES_MAX 4096
 #define ADMIN_CONNECTIONS_MAX 64
@@ -67,7 +68,8 @@ static void handle(struct http_request *request, void *context)
 	}
 }
 
-static int serve(const struct config *config, struct log_connection *connection, int signal_fd,
+/* `*closed` is false if a thread still runs that only _exit ends. */
+static int serve(const struct config *config, struct log_connection *connection, int signal_fd, bool *closed,
                  struct error *error)
 {
 	struct office *office = NULL;
@@ -98,7 +100,7 @@ static int serve(const struct config *config, struct log_connection *connection,
 	}
 	if (server != NULL)
 		http_server_stop(server);
-	office_free(office);
+	*closed = office_free(office);
 	return rc;
 }
 
@@ -107,6 +109,7 @@ int main(int argc, char **argv)
 	struct config *config = NULL;
 	struct log_connection *connection = NULL;
 	struct error error;
+	bool closed = true;
 	int signal_fd = process_start();
 	int rc = config_load(PROGRAM_REBALANCE, &argc, &argv, &config, &error);
 
@@ -119,11 +122,13 @@ int main(int argc, char **argv)
 	log_set_stop(signal_fd);
 	rc = log_connection_open(config, &connection, &error);
 	if (rc == 0) {
-		rc = serve(config, connection, signal_fd, &error);
+		rc = serve(config, connection, signal_fd, &closed, &error);
 		log_connection_close(connection);
 	}
 	if (rc != 0)
 		logline(LOG_LEVEL_ERROR, "failed", "error=\"%s\"", error.text);
+	if (!closed)
+		_exit(rc == 0 ? 0 : process_exit_code(&error));
 	config_free(config);
 	return rc == 0 ? 0 : process_exit_code(&error);
 }

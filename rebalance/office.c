@@ -78,7 +78,10 @@ int office_new(const struct config *config, struct log_connection *connection, i
 	if (made == NULL)
 		return error_memory(error, sizeof *made);
 	rc = polling_start(config, &made->polling, error);
+	if (rc == 0)
+		rc = replaying_new(config, &made->replaying, error);
 	if (rc != 0) {
+		polling_stop(made->polling);
 		free(made);
 		return rc;
 	}
@@ -99,6 +102,9 @@ int office_new(const struct config *config, struct log_connection *connection, i
 
 static void leave(struct office *office)
 {
+	struct error ignored; /* an engine that has ended lets go of everything as well */
+
+	(void)replaying_want(office->replaying, false, &ignored);
 	atomic_store(&office->state, office->owner != NULL ? OFFICE_STATE_STANDING_BY : OFFICE_STATE_WAITING);
 	series_set(office->in_office, 0);
 	office_unpublish(office);
@@ -112,16 +118,19 @@ static void leave(struct office *office)
 	office->log = NULL;
 }
 
-void office_free(struct office *office)
+bool office_free(struct office *office)
 {
 	if (office == NULL)
-		return;
+		return true;
 	leave(office);
+	if (!replaying_free(office->replaying))
+		return false;
 	polling_stop(office->polling);
 	log_owner_close(office->owner);
 	(void)pthread_mutex_destroy(&office->status_lock);
 	buffer_deinit(&office->status);
 	free(office);
+	return true;
 }
 
 enum office_state office_state(const struct office *office)
@@ -307,6 +316,9 @@ static int serve(struct office *office, struct error *error)
 			return rc;
 		wait_ms = office_watch(office);
 		office_publish(office);
+		rc = replaying_want(office->replaying, office->joining, error);
+		if (rc != 0)
+			return rc;
 		if (!is_elected(office))
 			return OUTCOME_NOT_ELECTED;
 		if (wait_for_something(office, more ? 0 : wait_ms))

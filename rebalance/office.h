@@ -12,8 +12,9 @@
  * again; fenced OFFICE_FENCES_MAX times within OFFICE_FENCES_MS, the program
  * ends (exit code 75), because two then fight for the office.
  *
- * In office it also asks every node for its shards (polling.h) and Kafka for
- * the log ends that the core wants.
+ * In office it also asks every node for its shards (polling.h), Kafka for the
+ * log ends that the core wants, and replays the log into joining replicas
+ * (replaying.h).
  *
  * One thread; it alone touches the core and Kafka. What the admin listener
  * tells is published by it: office_state, office_status.
@@ -40,7 +41,8 @@ enum office_state {
 /* Everything borrowed until office_free. `signal_fd` ends office_run when it becomes readable. */
 int office_new(const struct config *config, struct log_connection *connection, int signal_fd,
                struct office **office, struct error *error);
-void office_free(struct office *office);
+/* False: a thread still waits for Kafka and borrows the configuration, only _exit is left. */
+bool office_free(struct office *office);
 /* Serves until the signal (0) or until something that waiting does not mend (negative). `url` is where our admin
  * listener answers. */
 int office_run(struct office *office, const char *url, struct error *error);

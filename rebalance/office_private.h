@@ -10,6 +10,7 @@
 #include "rebalance/core/controller.h"
 #include "rebalance/office.h"
 #include "rebalance/polling.h"
+#include "rebalance/replaying.h"
 #include "shared/runtime/metrics.h"
 
 #include <pthread.h>
@@ -38,6 +39,7 @@ struct office {
 	int64_t fenced_ms[OFFICE_FENCES_MAX]; /* when a successor fenced us last, a ring */
 	size_t fenced;
 	struct polling *polling;
+	struct replaying *replaying;
 
 	/* a term */
 	struct log_office *log;
@@ -47,7 +49,8 @@ struct office {
 	int64_t act_ms;       /* not before: an action has failed */
 	char trouble[512];    /* what was last said about a failing action */
 	bool ends_troubled;   /* it was said that log ends cannot be read */
-	int64_t status_at_ms; /* when `status` was made */
+	int64_t status_at_ms; /* when `status` was made, and everything counted */
+	bool joining;         /* there is a replica to be filled by replay */
 	struct said said[NODES_MAX];
 	size_t said_len;
 

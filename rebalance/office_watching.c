@@ -128,6 +128,7 @@ void office_publish(struct office *office)
 	series_set(office->nodes_answering, (double)counts.nodes_answering);
 	series_set(office->shards_divergent, (double)counts.shards_divergent);
 	series_set(office->replicas_out, (double)counts.replicas_out);
+	office->joining = counts.replicas_joining > 0;
 	buffer_init(&status, STATUS_BYTES_MAX);
 	buffer_printf(&status, ",\"pending\":%zu,", controller_pending(office->controller));
 	controller_status(office->controller, &status);
@@ -143,6 +144,7 @@ void office_unpublish(struct office *office)
 	buffer_clear(&office->status);
 	(void)pthread_mutex_unlock(&office->status_lock);
 	office->status_at_ms = 0;
+	office->joining = false;
 	series_set(office->nodes_answering, 0);
 	series_set(office->shards_divergent, 0);
 	series_set(office->replicas_out, 0);

@@ -115,6 +115,7 @@ static void ask(struct polling *polling, struct asked *asked, const struct node_
 	char url[URL_BYTES_MAX];
 	struct http_client_request request = {.method = "GET",
 	                                      .url = url,
+	                                      .node = node->id,
 	                                      .timeout_ms = POLLING_TIMEOUT_MS,
 	                                      .completion = completed,
 	                                      .context = question};

@@ -4,6 +4,8 @@
 #include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
 
+#include <inttypes.h>
+
 static void work_end(struct node *node)
 {
 	struct batch_work *work = &node->work;
@@ -65,7 +67,9 @@ static bool range_receive(struct node *node, const struct range *range, struct r
 		replicas_note(node, held);
 		if (error->action == ERROR_ACTION_REJECT)
 			return false;
-		logline(LOG_LEVEL_ERROR, "receive_failed", "error=\"%s\"", error->text);
+		logline(LOG_LEVEL_ERROR, "receive_failed",
+		        "request=%s index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"",
+		        http_request_id(node->work.request), range->index_id, range->partition, error->text);
 		replica_answer(held->replica, answer);
 		if (answer->result != RANGE_RESULT_STOPPED)
 			answer->result = RANGE_RESULT_BUSY;

@@ -11,6 +11,8 @@
 #define SMOOTHING 8
 /* An unknown node counts as fast, so that it is tried. */
 #define LATENCY_US_DEFAULT 500
+/* What was slow is believed half as much after this time, so that it is asked again. */
+#define LATENCY_HALF_LIFE_US 1000000
 #define BACKOFF_US ((int64_t)200000)
 #define BACKOFF_DOUBLINGS_MAX 5
 #define REFUSAL_PAUSE_US ((int64_t)100000)
@@ -120,10 +122,25 @@ int64_t chooser_hedge_after_us(const struct chooser *chooser, size_t node, enum 
 
 /* ---- questions ---- */
 
+/* 0: nothing is known. */
+static int64_t faded_latency_us(const struct chooser_entry *entry, enum chooser_kind kind, int64_t now_us)
+{
+	int64_t latency_us = entry->figures[kind].latency_us;
+	int64_t halvings = (now_us - entry->asked_us) / LATENCY_HALF_LIFE_US;
+
+	if (latency_us == 0 || halvings <= 0 || entry->in_flight > 0)
+		return latency_us;
+	latency_us >>= halvings < 62 ? halvings : 62;
+	return latency_us > 0 ? latency_us : 1;
+}
+
 void chooser_sent(struct chooser *chooser, size_t node, int64_t now_us)
 {
 	struct chooser_entry *entry = &chooser->entries[node];
 
+	/* its answers smooth what is still believed */
+	for (int kind = 0; kind < CHOOSER_KINDS; kind++)
+		entry->figures[kind].latency_us = faded_latency_us(entry, (enum chooser_kind)kind, now_us);
 	entry->in_flight++;
 	entry->asked_us = now_us;
 	if (chooser->unpaid > 0)
@@ -179,7 +196,7 @@ void chooser_unsent(struct chooser *chooser, size_t node)
 int64_t chooser_cost(const struct chooser *chooser, size_t node, enum chooser_kind kind, int64_t now_us)
 {
 	const struct chooser_entry *entry = &chooser->entries[node];
-	int64_t latency_us = entry->figures[kind].latency_us;
+	int64_t latency_us = faded_latency_us(entry, kind, now_us);
 	int64_t cost = (latency_us > 0 ? latency_us : LATENCY_US_DEFAULT) * (1 + (int64_t)entry->in_flight);
 	bool away = entry->suspect && (now_us < entry->away_until_us || entry->in_flight > 0);
 

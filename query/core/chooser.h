@@ -9,7 +9,9 @@
  * Cost of a node = latency × (1 + in flight), as in Finagle's least-loaded
  * balancer with EWMA (its "aperture" and "peak" refinements are left out). A
  * node that does not answer keeps its questions in flight and so prices itself
- * out after a few of them, before any timeout.
+ * out after a few of them, before any timeout. The latency of a node that is
+ * not asked is halved every second: a node that was slow once is noticed when it
+ * is fast again, and one that is always slow costs a search now and then.
  *
  * Choosing among candidates: those within a half of the cheapest are equal.
  * Of equals, one that this search asks anyway is taken: a further node costs
@@ -17,8 +19,7 @@
  * more small shard on a node that is already at it. So a search asks few nodes,
  * and load spreads over replicas from search to search: else of equals the one
  * asked longest ago is taken. Every CHOOSER_EXPLORE_EVERY-th search takes the
- * one asked longest ago whatever its cost, so that a node that was slow once
- * is noticed when it is fast again.
+ * one asked longest ago whatever its cost: under load a second is long.
  *
  * A node is away after a failure, for BACKOFF_US doubled with each further
  * failure in a row, and after a refusal for REFUSAL_PAUSE_US; then one question

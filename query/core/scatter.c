@@ -126,6 +126,14 @@ static int ask_open(struct scatter *scatter, int64_t now_us, struct error *error
 	return 0;
 }
 
+/* Twice as late every time: where all are slow, there is no budget for long. */
+static int64_t hedge_again_us(const struct scatter_leg *leg, int64_t now_us)
+{
+	int64_t out_us = now_us - leg->sent_us;
+
+	return now_us + (out_us > SCATTER_HEDGE_AGAIN_US_MIN ? out_us : SCATTER_HEDGE_AGAIN_US_MIN);
+}
+
 /* Asks for the leg's open shards elsewhere too. */
 static int hedge_leg(struct scatter *scatter, struct scatter_leg *leg, int64_t now_us, struct error *error)
 {
@@ -143,7 +151,7 @@ static int hedge_leg(struct scatter *scatter, struct scatter_leg *leg, int64_t n
 		new_leg = leg_of_round(scatter, &round, &choice) == NULL;
 		if (new_leg && !chooser_take_hedge(scatter->options.chooser)) {
 			scatter->tally.hedges_denied++;
-			leg->hedge_us = now_us + SCATTER_HEDGE_AGAIN_US;
+			leg->hedge_us = hedge_again_us(leg, now_us);
 			return 0;
 		}
 		if (!ask(scatter, shard, &round, &choice))

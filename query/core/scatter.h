@@ -54,8 +54,8 @@
 #include "query/core/node_answer.h"
 #include "shared/meta/catalog.h"
 
-/* A hedge that the budget refused is tried again after this time. */
-#define SCATTER_HEDGE_AGAIN_US 10000
+/* A hedge that the budget refused is tried again after as long as its leg is out, at least this. */
+#define SCATTER_HEDGE_AGAIN_US_MIN 10000
 
 #define SCATTER_PATIENCE_US_MIN 20000
 

@@ -35,9 +35,9 @@
  *
  * Marks (marks.h) say of each replica whether it is in-sync; moves (moves.h)
  * bring what is recorded to the target placement (placement.h). Both decide
- * from the last reports. A replica that is out becomes in-sync only by a log
- * end that was read before its node was asked: the shell reads the ends that
- * controller_next_end names.
+ * from the last reports. A replica that is out becomes in-sync only by log
+ * ends that were read before its node was asked and after it answered: the
+ * shell reads the ends that controller_next_end names.
  *
  * Time: `wall_ms` is for the records only. Every decision is by
  * `monotonic_ms`, which must not go back and must be told at least every
@@ -168,7 +168,8 @@ size_t controller_pending(const struct controller *controller);
 struct controller_counts {
 	size_t nodes_answering;
 	size_t shards_divergent;
-	size_t replicas_out; /* recorded, not in-sync */
+	size_t replicas_out;     /* recorded, not in-sync */
+	size_t replicas_joining; /* of them: to be filled by replay */
 };
 
 void controller_count(const struct controller *controller, struct controller_counts *counts);

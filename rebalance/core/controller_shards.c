@@ -5,9 +5,6 @@
 
 /* With nothing told, marks still change with time. */
 #define LOOK_MS 100
-/* A replica that has stood still so long, while a sibling moved within MOVING_MS, may be stuck. */
-#define STILL_MS 5000
-#define MOVING_MS 2000
 
 const struct shard_record *controller_next_shard(const struct controller *controller, size_t *at,
                                                  int32_t *partition)
@@ -130,24 +127,14 @@ void controller_shards_written(struct controller *controller)
 
 /* ---- log ends ---- */
 
-/* It has not moved for long while another one has: perhaps only the log tells that it is behind. */
-static bool may_be_stuck(const struct shard_record *record, const struct sight *sight, size_t i)
-{
-	for (size_t k = 0; k < record->replicas_len; k++)
-		if (k != i && record->replicas[k].in_sync && sight->replicas[k]->known &&
-		    sight->now_ms - sight->replicas[k]->moved_ms < MOVING_MS)
-			return sight->now_ms - sight->replicas[i]->moved_ms >= STILL_MS;
-	return false;
-}
-
+/* Somebody could come in again by it. */
 static bool wants_end(const struct shard_record *record, const struct sight *sight)
 {
 	for (size_t i = 0; i < record->replicas_len; i++) {
 		const struct placement *placement = &record->replicas[i];
 
-		if (placement->in_sync
-		            ? may_be_stuck(record, sight, i)
-		            : placement->state != PLACEMENT_STATE_LEAVING && marks_is_well(record, sight, i))
+		if (!placement->in_sync && placement->state != PLACEMENT_STATE_LEAVING &&
+		    marks_is_well(record, sight, i))
 			return true;
 	}
 	return false;

@@ -26,8 +26,10 @@ void controller_count(const struct controller *controller, struct controller_cou
 		counts->nodes_answering += watch_node(controller->watch, controller->nodes[i].id)->answering;
 	while ((shard = controller_next_shard(controller, &at, &partition)) != NULL) {
 		counts->shards_divergent += shard->divergent;
-		for (size_t i = 0; i < shard->replicas_len; i++)
+		for (size_t i = 0; i < shard->replicas_len; i++) {
 			counts->replicas_out += !shard->replicas[i].in_sync;
+			counts->replicas_joining += shard->replicas[i].state == PLACEMENT_STATE_JOINING;
+		}
 	}
 }
 

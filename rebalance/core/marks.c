@@ -64,29 +64,6 @@ static void record_incarnation(struct shard_record *record, const struct sight *
 
 /* ---- out ---- */
 
-static bool is_behind_something(const struct shard_record *record, const struct sight *sight, size_t i)
-{
-	int64_t received = sight->replicas[i]->last.received;
-
-	if (sight->shard->end > received)
-		return true;
-	for (size_t k = 0; k < record->replicas_len; k++)
-		if (k != i && is_recorded(record, sight, k) && sight->replicas[k]->last.received > received)
-			return true;
-	return false;
-}
-
-static bool is_stuck(const struct shard_record *record, const struct sight *sight, size_t i)
-{
-	struct watched_replica *replica = sight->replicas[i];
-
-	if (!is_behind_something(record, sight, i))
-		replica->behind_ms = -1;
-	else if (replica->behind_ms < 0)
-		replica->behind_ms = sight->now_ms;
-	return replica->behind_ms >= 0 && replica->asked_ms - replica->behind_ms >= MARKS_STUCK_MS;
-}
-
 static bool lags(const struct shard_record *record, const struct sight *sight, size_t i)
 {
 	const struct watched_replica *replica = sight->replicas[i];
@@ -113,8 +90,6 @@ static const char *objection(const struct shard_record *record, const struct sig
 		return "stopped";
 	if (!is_recorded(record, sight, i))
 		return NULL; /* its incarnation could not be recorded yet */
-	if (is_stuck(record, sight, i))
-		return "stuck";
 	return lags(record, sight, i) ? "behind" : NULL;
 }
 

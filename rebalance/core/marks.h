@@ -17,21 +17,24 @@
  *
  *   Out, each with a reason of one word: no good answer of the node for
  *   MARKS_SILENT_MS (silent); not listed for MARKS_ABSENT_MS (absent);
- *   stopped; no progress for MARKS_STUCK_MS behind its log or a sibling
- *   (stuck); behind what an in-sync sibling had MARKS_LAG_MS ago (behind).
- *   Only while another in-sync replica is well and has no such reason itself:
- *   the last one is never taken out, and with none well nothing is.
+ *   stopped; behind what an in-sync sibling had MARKS_LAG_MS ago (behind),
+ *   which is soon so of one that makes no progress. Only while another in-sync
+ *   replica is well and has no such reason itself: the last one is never taken
+ *   out, and with none well nothing is. Where all of them stand still behind
+ *   their log it is feeding that does, and nobody is taken out.
  *
  *   Joining becomes active (not in-sync) once it has received all but
  *   MARKS_JOIN_LAG of what every in-sync replica has stored, or is level.
  *
  *   In: active, well, with none of the reasons above, and its last answer was
- *   level: received >= a log end that was read before it was asked for.
+ *   level: received >= a log end that was read before it was asked for, and <=
+ *   one that was read after it (more than there is has only a replica of a log
+ *   that was truncated since).
  *
  *   Agreement: two in-sync replicas that folded up to the same offset have the
  *   same digest there, or the shard is divergent, until all of them agree.
  *
- * Pure core, no state of its own but what it notes in the watch.
+ * Pure core, no state of its own.
  */
 #ifndef MILLRACE_REBALANCE_CORE_MARKS_H
 #define MILLRACE_REBALANCE_CORE_MARKS_H
@@ -41,7 +44,6 @@
 
 #define MARKS_SILENT_MS 3000
 #define MARKS_ABSENT_MS 3000
-#define MARKS_STUCK_MS 10000
 #define MARKS_LAG_MS 5000
 #define MARKS_JOIN_LAG 65536
 
@@ -50,7 +52,7 @@ struct sight {
 	int64_t now_ms;
 	const struct watched_shard *shard;
 	const struct watched_node *nodes[REPLICAS_MAX];
-	struct watched_replica *replicas[REPLICAS_MAX];
+	struct watched_replica *replicas[REPLICAS_MAX]; /* marks change nothing in them */
 };
 
 bool marks_is_well(const struct shard_record *record, const struct sight *sight, size_t i);

@@ -156,9 +156,7 @@ struct watched_replica *watch_replica(struct watch *watch, const struct shard_re
 	*place = replica;
 	(void)snprintf(replica->node, sizeof replica->node, "%s", node);
 	replica->listed_ms = watch->now_ms;
-	replica->moved_ms = watch->now_ms;
 	replica->asked_ms = -1;
-	replica->behind_ms = -1;
 	replica->leaving_ms = -1;
 	return replica;
 }
@@ -188,23 +186,16 @@ static void take_sample(struct watched_replica *replica, int64_t now_ms)
 void watch_listed(struct watched_shard *shard, struct watched_replica *replica,
                   const struct node_report *report, const struct replica_report *listed, int64_t now_ms)
 {
-	const struct replica_report *last = &replica->last;
-
-	if (!replica->known || !incarnation_equal(last->incarnation, listed->incarnation)) {
+	if (!replica->known || !incarnation_equal(replica->last.incarnation, listed->incarnation))
 		replica->samples_len = 0; /* another replica, or none so far */
-		replica->moved_ms = now_ms;
-		replica->behind_ms = -1;
-	} else if (last->session != listed->session || last->received != listed->received) {
-		replica->moved_ms = now_ms;
-		replica->behind_ms = -1;
-	}
 	replica->known = true;
 	replica->listed_ms = now_ms;
 	replica->asked_ms = report->asked_ms;
 	replica->last = *listed;
-	replica->level = shard->end >= 0 && listed->received >= shard->end &&
-	                 shard->end_read_ms <= report->asked_ms &&
-	                 report->asked_ms - shard->end_read_ms <= WATCH_END_AGE_MS_MAX;
+	replica->level = false;
+	replica->reached = shard->end >= 0 && listed->received >= shard->end &&
+	                   shard->end_read_ms <= report->asked_ms &&
+	                   report->asked_ms - shard->end_read_ms <= WATCH_END_AGE_MS_MAX;
 	take_sample(replica, now_ms);
 }
 
@@ -212,6 +203,12 @@ void watch_end(struct watched_shard *shard, int64_t end, int64_t read_ms)
 {
 	shard->end = end;
 	shard->end_read_ms = read_ms;
+	for (size_t i = 0; i < shard->replicas_len; i++) {
+		struct watched_replica *replica = shard->replicas[i];
+
+		replica->level = replica->level || (replica->reached && replica->listed_ms <= read_ms &&
+		                                    replica->last.received <= end);
+	}
 }
 
 bool watched_is_listed(const struct watched_node *node, const struct watched_replica *replica)

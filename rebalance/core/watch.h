@@ -45,10 +45,9 @@ struct watched_replica {
 	bool known;        /* was listed once: `last` holds */
 	int64_t listed_ms; /* arrival of the last answer that listed it; before the first: since when we watch */
 	int64_t asked_ms;   /* of that answer */
-	int64_t moved_ms;   /* arrival of the answer in which `received` had changed */
-	int64_t behind_ms;  /* since when it has stood still behind its log or a sibling; -1: it does not */
 	int64_t leaving_ms; /* since when it is recorded as leaving; -1: not */
-	bool level;         /* in `last`: received >= a log end that was read before it was asked for */
+	bool reached;       /* in `last`: received >= a log end that was read before it was asked for */
+	bool level;         /* and <= one that was read after it: what it has is of this log */
 	struct replica_report last;
 	struct watched_sample samples[WATCH_SAMPLES]; /* a ring */
 	size_t samples_len;                           /* ever taken */

@@ -59,6 +59,14 @@ static int ask_status(struct cli *cli, yyjson_doc **answer)
 	return cli_ask(cli, &question, answer);
 }
 
+/* "" if it is not there. */
+static const char *text_of(yyjson_val *object, const char *name)
+{
+	const char *text = yyjson_get_str(yyjson_obj_get(object, name));
+
+	return text == NULL ? "" : text;
+}
+
 static bool flag_of(yyjson_val *object, const char *name)
 {
 	return yyjson_is_true(yyjson_obj_get(object, name));
@@ -149,7 +157,7 @@ static int print_programs(const struct cli *cli, yyjson_val *status)
 	}
 	yyjson_arr_foreach(yyjson_obj_get(status, "nodes"), at, len, told)
 	{
-		(void)snprintf(text, sizeof text, "node %.63s", yyjson_get_str(yyjson_obj_get(told, "id")));
+		(void)snprintf(text, sizeof text, "node %.63s", text_of(told, "id"));
 		row = add_program(&rows, text, told, node_state(told));
 		put_value(&rows, row, "shards", yyjson_obj_get(told, "replicas"));
 	}
@@ -163,7 +171,7 @@ static void add_replica(const struct rows *rows, yyjson_val *shard, yyjson_val *
 	yyjson_mut_val *row = yyjson_mut_arr_add_obj(rows->doc, rows->list);
 	char name[TEXT_BYTES_MAX];
 
-	(void)snprintf(name, sizeof name, "%.250s/%" PRId64, yyjson_get_str(yyjson_obj_get(shard, "uid")),
+	(void)snprintf(name, sizeof name, "%.250s/%" PRId64, text_of(shard, "uid"),
 	               yyjson_get_sint(yyjson_obj_get(shard, "partition")));
 	put_text(rows, row, "shard", name);
 	put_value(rows, row, "log_end", yyjson_obj_get(shard, "log_end"));
@@ -232,20 +240,14 @@ static void sum_shards(yyjson_val *status, struct sums *sums)
 static void print_kafka(yyjson_val *status)
 {
 	yyjson_val *kafka = yyjson_obj_get(status, "kafka");
-	struct slice cluster = slice_string("?");
-	struct slice id = slice_string("?");
-	struct slice trouble = slice_string("");
 
-	(void)json_get_string(status, "cluster", &cluster);
-	(void)json_get_string(kafka, "cluster_id", &id);
-	(void)json_get_string(kafka, "error", &trouble);
-	printf("cluster %.*s, rf %" PRId64 ", epoch %" PRId64 "; Kafka %.*s ", SLICE_ARGS(cluster),
+	printf("cluster %s, rf %" PRId64 ", epoch %" PRId64 "; Kafka %s ", text_of(status, "cluster"),
 	       yyjson_get_sint(yyjson_obj_get(status, "rf")),
-	       yyjson_get_sint(yyjson_obj_get(status, "epoch")), SLICE_ARGS(id));
+	       yyjson_get_sint(yyjson_obj_get(status, "epoch")), text_of(kafka, "cluster_id"));
 	if (flag_of(kafka, "answers"))
 		printf("answers\n");
 	else
-		printf("does not answer: %.*s\n", SLICE_ARGS(trouble));
+		printf("does not answer: %s\n", text_of(kafka, "error"));
 }
 
 static void print_office(yyjson_val *status)

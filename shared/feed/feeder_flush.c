@@ -188,6 +188,19 @@ static struct feed_range *first_needed(const struct feed_lane *lane, const struc
 	return range;
 }
 
+/* A replica in-sync may still contradict the log: who has less should not take on what it would then have to unlearn. */
+static bool is_contested(const struct feed_shard *shard, const struct feed_lane *lane)
+{
+	for (size_t i = 0; lane->checks > 0 && i < shard->members_len; i++) {
+		const struct feed_member *member = &shard->members[i];
+
+		if (member->state == MEMBER_STATE_FED && &shard->lanes[member->lane] == lane &&
+		    member->in_sync && member->checking && !member->anchor_found)
+			return true;
+	}
+	return false;
+}
+
 int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard,
                     const struct feed_member *member)
 {
@@ -197,6 +210,8 @@ int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard,
 
 	/* before its anchor is found, nothing may be said of the log: it may be another one */
 	if (member->state != MEMBER_STATE_FED || (member->checking && !member->anchor_found))
+		return INT64_MAX;
+	if (is_contested(shard, lane) && !feed_memory_is_full(feeder, lane))
 		return INT64_MAX;
 	due = member->announce ? INT64_MIN : member->poll_ms;
 	range = first_needed(lane, member);

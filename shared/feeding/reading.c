@@ -147,6 +147,7 @@ static void take_record(struct feeding *feeding, uint32_t reader, const struct r
 	/* out of memory: the record is read again after a pause */
 	if (feeder_record(feeding->feeder, reader, record, feeding->now_ms, &error) != 0)
 		lost_position(feeding, reader, error.text);
+	carrying_drain(feeding); /* now: a dead letter's action borrows the record */
 }
 
 /* One event of the reader's partition; false if there is none now. */

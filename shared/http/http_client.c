@@ -12,6 +12,8 @@
 
 #define CONNECT_MS_MAX 2000L
 #define HOST_CONNECTIONS_MAX 64L
+/* of all hosts together; fewer than are used at once would be opened and closed for every request */
+#define CONNECTIONS_KEPT_MAX 1024L
 /* below the server's 60 s, so that a kept connection is rarely closed under a request */
 #define IDLE_CONNECTION_S 30L
 #define CONNECTION_LIFE_S 600L
@@ -279,7 +281,7 @@ int http_client_start(const struct http_client_options *options, struct http_cli
 	}
 	ASSERT(curl_multi_setopt(new->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS_MAX) ==
 	       CURLM_OK);
-	ASSERT(curl_multi_setopt(new->multi, CURLMOPT_MAXCONNECTS, HOST_CONNECTIONS_MAX) == CURLM_OK);
+	ASSERT(curl_multi_setopt(new->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT_MAX) == CURLM_OK);
 	if (pthread_create(&new->thread, NULL, client_run, new) != 0)
 		goto out;
 	*client = new;

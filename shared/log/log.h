@@ -176,7 +176,8 @@ enum log_feed_event {
 	LOG_FEED_EVENT_NONE = 0,
 	LOG_FEED_EVENT_RECORD,
 	LOG_FEED_EVENT_END, /* the reader stands at `position`, the end that a read_committed reader can reach now */
-	LOG_FEED_EVENT_RESET, /* the position is not in the log (trimmed, truncated): stopped; detail in error */
+	LOG_FEED_EVENT_RESET, /* the position is not in the log (trimmed, truncated), or may mean another record since a
+	                       * connection was lost: stopped; detail in error */
 	LOG_FEED_EVENT_GONE /* topic or partition deleted, or no right to read: stopped */
 };
 

@@ -13,7 +13,9 @@
 
 #define SLOTS_MAX 65536
 #define DESTROY_S_MAX 2
-#define SERVE_MS 1000 /* the handle's own events (commits, brokers) are served this often */
+/* The handle's own events (commits, lost connections) are served this often: well within the time that a broker takes to
+ * come back. */
+#define SERVE_MS 20
 
 struct feed_slot {
 	rd_kafka_queue_t *queue; /* NULL: free */
@@ -21,6 +23,7 @@ struct feed_slot {
 	int32_t partition;
 	int64_t offset_next; /* records below are stale */
 	bool stopped;
+	bool disconnected;                         /* since it was started */
 	rd_kafka_event_t *pending;                 /* taken, but there was no memory to deliver ... */
 	const rd_kafka_message_t *pending_message; /* ... this, which an event gives once */
 };
@@ -53,15 +56,30 @@ static const struct log_property feed_defaults[] = {
 static void on_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *offsets,
                          void *opaque);
 
+/* A broker that was away may have lost the end of its log and have written another one up to where we stand; 2.0.2
+ * does not compare leader epochs. Whoever reads must look at its anchor again. */
+static void on_failed(rd_kafka_t *rk, int err, const char *reason, void *opaque)
+{
+	struct log_feed *feed = opaque;
+
+	log_error_seen(rk, err, reason, NULL);
+	if (err != RD_KAFKA_RESP_ERR__TRANSPORT && err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		return;
+	for (size_t i = 0; i < feed->slots_len; i++)
+		feed->slots[i].disconnected = feed->slots[i].queue != NULL;
+}
+
 int log_feed_open(const struct config *config, struct log_feed **feed, struct error *error)
 {
 	char group[TOPIC_NAME_BYTES];
 	const struct log_property fixed[] = {{"group.id", group}, {NULL, NULL}};
+	struct log_feed *opened = calloc(1, sizeof *opened);
 	const struct log_handle_options options = {.type = RD_KAFKA_CONSUMER,
 	                                           .defaults = feed_defaults,
 	                                           .fixed = fixed,
-	                                           .committed = on_committed};
-	struct log_feed *opened = calloc(1, sizeof *opened);
+	                                           .opaque = opened,
+	                                           .committed = on_committed,
+	                                           .failed = on_failed};
 	int status;
 
 	if (opened == NULL)
@@ -329,7 +347,16 @@ int log_feed_next(struct log_feed *feed, uint32_t slot, enum log_feed_event *eve
 	*event = LOG_FEED_EVENT_NONE;
 	if (slot >= feed->slots_len || feed->slots[slot].queue == NULL)
 		return 0;
+	serve(feed);
 	at = &feed->slots[slot];
+	if (at->disconnected && !at->stopped) {
+		at->stopped = true;
+		*event = LOG_FEED_EVENT_RESET;
+		(void)error_set(error, ERROR_STATE, ERROR_ACTION_RETRY,
+		                "%s/%" PRId32 ": a connection to Kafka was lost, the log may be another one",
+		                at->topic, at->partition);
+		return 0;
+	}
 	while (!at->stopped && *event == LOG_FEED_EVENT_NONE) {
 		/* Events, not consume_queue: that hands "topic deleted" to the error callback, without its place. One
 		 * at a time: batch consumption loses positions around errors in 2.0.2. */
@@ -344,8 +371,6 @@ int log_feed_next(struct log_feed *feed, uint32_t slot, enum log_feed_event *eve
 		if (status != 0)
 			return status;
 	}
-	if (*event == LOG_FEED_EVENT_NONE)
-		serve(feed);
 	return 0;
 }
 

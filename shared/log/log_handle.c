@@ -42,7 +42,7 @@ void log_set_stop(int fd)
 
 /* ---- what librdkafka says ---- */
 
-/* Whatever matters of it also comes back as an error, from a call or to on_error. */
+/* Whatever matters of it also comes back as an error, from a call or to log_error_seen. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
 	(void)rk;
@@ -50,7 +50,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 	logline(LOG_LEVEL_DEBUG, "librdkafka", "facility=%s message=\"%s\"", facility, text);
 }
 
-static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
+void log_error_seen(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
 	(void)rk;
 	(void)opaque;
@@ -134,7 +134,7 @@ int log_handle_open(const struct config *config, const struct log_handle_options
 		return status;
 	}
 	rd_kafka_conf_set_log_cb(conf, on_log);
-	rd_kafka_conf_set_error_cb(conf, on_error);
+	rd_kafka_conf_set_error_cb(conf, options->failed != NULL ? options->failed : log_error_seen);
 	rd_kafka_conf_set_opaque(conf, options->opaque);
 	if (options->delivered != NULL)
 		rd_kafka_conf_set_dr_msg_cb(conf, options->delivered);

@@ -32,6 +32,8 @@ struct log_handle_options {
 	                  rd_kafka_topic_partition_list_t *partitions, void *opaque);
 	void (*committed)(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *offsets,
 	                  void *opaque);
+	/* instead of log_error_seen, which it calls */
+	void (*failed)(rd_kafka_t *rk, int err, const char *reason, void *opaque);
 };
 
 int log_handle_open(const struct config *config, const struct log_handle_options *options, rd_kafka_t **rk,
@@ -47,6 +49,8 @@ bool log_name_print(const struct config *config, const char *suffix, char name[T
  * for missing rights, which are FATAL. */
 int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, const char *name);
 
+/* librdkafka's error callback: what matters of it becomes a log line. */
+void log_error_seen(rd_kafka_t *rk, int err, const char *reason, void *opaque);
 /* Kafka has just answered: ends the state that its error callback began. */
 void log_reached(void);
 

@@ -163,7 +163,8 @@ bool index_id_parse(struct slice text, uint64_t *index_id);
 bool index_uid_is_valid(struct slice uid);
 
 #define SLOTS 64
-/* The slot whose owner feeds shard (index, p). */
+/* The slot whose owner feeds shard (index, p): index id + bits of p reversed, modulo SLOTS, so that the shards of one
+ * index are spread over members that own consecutive slots. */
 int32_t slot_of(uint64_t index_id, int32_t partition);
 
 #endif

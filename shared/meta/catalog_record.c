@@ -497,6 +497,11 @@ bool index_uid_is_valid(struct slice uid)
 
 int32_t slot_of(uint64_t index_id, int32_t partition)
 {
+	uint32_t mixed = 0;
+
 	ASSERT(partition >= 0);
-	return (int32_t)((index_id + (uint64_t)partition) % SLOTS);
+	/* neighbouring partitions far apart: a member of the group owns neighbouring slots */
+	for (uint32_t bit = 1; bit < SLOTS; bit *= 2)
+		mixed = mixed * 2 + ((uint32_t)partition / bit & 1);
+	return (int32_t)((index_id + mixed + (uint32_t)partition / SLOTS) % SLOTS);
 }

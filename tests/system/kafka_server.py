@@ -1,9 +1,11 @@
-"""The one real Kafka of a run of system tests (docker/kafka)."""
+"""The one real Kafka of a run of system tests (docker/kafka), and what a test does to its files."""
+import struct
+
 from confluent_kafka.admin import AdminClient
 
 from children import Child, tail, wait_until
 
-READY_S = 60
+READY_S = 120
 
 
 class KafkaServer:
@@ -61,3 +63,33 @@ class KafkaServer:
 
     def resume(self):
         self._child.cont()
+
+    def lose_tail(self, topic, partition, records):
+        """Cuts at least the last `records` offsets off a partition, as a power loss does; while Kafka is down.
+
+        What Kafka derives from its segments is removed with them. Returns the new end.
+        """
+        assert not self.running(), "Kafka writes to these files"
+        directory = self.directory / "log" / f"{topic}-{partition}"
+        segment = max(directory.glob("*.log"))
+        batches = list(batches_of(segment.read_bytes()))
+        end = batches[-1][2]
+        cut = next(batch for batch in reversed(batches) if batch[1] <= end - records)
+        with segment.open("r+b") as file:
+            file.truncate(cut[0])
+        for derived in (*directory.glob("*.index"), *directory.glob("*.timeindex"), *directory.glob("*.snapshot"),
+                        *directory.parent.glob("*-offset-checkpoint"), *directory.parent.glob(".kafka_cleanshutdown")):
+            derived.unlink()
+        return cut[1]
+
+
+def batches_of(segment):
+    """(place in the file, first offset, next offset) of each record batch of a segment, format 2."""
+    place = 0
+    while place < len(segment):
+        first, length = struct.unpack_from(">qi", segment, place)
+        last_delta, = struct.unpack_from(">i", segment, place + 23)
+        if place + 12 + length > len(segment):
+            return
+        yield place, first, first + last_delta + 1
+        place += 12 + length

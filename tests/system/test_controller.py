@@ -206,6 +206,13 @@ def replicas(env, uid, node):
     return {p: replica for p, placed in shards.items() for replica in placed if replica["node"] == node}
 
 
+def produce(env, uid, ids):
+    producer = env.producer()
+    for i in ids:
+        producer.produce(f"{env.cluster}.docs.{uid}", key=str(i), value=json.dumps({"id": str(i), "title": f"title {i}"}))
+    assert producer.flush(20) == 0
+
+
 def test_marks_follow_a_node(env):
     """A node is registered, killed, marked out; comes back, is in-sync again; loses its disk, and joins anew."""
     env.plan(nodes=2, rf=2)
@@ -221,10 +228,7 @@ def test_marks_follow_a_node(env):
     env.programs["n2"].kill9()
     wait_until(lambda: not any(replica["in_sync"] for replica in replicas(env, "books", "n2").values()), 30, "n2 is marked out")
     assert all(replica["in_sync"] for replica in replicas(env, "books", "n1").values())
-    producer = env.producer()
-    for i in range(200):
-        producer.produce(f"{env.cluster}.docs.books", key=str(i), value=json.dumps({"id": i}), partition=i % 4)
-    assert producer.flush(10) == 0
+    produce(env, "books", range(200))
     env.start("n2")
     wait_until(lambda: replicas(env, "books", "n2") == before, 60, "n2 is in-sync again, as it was")
 

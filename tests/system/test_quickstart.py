@@ -1,5 +1,7 @@
 """docker/quickstart: from a checkout to a search, and away again without a trace."""
 import json
+import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -14,11 +16,11 @@ def quickstart(*arguments, timeout=60):
 
 
 def free_port_base(env):
-    """A base whose ports (base, +1, +11, +21, +31) are free."""
+    """A base whose ports of three nodes are free."""
     while True:
         base = env.ports.free()
         taken = False
-        for offset in (0, 1, 11, 21, 31):
+        for offset in (0, 1, 11, 12, 21, 22, 31, 32, 33):
             with socket.socket() as probe:
                 taken = taken or probe.connect_ex(("127.0.0.1", base + offset)) == 0
         if not taken:
@@ -66,27 +68,45 @@ def test_taken_port(env):
                                      "choose others with --port-base")
 
 
-def test_start_search_stop_start(env):
-    state = env.directory / "state"
+def start_words(env, state, base, *more):
     documents = env.directory / "documents.ndjson"
     documents.write_text("".join(json.dumps({"id": f"d{n}", "name": f"viewer {n}", "description": "an image viewer"})
                                  + "\n" for n in range(DOCUMENTS)))
+    return ["--data-dir", state, "--port-base", base, "--kafka", env.kafka.bootstrap, "--partitions", 3,
+            "--data", documents, "--no-install", "--detach", *more]
+
+
+def status_lines(state):
+    """{name: what `status` says of it}, and its exit code."""
+    result = quickstart("status", "--data-dir", state)
+    lines = [line.split() for line in result.stdout.splitlines()]
+    return {words[0]: words[1] for words in lines if words[1] in ("running", "died", "stopped")}, result.returncode
+
+
+def search_answers(env, base):
+    """The documents of a search that must be complete, by id."""
+    answer = env.http("GET", f"http://127.0.0.1:{base}/indexes/packages/search?q=viewer&limit={DOCUMENTS}")
+    assert answer.status == 200 and "X-Millrace-Degraded" not in answer.headers, (answer, dict(answer.headers))
+    return {hit["id"] for hit in answer.json()["hits"]}
+
+
+def test_start_search_stop_start(env):
+    """One node, one of each other program: the smallest that works."""
+    state = env.directory / "state"
     base = free_port_base(env)
-    flags = ["--data-dir", state, "--port-base", base, "--kafka", env.kafka.bootstrap, "--partitions", 3,
-             "--data", documents, "--no-install", "--detach"]
+    flags = start_words(env, state, base, "--nodes", 1)
     try:
         first = quickstart(*flags, timeout=400)
         assert first.returncode == 0, first.stdout + first.stderr
         assert f"{DOCUMENTS} documents; everything took" in first.stdout
         again = quickstart(*flags)
         assert again.returncode == 1 and "is running already" in again.stderr, again
-        status = quickstart("status", "--data-dir", state)
-        assert status.returncode == 0 and status.stdout.count(" running ") == 4, status.stdout
+        assert status_lines(state) == (dict.fromkeys(["rebalance1", "n1", "ingest1", "query"], "running"), 0)
         answer = env.http("GET", f"http://127.0.0.1:{base}/indexes/packages/search?q=viewer%2017&limit=1").json()
         assert answer["hits"][0]["id"] == "d17", answer
         assert quickstart("stop", "--data-dir", state).returncode == 0
         assert processes_of(state) == []
-        assert quickstart("status", "--data-dir", state).returncode == 1
+        assert status_lines(state) == (dict.fromkeys(["rebalance1", "n1", "ingest1", "query"], "stopped"), 1)
 
         second = quickstart(*flags, timeout=120)
         assert second.returncode == 0, second.stdout + second.stderr
@@ -98,3 +118,44 @@ def test_start_search_stop_start(env):
 
 
 test_start_search_stop_start.timeout_s = 600
+
+
+def test_three_nodes_lose_one(env):
+    """The defaults: what is searched survives a node that is killed, and starting again heals."""
+    state = env.directory / "state"
+    base = free_port_base(env)
+    names = ["rebalance1", "rebalance2", "n1", "n2", "n3", "ingest1", "ingest2", "query"]
+    everything = {f"d{n}" for n in range(DOCUMENTS)}
+    try:
+        first = quickstart(*start_words(env, state, base), timeout=400)
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert "[########################] 6 of 6 replicas in sync" in first.stdout, first.stdout
+        assert status_lines(state) == (dict.fromkeys(names, "running"), 0)
+        assert search_answers(env, base) == everything
+
+        for name in ("n2", "rebalance1"):
+            os.kill(int((state / "run" / name).read_text().split()[0]), signal.SIGKILL)
+        env.wait_until(lambda: status_lines(state)[0]["n2"] == "died", 10, "status shows the dead node")
+        assert status_lines(state) == ({name: "died" if name in ("n2", "rebalance1") else "running" for name in names}, 1)
+        for _ in range(20):
+            assert search_answers(env, base) == everything
+
+        other = quickstart("--data-dir", state, "--nodes", 4)
+        assert other.returncode == 78 and "was started with 3; docker/quickstart stop ends it" in other.stderr, other
+        healed = quickstart("--data-dir", state, "--no-install", "--detach", timeout=120)
+        assert healed.returncode == 0, healed.stdout + healed.stderr
+        assert "programs: rebalance1 n2" in healed.stdout, healed.stdout
+        assert "6 of 6 replicas in sync" in healed.stdout, healed.stdout
+        assert status_lines(state) == (dict.fromkeys(names, "running"), 0)
+        assert search_answers(env, base) == everything
+
+        assert quickstart("stop", "--data-dir", state).returncode == 0
+        assert processes_of(state) == []
+        fewer = quickstart("--data-dir", state, "--nodes", 2)
+        assert fewer.returncode == 78 and "--nodes 2: 3 nodes hold what is in" in fewer.stderr, fewer
+    finally:
+        quickstart("stop", "--data-dir", state)
+    assert processes_of(state) == []
+
+
+test_three_nodes_lose_one.timeout_s = 600

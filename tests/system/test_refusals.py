@@ -344,14 +344,14 @@ def test_tokens_and_deadlines(env):
 
 def fed(env, index, partition=0):
     """Ingest's view of one shard, or None."""
-    rows = env.http("GET", env.programs["ingest"].admin_url + "/shards").json()["shards"]
+    rows = env.http("GET", env.programs["ingest"].admin_url + "/status").json()["shards"]
     return next((row for row in rows if row["index"] == f"{index.id:016x}" and row["partition"] == partition), None)
 
 
 def assert_stops(env, index, documents):
     """The shard is not fed and says why and what to do; the node still has and serves what it had."""
     wait_until(lambda: (fed(env, index) or {}).get("state") == "stopped", 60, "the shard stops")
-    reason = fed(env, index)["stopReason"]
+    reason = fed(env, index)["stop_reason"]
     assert "the topic was re-created or truncated" in reason, reason
     assert "rebuild the index" in reason, f"no remedy in: {reason}"
     log = env.programs["ingest"].output()

@@ -488,9 +488,13 @@ static void test_ids_and_slots(void)
 	CU_ASSERT_FALSE(index_uid_is_valid(slice_string("a.b")));
 	CU_ASSERT_TRUE(index_uid_is_valid(slice_string("aZ09-_")));
 	CU_ASSERT_EQUAL(slot_of(0, 0), 0);
-	CU_ASSERT_EQUAL(slot_of(63, 1), 0);
-	CU_ASSERT_EQUAL(slot_of(UINT64_MAX, 1), 0);
+	CU_ASSERT_EQUAL(slot_of(0, 1), 32);
+	CU_ASSERT_EQUAL(slot_of(0, 2), 16);
+	CU_ASSERT_EQUAL(slot_of(0, 63), 63);
+	CU_ASSERT_EQUAL(slot_of(0, 64), 1);
+	CU_ASSERT_EQUAL(slot_of(63, 1), 31);
 	CU_ASSERT_EQUAL(slot_of(UINT64_MAX, 0), 63);
+	CU_ASSERT_EQUAL(slot_of(UINT64_MAX, 1), 31);
 }
 
 int main(void)

@@ -60,6 +60,22 @@ static void test_cost(void)
 	chooser_free(chooser);
 }
 
+/* Slow once: after some seconds it is tried again, and one fast answer is believed. */
+static void test_slowness_fades(void)
+{
+	set_up();
+	ask(0, 0, 100 * MS);
+	CU_ASSERT_EQUAL(cost(0, 999 * MS), 100 * MS);
+	CU_ASSERT_EQUAL(cost(0, 1000 * MS), 50 * MS);
+	CU_ASSERT_EQUAL(cost(0, 5000 * MS), 3125);
+	ask(0, 5000 * MS, 5 * MS);
+	CU_ASSERT_EQUAL(cost(0, 5000 * MS), 3125 + (5000 - 3125) / 8);
+	/* but not while it owes an answer */
+	chooser_sent(chooser, 0, 5000 * MS);
+	CU_ASSERT_EQUAL(cost(0, 60000 * MS), cost(0, 5000 * MS));
+	chooser_free(chooser);
+}
+
 static void test_failures_back_off(void)
 {
 	int64_t pauses_ms[] = {200, 400, 800, 1600, 3200, 6400, 6400};
@@ -248,6 +264,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"cost", test_cost},
+		{"slowness fades", test_slowness_fades},
 		{"failures back off", test_failures_back_off},
 		{"refusals pause", test_refusals_pause},
 		{"pick", test_pick},

@@ -4,7 +4,6 @@
  * actions ends in the same state.
  */
 #include "rebalance/core/controller.h"
-#include "rebalance/core/placement.h"
 
 #include "shared/base/assert.h"
 #include "tests/unit/suite.h"
@@ -412,33 +411,6 @@ static void test_another_kafka(void)
 	world_free(world);
 }
 
-/* A fourth node takes shards, and nothing moves between the other three. */
-static void test_placement_moves_to_the_new_node_only(void)
-{
-	struct node_record four[4];
-	int moved = 0;
-
-	memset(four, 0, sizeof four);
-	for (size_t i = 0; i < 4; i++) {
-		(void)snprintf(four[i].id, sizeof four[i].id, "n%zu", i + 1);
-		(void)snprintf(four[i].group, sizeof four[i].group, "g0");
-	}
-	for (int32_t p = 0; p < 400; p++) {
-		struct shard_record before = {.index_id = 42, .partition = p};
-		struct shard_record after = before;
-
-		placement_choose(&before, four, 3, 1);
-		placement_choose(&after, four, 4, 1);
-		CU_ASSERT_EQUAL(before.replicas_len, 1);
-		CU_ASSERT_EQUAL(after.replicas_len, 1);
-		if (strcmp(before.replicas[0].node, after.replicas[0].node) == 0)
-			continue;
-		CU_ASSERT_STRING_EQUAL(after.replicas[0].node, "n4");
-		moved++;
-	}
-	CU_ASSERT_TRUE(moved > 70 && moved < 130);
-}
-
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -449,7 +421,6 @@ int main(void)
 		{"refused_requests", test_refused_requests},
 		{"oldest_task", test_oldest_task},
 		{"another_kafka", test_another_kafka},
-		{"placement_moves_to_the_new_node_only", test_placement_moves_to_the_new_node_only},
 		CU_TEST_INFO_NULL,
 	};
 

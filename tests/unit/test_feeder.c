@@ -38,7 +38,6 @@ static void test_no_answer_is_asked_again(void)
 		asked.replica_answered = i % 2 == 1;
 		asked.replica.result = i % 4 == 1 ? RANGE_RESULT_UNKNOWN : RANGE_RESULT_STOPPED;
 		reply(&stage, &asked);
-		expect(&stage, FEEDER_ACTION_HALT);
 		expect_nothing(&stage);
 		CU_ASSERT_EQUAL(feeder_deadline_ms(stage.feeder), stage.now_ms + pause);
 		tick(&stage, pause - 1);
@@ -55,14 +54,16 @@ static void test_old_reply_is_ignored(void)
 {
 	struct feeder_asked asked = asked_of(40);
 	struct feeder_asked none = {.replica_answered = false};
+	struct feeder_question first;
 	struct stage stage;
-	uint32_t first;
 
 	raise_stage(&stage, adaptive());
-	first = stage.epoch;
+	first = (struct feeder_question){stage.slot, stage.nodes[0], stage.epochs[0]};
 	reply(&stage, &none);
-	expect_rewind(&stage);
-	feeder_asked(stage.feeder, stage.slot, first, &asked, stage.now_ms);
+	tick(&stage, FEEDER_RETRY_MS_MAX);
+	expect_ask(&stage, 0);
+	CU_ASSERT_TRUE(stage.epochs[0] > first.epoch);
+	feeder_asked(stage.feeder, &first, &asked, stage.now_ms);
 	expect_nothing(&stage);
 	CU_ASSERT_EQUAL(state_of(&stage), FEEDER_STATE_ASKING);
 	reply(&stage, &asked);
@@ -92,25 +93,22 @@ static void test_stops(void)
 		asked.log_end = rows[i].log_end;
 		asked.obstacle = rows[i].obstacle;
 		reply(&stage, &asked);
-		expect(&stage, FEEDER_ACTION_HALT);
-		expect(&stage, FEEDER_ACTION_REPORT);
-		CU_ASSERT_EQUAL(stage.action.state, FEEDER_STATE_STOPPED);
+		expect_report(&stage, FEEDER_STATE_STOPPED);
 		CU_ASSERT_PTR_NOT_NULL(strstr(status_of(&stage).stop_reason, rows[i].reason));
+		CU_ASSERT_STRING_EQUAL(replica_of(&stage, 0).obstacle, status_of(&stage).stop_reason);
 		expect_nothing(&stage);
 		tick(&stage, FEEDER_RETRY_MS_MAX);
-		expect(&stage, FEEDER_ACTION_ASK);
-		stage.epoch = stage.action.epoch;
+		expect_ask(&stage, 0);
 		reply(&stage, &asked); /* still so: no second report */
-		expect(&stage, FEEDER_ACTION_HALT);
+		CU_ASSERT_EQUAL(state_of(&stage), FEEDER_STATE_STOPPED);
 		expect_nothing(&stage);
 		tick(&stage, FEEDER_RETRY_MS_MAX);
-		expect(&stage, FEEDER_ACTION_ASK);
-		stage.epoch = stage.action.epoch;
+		expect_ask(&stage, 0);
 		asked = asked_of(40); /* resolved */
 		reply(&stage, &asked);
-		expect(&stage, FEEDER_ACTION_START);
-		expect(&stage, FEEDER_ACTION_REPORT);
-		CU_ASSERT_EQUAL(stage.action.state, FEEDER_STATE_FEEDING);
+		expect_start(&stage, FEEDER_LANE_LIVE, 40);
+		expect_report(&stage, FEEDER_STATE_FEEDING);
+		CU_ASSERT_STRING_EQUAL(replica_of(&stage, 0).obstacle, "");
 		CU_ASSERT_STRING_EQUAL(status_of(&stage).stop_reason, "");
 		feeder_free(stage.feeder);
 	}
@@ -178,7 +176,7 @@ static void test_anchor_differs(void)
 
 		record.timestamp_ms += rows[i].shift_ms;
 		anchored(&stage, &asked);
-		CU_ASSERT_EQUAL(feeder_record(stage.feeder, stage.slot, &record, stage.now_ms, &error), 0);
+		CU_ASSERT_EQUAL(feeder_record(stage.feeder, live(&stage), &record, stage.now_ms, &error), 0);
 		CU_ASSERT_EQUAL(state_of(&stage), FEEDER_STATE_STOPPED);
 		CU_ASSERT_PTR_NOT_NULL(strstr(status_of(&stage).stop_reason, "offset 38"));
 		feeder_free(stage.feeder);
@@ -315,20 +313,20 @@ static void test_removed_shard(void)
 	feed_from(&stage, adaptive(), 0);
 	give(&stage, 0, "a", "{}");
 	(void)expect_batch(&stage, 0, 1);
-	former = stage.epoch;
+	former = stage.epochs[0];
 	feeder_remove_shard(stage.feeder, stage.slot);
-	expect(&stage, FEEDER_ACTION_HALT);
+	expect_halt(&stage, FEEDER_LANE_LIVE);
+	expect_halt(&stage, FEEDER_LANE_BEHIND);
 	expect_nothing(&stage);
 	CU_ASSERT_FALSE(feeder_shard_status(stage.feeder, stage.slot, &(struct feeder_status){0}));
 	CU_ASSERT_EQUAL(feeder_memory_bytes(stage.feeder), 0);
 	answer(&stage, RANGE_RESULT_APPLIED, 1, 1); /* may still land, and moves nothing */
 	expect_nothing(&stage);
-	CU_ASSERT_EQUAL_FATAL(feeder_add_shard(stage.feeder, &index, (struct feeder_place){0, stage.node},
-	                                       stage.now_ms, &slot, &error),
-	                      0);
+	CU_ASSERT_EQUAL_FATAL(feeder_add_shard(stage.feeder, &index, 0, stage.now_ms, &slot, &error), 0);
 	CU_ASSERT_EQUAL(slot, stage.slot);
-	expect(&stage, FEEDER_ACTION_ASK);
-	CU_ASSERT_TRUE(stage.epoch > former);
+	set_replicas(&stage, "i");
+	expect_ask(&stage, 0);
+	CU_ASSERT_TRUE(stage.epochs[0] > former);
 	feeder_free(stage.feeder);
 }
 
@@ -339,12 +337,12 @@ static void test_lost_position(void)
 	feed_from(&stage, adaptive(), 0);
 	give(&stage, 0, "a", "{}");
 	(void)expect_batch(&stage, 0, 1);
-	feeder_read_failed(stage.feeder, stage.slot, stage.now_ms);
+	feeder_read_failed(stage.feeder, live(&stage), stage.now_ms);
 	expect_rewind(&stage);
 	feeder_free(stage.feeder);
 
 	feed_from(&stage, adaptive(), 50);
-	feeder_end(stage.feeder, stage.slot, 49, stage.now_ms); /* the log lost its tail */
+	feeder_end(stage.feeder, live(&stage), 49, stage.now_ms); /* the log lost its tail */
 	expect_rewind(&stage);
 	feeder_free(stage.feeder);
 }

@@ -53,7 +53,7 @@ static void test_empty_range_at_the_end(void)
 	struct stage stage;
 
 	feed_from(&stage, adaptive(), 0);
-	feeder_end(stage.feeder, stage.slot, 120, stage.now_ms); /* only transaction markers */
+	feeder_end(stage.feeder, live(&stage), 120, stage.now_ms); /* only transaction markers */
 	range = expect_batch(&stage, 0, 120);
 	CU_ASSERT_EQUAL(range.ops_len, 0);
 	CU_ASSERT_EQUAL(range.log_end, 120);
@@ -104,8 +104,8 @@ static void test_no_answer_is_sent_again(void)
 	(void)expect_batch(&stage, 0, 1);
 	CU_ASSERT_TRUE(stage.action.batch_id > batch_id);
 	/* the late answer to the first one says nothing */
-	feeder_answered(stage.feeder, stage.node, batch_id, slice_of(NULL, 0), stage.now_ms);
-	CU_ASSERT_TRUE(feeder_in_flight(stage.feeder, stage.node));
+	feeder_answered(stage.feeder, stage.nodes[0], batch_id, slice_of(NULL, 0), stage.now_ms);
+	CU_ASSERT_TRUE(feeder_in_flight(stage.feeder, stage.nodes[0]));
 	answer(&stage, RANGE_RESULT_ALREADY, 1, 0);
 	CU_ASSERT_EQUAL(status_of(&stage).received, 1);
 	feeder_free(stage.feeder);
@@ -118,7 +118,8 @@ static void test_malformed_answer_is_none(void)
 	feed_from(&stage, adaptive(), 0);
 	give(&stage, 0, "a", "{}");
 	(void)expect_batch(&stage, 0, 1);
-	feeder_answered(stage.feeder, stage.node, stage.action.batch_id, slice_string("MRA1"), stage.now_ms);
+	feeder_answered(stage.feeder, stage.nodes[0], stage.action.batch_id, slice_string("MRA1"),
+	                stage.now_ms);
 	CU_ASSERT_EQUAL(state_of(&stage), FEEDER_STATE_FEEDING);
 	tick(&stage, FEEDER_RETRY_MS_MAX);
 	(void)expect_batch(&stage, 0, 1);
@@ -162,7 +163,8 @@ static void test_another_session_rewinds(void)
 	batch_answer_begin(&writer, &frame, stage.action.batch_id);
 	batch_answer_add(&writer, &one);
 	CU_ASSERT_TRUE_FATAL(batch_answer_end(&writer));
-	feeder_answered(stage.feeder, stage.node, stage.action.batch_id, buffer_slice(&frame), stage.now_ms);
+	feeder_answered(stage.feeder, stage.nodes[0], stage.action.batch_id, buffer_slice(&frame),
+	                stage.now_ms);
 	buffer_deinit(&frame);
 	expect_rewind(&stage);
 	feeder_free(stage.feeder);
@@ -295,7 +297,7 @@ static void test_failed_dead_letter_rewinds(void)
 	feed_from(&stage, adaptive(), 0);
 	give(&stage, 0, NULL, "{}");
 	expect(&stage, FEEDER_ACTION_DEAD_LETTER);
-	former = stage.epoch;
+	former = stage.letter_epoch;
 	acknowledge(&stage, 0, false);
 	expect_rewind(&stage);
 	reply(&stage, &asked);
@@ -343,10 +345,10 @@ static void test_backpressure(void)
 
 	options.memory_bytes_max = 100000;
 	feed_from(&stage, options, 0);
-	CU_ASSERT_TRUE(feeder_wants(stage.feeder, stage.slot));
+	CU_ASSERT_TRUE(feeder_wants(stage.feeder, live(&stage)));
 	give(&stage, 0, "a", "{}");
 	(void)expect_batch(&stage, 0, 1);
-	while (feeder_wants(stage.feeder, stage.slot) && offset < 100000)
+	while (feeder_wants(stage.feeder, live(&stage)) && offset < 100000)
 		give(&stage, offset++, "a", "{}");
 	CU_ASSERT_TRUE(offset > 10 && offset < 4000);
 	CU_ASSERT_TRUE(feeder_memory_bytes(stage.feeder) >= 100000);
@@ -355,7 +357,7 @@ static void test_backpressure(void)
 	(void)expect_batch(&stage, 1, offset);
 	answer(&stage, RANGE_RESULT_APPLIED, offset, 0);
 	CU_ASSERT_EQUAL(feeder_memory_bytes(stage.feeder), 0);
-	CU_ASSERT_TRUE(feeder_wants(stage.feeder, stage.slot));
+	CU_ASSERT_TRUE(feeder_wants(stage.feeder, live(&stage)));
 	feeder_free(stage.feeder);
 }
 
@@ -364,7 +366,7 @@ static void test_asking_wants_nothing(void)
 	struct stage stage;
 
 	raise_stage(&stage, adaptive());
-	CU_ASSERT_FALSE(feeder_wants(stage.feeder, stage.slot));
+	CU_ASSERT_FALSE(feeder_wants(stage.feeder, live(&stage)));
 	CU_ASSERT_FALSE(feeder_wants(stage.feeder, stage.slot + 1));
 	feeder_free(stage.feeder);
 }

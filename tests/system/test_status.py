@@ -1,0 +1,135 @@
+"""millrace status and node ls: what is recorded, what programs tell, and what does not answer."""
+import json
+import time
+
+DOCUMENTS = 300
+PARTITIONS = 4
+
+
+def publish(env, topic, numbers):
+    producer = env.producer()
+    for number in numbers:
+        producer.produce(topic, key=f"d{number}", value=json.dumps({"id": f"d{number}", "name": f"document {number}"}))
+    assert producer.flush(30) == 0
+
+
+def start_cluster(env):
+    """Three nodes, two copies, two of each other program, an index with documents; its topic."""
+    env.plan(nodes=3, rf=2, ingests=2, controllers=2)
+    env.start_all()
+    env.millrace("index", "create", "books", "--primary-key", "id", "--partitions", str(PARTITIONS), "--wait")
+    topic = env.millrace("index", "ls", "-o", "json")["results"][0]["topic"]
+    publish(env, topic, range(DOCUMENTS))
+    return topic
+
+
+def status_of(env):
+    return env.millrace("status", "-o", "json")
+
+
+def replicas_of(status):
+    return [(shard, replica) for shard in status["shards"] for replica in shard["replicas"]]
+
+
+def all_level(status):
+    """Every replica serves, in sync and without lag; what was stored is committed."""
+    found = replicas_of(status)
+    return (len(found) == PARTITIONS * 2 and all(shard["lag"] == 0 for shard in status["shards"])
+            and all(r["in_sync"] and r["serving"] and r["lag"] == 0 for _, r in found)
+            and all(shard["digests"] == "equal" for shard in status["shards"]))
+
+
+def wait_for_status(env, condition, what, deadline_s=40):
+    last = {}
+
+    def holds():
+        last["status"] = status_of(env)
+        return condition(last["status"])
+
+    try:
+        env.wait_until(holds, deadline_s, what)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {json.dumps(last['status'])[:4000]}") from None
+    return last["status"]
+
+
+def test_status_of_a_whole_cluster(env):
+    topic = start_cluster(env)
+    status = wait_for_status(env, all_level, "every replica is level and committed")
+    assert status["cluster"] == env.cluster and status["rf"] == 2
+    assert status["kafka"]["answers"] and status["kafka"]["cluster_id"]
+    assert sorted(c["in_office"] for c in status["controllers"]) == [False, True], status["controllers"]
+    assert {c["url"] for c in status["controllers"]} == {env.programs[n].url for n in ("rebalance", "rebalance2")}
+    assert {i["url"] for i in status["ingest"]} == {env.programs[n].url for n in ("ingest", "ingest2")}
+    assert sum(i["slots"] for i in status["ingest"]) == 64
+    assert sum(i["shards"] for i in status["ingest"]) == PARTITIONS
+    assert [(n["id"], n["group"], n["answers"], n["ready"], n["error"]) for n in status["nodes"]] == [
+        (id, "g0", True, True, "") for id in ("n1", "n2", "n3")]
+    assert sum(n["replicas"] for n in status["nodes"]) == 2 * PARTITIONS
+    assert sum(n["documents"] for n in status["nodes"]) == 2 * DOCUMENTS
+    assert sum(n["unrecorded"] for n in status["nodes"]) == 0
+    assert [(s["uid"], s["partition"], s["topic"]) for s in status["shards"]] == [
+        ("books", p, topic) for p in range(PARTITIONS)]
+    assert sum(s["log_end"] - s["log_start"] for s in status["shards"]) == DOCUMENTS
+    for shard, replica in replicas_of(status):
+        assert replica["recorded"] == "active" and replica["state"] == "active", replica
+        assert replica["received"] == replica["stored"] == shard["committed"] == shard["log_end"], (shard, replica)
+    text = env.millrace("status").stdout
+    assert f"{PARTITIONS} shards, {2 * PARTITIONS} of {2 * PARTITIONS} replicas in sync, 0 records not committed" in text
+    assert "in office" in text and "stands by" in text and "no controller is in office" not in text
+    listed = env.millrace("node", "ls", "-o", "json")
+    assert [node["id"] for node in listed] == ["n1", "n2", "n3"]
+    assert all(line.split()[3] == "ready" for line in env.millrace("node", "ls").stdout.splitlines()[1:])
+
+
+def test_status_of_what_is_gone(env):
+    topic = start_cluster(env)
+    wait_for_status(env, all_level, "every replica is level and committed")
+    for name in ("n2", "rebalance", "rebalance2", "ingest", "ingest2"):
+        env.programs[name].kill9()
+    publish(env, topic, range(DOCUMENTS, 2 * DOCUMENTS))
+    begun = time.monotonic()
+    status = wait_for_status(env, lambda s: s["controllers"] and not any(c["answers"] for c in s["controllers"]),
+                             "the controllers are told as gone")
+    assert time.monotonic() - begun < 40
+    assert not any(i["answers"] for i in status["ingest"])
+    gone = next(n for n in status["nodes"] if n["id"] == "n2")
+    assert not gone["answers"] and gone["error"] and gone["replicas"] is None
+    assert sum(shard["lag"] for shard in status["shards"]) == DOCUMENTS, "nobody commits, and it shows"
+    for shard, replica in replicas_of(status):
+        if replica["node"] == "n2":
+            assert replica["state"] is None and replica["received"] is None and replica["error"] == gone["error"]
+        else:
+            assert replica["lag"] == shard["log_end"] - replica["received"]
+    text = env.millrace("status").stdout
+    assert "no controller is in office" in text and "does not answer" in text
+    assert f"{DOCUMENTS} records not committed" in text
+
+
+def test_status_without_kafka(env):
+    with env.own_kafka():
+        start_cluster(env)
+        wait_for_status(env, all_level, "every replica is level and committed")
+        env.kafka.pause()
+        status = status_of(env)
+        assert not status["kafka"]["answers"] and status["kafka"]["error"]
+        assert len(replicas_of(status)) == 2 * PARTITIONS
+        assert all(r["serving"] for _, r in replicas_of(status)), "the nodes are asked without Kafka"
+        assert any(c["in_office"] for c in status["controllers"]) or not any(c["answers"] for c in status["controllers"])
+        env.kafka.resume()
+        wait_for_status(env, all_level, "Kafka answers again")
+
+
+def test_words(env):
+    env.start_all()
+    for words, expected in [
+        (["status", "now"], "millrace status: expected nothing more, or -o table|json"),
+        (["status", "-o", "xml"], "millrace status: expected nothing more, or -o table|json"),
+        (["node"], "millrace node: expected ls (see --help)"),
+        (["node", "add"], "millrace node: expected ls (see --help)"),
+    ]:
+        result = env.millrace(*words, check=False)
+        assert (result.returncode, result.stderr.strip()) == (1, expected), (words, result)
+    env.programs["query"].terminate()
+    away = env.millrace("status", check=False)
+    assert away.returncode == 1 and "is millrace-query running there?" in away.stderr, away
