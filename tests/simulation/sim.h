@@ -24,8 +24,8 @@
 #define REPLAYS_MAX 16
 #define COMMIT_MS_MAX 300
 #define INCARNATIONS_MAX 32
-#define OTHERS_MAX 64
-#define FINALS_MAX 256
+#define OTHERS_MAX 256
+#define FINALS_MAX 100
 
 enum event_kind {
 	EVENT_PRODUCE = 0,
@@ -233,7 +233,7 @@ struct sim_controller {
 
 /* A topic of Kafka that is no simulated log: of an index that comes and goes. */
 struct sim_other {
-	char topic[TOPIC_BYTES_MAX + 1];
+	char topic[64];
 	bool exists;
 	int32_t partitions;
 };
