@@ -50,7 +50,7 @@
 /* What was last seen of the shard and of its recorded replicas, in the record's order. */
 struct sight {
 	int64_t now_ms;
-	const struct watched_shard *shard;
+	struct watched_shard *shard;
 	const struct watched_node *nodes[REPLICAS_MAX];
 	struct watched_replica *replicas[REPLICAS_MAX]; /* marks change nothing in them */
 };

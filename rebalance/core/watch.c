@@ -62,15 +62,20 @@ void watch_tick(struct watch *watch, int64_t now_ms, int64_t blind_ms)
 	watch->ticked = true;
 }
 
-struct watched_node *watch_node(struct watch *watch, const char *id)
+struct watched_node *watch_find_node(struct watch *watch, const char *id)
 {
-	struct watched_node *node;
-
 	for (size_t i = 0; i < watch->nodes_len; i++)
 		if (strcmp(watch->nodes[i].id, id) == 0)
 			return &watch->nodes[i];
-	if (watch->nodes_len == NODES_MAX)
-		return NULL;
+	return NULL;
+}
+
+struct watched_node *watch_node(struct watch *watch, const char *id)
+{
+	struct watched_node *node = watch_find_node(watch, id);
+
+	if (node != NULL || watch->nodes_len == NODES_MAX)
+		return node;
 	node = &watch->nodes[watch->nodes_len++];
 	*node = (struct watched_node){.heard_ms = watch->now_ms, .asked_ms = -1};
 	(void)snprintf(node->id, sizeof node->id, "%s", id);
@@ -136,15 +141,12 @@ static struct watched_replica **place_for(struct watched_shard *shard, const str
 	return NULL;
 }
 
-struct watched_replica *watch_replica(struct watch *watch, const struct shard_record *record,
-                                      const char *node)
+struct watched_replica *watch_replica(const struct watch *watch, struct watched_shard *shard,
+                                      const struct shard_record *record, const char *node)
 {
-	struct watched_shard *shard = watch_shard(watch, record);
 	struct watched_replica *replica;
 	struct watched_replica **place;
 
-	if (shard == NULL)
-		return NULL;
 	for (size_t i = 0; i < shard->replicas_len; i++)
 		if (strcmp(shard->replicas[i]->node, node) == 0)
 			return shard->replicas[i];

@@ -58,7 +58,9 @@ struct watched_shard {
 	int32_t generation;
 	int64_t end; /* of the log; -1: not read */
 	int64_t end_read_ms;
-	int64_t end_wanted_ms; /* when somebody was last told to read it */
+	int64_t end_wanted_ms;        /* when somebody was last told to read it */
+	size_t target_len;            /* 0: not computed yet; it stays the same while a controller lives */
+	uint8_t target[REPLICAS_MAX]; /* places of its target among the configured nodes */
 	size_t replicas_len;
 	struct watched_replica *replicas[REPLICAS_MAX];
 };
@@ -73,14 +75,16 @@ void watch_free(struct watch *watch);
 void watch_tick(struct watch *watch, int64_t now_ms, int64_t blind_ms);
 /* The node, watched from the last tick on if it was not; NULL if more than NODES_MAX are. */
 struct watched_node *watch_node(struct watch *watch, const char *id);
+/* NULL if it is not watched. */
+struct watched_node *watch_find_node(struct watch *watch, const char *id);
 /* Watches nobody else any more. */
 void watch_only(struct watch *watch, const struct node_record *nodes, size_t nodes_len);
 
 /* The shard; NULL when out of memory. Of another generation than before, everything is forgotten. */
 struct watched_shard *watch_shard(struct watch *watch, const struct shard_record *record);
 /* The replica, watched from the last tick on if it was not; NULL when out of memory. */
-struct watched_replica *watch_replica(struct watch *watch, const struct shard_record *record,
-                                      const char *node);
+struct watched_replica *watch_replica(const struct watch *watch, struct watched_shard *shard,
+                                      const struct shard_record *record, const char *node);
 /* It is no longer recorded. */
 void watch_forget(struct watch *watch, const struct shard_record *record, const char *node);
 
