@@ -387,7 +387,8 @@ void sim_fault(struct sim *sim);
 void sim_heal(struct sim *sim);
 
 /* checks.c */
-void check_all(struct sim *sim);
+/* What an event may have changed; `at`: who had it, or nobody: then everything. */
+void check_all(struct sim *sim, struct peer at);
 void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard);
 void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard);
 /* The highest that this incarnation of the replica ever had; of all of them if it is none. */

@@ -37,7 +37,6 @@ static void check_shard_answer(struct sim *sim, const struct flight *flight, con
                                uint32_t shard)
 {
 	int64_t covered = flight->covered[shard];
-	bool flagged = flight->stale[shard] || covered < 0;
 
 	if (search->token[shard] > 0 && covered < search->token[shard])
 		sim_violate(sim, "a read sees what its token names", "shard %u: answered at %lld, token %lld",
@@ -46,8 +45,10 @@ static void check_shard_answer(struct sim *sim, const struct flight *flight, con
 		sim_violate(sim, "a read sees what finals say that its gateway has read",
 		            "shard %u: answered at %lld, final %lld", shard, (long long)covered,
 		            (long long)search->finals[shard]);
-	if (flagged)
+	if (flight->flagged[shard])
 		return;
+	if (covered < 0)
+		sim_violate(sim, "an answer without a flag is whole", "shard %u is missing", shard);
 	tally_add(&sim->tally->answers_unflagged, 1);
 	if (covered < flight->promised[shard])
 		sim_violate(sim, "an answer without a flag has what all in-sync replicas had",
