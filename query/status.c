@@ -32,6 +32,7 @@ struct asked {
 	char url[URL_BYTES_MAX];
 	const char *name; /* a node's id; of the snapshot */
 	struct buffer body;
+	int64_t heard_ms;
 	char trouble[160];
 };
 
@@ -62,6 +63,7 @@ static void program_answered(void *context, const struct http_answer *answer)
 	struct inquiry *inquiry = asked->inquiry;
 
 	(void)pthread_mutex_lock(&inquiry->lock);
+	asked->heard_ms = clock_wall_ms();
 	if (answer->status == 200)
 		buffer_append_slice(&asked->body, answer->body);
 	if (answer->status == 200 && !buffer_failed(&asked->body))
@@ -298,7 +300,7 @@ static int write_body(struct inquiry *inquiry, struct buffer *body, struct error
 		const struct asked *asked = &inquiry->asked[i];
 
 		told[i] = (struct report_told){asked->name, asked->url, buffer_slice(&asked->body),
-		                               asked->trouble};
+		                               asked->trouble, asked->heard_ms};
 	}
 	report.nodes = (struct report_list){told, inquiry->nodes_len};
 	report.controllers = (struct report_list){told + inquiry->nodes_len, inquiry->controllers_len};

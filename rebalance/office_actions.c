@@ -8,8 +8,6 @@
 #include <stdio.h>
 
 #define RETRY_ACTION_MS 300
-/* Fairness: so many actions before nodes, logs and the election get their turn. */
-#define TURN_ACTIONS 16
 
 static int inspect(struct office *office, const char *topic, struct controller_result *result)
 {
@@ -156,32 +154,25 @@ static void say_failed(struct office *office, const struct controller_action *ac
 
 int office_act(struct office *office, bool *more, struct error *error)
 {
+	struct controller_time now = {clock_wall_ms(), clock_monotonic_ms()};
 	struct controller_action action;
+	struct controller_result result;
 
 	*more = false;
-	if (clock_monotonic_ms() < office->act_ms)
+	if (now.monotonic_ms < office->act_ms || !controller_next(office->controller, now, &action))
 		return 0;
-	for (int i = 0; i < TURN_ACTIONS; i++) {
-		struct controller_time now = {clock_wall_ms(), clock_monotonic_ms()};
-		struct controller_result result;
-
-		if (!controller_next(office->controller, now, &action))
-			return 0;
-		carry_out(office, &action, &result);
-		if (result.code == 0) {
-			say_done(office, &action);
-		} else {
-			say_failed(office, &action, &result.error);
-			office->act_ms = clock_monotonic_ms() + RETRY_ACTION_MS;
-		}
-		if (result.code != 0 && action.kind == CONTROLLER_ACTION_WRITE) {
-			*error = result.error;
-			return result.code;
-		}
-		controller_result(office->controller, &result);
-		if (result.code != 0)
-			return 0;
+	carry_out(office, &action, &result);
+	if (result.code == 0) {
+		say_done(office, &action);
+	} else {
+		say_failed(office, &action, &result.error);
+		office->act_ms = clock_monotonic_ms() + RETRY_ACTION_MS;
 	}
-	*more = true;
+	if (result.code != 0 && action.kind == CONTROLLER_ACTION_WRITE) {
+		*error = result.error;
+		return result.code;
+	}
+	controller_result(office->controller, &result);
+	*more = result.code == 0;
 	return 0;
 }

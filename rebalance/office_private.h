@@ -66,8 +66,9 @@ struct office {
 	struct series *replicas_out;
 };
 
-/* office_actions.c: carries out what the core wants done, as much as fits into a turn; `*more` if something is left.
- * Negative if the office must be left. */
+/* office_actions.c: carries out one action that the core wants, if any; `*more` if there may be another. One only: it may
+ * take long, and answers of nodes that nobody listens to meanwhile would look like silence. Negative if the office must
+ * be left. */
 int office_act(struct office *office, bool *more, struct error *error);
 
 /* office_watching.c */

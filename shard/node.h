@@ -8,6 +8,12 @@
  * One writer thread runs store jobs, one at a time. The reader of meta and
  * topology is opened by a thread of its own, because that waits for Kafka.
  *
+ * Which replica answers, and which question waits for what a shard must have
+ * received, is decided by shard/core/serving.h. A question says how long its
+ * asker waits (X-Millrace-Deadline-Ms): past that it is answered 503
+ * `deadline`, and no further shard is looked up. A request may name the node
+ * that it is for (X-Millrace-Node): any other one answers 421 `wrong_node`.
+ *
  * What it holds is decided by shard/core/holdings.h from meta and topology
  * alone, after both were read to their ends. Another Kafka, or records that
  * are gone, end the program with exit code 78 before anything is changed.

@@ -213,8 +213,8 @@ static void held_close(struct node *node, struct held *held, const char *reason)
 	        held->index_id, held->partition, reason);
 }
 
-/* Renamed first: what is half removed after a crash can never be opened again. */
-static void held_drop(struct node *node, struct held *held)
+/* Renamed first: what is half removed after a crash can never be opened again. False if it is still there. */
+static bool held_drop(struct node *node, struct held *held)
 {
 	char path[REPLICA_PATH_BYTES_MAX];
 	char dropped[REPLICA_PATH_BYTES_MAX + 16];
@@ -235,30 +235,34 @@ static void held_drop(struct node *node, struct held *held)
 	        error.code == 0 ? "" : error.text);
 	if (renamed)
 		held_remove(node, held);
+	return renamed;
 }
 
-static void held_decide(struct node *node, struct held *held)
+/* True if that took the disk's time: something was opened or removed. */
+static bool held_decide(struct node *node, struct held *held)
 {
 	struct holding holding = {held->index_id, held->generation, held->partition, true};
+	bool closed = held->replica == NULL;
 	struct error reason = {.code = 0};
 
 	switch (holding_decide(node->catalog, node->id, &holding, &reason)) {
 	case HOLDING_KEEP:
 		held_open(node, held);
-		break;
+		return closed && held->replica != NULL;
 	case HOLDING_HOLD:
 		held_close(node, held, reason.text);
-		break;
+		return !closed;
 	case HOLDING_DROP:
-		held_drop(node, held);
-		break;
+		return held_drop(node, held);
 	case HOLDING_REFUSE:
 		refuse(node, &reason);
-		break;
+		return false;
 	case HOLDING_NONE:
 	case HOLDING_CREATE:
-		ASSERT(false); /* not for what is on disk */
+		break;
 	}
+	ASSERT(false); /* not for what is on disk */
+	return false;
 }
 
 static bool is_held(const struct node *node, const struct holding *holding)
@@ -352,16 +356,9 @@ static bool held_decide_all(struct node *node)
 {
 	/* backwards: a dropped one is replaced by the last */
 	for (size_t i = node->held_len; i-- > 0;) {
-		struct held *held = node->held[i];
-		size_t len = node->held_len;
-		bool open = held->replica != NULL;
-
-		if (is_storing(node, held)) {
+		if (is_storing(node, node->held[i]))
 			node->decisions_due = true; /* again when the job has ended */
-			continue;
-		}
-		held_decide(node, held);
-		if ((len != node->held_len || (held->replica != NULL) != open) && is_turn_over(node))
+		else if (held_decide(node, node->held[i]) && is_turn_over(node))
 			return false;
 	}
 	return true;

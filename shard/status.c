@@ -1,7 +1,11 @@
 /* GET /shards: what this node holds and where it stands. POST /verify: whether the store is sound. */
 #include "shard/question.h"
 
+#include "shared/runtime/clock.h"
+
 #include <inttypes.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
 
 static const char *const state_names[] = {
 	[REPLICA_STATE_RECOVERING] = "recovering",
@@ -76,6 +80,25 @@ static void append_held(const struct node *node, const struct held *held, struct
 	buffer_append_string(body, "}");
 }
 
+/* What an operator's check asks of the machine; null where it cannot be told. */
+static void append_machine(const struct node *node, struct buffer *body)
+{
+	struct statvfs disk;
+	struct rlimit descriptors;
+
+	if (statvfs(node->directory, &disk) == 0)
+		buffer_printf(body, ",\"disk_free_bytes\":%" PRIu64 ",\"disk_bytes\":%" PRIu64,
+		              (uint64_t)disk.f_bavail * disk.f_frsize,
+		              (uint64_t)disk.f_blocks * disk.f_frsize);
+	else
+		buffer_append_string(body, ",\"disk_free_bytes\":null,\"disk_bytes\":null");
+	if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur != RLIM_INFINITY)
+		buffer_printf(body, ",\"descriptors_max\":%" PRIu64, (uint64_t)descriptors.rlim_cur);
+	else
+		buffer_append_string(body, ",\"descriptors_max\":null");
+	buffer_printf(body, ",\"clock_ms\":%" PRId64, clock_wall_ms());
+}
+
 static void append_node(const struct node *node, struct buffer *body)
 {
 	char incarnation[33];
@@ -87,6 +110,7 @@ static void append_node(const struct node *node, struct buffer *body)
 	              incarnation, node->session, REPLICA_FORMAT);
 	json_append_string(body, slice_string(node->cluster_id));
 	buffer_printf(body, ",\"ready\":%s", atomic_load(&node->ready) ? "true" : "false");
+	append_machine(node, body);
 }
 
 void question_shards(struct question *question)

@@ -13,6 +13,7 @@
 #define LATENCY_US_DEFAULT 500
 /* What was slow is believed half as much after this time, so that it is asked again. */
 #define LATENCY_HALF_LIFE_US 1000000
+#define EXPLORE_AGE_US 1000000
 #define BACKOFF_US ((int64_t)200000)
 #define BACKOFF_DOUBLINGS_MAX 5
 #define REFUSAL_PAUSE_US ((int64_t)100000)
@@ -71,7 +72,7 @@ size_t chooser_node(struct chooser *chooser, const char *id)
 	ASSERT(strlen(id) <= NODE_ID_BYTES_MAX);
 	entry = &chooser->entries[chooser->entries_len++];
 	(void)strcpy(entry->id, id);
-	entry->asked_us = -1;
+	entry->asked_us = INT64_MIN;
 	return at;
 }
 
@@ -126,9 +127,12 @@ int64_t chooser_hedge_after_us(const struct chooser *chooser, size_t node, enum 
 static int64_t faded_latency_us(const struct chooser_entry *entry, enum chooser_kind kind, int64_t now_us)
 {
 	int64_t latency_us = entry->figures[kind].latency_us;
-	int64_t halvings = (now_us - entry->asked_us) / LATENCY_HALF_LIFE_US;
+	int64_t halvings;
 
-	if (latency_us == 0 || halvings <= 0 || entry->in_flight > 0)
+	if (latency_us == 0 || entry->in_flight > 0)
+		return latency_us;
+	halvings = (now_us - entry->asked_us) / LATENCY_HALF_LIFE_US;
+	if (halvings <= 0)
 		return latency_us;
 	latency_us >>= halvings < 62 ? halvings : 62;
 	return latency_us > 0 ? latency_us : 1;
@@ -210,47 +214,46 @@ int64_t chooser_asked_us(const struct chooser *chooser, size_t node)
 	return chooser->entries[node].asked_us;
 }
 
-size_t chooser_in_flight(const struct chooser *chooser, size_t node)
-{
-	return chooser->entries[node].in_flight;
-}
-
 /* ---- choices ---- */
 
-bool chooser_turn(struct chooser *chooser)
+int64_t chooser_turn(struct chooser *chooser, int64_t now_us)
 {
-	return ++chooser->turns % CHOOSER_EXPLORE_EVERY == 0;
+	return ++chooser->turns % CHOOSER_EXPLORE_EVERY == 0 ? now_us - EXPLORE_AGE_US : INT64_MIN;
 }
 
-/* `cost` is not more than a half above the least. */
-static bool is_equal(int64_t cost, int64_t least)
+/* What counts as equal to the least cost: not more than a half above it. */
+static int64_t equal_max(int64_t least)
 {
-	return cost <= least + least / 2;
+	return least + least / 2;
 }
 
-size_t chooser_pick(const struct chooser_candidate *candidates, size_t len, bool explore)
+/* The one asked longest ago of those that cost at most this; len if there is none. */
+static size_t longest_ago(const struct chooser_candidate *candidates, size_t len, int64_t cost_max)
 {
-	int64_t limit = CHOOSER_COST_AWAY - 1;
-	int64_t least = INT64_MAX;
 	size_t chosen = len;
 
 	for (size_t i = 0; i < len; i++)
+		if (candidates[i].cost <= cost_max &&
+		    (chosen == len || candidates[i].asked_us < candidates[chosen].asked_us))
+			chosen = i;
+	return chosen;
+}
+
+size_t chooser_pick(const struct chooser_candidate *candidates, size_t len, int64_t explore_us)
+{
+	size_t oldest = longest_ago(candidates, len, CHOOSER_COST_AWAY - 1);
+	int64_t least = INT64_MAX;
+
+	ASSERT(len > 0);
+	for (size_t i = 0; i < len; i++)
 		if (candidates[i].cost < least)
 			least = candidates[i].cost;
-	if (least >= CHOOSER_COST_AWAY)
-		limit = INT64_MAX;
-	for (size_t i = 0; i < len; i++) {
-		const struct chooser_candidate *candidate = &candidates[i];
-
-		if (candidate->cost > limit || !(explore || is_equal(candidate->cost, least)))
-			continue;
-		if (candidate->taken)
+	if (oldest < len && candidates[oldest].asked_us < explore_us)
+		return oldest;
+	for (size_t i = 0; i < len; i++)
+		if (candidates[i].taken && candidates[i].cost <= equal_max(least))
 			return i;
-		if (chosen == len || candidate->asked_us < candidates[chosen].asked_us)
-			chosen = i;
-	}
-	ASSERT(chosen < len);
-	return chosen;
+	return longest_ago(candidates, len, equal_max(least));
 }
 
 bool chooser_take_hedge(struct chooser *chooser)

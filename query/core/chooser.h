@@ -18,8 +18,8 @@
  * both sides a request and its bookkeeping, which is more than searching one
  * more small shard on a node that is already at it. So a search asks few nodes,
  * and load spreads over replicas from search to search: else of equals the one
- * asked longest ago is taken. Every CHOOSER_EXPLORE_EVERY-th search takes the
- * one asked longest ago whatever its cost: under load a second is long.
+ * asked longest ago is taken. Every CHOOSER_EXPLORE_EVERY-th search takes one
+ * that has not been asked for a second, whatever its cost.
  *
  * A node is away after a failure, for BACKOFF_US doubled with each further
  * failure in a row, and after a refusal for REFUSAL_PAUSE_US; then one question
@@ -27,8 +27,8 @@
  * are no others.
  *
  * Hedging (Dean and Barroso, "The Tail at Scale", CACM 56(2), 2013): a question
- * not answered after the node's 95th percentile may be asked elsewhere as well.
- * The percentile is the upper bound of a histogram's bucket (bounds rise by √2,
+ * not answered after the 95th percentile of whoever could answer it soonest may
+ * be asked elsewhere as well. The percentile is the upper bound of a histogram's bucket (bounds rise by √2,
  * counts are halved every HISTOGRAM_FULL samples, so old ones fade). A bucket of
  * tokens holds hedges to one for every CHOOSER_HEDGE_EVERY questions and
  * CHOOSER_HEDGES_AT_ONCE in a burst.
@@ -80,12 +80,11 @@ void chooser_failed(struct chooser *chooser, size_t node, int64_t now_us);
 void chooser_unsent(struct chooser *chooser, size_t node);
 
 int64_t chooser_cost(const struct chooser *chooser, size_t node, enum chooser_kind kind, int64_t now_us);
-/* When it was asked last; -1: never. */
+/* When it was asked last; INT64_MIN: never. */
 int64_t chooser_asked_us(const struct chooser *chooser, size_t node);
-size_t chooser_in_flight(const struct chooser *chooser, size_t node);
 
-/* Once a search: true if this one is to explore. */
-bool chooser_turn(struct chooser *chooser);
+/* Once a search. What has not been asked since the time it gives is to be explored; INT64_MIN: nothing. */
+int64_t chooser_turn(struct chooser *chooser, int64_t now_us);
 
 struct chooser_candidate {
 	int64_t cost;
@@ -94,7 +93,7 @@ struct chooser_candidate {
 };
 
 /* The place of the chosen one; len > 0. */
-size_t chooser_pick(const struct chooser_candidate *candidates, size_t len, bool explore);
+size_t chooser_pick(const struct chooser_candidate *candidates, size_t len, int64_t explore_us);
 
 /* How long a question may be out before it is asked elsewhere as well. */
 int64_t chooser_hedge_after_us(const struct chooser *chooser, size_t node, enum chooser_kind kind);

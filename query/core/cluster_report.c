@@ -302,6 +302,14 @@ static void sum_node(const struct writing *writing, uint32_t node, struct node_s
 	}
 }
 
+static void put_clock(struct buffer *body, int64_t clock_ms, int64_t heard_ms)
+{
+	if (clock_ms < 0)
+		buffer_append_string(body, ",\"clock_off_ms\":null");
+	else
+		buffer_printf(body, ",\"clock_off_ms\":%" PRId64, clock_ms - heard_ms);
+}
+
 static void put_node(const struct writing *writing, uint32_t at, const struct node_record *record)
 {
 	const struct reading *reading = &writing->nodes[at];
@@ -323,8 +331,9 @@ static void put_node(const struct writing *writing, uint32_t at, const struct no
 	put_number(body, "body_bytes", sums.body_bytes);
 	put_number(body, "memory_bytes", sums.memory_bytes);
 	put_number(body, "disk_free_bytes", number_of(reading->root, "disk_free_bytes"));
+	put_number(body, "disk_bytes", number_of(reading->root, "disk_bytes"));
 	put_number(body, "descriptors_max", number_of(reading->root, "descriptors_max"));
-	put_number(body, "clock_ms", number_of(reading->root, "clock_ms"));
+	put_clock(body, number_of(reading->root, "clock_ms"), writing->report->nodes.told[at].heard_ms);
 	put_text(body, "error", slice_string(reading->trouble));
 	buffer_put_u8(body, '}');
 }

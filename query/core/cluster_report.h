@@ -6,7 +6,7 @@
  *    "controllers":[{"url","answers","in_office","error"}],
  *    "ingest":[{"url","answers","slots","shards","memory_bytes","error"}],
  *    "nodes":[{"id","group","url","answers","ready","incarnation","format","replicas","unrecorded",
- *              "documents","body_bytes","memory_bytes","disk_free_bytes","descriptors_max","clock_ms","error"}],
+ *              "documents","body_bytes","memory_bytes","disk_free_bytes","disk_bytes","descriptors_max","clock_off_ms","error"}],
  *    "shards":[{"uid","index","generation","partition","topic","log_start","log_end","committed","lag",
  *               "divergent","digests","replicas":[
  *       {"node","recorded","in_sync","incarnation","state","serving","received","stored","lag","digest",
@@ -18,7 +18,8 @@
  * `error` says so). `lag` is the log's end less what was committed, or less
  * what the replica received. `digests` is `equal` or `differ` where two
  * in-sync replicas could be compared, at one watermark or at a seal that both
- * have, else `unknown`. Numbers that nobody knows are null. A node whose
+ * have, else `unknown`. `clock_off_ms` is how far a node's clock is ahead of
+ * the gateway's, as exactly as the answer travelled. Numbers that nobody knows are null. A node whose
  * answer names another node counts as not answering.
  *
  * What programs tell is untrusted: a malformed answer is a trouble of that
@@ -39,6 +40,7 @@ struct report_told {
 	const char *url;
 	struct slice body;
 	const char *trouble; /* "": body is its answer */
+	int64_t heard_ms;    /* wall clock when the answer came */
 };
 
 struct report_list {

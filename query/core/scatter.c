@@ -40,8 +40,7 @@ static struct scatter_leg *leg_new(struct scatter *scatter, const struct scatter
 	leg->partitions = arena_alloc(scatter->arena, size * sizeof leg->partitions[0]);
 	if (leg->partitions == NULL)
 		return NULL;
-	leg->hedge_after_us = chooser_hedge_after_us(chooser, node->entry, scatter->options.kind);
-	leg->hedge_us = round->now_us + leg->hedge_after_us;
+	leg->hedge_after_us = node->hedge_after_us;
 	leg->number = scatter->legs_len++;
 	scatter->legs = leg;
 	node->taken = true;
@@ -65,6 +64,22 @@ static struct scatter_leg *leg_of_round(const struct scatter *scatter, const str
 	return NULL;
 }
 
+/* A slow node is not waited for as long as it usually takes, where a fast one could have answered. */
+static void hasten_hedge(const struct scatter *scatter, const struct scatter_shard *shard,
+                         struct scatter_leg *leg)
+{
+	for (size_t i = 0; i < shard->replicas_len; i++) {
+		const struct scatter_replica *replica = &shard->replicas[i];
+		const struct scatter_node *node = &scatter->nodes[replica->node];
+
+		if (replica->rank == REPLICA_RANK_SERVING && replica->view == REPLICA_VIEW_UNTRIED &&
+		    !replica->asking && node->cost < CHOOSER_COST_AWAY &&
+		    node->hedge_after_us < leg->hedge_after_us)
+			leg->hedge_after_us = node->hedge_after_us;
+	}
+	leg->hedge_us = leg->sent_us + leg->hedge_after_us;
+}
+
 static bool ask(struct scatter *scatter, struct scatter_shard *shard, const struct scatter_round *round,
                 const struct scatter_choice *choice)
 {
@@ -76,6 +91,7 @@ static bool ask(struct scatter *scatter, struct scatter_shard *shard, const stru
 		return false;
 	leg->accepts_stale = leg->accepts_stale || choice->stale;
 	leg->partitions[leg->partitions_len++] = shard->partition;
+	hasten_hedge(scatter, shard, leg);
 	choice->replica->asking = true;
 	shard->asking++;
 	return true;
@@ -91,6 +107,8 @@ static struct scatter_round round_begin(struct scatter *scatter, int64_t now_us,
 		node->cost =
 			chooser_cost(scatter->options.chooser, node->entry, scatter->options.kind, now_us);
 		node->asked_us = chooser_asked_us(scatter->options.chooser, node->entry);
+		node->hedge_after_us =
+			chooser_hedge_after_us(scatter->options.chooser, node->entry, scatter->options.kind);
 		node->taken = false;
 	}
 	return (struct scatter_round){scatter->legs_len, now_us, hedge};
@@ -122,7 +140,7 @@ static int ask_open(struct scatter *scatter, int64_t now_us, struct error *error
 	if (scatter->first_round_asked)
 		scatter->tally.retries += (unsigned)(scatter->legs_len - round.first);
 	scatter->first_round_asked = true;
-	scatter->explore = false;
+	scatter->explore_us = INT64_MIN;
 	return 0;
 }
 
@@ -314,7 +332,7 @@ int scatter_step(struct scatter *scatter, const struct scatter_event *event, str
 	ASSERT((event->kind == SCATTER_EVENT_START) == !scatter->started);
 	if (event->kind == SCATTER_EVENT_START) {
 		scatter->started = true;
-		scatter->explore = chooser_turn(scatter->options.chooser);
+		scatter->explore_us = chooser_turn(scatter->options.chooser, event->now_us);
 		(void)round_begin(scatter, event->now_us, false);
 		scatter_choose_group(scatter);
 	} else if (event->kind != SCATTER_EVENT_TICK) {

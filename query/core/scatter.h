@@ -24,8 +24,8 @@
  * hold next to nothing. The group of a search is the one that can answer the
  * most shards at the least cost.
  *
- * Hedge: a leg that is out longer than its node's 95th percentile has its
- * shards asked of other serving replicas as well, as far as the chooser's
+ * Hedge: a leg that is out longer than the 95th percentile of its node, or of
+ * another that could answer, has its shards asked of other serving replicas too, as far as the chooser's
  * budget goes. The first answer for a shard is the answer; each shard is
  * answered once, whatever else comes (scatter_wanted).
  *

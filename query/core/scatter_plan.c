@@ -103,7 +103,7 @@ static size_t list_groups(const struct scatter *scatter, struct group *groups)
 		while (at < len && strcmp(groups[at].name, node->record->group) != 0)
 			at++;
 		if (at == len)
-			groups[len++] = (struct group){.name = node->record->group, .asked_us = -1};
+			groups[len++] = (struct group){.name = node->record->group, .asked_us = INT64_MIN};
 		if (node->asked_us > groups[at].asked_us)
 			groups[at].asked_us = node->asked_us;
 	}
@@ -160,7 +160,7 @@ void scatter_choose_group(struct scatter *scatter)
 		candidates[candidates_len++] =
 			(struct chooser_candidate){groups[i].cost, groups[i].asked_us, false};
 	}
-	scatter->group = names[chooser_pick(candidates, candidates_len, scatter->explore)];
+	scatter->group = names[chooser_pick(candidates, candidates_len, scatter->explore_us)];
 }
 
 /* ---- choices ---- */
@@ -190,7 +190,7 @@ static bool pick(const struct scatter *scatter, struct scatter_shard *shard,
 	}
 	if (len == 0)
 		return false;
-	choice->replica = replicas[chooser_pick(candidates, len, scatter->explore)];
+	choice->replica = replicas[chooser_pick(candidates, len, scatter->explore_us)];
 	choice->only = len == 1;
 	return true;
 }

@@ -35,6 +35,7 @@ struct scatter_node {
 	/* of the round */
 	int64_t cost;
 	int64_t asked_us;
+	int64_t hedge_after_us;
 	bool taken;
 };
 
@@ -66,7 +67,7 @@ struct scatter_leg {
 	bool sent;   /* taken as an action */
 	bool closed; /* its event came */
 	int64_t sent_us;
-	int64_t hedge_after_us;
+	int64_t hedge_after_us; /* the least 95th percentile of whoever could answer a shard of it */
 	int64_t hedge_us;
 };
 
@@ -77,8 +78,8 @@ struct scatter {
 	bool one_node;
 	struct scatter_node nodes[NODES_MAX];
 	size_t nodes_len;
-	const char *group; /* NULL: there is only one */
-	bool explore;
+	const char *group;  /* NULL: there is only one */
+	int64_t explore_us; /* of the first round, as chooser_turn says */
 	struct scatter_shard *shards;
 	size_t shards_len;
 	struct scatter_leg *legs; /* newest first */

@@ -3,7 +3,7 @@
  *
  * A verb is a function that gets its own words (argv[0] is the verb's name)
  * and returns the exit code: 0, or 1 after one sentence on stderr. It talks
- * to the admin API of the gateway (query.admin) and to nothing else. One
+ * to the admin API of the gateway (query.admin); `doctor` talks to Kafka too. One
  * thread; answers are bounded by CLI_ANSWER_BYTES_MAX.
  */
 #ifndef MILLRACE_CLI_CLI_H
@@ -33,6 +33,10 @@ int cli_ask(struct cli *cli, const struct cli_question *question, yyjson_doc **a
 /* Says "millrace VERB: …" on stderr; 1, the exit code. */
 int cli_fail(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* A member of an answer: "" and false where it is not there. */
+const char *cli_text(yyjson_val *object, const char *name);
+bool cli_flag(yyjson_val *object, const char *name);
+int64_t cli_number(yyjson_val *object, const char *name, int64_t otherwise);
 /* -o table|json, and nothing else: 0, or 1 after one sentence. */
 int cli_read_output(int argc, char **argv, bool *json);
 /* The value as a line of JSON on stdout; the exit code. */
@@ -46,6 +50,10 @@ void cli_index_help(void);
 int cli_status(struct cli *cli, int argc, char **argv);
 int cli_node(struct cli *cli, int argc, char **argv);
 void cli_status_help(void);
+
+/* cli_doctor.c */
+int cli_doctor(struct cli *cli, int argc, char **argv);
+void cli_doctor_help(void);
 
 /* cli_screen.c */
 struct cli_column {

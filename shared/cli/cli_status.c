@@ -59,19 +59,6 @@ static int ask_status(struct cli *cli, yyjson_doc **answer)
 	return cli_ask(cli, &question, answer);
 }
 
-/* "" if it is not there. */
-static const char *text_of(yyjson_val *object, const char *name)
-{
-	const char *text = yyjson_get_str(yyjson_obj_get(object, name));
-
-	return text == NULL ? "" : text;
-}
-
-static bool flag_of(yyjson_val *object, const char *name)
-{
-	return yyjson_is_true(yyjson_obj_get(object, name));
-}
-
 /* A table's rows under construction. */
 struct rows {
 	yyjson_mut_doc *doc;
@@ -119,16 +106,16 @@ static yyjson_mut_val *add_program(const struct rows *rows, const char *program,
 
 	put_text(rows, row, "program", program);
 	put_value(rows, row, "place", yyjson_obj_get(told, "url"));
-	put_text(rows, row, "state", flag_of(told, "answers") ? state : "does not answer");
+	put_text(rows, row, "state", cli_flag(told, "answers") ? state : "does not answer");
 	put_value(rows, row, "note", yyjson_obj_get(told, "error"));
 	return row;
 }
 
 static const char *node_state(yyjson_val *node)
 {
-	if (!flag_of(node, "answers"))
+	if (!cli_flag(node, "answers"))
 		return "does not answer";
-	return flag_of(node, "ready") ? "ready" : "starting";
+	return cli_flag(node, "ready") ? "ready" : "starting";
 }
 
 static int print_programs(const struct cli *cli, yyjson_val *status)
@@ -148,8 +135,8 @@ static int print_programs(const struct cli *cli, yyjson_val *status)
 	put_text(&rows, row, "place", text);
 	put_text(&rows, row, "state", "ready");
 	put_text(&rows, row, "note", "");
-	yyjson_arr_foreach(yyjson_obj_get(status, "controllers"), at, len, told)(void)
-		add_program(&rows, "rebalance", told, flag_of(told, "in_office") ? "in office" : "stands by");
+	yyjson_arr_foreach(yyjson_obj_get(status, "controllers"), at, len, told)(void) add_program(
+		&rows, "rebalance", told, cli_flag(told, "in_office") ? "in office" : "stands by");
 	yyjson_arr_foreach(yyjson_obj_get(status, "ingest"), at, len, told)
 	{
 		row = add_program(&rows, "ingest", told, "feeds");
@@ -157,7 +144,7 @@ static int print_programs(const struct cli *cli, yyjson_val *status)
 	}
 	yyjson_arr_foreach(yyjson_obj_get(status, "nodes"), at, len, told)
 	{
-		(void)snprintf(text, sizeof text, "node %.63s", text_of(told, "id"));
+		(void)snprintf(text, sizeof text, "node %.63s", cli_text(told, "id"));
 		row = add_program(&rows, text, told, node_state(told));
 		put_value(&rows, row, "shards", yyjson_obj_get(told, "replicas"));
 	}
@@ -171,7 +158,7 @@ static void add_replica(const struct rows *rows, yyjson_val *shard, yyjson_val *
 	yyjson_mut_val *row = yyjson_mut_arr_add_obj(rows->doc, rows->list);
 	char name[TEXT_BYTES_MAX];
 
-	(void)snprintf(name, sizeof name, "%.250s/%" PRId64, text_of(shard, "uid"),
+	(void)snprintf(name, sizeof name, "%.250s/%" PRId64, cli_text(shard, "uid"),
 	               yyjson_get_sint(yyjson_obj_get(shard, "partition")));
 	put_text(rows, row, "shard", name);
 	put_value(rows, row, "log_end", yyjson_obj_get(shard, "log_end"));
@@ -224,14 +211,14 @@ static void sum_shards(yyjson_val *status, struct sums *sums)
 		size_t serving = 0;
 
 		sums->shards++;
-		sums->divergent += flag_of(shard, "divergent");
+		sums->divergent += cli_flag(shard, "divergent");
 		sums->lag_known = sums->lag_known && yyjson_is_int(yyjson_obj_get(shard, "lag"));
 		sums->lag += yyjson_get_sint(yyjson_obj_get(shard, "lag"));
 		yyjson_arr_foreach(yyjson_obj_get(shard, "replicas"), replica_at, replicas_len, replica)
 		{
 			sums->replicas++;
-			sums->in_sync += flag_of(replica, "in_sync");
-			serving += flag_of(replica, "serving");
+			sums->in_sync += cli_flag(replica, "in_sync");
+			serving += cli_flag(replica, "serving");
 		}
 		sums->unserved += serving == 0;
 	}
@@ -241,13 +228,13 @@ static void print_kafka(yyjson_val *status)
 {
 	yyjson_val *kafka = yyjson_obj_get(status, "kafka");
 
-	printf("cluster %s, rf %" PRId64 ", epoch %" PRId64 "; Kafka %s ", text_of(status, "cluster"),
+	printf("cluster %s, rf %" PRId64 ", epoch %" PRId64 "; Kafka %s ", cli_text(status, "cluster"),
 	       yyjson_get_sint(yyjson_obj_get(status, "rf")),
-	       yyjson_get_sint(yyjson_obj_get(status, "epoch")), text_of(kafka, "cluster_id"));
-	if (flag_of(kafka, "answers"))
+	       yyjson_get_sint(yyjson_obj_get(status, "epoch")), cli_text(kafka, "cluster_id"));
+	if (cli_flag(kafka, "answers"))
 		printf("answers\n");
 	else
-		printf("does not answer: %s\n", text_of(kafka, "error"));
+		printf("does not answer: %s\n", cli_text(kafka, "error"));
 }
 
 static void print_office(yyjson_val *status)
@@ -257,7 +244,7 @@ static void print_office(yyjson_val *status)
 	size_t len;
 
 	yyjson_arr_foreach(yyjson_obj_get(status, "controllers"), at, len,
-	                   controller) if (flag_of(controller, "in_office")) return;
+	                   controller) if (cli_flag(controller, "in_office")) return;
 	printf("no controller is in office: documents and searches go on; tasks, marks and metadata wait\n");
 }
 

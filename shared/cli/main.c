@@ -38,10 +38,10 @@ static int not_available(struct cli *cli, int argc, char **argv)
 }
 
 static const struct command commands[] = {
-	{"index", cli_index},      {"check-config", check_config}, {"status", cli_status},
-	{"doctor", not_available}, {"map", not_available},         {"doc", not_available},
-	{"dlq", not_available},    {"source", not_available},      {"node", cli_node},
-	{"move", not_available},   {"alias", not_available},       {"key", not_available},
+	{"index", cli_index},    {"check-config", check_config}, {"status", cli_status},
+	{"doctor", cli_doctor},  {"map", not_available},         {"doc", not_available},
+	{"dlq", not_available},  {"source", not_available},      {"node", cli_node},
+	{"move", not_available}, {"alias", not_available},       {"key", not_available},
 };
 
 int cli_fail(const char *verb, const char *format, ...)
@@ -54,6 +54,25 @@ int cli_fail(const char *verb, const char *format, ...)
 	va_end(args);
 	fputc('\n', stderr);
 	return EXIT_FAILURE;
+}
+
+const char *cli_text(yyjson_val *object, const char *name)
+{
+	const char *text = yyjson_get_str(yyjson_obj_get(object, name));
+
+	return text == NULL ? "" : text;
+}
+
+bool cli_flag(yyjson_val *object, const char *name)
+{
+	return yyjson_is_true(yyjson_obj_get(object, name));
+}
+
+int64_t cli_number(yyjson_val *object, const char *name, int64_t otherwise)
+{
+	yyjson_val *value = yyjson_obj_get(object, name);
+
+	return yyjson_is_int(value) ? yyjson_get_sint(value) : otherwise;
 }
 
 int cli_read_output(int argc, char **argv, bool *json)
@@ -143,6 +162,7 @@ static void print_help(void)
 	printf("usage: millrace [--config FILE] [--admin HOST:PORT] [--SETTING VALUE]... COMMAND ...\n\n");
 	cli_index_help();
 	cli_status_help();
+	cli_doctor_help();
 	printf("  check-config                prints the effective configuration, without secrets\n"
 	       "  --help, --version\n\n"
 	       "Settings stand before the command; --admin is query.admin, the gateway's admin address.\n"

@@ -13,7 +13,7 @@
  *
  * Files: log_handle.c (librdkafka handles), log_connection.c (names, admin),
  * log_reader.c, log_producer.c, log_office.c, log_owner.c, log_feed.c,
- * log_group.c; log_private.h is theirs alone.
+ * log_shape.c, log_group.c; log_private.h is theirs alone.
  */
 #ifndef MILLRACE_LOG_LOG_H
 #define MILLRACE_LOG_LOG_H
@@ -204,6 +204,22 @@ int log_feed_committed(struct log_feed *feed, const char *topic, int32_t partiti
 /* The same of several partitions of one topic at once. */
 int log_feed_committed_all(struct log_feed *feed, const struct log_partitions *asked, int timeout_ms,
                            int64_t *offsets, struct error *error);
+
+/* ---- how Kafka keeps things; any thread, calls block up to `timeout_ms` ---- */
+
+struct log_shape {
+	int32_t partitions;
+	int32_t replicas_min; /* of the partition that has the fewest */
+	int32_t in_sync_min;
+	int32_t leaderless; /* partitions */
+};
+
+int log_brokers(struct log_connection *connection, int timeout_ms, int32_t *brokers, struct error *error);
+/* ERROR_NOT_FOUND if there is no such topic; FATAL if the right to see it is missing. */
+int log_topic_shape(struct log_connection *connection, const char *topic, int timeout_ms,
+                    struct log_shape *shape, struct error *error);
+/* The i-th topic that log_create_own_topics makes, its name being the suffix; false after the last. */
+bool log_own_topic(size_t i, struct log_topic *topic);
 
 /* ---- groups, as others see them; any thread, calls block up to `timeout_ms` and a second ---- */
 

@@ -453,7 +453,7 @@ int log_topic_delete(struct log_connection *connection, const char *topic, int t
 	return rc == 0 || rc == ERROR_NOT_FOUND ? wait_until_gone(connection, topic, timeout_ms, error) : rc;
 }
 
-int log_create_own_topics(struct log_connection *connection, int timeout_ms, struct error *error)
+bool log_own_topic(size_t i, struct log_topic *topic)
 {
 	static const char *const compacted[] = {"cleanup.policy", "compact", NULL};
 	/* no limit: a request or final that left its topic could be applied again or be asked for in vain */
@@ -462,20 +462,24 @@ int log_create_own_topics(struct log_connection *connection, int timeout_ms, str
 		"cleanup.policy", "delete", "retention.ms", "604800000", "max.message.bytes",
 		"10485760",       NULL};
 	static const char *const empty[] = {"cleanup.policy", "delete", NULL};
-	static const struct {
-		const char *suffix;
-		int32_t partitions;
-		const char *const *config;
-	} topics[] = {
+	static const struct log_topic topics[] = {
 		{"meta", 1, compacted},   {"topology", 1, compacted},  {"tasks", 1, kept},
-		{"task-states", 1, kept}, {"dead-letter", 1, letters}, {"slots", 64, empty},
+		{"task-states", 1, kept}, {"dead-letter", 1, letters}, {"slots", LOG_SLOTS, empty},
 	};
+
+	if (i == sizeof topics / sizeof *topics)
+		return false;
+	*topic = topics[i];
+	return true;
+}
+
+int log_create_own_topics(struct log_connection *connection, int timeout_ms, struct error *error)
+{
+	struct log_topic topic;
 	int rc = 0;
 
-	for (size_t i = 0; i < sizeof topics / sizeof *topics && rc == 0; i++) {
-		struct log_topic topic = {log_name(connection, topics[i].suffix), topics[i].partitions,
-		                          topics[i].config};
-
+	for (size_t i = 0; rc == 0 && log_own_topic(i, &topic); i++) {
+		topic.name = log_name(connection, topic.name);
 		rc = log_topic_create(connection, &topic, timeout_ms, error);
 	}
 	return rc;

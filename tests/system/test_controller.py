@@ -7,6 +7,8 @@ import confluent_kafka
 from confluent_kafka.admin import ConfigResource
 
 from children import wait_until
+from fold import fold_topic
+from replica_view import create_index, shards_of
 
 CONFIGURATION = 78
 KILLS = 8
@@ -247,6 +249,74 @@ def test_marks_follow_a_node(env):
     env.programs["n2"].kill9()
     env.start("n1")
     wait_until(lambda: all(replica["in_sync"] for replica in replicas(env, "books", "n1").values()), 60, "n1 is in-sync again")
+
+
+def placed(env, index):
+    """{partition: {node: (state, in-sync)}} as recorded."""
+    topology = records(env, "topology")
+    return {p: {replica["node"]: (replica["state"], replica["in_sync"]) for replica in topology[f"shard/{index.id:016x}/{p}"]["replicas"]}
+            for p in range(index.partitions)}
+
+
+def configure_node(env, id):
+    """One more node in the configuration; who reads it only at its start has to be started again."""
+    env.places[id] = env.ports.free()
+    env.planned[id] = ("shard", {"shard.id": id, "shard.listen": f"127.0.0.1:{env.places[id]}", "shard.data": env.directory / id})
+    env.nodes[id] = env.places[id]
+    env.write_config()
+
+
+def restart_controller(env):
+    assert env.programs["rebalance"].terminate(30) == 0
+    env.start("rebalance")
+
+
+def assert_every_replica_is_the_fold(env, index, nodes):
+    held = {p: {} for p in range(index.partitions)}
+    for node in nodes:
+        for p, row in shards_of(env, index, node).items():
+            held[p][node] = row["received"], row["documents"], row["digest"]
+    for shard in fold_topic(env.kafka.bootstrap, index):
+        expected = shard.end, len(shard.documents), shard.digest()
+        recorded = placed(env, index)[shard.partition].keys()
+        assert held[shard.partition] == {node: expected for node in recorded}, (shard.partition, held[shard.partition], expected)
+
+
+def test_a_node_is_added_and_taken_away(env):
+    """A fourth node gets shards of a running index, by replay, while documents arrive; then another one is drained."""
+    serving = ("active", True)
+    env.plan(nodes=3, rf=2)
+    env.start_all()
+    index = create_index(env, "books", 8)
+    produce(env, "books", range(1000))
+    before = placed(env, index)
+
+    configure_node(env, "n4")
+    env.start("n4")
+    restart_controller(env)
+    produce(env, "books", range(1000, 1500))
+    wait_until(lambda: any("n4" in replicas for replicas in placed(env, index).values()), 60, "n4 joins")
+    wait_until(lambda: all(len(replicas) == 2 and set(replicas.values()) == {serving} for replicas in placed(env, index).values()), 120,
+               "every shard has two replicas again")
+    after = placed(env, index)
+    assert all(set(after[p]) - set(before[p]) <= {"n4"} for p in after), (before, after)
+    assert all(after[p] == before[p] for p in after if "n4" not in after[p]), (before, after)
+    assert_every_replica_is_the_fold(env, index, ("n1", "n2", "n3", "n4"))
+
+    del env.nodes["n2"]
+    env.write_config()
+    restart_controller(env)
+    produce(env, "books", range(1500, 2000))
+    wait_until(lambda: all(len(replicas) == 2 and set(replicas.values()) == {serving} and "n2" not in replicas
+                           for replicas in placed(env, index).values()), 120, "nothing is on n2 any more")
+    wait_until(lambda: "n2" not in {node["id"] for node in records(env, "topology")["cluster"]["nodes"]}, 30, "n2 is no longer recorded")
+    assert shards_of(env, index, "n2") == {}
+    assert_every_replica_is_the_fold(env, index, ("n1", "n3", "n4"))
+    answer = env.http("GET", "/indexes/books/documents?limit=1")
+    assert answer.json()["total"] == 2000 and "X-Millrace-Degraded" not in answer.headers, answer
+
+
+test_a_node_is_added_and_taken_away.timeout_s = 400
 
 
 def test_kills_between_any_steps(env):

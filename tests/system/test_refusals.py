@@ -126,6 +126,7 @@ def test_directory_of_another_node(env):
     assert first["id"] == "n1" and len(first["incarnation"]) == 32, first
     said = poll(env, "shard")
     assert (said["node"], said["incarnation"], said["ready"]) == ("n1", first["incarnation"], True), said
+    assert 0 < said["disk_free_bytes"] <= said["disk_bytes"] and said["descriptors_max"] > 0, said
     stop_all(env)
     assert_refuses(env, ["belongs to node n1", "shard.id is n2", "--shard.id n1"], settings={"shard.id": "n2"})
     copied(env, "n1", "copy")

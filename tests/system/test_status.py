@@ -2,6 +2,8 @@
 import json
 import time
 
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+
 DOCUMENTS = 300
 PARTITIONS = 4
 
@@ -21,6 +23,13 @@ def start_cluster(env):
     topic = env.millrace("index", "ls", "-o", "json")["results"][0]["topic"]
     publish(env, topic, range(DOCUMENTS))
     return topic
+
+
+def set_topic(env, topic, name, value):
+    """As an operator would with kafka-configs."""
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    env.admin().incremental_alter_configs([resource])[resource].result()
 
 
 def status_of(env):
@@ -133,3 +142,50 @@ def test_words(env):
     env.programs["query"].terminate()
     away = env.millrace("status", check=False)
     assert away.returncode == 1 and "is millrace-query running there?" in away.stderr, away
+
+
+def findings(env, code):
+    """{(check, verdict): [found]} of millrace doctor, which must end with this code."""
+    result = env.millrace("doctor", "-o", "json", check=False)
+    assert result.returncode == code, result.stdout + result.stderr
+    found = {}
+    for row in json.loads(result.stdout):
+        assert row["verdict"] == "ok" or row["remedy"], row
+        found.setdefault((row["check"], row["verdict"]), []).append(row["found"])
+    return found
+
+
+def test_doctor(env):
+    topic = start_cluster(env)
+    wait_for_status(env, all_level, "every replica is level and committed")
+    well = findings(env, 0)
+    assert not [key for key in well if key[1] == "error"], well
+    # one broker is what the tests have, and the doctor says what that means
+    assert {key for key in well if key[1] == "warning"} == {("brokers", "warning")}, well
+    assert well["brokers", "warning"] == ["with 1 broker the loss of one can lose acknowledged records"]
+    assert well["topology", "ok"] == ["group g0: 2 copies on 3 nodes"]
+    assert well["controller", "ok"] == ["one in office, 1 standing by"] and well["ingest", "ok"] == ["2 feed"]
+    assert well["shards", "ok"] == [f"{PARTITIONS} shards, every copy in sync"]
+    assert well[topic, "ok"] == [f"{PARTITIONS} partitions, 1 copy each, cleanup.policy=delete"]
+    own = {f"{env.cluster}.{name}" for name in ("meta", "topology", "tasks", "task-states", "dead-letter", "slots")}
+    assert {check for check, verdict in well if verdict == "ok"} > own
+
+    set_topic(env, topic, "cleanup.policy", "compact")
+    set_topic(env, f"{env.cluster}.tasks", "retention.ms", "86400000")
+    for name in ("n3", "ingest2", "rebalance", "rebalance2"):
+        env.programs[name].kill9()
+    ill = findings(env, 1)
+    assert ill[topic, "error"] == ["cleanup.policy is compact"]
+    assert ill[f"{env.cluster}.tasks", "warning"] == ["retention.ms is 86400000: records leave the log"]
+    assert ill["controller", "error"] == ["nobody is in office: tasks, marks and metadata wait"]
+    assert ("node n3", "error") in ill and ("node n1", "ok") in ill, ill
+    assert env.millrace("doctor", check=False).stdout.splitlines()[0].split() == ["CHECK", "FOUND", "REMEDY"]
+
+
+def test_doctor_without_anything(env):
+    """Kafka without Millrace's topics, no gateway: every finding has its remedy."""
+    found = findings(env, 1)
+    assert found["gateway", "error"] and found[f"{env.cluster}.meta", "error"] == ["there is no such topic"]
+    env.write_config({"kafka": {"bootstrap.servers": f"127.0.0.1:{env.ports.free()}"}})
+    found = findings(env, 1)
+    assert ("kafka", "error") in found, found

@@ -213,9 +213,15 @@ static inline struct scatter_event refused(size_t leg, const struct node_refusal
 		.kind = SCATTER_EVENT_REFUSED, .leg = leg, .refusals = refusals, .refusals_len = len};
 }
 
-static inline size_t in_flight(struct bed *bed, const char *id)
+/* From what the node costs for a kind of question that it was never asked. */
+static inline int64_t in_flight(struct bed *bed, const char *id)
 {
-	return chooser_in_flight(bed->chooser, chooser_node(bed->chooser, id));
+	int64_t idle =
+		chooser_cost(bed->chooser, chooser_node(bed->chooser, "unknown"), CHOOSER_KIND_LIST, 0);
+
+	return chooser_cost(bed->chooser, chooser_node(bed->chooser, id), CHOOSER_KIND_LIST, bed->now_us) /
+	               idle -
+	       1;
 }
 
 static const struct scatter_options all = {.partition = -1};

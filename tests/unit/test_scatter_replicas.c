@@ -160,6 +160,25 @@ static void test_hedge_wins(void)
 	tear_down(&bed);
 }
 
+/* Whoever is asked though it is slow is waited for only as long as the other one would take. */
+static void test_hedge_of_a_slow_node(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1 n2"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	teach(&bed, "n1", 30, 400 * MS);
+	teach(&bed, "n2", 30, 8 * MS);
+	for (int i = 0; i < 100; i++)
+		chooser_sent(bed.chooser, chooser_node(bed.chooser, "n2"), 0);
+	expect(&bed, start(), "n1:0,1,2,3");
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), 8 * MS);
+	bed.now_us = 8 * MS;
+	expect(&bed, tick(), "n2:0,1,2,3+");
+	expect(&bed, answered(1), "FINISH");
+	tear_down(&bed);
+}
+
 /* The slow leg fails after its hedges have answered: nothing is missing. */
 static void test_loser_fails(void)
 {
@@ -280,6 +299,7 @@ int main(void)
 		{"another group helps out", test_another_group_helps_out},
 		{"a group with a node away", test_group_with_a_node_away},
 		{"a hedge wins", test_hedge_wins},
+		{"a hedge of a slow node", test_hedge_of_a_slow_node},
 		{"the loser fails", test_loser_fails},
 		{"hedge and leg fail", test_hedge_and_leg_fail},
 		{"an answer that is not used", test_unused_answer},
