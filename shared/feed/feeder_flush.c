@@ -97,11 +97,13 @@ void feed_release(struct feeder *feeder, struct feed_shard *shard, struct feed_l
 		lane->lowest = member->received < lane->lowest ? member->received : lane->lowest;
 		highest = member->received > highest ? member->received : highest;
 	}
-	while (lane->first != NULL && !is_empty(lane->first) &&
+	/* replicas that are ahead have no need of a range, but its dead letters are still to be acknowledged */
+	while (lane->first != NULL && !is_empty(lane->first) && lane->first->dead_letters_pending == 0 &&
 	       memtable_to(lane->first->memtable) <= lane->lowest)
 		drop_first(feeder, lane);
-	if (lane->first != NULL && !is_empty(lane->first) && lane->first_received_ms == INT64_MAX &&
-	    memtable_to(lane->first->memtable) <= highest)
+	if (lane->first == NULL || is_empty(lane->first) || memtable_to(lane->first->memtable) > highest)
+		lane->first_received_ms = INT64_MAX;
+	else if (lane->first_received_ms == INT64_MAX)
 		lane->first_received_ms = feeder->now_ms;
 	feeder->flush_check = true;
 }

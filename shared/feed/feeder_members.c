@@ -330,6 +330,7 @@ void feed_cut(struct feeder *feeder, uint32_t slot)
 {
 	struct feed_shard *shard = &feeder->shards[slot];
 	struct feed_lane *live = &shard->lanes[FEEDER_LANE_LIVE];
+	uint64_t cuts = shard->cuts;
 	int64_t to;
 
 	if (feed_cut_ms(feeder, shard) > feeder->now_ms)
@@ -346,5 +347,6 @@ void feed_cut(struct feeder *feeder, uint32_t slot)
 		shard->cuts++;
 	}
 	feed_release(feeder, shard, live);
-	restart_behind(feeder, slot);
+	if (shard->cuts > cuts)
+		restart_behind(feeder, slot);
 }

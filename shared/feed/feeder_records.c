@@ -247,7 +247,7 @@ void feeder_dead_lettered(struct feeder *feeder, const struct feeder_receipt *re
 			break;
 		}
 	}
-	feeder->flush_check = true;
+	feed_release(feeder, shard, &shard->lanes[FEEDER_LANE_LIVE]);
 }
 
 bool feeder_wants(const struct feeder *feeder, uint32_t reader)

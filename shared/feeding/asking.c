@@ -11,8 +11,9 @@
 #include <time.h>
 
 #define QUESTION_BYTES_MAX (16U * 1024 * 1024)
-#define ATTEMPT_MS 1000 /* one call */
-#define SINGLY_MS 3000  /* partitions of a question, asked one after the other */
+#define ALL_MS 3000    /* one call about all partitions: a loaded broker takes its time */
+#define ONE_MS 1000    /* one about one of them */
+#define SINGLY_MS 3000 /* partitions of a question, asked one after the other */
 #define CLIENT_ID_BYTES 128
 
 /* A handle to close, which may take a while. */
@@ -124,13 +125,14 @@ static int ask_log(struct asking *asking, const char *topic, struct question_ite
 	struct log_ends ends[INDEX_PARTITIONS_MAX];
 	int32_t partitions[INDEX_PARTITIONS_MAX];
 	struct log_partitions asked = {.topic = topic, .partitions = partitions, .len = len};
+	int timeout_ms = len > 1 ? ALL_MS : ONE_MS;
 	int rc;
 
 	for (size_t i = 0; i < len; i++)
 		partitions[i] = items[i]->partition;
-	rc = log_feed_committed_all(asking->feed, &asked, ATTEMPT_MS, committed, error);
+	rc = log_feed_committed_all(asking->feed, &asked, timeout_ms, committed, error);
 	if (rc == 0)
-		rc = log_ask_all_ends(asking->connection, &asked, ATTEMPT_MS, ends, error);
+		rc = log_ask_all_ends(asking->connection, &asked, timeout_ms, ends, error);
 	for (size_t i = 0; i < len && rc == 0; i++) {
 		items[i]->asked.committed = committed[i];
 		items[i]->asked.log_start = ends[i].start;
@@ -195,7 +197,7 @@ static int ask_all(struct asking *asking, struct question *question, struct stan
                    struct error *error)
 {
 	char policy[128];
-	int rc = log_topic_setting(asking->connection, question->topic, "cleanup.policy", ATTEMPT_MS, policy,
+	int rc = log_topic_setting(asking->connection, question->topic, "cleanup.policy", ALL_MS, policy,
 	                           error);
 
 	if (rc != 0) {
@@ -216,7 +218,7 @@ static size_t message_bytes_max(struct asking *asking)
 
 	if (asking->message_bytes_max == 0 &&
 	    log_topic_setting(asking->connection, log_name(asking->connection, "dead-letter"),
-	                      "max.message.bytes", ATTEMPT_MS, value, &error) == 0)
+	                      "max.message.bytes", ALL_MS, value, &error) == 0)
 		asking->message_bytes_max = strtoull(value, NULL, 10);
 	return asking->message_bytes_max;
 }

@@ -102,6 +102,7 @@ static int ask_node(struct feeding *feeding, struct question *question, struct e
 	struct http_client_request request = {
 		.method = "GET",
 		.url = url,
+		.node = node->id,
 		.timeout_ms = ASK_TIMEOUT_MS,
 		.completion = question_answered,
 		.context = question,
@@ -208,6 +209,7 @@ static void send_batch(struct feeding *feeding, const struct feeder_action *acti
 		.url = url,
 		.content_type = "application/octet-stream",
 		.request_id = id,
+		.node = node->id,
 		.body = &body,
 		.timeout_ms = BATCH_TIMEOUT_MS,
 		.completion = batch_answered,

@@ -325,6 +325,126 @@ static void test_all_are_obstructed(void)
 	feeder_free(stage.feeder);
 }
 
+/* Why a shard has stopped is what stands in the way of those that count. */
+static void test_reason_is_of_those_in_sync(void)
+{
+	struct feeder_asked first = asked_of(40);
+	struct feeder_asked second = asked_of(40);
+	struct stage stage;
+
+	first.obstacle = "cleanup.policy=compact";
+	second.obstacle = "the disk is full";
+	raise_replicas(&stage, adaptive(), "io");
+	reply_of(&stage, 0, &first);
+	expect_report(&stage, FEEDER_STATE_STOPPED);
+	reply_of(&stage, 1, &second);
+	expect_nothing(&stage);
+	CU_ASSERT_STRING_EQUAL(status_of(&stage).stop_reason, "cleanup.policy=compact");
+	CU_ASSERT_STRING_EQUAL(replica_of(&stage, 1).obstacle, "the disk is full");
+	feeder_free(stage.feeder);
+}
+
+/* ---- the anchors of several ---- */
+
+static struct feeder_asked anchored_at(int64_t received, int64_t anchor)
+{
+	struct record record = record_at(anchor, "a", "{}");
+	struct feeder_asked asked = asked_of(received);
+
+	asked.replica.anchor = (struct anchor){anchor, record.timestamp_ms, record_checksum(&record)};
+	asked.log_end = 1000;
+	return asked;
+}
+
+static void test_each_has_its_anchor(void)
+{
+	struct feeder_asked first = anchored_at(40, 38);
+	struct feeder_asked second = anchored_at(30, 29);
+	struct stage stage;
+
+	raise_replicas(&stage, adaptive(), "ii");
+	reply_of(&stage, 0, &first);
+	reply_of(&stage, 1, &second);
+	expect_start(&stage, FEEDER_LANE_LIVE, 29);
+	CU_ASSERT_EQUAL(state_of(&stage), FEEDER_STATE_ANCHORING);
+	give(&stage, 29, "a", "{}");
+	expect_report(&stage, FEEDER_STATE_FEEDING);
+	give(&stage, 37, "b", "{}");
+	expect_nothing(&stage); /* the first may still contradict the log */
+	give(&stage, 38, "a", "{}");
+	(void)expect_batch_to(&stage, 0, 40, 40);
+	(void)expect_batch_to(&stage, 1, 30, 39);
+	answer_of(&stage, 1, RANGE_RESULT_APPLIED, 39, 30);
+	answer_of(&stage, 0, RANGE_RESULT_ALREADY, 40, 40);
+	expect_commit(&stage, 30);
+	feeder_free(stage.feeder);
+}
+
+static void test_anchor_of_the_second_differs(void)
+{
+	static const struct {
+		const char *marks;
+		enum feeder_state state;
+	} rows[] = {{"ii", FEEDER_STATE_STOPPED}, {"io", FEEDER_STATE_FEEDING}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct feeder_asked first = anchored_at(30, 29);
+		struct feeder_asked second = anchored_at(40, 38);
+		struct stage stage;
+
+		raise_replicas(&stage, adaptive(), rows[i].marks);
+		reply_of(&stage, 0, &first);
+		reply_of(&stage, 1, &second);
+		expect_start(&stage, FEEDER_LANE_LIVE, 29);
+		give(&stage, 29, "a", "{}");
+		give(&stage, 38, "a", "{\"another\":1}");
+		CU_ASSERT_EQUAL(state_of(&stage), rows[i].state);
+		CU_ASSERT_PTR_NOT_NULL(strstr(replica_of(&stage, 1).obstacle, "offset 38"));
+		CU_ASSERT_PTR_NOT_NULL(strstr(replica_of(&stage, 1).obstacle, "node n2"));
+		CU_ASSERT_EQUAL(is_fed_by(&stage, 0, FEEDER_LANE_LIVE),
+		                rows[i].state == FEEDER_STATE_FEEDING);
+		feeder_free(stage.feeder);
+	}
+}
+
+/* LIVE has read past the anchor of one that comes: it is taken if LIVE knows that record, else checked in the log. */
+static void test_anchor_of_one_that_comes(void)
+{
+	static const struct {
+		const char *value; /* of the record that the replica knows */
+		int64_t anchor;
+		enum feeder_lane lane;
+	} rows[] = {
+		{"{}", 2, FEEDER_LANE_LIVE},
+		{"{\"another\":1}", 2, FEEDER_LANE_BEHIND},
+		{"{}", 1, FEEDER_LANE_BEHIND}, /* LIVE knows only the last record of a range */
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct record known = record_at(rows[i].anchor, "a", rows[i].value);
+		struct feeder_asked asked = asked_of(3);
+		struct stage stage;
+
+		feed_replicas(&stage, adaptive(), "i", 0);
+		give(&stage, 0, "a", "{}");
+		(void)expect_batch(&stage, 0, 1); /* not answered: LIVE keeps everything */
+		give(&stage, 1, "a", "{}");
+		give(&stage, 2, "a", "{}");
+		set_replicas(&stage, "ii");
+		expect_ask(&stage, 1);
+		asked.replica.anchor =
+			(struct anchor){rows[i].anchor, known.timestamp_ms, record_checksum(&known)};
+		reply_of(&stage, 1, &asked);
+		CU_ASSERT_TRUE(is_fed_by(&stage, 1, rows[i].lane));
+		if (rows[i].lane == FEEDER_LANE_BEHIND)
+			expect_start(&stage, FEEDER_LANE_BEHIND, rows[i].anchor);
+		else
+			(void)expect_batch_to(&stage, 1, 3, 3);
+		expect_nothing(&stage);
+		feeder_free(stage.feeder);
+	}
+}
+
 /* ---- replicas come and go ---- */
 
 static void test_a_replica_is_added(void)
@@ -436,6 +556,10 @@ int main(void)
 		{"ahead of the log, later", test_ahead_of_the_log_later},
 		{"one is obstructed", test_one_is_obstructed},
 		{"all are obstructed", test_all_are_obstructed},
+		{"the reason is of those in-sync", test_reason_is_of_those_in_sync},
+		{"each has its anchor", test_each_has_its_anchor},
+		{"the anchor of the second differs", test_anchor_of_the_second_differs},
+		{"the anchor of one that comes", test_anchor_of_one_that_comes},
 		{"a replica is added", test_a_replica_is_added},
 		{"a replica is removed", test_a_replica_is_removed},
 		{"the same again disturbs nobody", test_the_same_again_disturbs_nobody},

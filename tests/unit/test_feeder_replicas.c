@@ -451,69 +451,6 @@ static void test_behind_waits_for_dead_letters(void)
 	feeder_free(stage.feeder);
 }
 
-/* ---- the anchors of several ---- */
-
-static struct feeder_asked anchored_at(int64_t received, int64_t anchor)
-{
-	struct record record = record_at(anchor, "a", "{}");
-	struct feeder_asked asked = asked_of(received);
-
-	asked.replica.anchor = (struct anchor){anchor, record.timestamp_ms, record_checksum(&record)};
-	asked.log_end = 1000;
-	return asked;
-}
-
-static void test_each_has_its_anchor(void)
-{
-	struct feeder_asked first = anchored_at(40, 38);
-	struct feeder_asked second = anchored_at(30, 29);
-	struct stage stage;
-
-	raise_replicas(&stage, adaptive(), "ii");
-	reply_of(&stage, 0, &first);
-	reply_of(&stage, 1, &second);
-	expect_start(&stage, FEEDER_LANE_LIVE, 29);
-	CU_ASSERT_EQUAL(state_of(&stage), FEEDER_STATE_ANCHORING);
-	give(&stage, 29, "a", "{}");
-	expect_report(&stage, FEEDER_STATE_FEEDING);
-	give(&stage, 37, "b", "{}");
-	expect_nothing(&stage); /* the first may still contradict the log */
-	give(&stage, 38, "a", "{}");
-	(void)expect_batch_to(&stage, 0, 40, 40);
-	(void)expect_batch_to(&stage, 1, 30, 39);
-	answer_of(&stage, 1, RANGE_RESULT_APPLIED, 39, 30);
-	answer_of(&stage, 0, RANGE_RESULT_ALREADY, 40, 40);
-	expect_commit(&stage, 30);
-	feeder_free(stage.feeder);
-}
-
-static void test_anchor_of_the_second_differs(void)
-{
-	static const struct {
-		const char *marks;
-		enum feeder_state state;
-	} rows[] = {{"ii", FEEDER_STATE_STOPPED}, {"io", FEEDER_STATE_FEEDING}};
-
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct feeder_asked first = anchored_at(30, 29);
-		struct feeder_asked second = anchored_at(40, 38);
-		struct stage stage;
-
-		raise_replicas(&stage, adaptive(), rows[i].marks);
-		reply_of(&stage, 0, &first);
-		reply_of(&stage, 1, &second);
-		expect_start(&stage, FEEDER_LANE_LIVE, 29);
-		give(&stage, 29, "a", "{}");
-		give(&stage, 38, "a", "{\"another\":1}");
-		CU_ASSERT_EQUAL(state_of(&stage), rows[i].state);
-		CU_ASSERT_PTR_NOT_NULL(strstr(replica_of(&stage, 1).obstacle, "offset 38"));
-		CU_ASSERT_PTR_NOT_NULL(strstr(replica_of(&stage, 1).obstacle, "node n2"));
-		CU_ASSERT_EQUAL(is_fed_by(&stage, 0, FEEDER_LANE_LIVE),
-		                rows[i].state == FEEDER_STATE_FEEDING);
-		feeder_free(stage.feeder);
-	}
-}
-
 /* ---- replay ---- */
 
 static void test_replay(void)
@@ -570,8 +507,6 @@ int main(void)
 		{"a cut one comes back", test_cut_one_comes_back},
 		{"BEHIND emits no dead letter", test_behind_emits_no_dead_letter},
 		{"BEHIND waits for dead letters", test_behind_waits_for_dead_letters},
-		{"each has its anchor", test_each_has_its_anchor},
-		{"the anchor of the second differs", test_anchor_of_the_second_differs},
 		{"replay", test_replay},
 		CU_TEST_INFO_NULL,
 	};

@@ -148,12 +148,9 @@ static void test_who_answers(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{"who answers", test_who_answers},
-		{"entry is read", test_entry_is_read},
-		{"not listed", test_not_listed},
-		{"stopped", test_stopped},
-		{"refused", test_refused},
-		CU_TEST_INFO_NULL,
+		{"who answers", test_who_answers}, {"entry is read", test_entry_is_read},
+		{"not listed", test_not_listed},   {"stopped", test_stopped},
+		{"refused", test_refused},         CU_TEST_INFO_NULL,
 	};
 
 	return suite_run("standing", tests);
