@@ -139,23 +139,37 @@ static void check_replica(struct sim *sim, struct sim_replica *held, uint32_t sh
 		            status.memory_bytes);
 }
 
-void check_all(struct sim *sim)
+static void check_node(struct sim *sim, struct sim_node *node)
 {
 	for (uint32_t shard = 0; shard < sim->swarm.shards && !sim->violated; shard++) {
-		for (uint32_t n = 0; n < sim->swarm.nodes; n++)
-			if (sim->nodes[n].replicas[shard].replica != NULL)
-				check_replica(sim, &sim->nodes[n].replicas[shard], shard);
+		if (node->replicas[shard].replica == NULL)
+			continue;
+		check_replica(sim, &node->replicas[shard], shard);
 		check_siblings(sim, shard);
 	}
-	for (uint32_t i = 0; i < sim->swarm.ingests && !sim->violated; i++) {
-		const struct sim_ingest *ingest = &sim->ingests[i];
+}
 
-		if (ingest->process.alive &&
-		    feeder_memory_bytes(ingest->feeder) >
-		            sim->swarm.feeder.memory_bytes_max + sim->swarm.shards * FEEDER_SLACK_BYTES)
-			sim_violate(sim, "memory is bounded", "ingest %u holds %zu bytes", i,
-			            feeder_memory_bytes(ingest->feeder));
-	}
+static void check_memory(struct sim *sim, uint32_t number)
+{
+	const struct sim_ingest *ingest = &sim->ingests[number];
+	size_t bytes_max =
+		sim->swarm.feeder.memory_bytes_max + sim->swarm.shards * FEEDER_LANES * FEEDER_SLACK_BYTES;
+
+	if (ingest->process.alive && feeder_memory_bytes(ingest->feeder) > bytes_max)
+		sim_violate(sim, "memory is bounded", "ingest %u holds %zu bytes", number,
+		            feeder_memory_bytes(ingest->feeder));
+}
+
+void check_all(struct sim *sim, struct peer at)
+{
+	bool world = at.kind == PROCESS_NONE;
+
+	for (uint32_t n = 0; n < sim->swarm.nodes && (world || at.kind == PROCESS_NODE); n++)
+		if (world || at.number == n)
+			check_node(sim, &sim->nodes[n]);
+	for (uint32_t i = 0; i < sim->swarm.ingests && (world || at.kind == PROCESS_INGEST); i++)
+		if (world || at.number == i)
+			check_memory(sim, i);
 }
 
 void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard)

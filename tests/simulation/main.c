@@ -206,6 +206,7 @@ static int run_survey(uint64_t last, uint32_t jobs)
 		if (worker->first > last)
 			continue;
 		finish(worker);
+		board->stop = false;
 		if (worker->violated)
 			printf("seed %" PRIu64 ": %s: %s\n", worker->at, worker->invariant,
 			       worker->violation);

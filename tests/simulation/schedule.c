@@ -8,6 +8,7 @@
 #define SAFETY_EVENTS_MAX 20000
 #define CALM_EVENTS_MAX 100000
 #define CALM_MS_MAX 120000
+#define EVENTS_PER_LOOK 16
 
 static void write_cluster(struct sim *sim)
 {
@@ -167,9 +168,11 @@ static void calm(struct sim *sim)
 	while (sim->now_ms < produced && sim_step(sim))
 		continue;
 	produce_rest(sim);
-	while (!sim->violated && !(done = settled(sim, why, sizeof why)) && sim->now_ms < deadline_ms &&
-	       sim->events_run < events_max && sim_step(sim))
-		continue;
+	while (!sim->violated && !done && sim->now_ms < deadline_ms && sim->events_run < events_max) {
+		done = settled(sim, why, sizeof why);
+		for (int i = 0; i < EVENTS_PER_LOOK && !done && sim_step(sim); i++)
+			continue;
+	}
 	for (uint32_t shard = 0; shard < sim->swarm.shards && !sim->violated && !done; shard++)
 		check_trace(sim, shard);
 	if (!sim->violated && !done)

@@ -346,6 +346,6 @@ bool sim_step(struct sim *sim)
 	sim->hash = sim->hash * 1099511628211U + (uint64_t)event->kind + (uint64_t)event->at_ms * 31 +
 	            (uint64_t)event->offset * 7 + event->shard;
 	dispatch(sim, event);
-	check_all(sim);
+	check_all(sim, event->to);
 	return !sim->violated;
 }

@@ -64,6 +64,7 @@ enum event_kind {
 	EVENT_GATEWAY_START,
 	EVENT_GATEWAY_SEARCH,
 	EVENT_GATEWAY_ANSWER,
+	EVENT_GATEWAY_SETTLE, /* a shared answer was given to all */
 	EVENT_GATEWAY_TICK,
 	EVENT_GATEWAY_FINAL, /* it reads that a task is final */
 	EVENT_FINAL,
@@ -207,6 +208,7 @@ struct sim_gateway {
 	struct coalesce *coalesce;
 	struct chooser *chooser;
 	struct flight *flights;     /* in the air */
+	struct flight *landing;     /* their answers are being given */
 	struct search *searches;    /* all, newest first */
 	struct catalog **snapshots; /* what flights were planned from */
 	size_t snapshots_len;
@@ -359,7 +361,7 @@ void sim_gateway_end(struct sim *sim, struct sim_gateway *gateway);
 struct peer sim_gateway_peer(const struct sim *sim, const struct sim_gateway *gateway);
 /* The topology as it has read it; valid until the gateway's end. */
 const struct catalog *sim_gateway_snapshot(struct sim *sim, struct sim_gateway *gateway);
-void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, const struct flight *flight,
+void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, struct flight *flight,
                         const struct coalesce_landing *landing);
 /* Nobody waits for ever. */
 void sim_gateway_check(struct sim *sim);
@@ -387,7 +389,8 @@ void sim_fault(struct sim *sim);
 void sim_heal(struct sim *sim);
 
 /* checks.c */
-void check_all(struct sim *sim);
+/* What an event may have changed; `at`: who had it, or nobody: then everything. */
+void check_all(struct sim *sim, struct peer at);
 void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard);
 void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard);
 /* The highest that this incarnation of the replica ever had; of all of them if it is none. */

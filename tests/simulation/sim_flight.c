@@ -73,6 +73,23 @@ static void send_leg(struct sim *sim, struct sim_gateway *gateway, struct flight
 	event->leg = leg;
 }
 
+/* What the client is told: "shards=simulated/0; stale=simulated/1,simulated/2". */
+static void read_flags(const struct sim *sim, struct flight *flight)
+{
+	struct buffer text;
+
+	buffer_init(&text, 1 << 12);
+	scatter_append_degraded(flight->scatter, &text);
+	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
+		char name[32];
+		int len = snprintf(name, sizeof name, "simulated/%u", shard);
+
+		flight->flagged[shard] =
+			text.len > 0 && memmem(text.ptr, text.len, name, (size_t)len) != NULL;
+	}
+	buffer_deinit(&text);
+}
+
 static void finish(struct sim *sim, struct sim_gateway *gateway, struct flight *flight)
 {
 	int32_t partitions = (int32_t)sim->swarm.shards;
@@ -80,6 +97,7 @@ static void finish(struct sim *sim, struct sim_gateway *gateway, struct flight *
 	struct coalesce_landing landing = {.now_ms = sim->now_ms, .covered = flight->covered};
 
 	flight->finished = true;
+	read_flags(sim, flight);
 	landing.failed = token_uncovered(flight->covered, flight->requires ? flight->required : NULL,
 	                                 partitions) >= 0 ||
 	                 scatter_missing(flight->scatter) == sim->swarm.shards;
@@ -174,9 +192,6 @@ static size_t take_answer(struct flight *flight, const struct leg *leg, const st
 			continue;
 		}
 		flight->covered[p] = answer->received[i];
-		flight->stale[p] = false;
-		for (size_t k = 0; k < answer->stale_len; k++)
-			flight->stale[p] = flight->stale[p] || answer->stale[k] == p;
 	}
 	return len;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define SEARCH_TIMEOUT_MS 1500
+#define SETTLE_MS_MAX 30
+#define CALM_ASK_MS_MAX 1500
 /* A client that waits so long past the deadline was forgotten. */
 #define FORGOTTEN_MS 4000
 
@@ -37,7 +39,6 @@ static void check_shard_answer(struct sim *sim, const struct flight *flight, con
                                uint32_t shard)
 {
 	int64_t covered = flight->covered[shard];
-	bool flagged = flight->stale[shard] || covered < 0;
 
 	if (search->token[shard] > 0 && covered < search->token[shard])
 		sim_violate(sim, "a read sees what its token names", "shard %u: answered at %lld, token %lld",
@@ -46,8 +47,10 @@ static void check_shard_answer(struct sim *sim, const struct flight *flight, con
 		sim_violate(sim, "a read sees what finals say that its gateway has read",
 		            "shard %u: answered at %lld, final %lld", shard, (long long)covered,
 		            (long long)search->finals[shard]);
-	if (flagged)
+	if (flight->flagged[shard])
 		return;
+	if (covered < 0)
+		sim_violate(sim, "an answer without a flag is whole", "shard %u is missing", shard);
 	tally_add(&sim->tally->answers_unflagged, 1);
 	if (covered < flight->promised[shard])
 		sim_violate(sim, "an answer without a flag has what all in-sync replicas had",
@@ -70,10 +73,10 @@ static void answer(struct sim *sim, const struct flight *flight, struct search *
 			check_shard_answer(sim, flight, search, shard);
 }
 
-void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, const struct flight *flight,
-                        const struct coalesce_landing *landing)
+/* What each waiter gets; who is to fly on its own does. */
+static void give(struct sim *sim, struct sim_gateway *gateway, const struct flight *flight, bool failed)
 {
-	struct coalesce_waiter *waiter = coalesce_land(gateway->coalesce, &flight->leader->waiter, landing);
+	struct coalesce_waiter *waiter = &flight->leader->waiter;
 
 	while (waiter != NULL) {
 		struct search *search = (struct search *)waiter;
@@ -87,11 +90,39 @@ void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, const stru
 			continue;
 		}
 		search->done = true;
-		if (search->waiter.verdict == COALESCE_VERDICT_ANSWER && !landing->failed)
+		if (search->waiter.verdict == COALESCE_VERDICT_ANSWER && !failed)
 			answer(sim, flight, search);
 		else
 			tally_add(&sim->tally->answers_refused, 1);
 	}
+}
+
+void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, struct flight *flight,
+                        const struct coalesce_landing *landing)
+{
+	struct event *settled;
+
+	(void)coalesce_land(gateway->coalesce, &flight->leader->waiter, landing);
+	flight->next = gateway->landing;
+	gateway->landing = flight;
+	/* giving it to all of them takes a while; who asks meanwhile is held */
+	settled = sim_own_event(sim, sim_gateway_peer(sim, gateway), EVENT_GATEWAY_SETTLE,
+	                        sim_delay(sim, SETTLE_MS_MAX));
+	settled->flight = flight;
+	give(sim, gateway, flight, landing->failed);
+}
+
+static void settle(struct sim *sim, struct sim_gateway *gateway, struct flight *flight)
+{
+	struct flight **at = &gateway->landing;
+	struct coalesce_waiter *held;
+
+	while (*at != flight)
+		at = &(*at)->next;
+	*at = flight->next;
+	held = coalesce_settle(gateway->coalesce, &flight->leader->waiter, sim->now_ms);
+	if (held != NULL)
+		sim_flight_start(sim, gateway, (struct search *)held);
 }
 
 void sim_gateway_check(struct sim *sim)
@@ -119,6 +150,7 @@ static void begin(struct sim *sim, struct sim_gateway *gateway)
 	int32_t partitions = (int32_t)sim->swarm.shards;
 	struct search *search = arena_alloc(&sim->arena, sizeof *search);
 	bool requires = dice_chance(&sim->dice, sim->swarm.token_permille);
+	enum coalesce_place place;
 
 	ASSERT(search != NULL);
 	*search = (struct search){
@@ -136,7 +168,8 @@ static void begin(struct sim *sim, struct sim_gateway *gateway)
 	search->waiter.partitions = partitions;
 	search->waiter.deadline_ms =
 		sim->now_ms + (dice_chance(&sim->dice, 800) ? SEARCH_TIMEOUT_MS : sim_delay(sim, 300));
-	if (coalesce_ask(gateway->coalesce, &search->waiter, sim->now_ms) != COALESCE_PLACE_JOINED)
+	place = coalesce_ask(gateway->coalesce, &search->waiter, sim->now_ms);
+	if (place == COALESCE_PLACE_FIRED || place == COALESCE_PLACE_ALONE)
 		sim_flight_start(sim, gateway, search);
 }
 
@@ -196,23 +229,39 @@ void sim_gateway_start(struct sim *sim, uint32_t number)
 	              sim_delay(sim, sim->swarm.ask_ms_max));
 }
 
-void sim_gateway_end(struct sim *sim, struct sim_gateway *gateway)
+/* Whoever waits is refused; none of them is fired again, for its time is over. */
+static void land_all(struct sim *sim, struct sim_gateway *gateway)
 {
 	struct coalesce_landing failed = {.now_ms = INT64_MAX, .failed = true};
 
-	if (!gateway->process.alive)
-		return;
-	gateway->process.alive = false;
-	while (gateway->flights != NULL) {
+	while (gateway->flights != NULL || gateway->landing != NULL) {
 		struct flight *flight = gateway->flights;
 		struct coalesce_waiter *waiter;
 
-		gateway->flights = flight->next;
+		if (flight == NULL) {
+			flight = gateway->landing;
+			gateway->landing = flight->next;
+			waiter = coalesce_settle(gateway->coalesce, &flight->leader->waiter, INT64_MAX);
+			if (waiter == NULL)
+				continue;
+			flight = &(struct flight){.leader = (struct search *)waiter};
+		} else {
+			gateway->flights = flight->next;
+		}
 		waiter = coalesce_land(gateway->coalesce, &flight->leader->waiter, &failed);
 		for (; waiter != NULL; waiter = waiter->next)
 			if (waiter->verdict == COALESCE_VERDICT_FIRE)
 				sim_violate(sim, "whose time is over is not fired again", "a gateway's end");
+		(void)coalesce_settle(gateway->coalesce, &flight->leader->waiter, INT64_MAX);
 	}
+}
+
+void sim_gateway_end(struct sim *sim, struct sim_gateway *gateway)
+{
+	if (!gateway->process.alive)
+		return;
+	gateway->process.alive = false;
+	land_all(sim, gateway);
 	coalesce_free(gateway->coalesce);
 	chooser_free(gateway->chooser);
 	for (size_t i = 0; i < gateway->snapshots_len; i++)
@@ -234,11 +283,14 @@ void sim_gateway_event(struct sim *sim, const struct event *event)
 		if (catalog_index(catalog, sim->index.id) != NULL)
 			begin(sim, gateway);
 		sim_own_event(sim, event->to, EVENT_GATEWAY_SEARCH,
-		              1 + sim_delay(sim, sim->swarm.ask_ms_max));
+		              1 + sim_delay(sim, sim->calm ? CALM_ASK_MS_MAX : sim->swarm.ask_ms_max));
 		break;
 	case EVENT_GATEWAY_FINAL:
 		if (event->log_cuts == sim->log_cuts && event->offset > gateway->finals[event->shard])
 			gateway->finals[event->shard] = event->offset;
+		break;
+	case EVENT_GATEWAY_SETTLE:
+		settle(sim, gateway, event->flight);
 		break;
 	case EVENT_GATEWAY_TICK:
 		sim_flight_tick(sim, gateway, event->flight);

@@ -35,11 +35,11 @@ struct flight {
 	int64_t promised
 		[SHARDS_MAX]; /* what all in-sync replicas had, by the topology that it was planned from */
 	int64_t covered[SHARDS_MAX];
-	bool stale[SHARDS_MAX];
+	bool flagged[SHARDS_MAX]; /* missing, or perhaps stale */
 	int64_t required[SHARDS_MAX];
 	bool requires; /* something */
 	bool finished;
-	struct flight *next; /* in the air */
+	struct flight *next; /* of those in the air, then of those whose answer is being given */
 };
 
 /* One question to one node. */

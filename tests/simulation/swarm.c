@@ -87,4 +87,6 @@ void swarm_draw(struct swarm *swarm, struct dice *dice)
 	swarm->fault_ms_max = dice_between(dice, 40, 900);
 	/* what controllers judge by takes seconds */
 	swarm->safety_ms = dice_between(dice, 500, swarm->controllers > 0 ? 20000 : 8000);
+	if (dice_chance(dice, 500)) /* to the end */
+		swarm->produce_ms_max = 1 + 2 * swarm->safety_ms / swarm->records;
 }
