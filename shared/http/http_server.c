@@ -180,6 +180,8 @@ static enum MHD_Result begin_body(struct http_request *request, struct http_conn
 		refusal = &too_large;
 	if (refusal != NULL)
 		return refuse(request, refusal);
+	if (server->options.callers_ids)
+		request_take_id(request);
 	request->state = REQUEST_STATE_BODY;
 	return MHD_YES;
 }

@@ -73,6 +73,8 @@ static void on_request(struct http_request *request, void *context)
 	}
 }
 
+static bool callers_ids;
+
 static void start(int answer_ms_max, unsigned connections_max)
 {
 	struct error error;
@@ -81,6 +83,7 @@ static void start(int answer_ms_max, unsigned connections_max)
 	                                      .body_bytes_max = BODY_BYTES_MAX,
 	                                      .connections_max = connections_max,
 	                                      .answer_ms_max = answer_ms_max,
+	                                      .callers_ids = callers_ids,
 	                                      .handler = on_request,
 	                                      .context = &server};
 
@@ -295,6 +298,46 @@ static void test_accepted_heads(void)
 		(void)close(fd);
 	}
 	stop();
+}
+
+/* Whose id a request has; whatever it is, the answer names it. */
+static void test_ids(void)
+{
+	static const struct {
+		bool callers_ids;
+		const char *id;
+		bool taken;
+	} rows[] = {
+		{true, "0123456789abcdef-1f", true},
+		{true, "a.b_c-9", true},
+		{true, "012345678901234567890123456789012345678", true},
+		{true, "0123456789012345678901234567890123456789", false},
+		{true, "a b", false},
+		{true, "a\"b", false},
+		{true, "", false},
+		{false, "0123456789abcdef-1f", false},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char head[256];
+		char line[128];
+		char text[8192];
+		int fd;
+
+		callers_ids = rows[i].callers_ids;
+		start(60000, 100);
+		fd = dial();
+		(void)snprintf(head, sizeof head, "GET /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: %s\r\n\r\n",
+		               rows[i].id);
+		(void)snprintf(line, sizeof line, "X-Request-Id: %s\r\n", rows[i].id);
+		send_text(fd, head, strlen(head));
+		CU_ASSERT_TRUE(receive(fd, "200", text, sizeof text));
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, "X-Request-Id: "));
+		CU_ASSERT_EQUAL(strstr(text, line) != NULL, rows[i].taken);
+		(void)close(fd);
+		stop();
+	}
+	callers_ids = false;
 }
 
 /* A head of 90 fields that arrives in small pieces, which makes libmicrohttpd's buffer grow. */
@@ -548,6 +591,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"refused heads", test_refused_heads},
 		{"accepted heads", test_accepted_heads},
+		{"ids", test_ids},
 		{"head in pieces", test_head_in_pieces},
 		{"kept connection", test_kept_connection},
 		{"body cap", test_body_cap},
