@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define EXCESS_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of a body, beyond its cap */
-#define CONNECTION_MEMORY_BYTES (32 * 1024) /* also what libmicrohttpd clears after every request */
+#define CONNECTION_MEMORY_BYTES (32 * 1024)        /* also what libmicrohttpd clears after every request */
 #define CONNECTION_TIMEOUT_S 60U
 #define LISTEN_BACKLOG 511
 /* accepted beyond connections_max, for each thread, so that they can be told 503 */
