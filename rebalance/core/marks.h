@@ -26,7 +26,7 @@
  *   Joining becomes active (not in-sync) once it has received all but
  *   MARKS_JOIN_LAG of what every in-sync replica has stored, or is level.
  *
- *   In: active, well, with none of the reasons above, and an answer of the last
+ *   In: active, well, and an answer of the last
  *   MARKS_LEVEL_MS was level: received >= a log end that was read before it was asked for, at most
  *   WATCH_END_AGE_MS_MAX before, and <= one that was read after it (more than
  *   there is has only a replica of a log that was truncated since).

@@ -209,16 +209,8 @@ static struct shard_record target_of(const struct shard_record *record, const st
 	return target;
 }
 
-/* At most one more than the target has. */
-static size_t further_voter(const struct shard_record *record, const struct shard_record *target,
-                            const struct moves_places *places)
-{
-	return record->replicas_len <= target->replicas_len ? further_place(record, places)
-	                                                    : places->nodes_len;
-}
-
-static void repair(struct shard_record *record, const struct shard_record *target, const struct sight *sight,
-                   struct moves_places *places, struct changes *changes)
+static void repair(struct shard_record *record, const struct sight *sight, struct moves_places *places,
+                   struct changes *changes)
 {
 	size_t loser = outvoted(record, sight);
 	size_t at;
@@ -227,7 +219,7 @@ static void repair(struct shard_record *record, const struct shard_record *targe
 		leave(record, sight, loser, "digest", changes);
 		return;
 	}
-	at = is_settled(record) ? further_voter(record, target, places) : places->nodes_len;
+	at = is_settled(record) ? further_place(record, places) : places->nodes_len;
 	if (at < places->nodes_len && can_join(places, at))
 		join(record, places, at, "digest", changes);
 }
@@ -235,10 +227,8 @@ static void repair(struct shard_record *record, const struct shard_record *targe
 bool moves_need_operator(const struct shard_record *record, const struct sight *sight,
                          const struct moves_places *places)
 {
-	struct shard_record target = target_of(record, sight, places);
-
 	return record->divergent && is_settled(record) && outvoted(record, sight) == record->replicas_len &&
-	       further_voter(record, &target, places) == places->nodes_len;
+	       further_place(record, places) == places->nodes_len;
 }
 
 void moves_apply(struct shard_record *record, const struct sight *sight, struct moves_places *places,
@@ -247,7 +237,7 @@ void moves_apply(struct shard_record *record, const struct sight *sight, struct 
 	struct shard_record target = target_of(record, sight, places);
 
 	if (record->divergent)
-		repair(record, &target, sight, places, changes);
+		repair(record, sight, places, changes);
 	else
 		leave_others(record, &target, sight, changes);
 	/* sights are by place: what was known before comes before what is added or taken away */

@@ -327,6 +327,22 @@ static void test_in_again_of_a_former_session(void)
 	}
 }
 
+/* It was level before it was active, and nobody knows how it stands now. */
+static void test_in_again_of_long_ago(void)
+{
+	for (int64_t now = 8100; now <= 8101; now++) {
+		struct bed *bed = n2_out();
+
+		bed_end(bed, 6900, 100);
+		bed_hear(bed, 7010, "n2", "r2", 100);
+		bed_end(bed, 7100, 100);
+		bed_expect(bed, 7100, "n1=A1* n2=A2");
+		bed_hear(bed, now, "n2", "a2", 100);
+		bed_expect(bed, now, now == 8100 ? BOTH_IN : "n1=A1* n2=A2");
+		bed_free(bed);
+	}
+}
+
 /* A request that does not get on holds no marks up. */
 static void test_marks_beside_requests(void)
 {
@@ -542,6 +558,7 @@ int main(void)
 		{"behind one that is out", test_behind_one_that_is_out},
 		{"in again", test_in_again},
 		{"in again of a former session", test_in_again_of_a_former_session},
+		{"in again of long ago", test_in_again_of_long_ago},
 		{"marks beside requests", test_marks_beside_requests},
 		{"in again under load", test_in_again_under_load},
 		{"wanted ends", test_wanted_ends},
