@@ -182,14 +182,20 @@ void chooser_refused(struct chooser *chooser, size_t node, int64_t now_us)
 	entry->away_until_us = now_us + REFUSAL_PAUSE_US;
 }
 
-void chooser_failed(struct chooser *chooser, size_t node, int64_t now_us)
+void chooser_overdue(struct chooser *chooser, size_t node, int64_t now_us)
 {
-	struct chooser_entry *entry = come_back(chooser, node);
+	struct chooser_entry *entry = &chooser->entries[node];
 
 	entry->away_until_us = now_us + (BACKOFF_US << entry->failures);
 	entry->suspect = true;
 	if (entry->failures < BACKOFF_DOUBLINGS_MAX)
 		entry->failures++;
+}
+
+void chooser_failed(struct chooser *chooser, size_t node, int64_t now_us)
+{
+	(void)come_back(chooser, node);
+	chooser_overdue(chooser, node, now_us);
 }
 
 void chooser_unsent(struct chooser *chooser, size_t node)

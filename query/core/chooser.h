@@ -78,6 +78,8 @@ void chooser_answered(struct chooser *chooser, size_t node, enum chooser_kind ki
 void chooser_refused(struct chooser *chooser, size_t node, int64_t now_us);
 void chooser_failed(struct chooser *chooser, size_t node, int64_t now_us);
 void chooser_unsent(struct chooser *chooser, size_t node);
+/* A question is out so long that its node counts as failing before it ends. */
+void chooser_overdue(struct chooser *chooser, size_t node, int64_t now_us);
 
 int64_t chooser_cost(const struct chooser *chooser, size_t node, enum chooser_kind kind, int64_t now_us);
 /* When it was asked last; INT64_MIN: never. */

@@ -41,6 +41,7 @@ static struct scatter_leg *leg_new(struct scatter *scatter, const struct scatter
 	if (leg->partitions == NULL)
 		return NULL;
 	leg->hedge_after_us = node->hedge_after_us;
+	leg->overdue_us = round->now_us + (scatter->options.deadline_us - round->now_us) / 2;
 	leg->number = scatter->legs_len++;
 	scatter->legs = leg;
 	node->taken = true;
@@ -152,33 +153,53 @@ static int64_t hedge_again_us(const struct scatter_leg *leg, int64_t now_us)
 	return now_us + (out_us > SCATTER_HEDGE_AGAIN_US_MIN ? out_us : SCATTER_HEDGE_AGAIN_US_MIN);
 }
 
-/* Asks for the leg's open shards elsewhere too. */
+/* Asks for a shard of the leg elsewhere too; false: there is no budget. */
+static bool ask_besides(struct scatter *scatter, const struct scatter_leg *leg, struct scatter_shard *shard,
+                        const struct scatter_round *round, int *result)
+{
+	struct scatter_choice choice;
+	bool found = leg->accepts_stale ? scatter_choose(scatter, shard, &choice)
+	                                : scatter_choose_fresh(scatter, shard, &choice);
+	bool new_leg;
+
+	if (!found)
+		return true;
+	new_leg = leg_of_round(scatter, round, &choice) == NULL;
+	if (new_leg && round->hedge && !chooser_take_hedge(scatter->options.chooser))
+		return false;
+	if (!ask(scatter, shard, round, &choice))
+		*result = ERROR_MEMORY;
+	scatter->tally.hedges += new_leg && round->hedge;
+	scatter->tally.retries += new_leg && !round->hedge;
+	return true;
+}
+
+/* A hedge for the leg, or its retry once it is overdue: its open shards that nobody else is asked for. */
 static int hedge_leg(struct scatter *scatter, struct scatter_leg *leg, int64_t now_us, struct error *error)
 {
-	struct scatter_round round = round_begin(scatter, now_us, true);
+	struct scatter_round round = round_begin(scatter, now_us, !leg->overdue);
+	int result = 0;
 
-	for (size_t i = 0; i < leg->partitions_len; i++) {
+	leg->hedge_us = INT64_MAX;
+	for (size_t i = 0; i < leg->partitions_len && result == 0; i++) {
 		struct scatter_shard *shard = shard_of(scatter, leg->partitions[i]);
-		size_t legs_len = scatter->legs_len;
-		struct scatter_choice choice;
-		bool new_leg;
 
 		if (shard->state != SHARD_STATE_OPEN || shard->asking != 1 ||
-		    !scatter_choose_fresh(scatter, shard, &choice))
+		    ask_besides(scatter, leg, shard, &round, &result))
 			continue;
-		new_leg = leg_of_round(scatter, &round, &choice) == NULL;
-		if (new_leg && !chooser_take_hedge(scatter->options.chooser)) {
-			scatter->tally.hedges_denied++;
-			leg->hedge_us = hedge_again_us(leg, now_us);
-			return 0;
-		}
-		if (!ask(scatter, shard, &round, &choice))
-			return error_memory(error, sizeof *leg);
-		ASSERT(scatter->legs_len == legs_len + new_leg);
-		scatter->tally.hedges += new_leg;
+		scatter->tally.hedges_denied++;
+		leg->hedge_us = hedge_again_us(leg, now_us);
+		return 0;
 	}
-	leg->hedge_us = INT64_MAX;
-	return 0;
+	return result == 0 ? 0 : error_memory(error, sizeof *leg);
+}
+
+/* Half of the time is over: whoever is asked counts as one that does not answer. */
+static void note_overdue(struct scatter *scatter, struct scatter_leg *leg, int64_t now_us)
+{
+	leg->overdue = true;
+	if (!scatter->options.tokens)
+		chooser_overdue(scatter->options.chooser, scatter->nodes[leg->node].entry, now_us);
 }
 
 static int hedge_due(struct scatter *scatter, int64_t now_us, struct error *error)
@@ -187,10 +208,17 @@ static int hedge_due(struct scatter *scatter, int64_t now_us, struct error *erro
 
 	/* legs made on the way come before the list's present head */
 	for (struct scatter_leg *leg = scatter->legs; leg != NULL; leg = next) {
+		bool due;
+
 		next = leg->next;
-		if (leg->closed || leg->accepts_stale || leg->hedge_us > now_us)
+		if (leg->closed)
 			continue;
-		if (hedge_leg(scatter, leg, now_us, error) < 0)
+		due = leg->hedge_us <= now_us && !leg->accepts_stale;
+		if (!leg->overdue && leg->overdue_us <= now_us) {
+			note_overdue(scatter, leg, now_us);
+			due = true;
+		}
+		if (due && hedge_leg(scatter, leg, now_us, error) < 0)
 			return error->code;
 	}
 	return 0;
@@ -388,9 +416,14 @@ int64_t scatter_wake_us(const struct scatter *scatter)
 
 	if (scatter->finished)
 		return INT64_MAX;
-	for (const struct scatter_leg *leg = scatter->legs; leg != NULL; leg = leg->next)
-		if (!leg->closed && !leg->accepts_stale && leg->hedge_us < wake_us)
+	for (const struct scatter_leg *leg = scatter->legs; leg != NULL; leg = leg->next) {
+		if (leg->closed)
+			continue;
+		if (!leg->overdue && leg->overdue_us < wake_us)
+			wake_us = leg->overdue_us;
+		if (!leg->accepts_stale && leg->hedge_us < wake_us)
 			wake_us = leg->hedge_us;
+	}
 	return wake_us;
 }
 

@@ -26,8 +26,10 @@
  *
  * Hedge: a leg that is out longer than the 95th percentile of its node, or of
  * another that could answer, has its shards asked of other serving replicas too, as far as the chooser's
- * budget goes. The first answer for a shard is the answer; each shard is
- * answered once, whatever else comes (scatter_wanted).
+ * budget goes. A leg that is out for half of the time there was counts as failed
+ * for the chooser, and is retried without that budget; its answer is welcome
+ * still. The first answer for a shard is the answer; each shard is answered once,
+ * whatever else comes (scatter_wanted).
  *
  * Every refusal or failure marks a replica, and a marked one is not asked the
  * same way again; a leg asked again after UNUSED has fewer partitions. So the

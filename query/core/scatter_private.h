@@ -69,6 +69,8 @@ struct scatter_leg {
 	int64_t sent_us;
 	int64_t hedge_after_us; /* the least 95th percentile of whoever could answer a shard of it */
 	int64_t hedge_us;
+	int64_t overdue_us;
+	bool overdue; /* its shards were asked of others, whatever the budget */
 };
 
 struct scatter {

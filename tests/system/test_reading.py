@@ -158,10 +158,11 @@ def test_a_replica_that_is_not_fed(env):
 class Crowd(threading.Thread):
     """Many keep-alive connections of one thread; each sends its next request when it has its answer."""
 
-    def __init__(self, env, first, connections, expected):
+    def __init__(self, env, first, connections, rounds, expected):
         super().__init__()
         self._place = env.programs["query"].listen.rsplit(":", 1)
         self._numbers = range(first, first + connections)
+        self._rounds = rounds
         self._expected = expected
         self.answers = 0
         self.trouble = None
@@ -177,7 +178,7 @@ class Crowd(threading.Thread):
         left = {}
         for number in self._numbers:
             connection = socket.create_connection((self._place[0], int(self._place[1])), timeout=30)
-            left[connection] = ROUNDS
+            left[connection] = self._rounds
             selector.register(connection, selectors.EVENT_READ, [number, bytearray()])
             self._send(connection, number)
         while left:
@@ -217,13 +218,28 @@ class Crowd(threading.Thread):
         del left[connection]
 
 
+def test_a_node_stands_still(env):
+    """Stopped with questions on it, more than the hedges' budget: every reader still gets its whole answer."""
+    library(env, proxied=False, **{"query.timeout_ms": 6000})
+    reader = Reader(env)
+    expected = {word: [hit["id"] for hit in reader.whole(word)["hits"]] for word in WORDS}
+    crowd = Crowd(env, 0, 6 * HEDGES_AT_ONCE, 20, expected)
+    crowd.start()
+    wait_until(lambda: crowd.answers > 100 or crowd.trouble, 60, "searches are under way")
+    env.programs["n1"].stop()
+    crowd.join()
+    env.programs["n1"].cont()
+    assert crowd.trouble is None, crowd.trouble
+    assert crowd.answers == 6 * HEDGES_AT_ONCE * 20
+
+
 def test_hundreds_of_connections(env):
     """500 connections at once, no two searches equal: each gets its own whole answer."""
     library(env, proxied=False, **{"query.timeout_ms": 30000})
     reader = Reader(env)
     expected = {word: [hit["id"] for hit in reader.whole(word)["hits"]] for word in WORDS}
     share = CONNECTIONS // CLIENT_THREADS
-    crowds = [Crowd(env, number * share, share, expected) for number in range(CLIENT_THREADS)]
+    crowds = [Crowd(env, number * share, share, ROUNDS, expected) for number in range(CLIENT_THREADS)]
     for crowd in crowds:
         crowd.start()
     for crowd in crowds:

@@ -243,9 +243,12 @@ static void test_no_stale_hedge(void)
 	expect(&bed, start(), "n1:0,1,2,3");
 	bed.now_us = 100 * MS;
 	expect(&bed, tick(), "");
+	/* not even when it is overdue */
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), DEADLINE_US / 2);
+	bed.now_us = DEADLINE_US / 2;
+	expect(&bed, tick(), "");
 	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), DEADLINE_US);
 	expect(&bed, failed(0), "n2:0,1,2,3!");
-	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), DEADLINE_US);
 	expect(&bed, answered(1), "FINISH");
 	CU_ASSERT_EQUAL(scatter_stale(bed.scatter), 4);
 	tear_down(&bed);
@@ -269,6 +272,49 @@ static void test_hedge_budget(void)
 		teach(&bed, "n3", 1, 1 * MS);
 	bed.now_us = 200 * MS;
 	expect(&bed, tick(), "n2:0,1,2,3+");
+	tear_down(&bed);
+}
+
+/* Half of the time is over: the budget does not count any more, and the node is avoided. */
+static void test_overdue(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	while (chooser_take_hedge(bed.chooser))
+		chooser_sent(bed.chooser, 1, 0);
+	expect(&bed, start(), "n1:3,0,1,2");
+	bed.now_us = DEADLINE_US / 2 - 1;
+	expect(&bed, tick(), "");
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), DEADLINE_US / 2);
+	bed.now_us = DEADLINE_US / 2;
+	expect(&bed, tick(), "n2:0,1,2");
+	CU_ASSERT_EQUAL(scatter_tally(bed.scatter).retries, 1);
+	CU_ASSERT_EQUAL(scatter_tally(bed.scatter).hedges, 0);
+	CU_ASSERT_TRUE(chooser_cost(bed.chooser, 0, CHOOSER_KIND_SEARCH, bed.now_us) >= CHOOSER_COST_AWAY);
+	/* the one that was asked again is overdue at half of what was left, and has nobody to turn to */
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), bed.now_us + 100 * MS);
+	expect(&bed, answered(1), "");
+	/* late, but in time for the shard that is nowhere else */
+	expect(&bed, answered(0), "FINISH");
+	CU_ASSERT_EQUAL(scatter_missing(bed.scatter), 0);
+	CU_ASSERT_TRUE(chooser_cost(bed.chooser, 0, CHOOSER_KIND_SEARCH, bed.now_us) < CHOOSER_COST_AWAY);
+	tear_down(&bed);
+}
+
+/* What waits for a token is not failing. */
+static void test_overdue_with_a_token(void)
+{
+	static const char *const replicas[4] = {"n1", "n1", "n1", "n1"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &tokens);
+	expect(&bed, start(), "n1:0,1,2,3");
+	bed.now_us = DEADLINE_US / 2;
+	expect(&bed, tick(), "");
+	CU_ASSERT_TRUE(chooser_cost(bed.chooser, 0, CHOOSER_KIND_SEARCH, bed.now_us) < CHOOSER_COST_AWAY);
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), DEADLINE_US);
 	tear_down(&bed);
 }
 
@@ -305,6 +351,8 @@ int main(void)
 		{"an answer that is not used", test_unused_answer},
 		{"no stale hedge", test_no_stale_hedge},
 		{"hedge budget", test_hedge_budget},
+		{"overdue", test_overdue},
+		{"overdue with a token", test_overdue_with_a_token},
 		{"absent", test_absent},
 		CU_TEST_INFO_NULL,
 	};
