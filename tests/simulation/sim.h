@@ -396,6 +396,9 @@ void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard);
 /* The highest that this incarnation of the replica ever had; of all of them if it is none. */
 struct sim_reached check_reached(const struct sim_replica *held, struct incarnation incarnation);
 
+/* The log was replaced from `cut` on. */
+void check_forget(struct sim_replica *held, int64_t cut);
+
 /* check_search.c */
 void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard);
 /* All documents, one after the other, are those of the fold. */
