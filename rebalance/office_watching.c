@@ -10,7 +10,7 @@
 /* Log ends that are read in one turn, and how long Kafka may take for them. */
 #define TURN_ENDS 64
 #define ENDS_TIMEOUT_MS 1000
-#define STATUS_MS 500
+#define STATUS_MS 1000
 #define STATUS_BYTES_MAX (64U * 1024 * 1024)
 /* A node's trouble may be worded differently every time. */
 #define TROUBLE_AGAIN_MS 30000

@@ -210,6 +210,7 @@ int http_start(struct node *node, struct error *error)
 		.body_bytes_max = BATCH_BYTES_MAX,
 		.connections_max = HTTP_CONNECTIONS_MAX,
 		.answer_ms_max = HTTP_ANSWER_MS_MAX,
+		.callers_ids = true,
 		.handler = handle,
 		.context = node,
 	};

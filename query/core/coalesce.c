@@ -13,8 +13,7 @@ struct coalesce {
 	uint64_t order; /* of the last arrival or firing */
 	size_t flying;
 	size_t joined;
-	struct coalesce_waiter
-		*buckets[BUCKETS]; /* flights that may be joined or are landing, the newest first */
+	struct coalesce_waiter *buckets[BUCKETS]; /* flights that may be joined, the newest first */
 };
 
 /* A member added to a request changes what its answer is: it belongs into the fingerprint below. */
@@ -89,8 +88,6 @@ static void fire(struct coalesce *coalesce, struct coalesce_waiter *leader, int6
 {
 	leader->fired = ++coalesce->order;
 	leader->fired_ms = now_ms;
-	leader->landing = false;
-	leader->held = NULL;
 	leader->joined_len = 0;
 	leader->joined_first = NULL;
 	leader->joined_end = &leader->joined_first;
@@ -113,7 +110,7 @@ static void join(struct coalesce *coalesce, struct coalesce_waiter *leader, stru
 static bool has_place(const struct coalesce *coalesce, const struct coalesce_waiter *leader,
                       const struct coalesce_waiter *waiter)
 {
-	return hash128_equal(leader->fingerprint, waiter->fingerprint) && !leader->landing &&
+	return hash128_equal(leader->fingerprint, waiter->fingerprint) &&
 	       leader->joined_len < COALESCE_WAITERS_MAX && leader->deadline_ms <= waiter->deadline_ms &&
 	       waiter->deadline_ms - leader->deadline_ms <= coalesce->window_ms;
 }
@@ -146,19 +143,6 @@ static struct coalesce_waiter *find_own(struct coalesce *coalesce, const struct 
 	return NULL;
 }
 
-/* A flight whose answer is being given, after which the request could lead the next one. */
-static struct coalesce_waiter *find_landing(struct coalesce *coalesce, const struct coalesce_waiter *waiter)
-{
-	struct coalesce_waiter *leader = *bucket_of(coalesce, waiter->fingerprint);
-	size_t looked_at = 0;
-
-	for (; leader != NULL && looked_at < COALESCE_CHOICES_MAX; leader = leader->older, looked_at++)
-		if (leader->landing && leader->held == NULL &&
-		    hash128_equal(leader->fingerprint, waiter->fingerprint))
-			return leader;
-	return NULL;
-}
-
 enum coalesce_place coalesce_ask(struct coalesce *coalesce, struct coalesce_waiter *waiter, int64_t now_ms)
 {
 	bool alone = coalesce->window_ms <= 0 || coalesce->joined == COALESCE_JOINED_MAX;
@@ -171,15 +155,11 @@ enum coalesce_place coalesce_ask(struct coalesce *coalesce, struct coalesce_wait
 		join(coalesce, leader, waiter);
 		return COALESCE_PLACE_JOINED;
 	}
-	leader = alone ? NULL : find_landing(coalesce, waiter);
 	fire(coalesce, waiter, now_ms);
 	if (alone)
 		return COALESCE_PLACE_ALONE;
 	list(coalesce, waiter);
-	if (leader == NULL)
-		return COALESCE_PLACE_FIRED;
-	leader->held = waiter;
-	return COALESCE_PLACE_HELD;
+	return COALESCE_PLACE_FIRED;
 }
 
 /* ---- landing ---- */
@@ -205,9 +185,9 @@ struct coalesce_waiter *coalesce_land(struct coalesce *coalesce, struct coalesce
 	struct coalesce_waiter **end = &leader->next;
 
 	ASSERT(leader->fired != 0 && coalesce->flying > 0);
-	if (leader->listed && waiter == NULL)
+	if (leader->listed)
 		unlist(coalesce, leader);
-	leader->landing = true;
+	coalesce->flying--;
 	leader->verdict = judge(leader, landing);
 	while (waiter != NULL) {
 		struct coalesce_waiter *following = waiter->next;
@@ -233,20 +213,4 @@ struct coalesce_waiter *coalesce_land(struct coalesce *coalesce, struct coalesce
 	}
 	*end = NULL;
 	return leader;
-}
-
-struct coalesce_waiter *coalesce_settle(struct coalesce *coalesce, struct coalesce_waiter *leader,
-                                        int64_t now_ms)
-{
-	struct coalesce_waiter *held = leader->held;
-
-	ASSERT(leader->landing);
-	if (leader->listed)
-		unlist(coalesce, leader);
-	coalesce->flying--;
-	if (held == NULL)
-		return NULL;
-	held->fired = ++coalesce->order;
-	held->fired_ms = now_ms;
-	return held;
 }

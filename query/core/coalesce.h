@@ -4,14 +4,8 @@
  * Searches with one fingerprint that meet while one of them is in the air share
  * its answer: the first one *fires* a flight at once, and what arrives within the
  * window (query.coalesce_ms, counted from the firing) and before the flight has
- * landed *joins* it. Whoever finds nothing to join fires the next flight. No answer
- * is kept after it was given.
- *
- * A flight that many have joined takes a while to be given to all of them; the first
- * ones ask again meanwhile. So while a shared answer is being given (from coalesce_land
- * to coalesce_settle) the next flight is *held*: who asks waits for it with the others.
- * Otherwise a crowd that asks without pause would fall apart into many small ones. A
- * lone client is never held.
+ * landed *joins* it. Whoever finds nothing to join fires the next flight. Nobody
+ * is held back to wait for company, and no answer is kept after it was given.
  *
  * Freshness. A joined answer may have been computed before the request arrived, but
  * never before its flight was fired: without a token the window bounds that age.
@@ -86,12 +80,10 @@ struct coalesce_waiter {
 	uint64_t fired; /* leading: when, in the same order; 0: joined */
 	int64_t fired_ms;
 	bool listed;
-	bool landing; /* its answer is being given */
-	bool served;  /* joined a flight that was fired for it */
+	bool served; /* joined a flight that was fired for it */
 	size_t joined_len;
 	struct coalesce_waiter *joined_first;
 	struct coalesce_waiter **joined_end;
-	struct coalesce_waiter *held; /* landing: who leads the next flight */
 	struct coalesce_waiter *newer;
 	struct coalesce_waiter *older;
 };
@@ -106,8 +98,7 @@ void coalesce_free(struct coalesce *coalesce);
 enum coalesce_place {
 	COALESCE_PLACE_FIRED = 1, /* start a flight for it, which lands with coalesce_land; others may join */
 	COALESCE_PLACE_ALONE,     /* the same, but nobody joins */
-	COALESCE_PLACE_JOINED,    /* what coalesce_land returns will have it */
-	COALESCE_PLACE_HELD       /* what coalesce_settle returns will have it */
+	COALESCE_PLACE_JOINED     /* what coalesce_land returns will have it */
 };
 
 enum coalesce_place coalesce_ask(struct coalesce *coalesce, struct coalesce_waiter *waiter, int64_t now_ms);
@@ -119,13 +110,9 @@ struct coalesce_landing {
 };
 
 /* The flight that `leader` fired has landed. Returns the leader and its waiters as a list (`next`), each with its
- * verdict. What is to be answered or refused is out, but the leader, which is not before coalesce_settle; what is
- * to be fired leads a flight already: start them all. */
+ * verdict. What is to be answered or refused is out; what is to be fired leads a flight already: start them
+ * all. */
 struct coalesce_waiter *coalesce_land(struct coalesce *coalesce, struct coalesce_waiter *leader,
                                       const struct coalesce_landing *landing);
-/* All others of the list are answered; now the leader is out too. Returns who leads the flight that was held
- * meanwhile, to be started now; NULL if nobody asked. */
-struct coalesce_waiter *coalesce_settle(struct coalesce *coalesce, struct coalesce_waiter *leader,
-                                        int64_t now_ms);
 
 #endif

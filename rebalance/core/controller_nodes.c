@@ -132,14 +132,17 @@ static void see_replica(struct controller *controller, const struct node_report 
 {
 	const struct shard_record *record =
 		catalog_shard(controller->catalog, listed->index_id, listed->partition);
-	struct watched_replica *replica;
+	struct watched_shard *shard;
+	struct watched_replica *replica = NULL;
 
 	if (record == NULL || record->generation != listed->generation ||
 	    catalog_placement(record, report->node) == NULL)
 		return;
-	replica = watch_replica(controller->watch, record, report->node);
+	shard = watch_shard(controller->watch, record);
+	if (shard != NULL)
+		replica = watch_replica(controller->watch, shard, record, report->node);
 	if (replica != NULL) /* out of memory: its next answer */
-		watch_listed(watch_shard(controller->watch, record), replica, report, listed, now_ms);
+		watch_listed(shard, replica, report, listed, now_ms);
 }
 
 void controller_node_report(struct controller *controller, const struct node_report *report, int64_t now_ms)

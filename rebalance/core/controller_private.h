@@ -51,6 +51,7 @@ struct controller {
 	bool ticked;
 
 	bool shards_due;          /* something was told since all shards were looked at */
+	bool shards_more;         /* something was changed then: there may be more */
 	int64_t shards_looked_ms; /* when that was */
 	bool shards_first;        /* requests had their turn */
 

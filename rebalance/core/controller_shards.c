@@ -3,8 +3,9 @@
 
 #include <inttypes.h>
 
-/* With nothing told, marks still change with time. */
+/* With nothing told, marks still change with time; and with many nodes telling, not every answer is worth a look. */
 #define LOOK_MS 100
+#define LOOK_AGAIN_MS 20
 
 const struct shard_record *controller_next_shard(const struct controller *controller, size_t *at,
                                                  int32_t *partition)
@@ -37,16 +38,22 @@ bool controller_see(const struct controller *controller, const struct shard_reco
 	sight->shard = watch_shard(controller->watch, record);
 	for (size_t i = 0; sight->shard != NULL && i < record->replicas_len; i++) {
 		const char *node = record->replicas[i].node;
+		const struct watched_node *watched = watch_find_node(controller->watch, node);
 
-		sight->nodes[i] = &nobody;
-		for (size_t k = 0; k < controller->nodes_len; k++)
-			if (strcmp(controller->nodes[k].id, node) == 0)
-				sight->nodes[i] = watch_node(controller->watch, node);
-		sight->replicas[i] = watch_replica(controller->watch, record, node);
+		sight->nodes[i] = watched != NULL ? watched : &nobody;
+		sight->replicas[i] = watch_replica(controller->watch, sight->shard, record, node);
 		if (sight->replicas[i] == NULL)
 			return false;
 	}
 	return sight->shard != NULL;
+}
+
+static void count_joining(const struct shard_record *shard, struct moves_places *places)
+{
+	for (size_t k = 0; k < shard->replicas_len; k++)
+		for (size_t i = 0;
+		     shard->replicas[k].state == PLACEMENT_STATE_JOINING && i < places->nodes_len; i++)
+			places->joining[i] += strcmp(places->nodes[i].id, shard->replicas[k].node) == 0;
 }
 
 void controller_find_places(const struct controller *controller, struct moves_places *places)
@@ -61,12 +68,7 @@ void controller_find_places(const struct controller *controller, struct moves_pl
 	for (size_t i = 0; i < places->nodes_len; i++)
 		places->watched[i] = watch_node(controller->watch, places->nodes[i].id);
 	while ((shard = controller_next_shard(controller, &at, &partition)) != NULL)
-		for (size_t i = 0; i < places->nodes_len; i++) {
-			const struct placement *placement = catalog_placement(shard, places->nodes[i].id);
-
-			places->joining[i] +=
-				placement != NULL && placement->state == PLACEMENT_STATE_JOINING;
-		}
+		count_joining(shard, places);
 }
 
 static void change_shard(struct controller *controller, const struct shard_record *recorded,
@@ -97,14 +99,16 @@ bool controller_change_shards(struct controller *controller)
 	int32_t partition = -1;
 	size_t at = 0;
 
-	if (!controller->shards_due && controller->now_ms - controller->shards_looked_ms < LOOK_MS)
+	if (!controller->shards_more && controller->now_ms - controller->shards_looked_ms <
+	                                        (controller->shards_due ? LOOK_AGAIN_MS : LOOK_MS))
 		return false;
 	controller_find_places(controller, &places);
 	while (controller->action.writes_len < CONTROLLER_WRITES_MAX &&
 	       changes.len + CHANGES_PER_SHARD_MAX <= CHANGES_MAX &&
 	       (shard = controller_next_shard(controller, &at, &partition)) != NULL)
 		change_shard(controller, shard, &places, &changes);
-	controller->shards_due = controller->action.writes_len > 0;
+	controller->shards_due = false;
+	controller->shards_more = controller->action.writes_len > 0;
 	controller->shards_looked_ms = controller->now_ms;
 	controller->action.changes = controller->changes;
 	controller->action.changes_len = changes.len;

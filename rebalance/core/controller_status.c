@@ -102,7 +102,8 @@ static void append_shard(const struct controller *controller, const struct shard
 	              ",\"generation\":%" PRId32 ",\"partition\":%" PRId32
 	              ",\"divergent\":%s,\"needs_operator\":%s,\"log_end\":%" PRId64 ",\"replicas\":[",
 	              shard->generation, shard->partition, shard->divergent ? "true" : "false",
-	              moves_need_operator(shard, &sight, places) ? "true" : "false", sight.shard->end);
+	              moves_need_operator(shard, &sight, places) ? "true" : "false",
+	              watched_end(sight.shard));
 	for (size_t i = 0; i < shard->replicas_len; i++) {
 		buffer_append_string(body, i == 0 ? "" : ",");
 		append_replica(&shard->replicas[i], sight.nodes[i], sight.replicas[i], body);

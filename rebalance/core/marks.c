@@ -129,6 +129,13 @@ static int64_t lowest_stored(const struct shard_record *record, const struct sig
 	return lowest;
 }
 
+static bool is_level(const struct sight *sight, size_t i)
+{
+	int64_t level_ms = sight->replicas[i]->level_ms;
+
+	return level_ms >= 0 && sight->now_ms - level_ms <= MARKS_LEVEL_MS;
+}
+
 static void let_in(struct shard_record *record, const struct sight *sight, size_t i, struct changes *changes)
 {
 	struct placement *placement = &record->replicas[i];
@@ -139,12 +146,12 @@ static void let_in(struct shard_record *record, const struct sight *sight, size_
 	    !is_present(record, sight, i) || replica->last.state == REPORT_STATE_STOPPED)
 		return;
 	if (placement->state == PLACEMENT_STATE_JOINING &&
-	    ((stored >= 0 && replica->last.received >= stored - MARKS_JOIN_LAG) || replica->level)) {
+	    ((stored >= 0 && replica->last.received >= stored - MARKS_JOIN_LAG) || is_level(sight, i))) {
 		placement->state = PLACEMENT_STATE_ACTIVE;
 		changes_note(changes, record, CHANGE_ACTIVE, placement->node, "near");
 	}
-	if (placement->state == PLACEMENT_STATE_ACTIVE && marks_is_well(record, sight, i) && replica->level &&
-	    objection(record, sight, i) == NULL) {
+	if (placement->state == PLACEMENT_STATE_ACTIVE && marks_is_well(record, sight, i) &&
+	    is_level(sight, i)) {
 		placement->in_sync = true;
 		changes_note(changes, record, CHANGE_IN, placement->node, "level");
 	}

@@ -26,10 +26,10 @@
  *   Joining becomes active (not in-sync) once it has received all but
  *   MARKS_JOIN_LAG of what every in-sync replica has stored, or is level.
  *
- *   In: active, well, with none of the reasons above, and its last answer was
- *   level: received >= a log end that was read before it was asked for, and <=
- *   one that was read after it (more than there is has only a replica of a log
- *   that was truncated since).
+ *   In: active, well, and an answer of the last
+ *   MARKS_LEVEL_MS was level: received >= a log end that was read before it was asked for, at most
+ *   WATCH_END_AGE_MS_MAX before, and <= one that was read after it (more than
+ *   there is has only a replica of a log that was truncated since).
  *
  *   Agreement: two in-sync replicas that folded up to the same offset have the
  *   same digest there, or the shard is divergent, until all of them agree.
@@ -46,11 +46,12 @@
 #define MARKS_ABSENT_MS 3000
 #define MARKS_LAG_MS 5000
 #define MARKS_JOIN_LAG 65536
+#define MARKS_LEVEL_MS 1000
 
 /* What was last seen of the shard and of its recorded replicas, in the record's order. */
 struct sight {
 	int64_t now_ms;
-	const struct watched_shard *shard;
+	struct watched_shard *shard;
 	const struct watched_node *nodes[REPLICAS_MAX];
 	struct watched_replica *replicas[REPLICAS_MAX]; /* marks change nothing in them */
 };

@@ -189,24 +189,28 @@ static bool is_settled(const struct shard_record *record)
 	return true;
 }
 
-static struct shard_record target_of(const struct shard_record *record, const struct moves_places *places)
+/* Computed once for each shard: neither nodes nor RF change while a controller lives. */
+static struct shard_record target_of(const struct shard_record *record, const struct sight *sight,
+                                     const struct moves_places *places)
 {
 	struct shard_record target = {.index_id = record->index_id, .partition = record->partition};
+	struct watched_shard *shard = sight->shard;
 
-	placement_choose(&target, places->nodes, places->nodes_len, places->rf);
+	if (shard->target_len == 0) {
+		placement_choose(&target, places->nodes, places->nodes_len, places->rf);
+		shard->target_len = target.replicas_len;
+		for (size_t i = 0; i < target.replicas_len; i++)
+			shard->target[i] = (uint8_t)place_of(places, target.replicas[i].node);
+	}
+	target.replicas_len = shard->target_len;
+	for (size_t i = 0; i < shard->target_len; i++)
+		memcpy(target.replicas[i].node, places->nodes[shard->target[i]].id,
+		       sizeof target.replicas[i].node);
 	return target;
 }
 
-/* At most one more than the target has. */
-static size_t further_voter(const struct shard_record *record, const struct shard_record *target,
-                            const struct moves_places *places)
-{
-	return record->replicas_len <= target->replicas_len ? further_place(record, places)
-	                                                    : places->nodes_len;
-}
-
-static void repair(struct shard_record *record, const struct shard_record *target, const struct sight *sight,
-                   struct moves_places *places, struct changes *changes)
+static void repair(struct shard_record *record, const struct sight *sight, struct moves_places *places,
+                   struct changes *changes)
 {
 	size_t loser = outvoted(record, sight);
 	size_t at;
@@ -215,7 +219,7 @@ static void repair(struct shard_record *record, const struct shard_record *targe
 		leave(record, sight, loser, "digest", changes);
 		return;
 	}
-	at = is_settled(record) ? further_voter(record, target, places) : places->nodes_len;
+	at = is_settled(record) ? further_place(record, places) : places->nodes_len;
 	if (at < places->nodes_len && can_join(places, at))
 		join(record, places, at, "digest", changes);
 }
@@ -223,19 +227,17 @@ static void repair(struct shard_record *record, const struct shard_record *targe
 bool moves_need_operator(const struct shard_record *record, const struct sight *sight,
                          const struct moves_places *places)
 {
-	struct shard_record target = target_of(record, places);
-
 	return record->divergent && is_settled(record) && outvoted(record, sight) == record->replicas_len &&
-	       further_voter(record, &target, places) == places->nodes_len;
+	       further_place(record, places) == places->nodes_len;
 }
 
 void moves_apply(struct shard_record *record, const struct sight *sight, struct moves_places *places,
                  struct changes *changes)
 {
-	struct shard_record target = target_of(record, places);
+	struct shard_record target = target_of(record, sight, places);
 
 	if (record->divergent)
-		repair(record, &target, sight, places, changes);
+		repair(record, sight, places, changes);
 	else
 		leave_others(record, &target, sight, changes);
 	/* sights are by place: what was known before comes before what is added or taken away */

@@ -1,5 +1,6 @@
 #include "rebalance/core/placement.h"
 
+#include "shared/base/assert.h"
 #include "shared/base/hash.h"
 
 static uint64_t weight(const struct shard_record *shard, const char *node)
@@ -15,15 +16,12 @@ static uint64_t weight(const struct shard_record *shard, const char *node)
 }
 
 /* How many nodes of its group outweigh this one. */
-static size_t rank(const struct shard_record *shard, const struct node_record *nodes, size_t nodes_len,
-                   size_t at)
+static size_t rank(const struct node_record *nodes, size_t nodes_len, const uint64_t *weights, size_t at)
 {
-	uint64_t own = weight(shard, nodes[at].id);
 	size_t above = 0;
 
 	for (size_t i = 0; i < nodes_len; i++)
-		if (i != at && strcmp(nodes[i].group, nodes[at].group) == 0 &&
-		    weight(shard, nodes[i].id) > own)
+		if (weights[i] > weights[at] && strcmp(nodes[i].group, nodes[at].group) == 0)
 			above++;
 	return above;
 }
@@ -31,11 +29,16 @@ static size_t rank(const struct shard_record *shard, const struct node_record *n
 void placement_choose(struct shard_record *shard, const struct node_record *nodes, size_t nodes_len,
                       int32_t rf)
 {
+	uint64_t weights[NODES_MAX];
+
+	ASSERT(nodes_len <= NODES_MAX);
+	for (size_t i = 0; i < nodes_len; i++)
+		weights[i] = weight(shard, nodes[i].id);
 	shard->replicas_len = 0;
 	for (size_t i = 0; i < nodes_len && shard->replicas_len < REPLICAS_MAX; i++) {
 		struct placement *replica = &shard->replicas[shard->replicas_len];
 
-		if (rank(shard, nodes, nodes_len, i) >= (size_t)rf)
+		if (rank(nodes, nodes_len, weights, i) >= (size_t)rf)
 			continue;
 		*replica = (struct placement){.state = PLACEMENT_STATE_ACTIVE, .in_sync = true};
 		memcpy(replica->node, nodes[i].id, sizeof replica->node);

@@ -13,7 +13,7 @@
 
 #include "shared/meta/catalog.h"
 
-/* Fills the replicas of `shard` (index_id and partition are set), at most REPLICAS_MAX. */
+/* Fills the replicas of `shard` (index_id and partition are set), at most REPLICAS_MAX; of at most NODES_MAX nodes. */
 void placement_choose(struct shard_record *shard, const struct node_record *nodes, size_t nodes_len,
                       int32_t rf);
 

@@ -28,7 +28,7 @@ static void shard_forget(struct watched_shard *shard)
 	for (size_t i = 0; i < shard->replicas_len; i++)
 		free(shard->replicas[i]);
 	shard->replicas_len = 0;
-	shard->end = -1;
+	shard->ends_len = 0;
 }
 
 void watch_free(struct watch *watch)
@@ -62,15 +62,20 @@ void watch_tick(struct watch *watch, int64_t now_ms, int64_t blind_ms)
 	watch->ticked = true;
 }
 
-struct watched_node *watch_node(struct watch *watch, const char *id)
+struct watched_node *watch_find_node(struct watch *watch, const char *id)
 {
-	struct watched_node *node;
-
 	for (size_t i = 0; i < watch->nodes_len; i++)
 		if (strcmp(watch->nodes[i].id, id) == 0)
 			return &watch->nodes[i];
-	if (watch->nodes_len == NODES_MAX)
-		return NULL;
+	return NULL;
+}
+
+struct watched_node *watch_node(struct watch *watch, const char *id)
+{
+	struct watched_node *node = watch_find_node(watch, id);
+
+	if (node != NULL || watch->nodes_len == NODES_MAX)
+		return node;
 	node = &watch->nodes[watch->nodes_len++];
 	*node = (struct watched_node){.heard_ms = watch->now_ms, .asked_ms = -1};
 	(void)snprintf(node->id, sizeof node->id, "%s", id);
@@ -114,7 +119,6 @@ struct watched_shard *watch_shard(struct watch *watch, const struct shard_record
 		return NULL;
 	memcpy(shard->key, key, sizeof key);
 	shard->generation = record->generation;
-	shard->end = -1;
 	shard->end_wanted_ms = INT64_MIN;
 	if (!map_put(&watch->shards, slice_of(shard->key, sizeof shard->key), (uint64_t)(uintptr_t)shard)) {
 		free(shard);
@@ -136,15 +140,12 @@ static struct watched_replica **place_for(struct watched_shard *shard, const str
 	return NULL;
 }
 
-struct watched_replica *watch_replica(struct watch *watch, const struct shard_record *record,
-                                      const char *node)
+struct watched_replica *watch_replica(const struct watch *watch, struct watched_shard *shard,
+                                      const struct shard_record *record, const char *node)
 {
-	struct watched_shard *shard = watch_shard(watch, record);
 	struct watched_replica *replica;
 	struct watched_replica **place;
 
-	if (shard == NULL)
-		return NULL;
 	for (size_t i = 0; i < shard->replicas_len; i++)
 		if (strcmp(shard->replicas[i]->node, node) == 0)
 			return shard->replicas[i];
@@ -157,6 +158,7 @@ struct watched_replica *watch_replica(struct watch *watch, const struct shard_re
 	(void)snprintf(replica->node, sizeof replica->node, "%s", node);
 	replica->listed_ms = watch->now_ms;
 	replica->asked_ms = -1;
+	replica->level_ms = -1;
 	replica->leaving_ms = -1;
 	return replica;
 }
@@ -183,32 +185,52 @@ static void take_sample(struct watched_replica *replica, int64_t now_ms)
 	replica->samples_len++;
 }
 
+/* One that was read before it was asked, and not long before. */
+static bool has_reached_an_end(const struct watched_shard *shard, const struct watched_replica *replica)
+{
+	size_t oldest = shard->ends_len > WATCH_ENDS ? shard->ends_len - WATCH_ENDS : 0;
+
+	for (size_t i = oldest; i < shard->ends_len; i++) {
+		const struct watched_sample *end = &shard->ends[i % WATCH_ENDS];
+
+		if (end->at_ms <= replica->asked_ms &&
+		    replica->asked_ms - end->at_ms <= WATCH_END_AGE_MS_MAX &&
+		    replica->last.received >= end->offset)
+			return true;
+	}
+	return false;
+}
+
 void watch_listed(struct watched_shard *shard, struct watched_replica *replica,
                   const struct node_report *report, const struct replica_report *listed, int64_t now_ms)
 {
 	if (!replica->known || !incarnation_equal(replica->last.incarnation, listed->incarnation))
 		replica->samples_len = 0; /* another replica, or none so far */
+	if (replica->samples_len == 0 || replica->last.session != listed->session ||
+	    replica->last.received > listed->received)
+		replica->level_ms = -1;
 	replica->known = true;
 	replica->listed_ms = now_ms;
 	replica->asked_ms = report->asked_ms;
 	replica->last = *listed;
-	replica->level = false;
-	replica->reached = shard->end >= 0 && listed->received >= shard->end &&
-	                   shard->end_read_ms <= report->asked_ms &&
-	                   report->asked_ms - shard->end_read_ms <= WATCH_END_AGE_MS_MAX;
+	replica->reached = has_reached_an_end(shard, replica);
 	take_sample(replica, now_ms);
 }
 
 void watch_end(struct watched_shard *shard, int64_t end, int64_t read_ms)
 {
-	shard->end = end;
-	shard->end_read_ms = read_ms;
+	shard->ends[shard->ends_len++ % WATCH_ENDS] = (struct watched_sample){read_ms, end};
 	for (size_t i = 0; i < shard->replicas_len; i++) {
 		struct watched_replica *replica = shard->replicas[i];
 
-		replica->level = replica->level || (replica->reached && replica->listed_ms <= read_ms &&
-		                                    replica->last.received <= end);
+		if (replica->reached && replica->listed_ms <= read_ms && replica->last.received <= end)
+			replica->level_ms = read_ms;
 	}
+}
+
+int64_t watched_end(const struct watched_shard *shard)
+{
+	return shard->ends_len > 0 ? shard->ends[(shard->ends_len - 1) % WATCH_ENDS].offset : -1;
 }
 
 bool watched_is_listed(const struct watched_node *node, const struct watched_replica *replica)
@@ -224,7 +246,7 @@ int64_t watched_received_at(const struct watched_replica *replica, int64_t at_ms
 		const struct watched_sample *sample = &replica->samples[i % WATCH_SAMPLES];
 
 		if (sample->at_ms <= at_ms)
-			return sample->received;
+			return sample->offset;
 	}
 	return -1;
 }

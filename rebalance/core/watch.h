@@ -21,8 +21,9 @@
 #define WATCH_SAMPLES 16
 /* Samples are at least so far apart: together they reach further back than any rule looks. */
 #define WATCH_SAMPLE_MS 400
-/* An older log end says nothing about being level. */
-#define WATCH_END_AGE_MS_MAX 5000
+/* An older log end says nothing about being level; the newest ones alone would ask for a feeder without any delay. */
+#define WATCH_END_AGE_MS_MAX 3000
+#define WATCH_ENDS 8
 
 struct watched_node {
 	char id[NODE_ID_BYTES_MAX + 1];
@@ -35,9 +36,10 @@ struct watched_node {
 	char trouble[256]; /* why the last answer was not good */
 };
 
+/* A replica had received so much, or a log ended there, by then. */
 struct watched_sample {
-	int64_t at_ms; /* had received so much by then */
-	int64_t received;
+	int64_t at_ms;
+	int64_t offset;
 };
 
 struct watched_replica {
@@ -47,7 +49,7 @@ struct watched_replica {
 	int64_t asked_ms;   /* of that answer */
 	int64_t leaving_ms; /* since when it is recorded as leaving; -1: not */
 	bool reached;       /* in `last`: received >= a log end that was read before it was asked for */
-	bool level;         /* and <= one that was read after it: what it has is of this log */
+	int64_t level_ms; /* when an end >= that was read as well: what it has is of this log; -1: not yet */
 	struct replica_report last;
 	struct watched_sample samples[WATCH_SAMPLES]; /* a ring */
 	size_t samples_len;                           /* ever taken */
@@ -56,9 +58,11 @@ struct watched_replica {
 struct watched_shard {
 	uint8_t key[12]; /* borrowed by the map */
 	int32_t generation;
-	int64_t end; /* of the log; -1: not read */
-	int64_t end_read_ms;
-	int64_t end_wanted_ms; /* when somebody was last told to read it */
+	struct watched_sample ends[WATCH_ENDS]; /* of the log; a ring */
+	size_t ends_len;                        /* ever read */
+	int64_t end_wanted_ms;                  /* when somebody was last told to read it */
+	size_t target_len;            /* 0: not computed yet; it stays the same while a controller lives */
+	uint8_t target[REPLICAS_MAX]; /* places of its target among the configured nodes */
 	size_t replicas_len;
 	struct watched_replica *replicas[REPLICAS_MAX];
 };
@@ -73,14 +77,16 @@ void watch_free(struct watch *watch);
 void watch_tick(struct watch *watch, int64_t now_ms, int64_t blind_ms);
 /* The node, watched from the last tick on if it was not; NULL if more than NODES_MAX are. */
 struct watched_node *watch_node(struct watch *watch, const char *id);
+/* NULL if it is not watched. */
+struct watched_node *watch_find_node(struct watch *watch, const char *id);
 /* Watches nobody else any more. */
 void watch_only(struct watch *watch, const struct node_record *nodes, size_t nodes_len);
 
 /* The shard; NULL when out of memory. Of another generation than before, everything is forgotten. */
 struct watched_shard *watch_shard(struct watch *watch, const struct shard_record *record);
 /* The replica, watched from the last tick on if it was not; NULL when out of memory. */
-struct watched_replica *watch_replica(struct watch *watch, const struct shard_record *record,
-                                      const char *node);
+struct watched_replica *watch_replica(const struct watch *watch, struct watched_shard *shard,
+                                      const struct shard_record *record, const char *node);
 /* It is no longer recorded. */
 void watch_forget(struct watch *watch, const struct shard_record *record, const char *node);
 
@@ -88,6 +94,8 @@ void watch_forget(struct watch *watch, const struct shard_record *record, const 
 void watch_listed(struct watched_shard *shard, struct watched_replica *replica,
                   const struct node_report *report, const struct replica_report *listed, int64_t now_ms);
 void watch_end(struct watched_shard *shard, int64_t end, int64_t read_ms);
+/* The log's end as it was read last; -1: it was not. */
+int64_t watched_end(const struct watched_shard *shard);
 
 /* Listed in its node's last good answer. */
 bool watched_is_listed(const struct watched_node *node, const struct watched_replica *replica);

@@ -32,22 +32,14 @@ static void emit_dead_letter(struct feeder *feeder, uint32_t slot, const struct 
 	};
 }
 
-/* Counts what LIVE reads, and hands out what was refused. BEHIND reads only what LIVE has dealt with. */
-static void account(struct feeder *feeder, uint32_t slot, struct feed_range *range,
-                    const struct record *record, const struct op *op, const struct refusal *refusal)
+/* Counts what LIVE has taken: an operation, or a record that was refused (NULL). */
+static void account(struct feed_shard *shard, const struct op *op)
 {
-	struct feed_shard *shard = &feeder->shards[slot];
-
 	shard->records++;
-	if (op != NULL) {
+	if (op == NULL)
+		shard->refused++;
+	else
 		shard->deleted += op->kind == OP_KIND_DELETE;
-		return;
-	}
-	shard->refused++;
-	if (record->offset >= shard->committed) {
-		range->dead_letters_pending++;
-		emit_dead_letter(feeder, slot, record, refusal);
-	}
 }
 
 /* Puts a decoded record into its range; false when out of memory, then nothing changed. */
@@ -67,8 +59,14 @@ static bool take_record(struct feeder *feeder, uint32_t reader, const struct rec
 	memtable_cover(range->memtable, record->offset + 1);
 	memtable_set_anchor(range->memtable,
 	                    (struct anchor){record->offset, record->timestamp_ms, record_checksum(record)});
-	if (FEEDER_READER_LANE(reader) == FEEDER_LANE_LIVE)
-		account(feeder, slot, range, record, op, refusal);
+	/* BEHIND reads only what LIVE has dealt with */
+	if (FEEDER_READER_LANE(reader) == FEEDER_LANE_LIVE) {
+		account(shard, op);
+		if (op == NULL && record->offset >= shard->committed) {
+			range->dead_letters_pending++;
+			emit_dead_letter(feeder, slot, record, refusal);
+		}
+	}
 	if (feeder->options.flush.count_max > 0 &&
 	    memtable_count(range->memtable) >= feeder->options.flush.count_max)
 		range->sealed = true;

@@ -222,6 +222,8 @@ static void send_batch(struct feeding *feeding, const struct feeder_action *acti
 	ASSERT(!node->in_flight);
 	(void)snprintf(url, sizeof url, "%s/batch", node->url);
 	(void)snprintf(id, sizeof id, "%016" PRIx64, action->batch_id);
+	logline(LOG_LEVEL_DEBUG, "batch_sent", "request=%s node=%s bytes=%zu", id, node->id,
+	        action->frame.len);
 	set_in_flight(feeding, node, true);
 	node->answer.batch_id = action->batch_id;
 	buffer_clear(&node->answer.frame);

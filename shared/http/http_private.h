@@ -99,6 +99,8 @@ void request_release(struct http_request *request);
 /* Builds an answer in the server's own words; never NULL. */
 struct MHD_Response *response_of_refusal(struct http_server *server, const struct http_refusal *refusal,
                                          const char *request_id);
+/* Its X-Request-Id becomes its id, if it has one of id characters that fits. After the audit, before the body. */
+void request_take_id(struct http_request *request);
 /* Puts a refusal in place of an answer that is overdue (or of any, with `at_once`). */
 void request_expire(struct http_request *request, int64_t now_ms, bool at_once);
 void server_release(struct http_server *server);

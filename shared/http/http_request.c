@@ -2,6 +2,7 @@
 #include "shared/http/http_private.h"
 #include "shared/json/json.h"
 #include "shared/runtime/clock.h"
+#include "shared/runtime/logline.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -141,6 +142,16 @@ static void answer(struct http_request *request, int status, struct MHD_Response
 		MHD_resume_connection(request->connection);
 }
 
+void request_take_id(struct http_request *request)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	const char *id = http_head_find(&request->head, "X-Request-Id");
+	size_t len = id == NULL ? 0 : strspn(id, letters);
+
+	if (len > 0 && len < sizeof request->id && id[len] == '\0')
+		memcpy(request->id, id, len + 1);
+}
+
 void request_expire(struct http_request *request, int64_t now_ms, bool at_once)
 {
 	(void)pthread_mutex_lock(&request->lock);
@@ -163,6 +174,8 @@ void http_respond(struct http_request *request, int status, const char *content_
 		status = 503;
 		response = server->spare;
 	}
+	logline(LOG_LEVEL_DEBUG, "answered", "request=%s method=%s path=\"%s\" status=%d", request->id,
+	        request->head.method, request->head.path, status);
 	(void)pthread_mutex_lock(&request->lock);
 	if (request->state == REQUEST_STATE_HANDLING || request->state == REQUEST_STATE_WAITING)
 		answer(request, status, response);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define EXCESS_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of a body, beyond its cap */
-#define CONNECTION_MEMORY_BYTES (32 * 1024) /* also what libmicrohttpd clears after every request */
+#define CONNECTION_MEMORY_BYTES (32 * 1024)        /* also what libmicrohttpd clears after every request */
 #define CONNECTION_TIMEOUT_S 60U
 #define LISTEN_BACKLOG 511
 /* accepted beyond connections_max, for each thread, so that they can be told 503 */
@@ -180,6 +180,8 @@ static enum MHD_Result begin_body(struct http_request *request, struct http_conn
 		refusal = &too_large;
 	if (refusal != NULL)
 		return refuse(request, refusal);
+	if (server->options.callers_ids)
+		request_take_id(request);
 	request->state = REQUEST_STATE_BODY;
 	return MHD_YES;
 }

@@ -38,6 +38,9 @@ struct http_server_options {
 	size_t body_bytes_max;
 	unsigned connections_max;
 	int answer_ms_max;
+	/* The X-Request-Id of a caller becomes the request's id, if it is one: for listeners that only other
+	 * programs of ours use, so that one id is in the log lines of every hop. */
+	bool callers_ids;
 	/* Shapes the body of answers that the server itself gives (400, 403, 404, 413, 503): appends
 	 * a JSON object to `body`. NULL: {"message":…,"code":…}. */
 	void (*error_body)(struct buffer *body, int status, const char *code, const char *message);
@@ -57,7 +60,7 @@ void http_server_stop(struct http_server *server);
 const char *http_request_method(const struct http_request *request);
 const char *http_request_path(const struct http_request *request); /* percent-decoded, no query */
 struct slice http_request_body(const struct http_request *request);
-/* Unique in the process' life and over restarts; also answered as X-Request-Id. */
+/* Unique in the process' life and over restarts, or the caller's (callers_ids); also answered as X-Request-Id. */
 const char *http_request_id(const struct http_request *request);
 /* Percent-decoded value, or NULL; "" for `?a`. */
 const char *http_request_argument(const struct http_request *request, const char *name);

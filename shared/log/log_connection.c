@@ -102,24 +102,49 @@ int log_ask_ends(struct log_connection *connection, const char *topic, int32_t p
 	return log_watermarks(connection->rk, topic, partition, timeout_ms, ends, error);
 }
 
+/* The list's first error; a partition that is missing in the answer is unknown. */
+static rd_kafka_resp_err_t list_error(const rd_kafka_topic_partition_list_t *list)
+{
+	for (int i = 0; i < list->cnt; i++) {
+		if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR)
+			return list->elems[i].err;
+		if (list->elems[i].offset < 0)
+			return RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+	}
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t query_list(rd_kafka_t *rk, const struct log_partitions *asked, int64_t which,
+                                      int timeout_ms, rd_kafka_topic_partition_list_t **answer)
+{
+	rd_kafka_topic_partition_list_t *list = log_partition_list(asked, which);
+	rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(rk, list, timeout_ms);
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = list_error(list);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		*answer = list;
+	else
+		rd_kafka_topic_partition_list_destroy(list);
+	return err;
+}
+
 /* `which` is RD_KAFKA_OFFSET_BEGINNING or RD_KAFKA_OFFSET_END: the protocol takes them in the place of a time, and 2.0.2
  * has no other call that asks for many. The end is the one of the handle's isolation level. */
 static int list_offsets(struct log_connection *connection, const struct log_partitions *asked, int64_t which,
                         int timeout_ms, rd_kafka_topic_partition_list_t **answer, struct error *error)
 {
-	rd_kafka_topic_partition_list_t *list = log_partition_list(asked, which);
-	rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(connection->rk, list, timeout_ms);
+	rd_kafka_resp_err_t err = query_list(connection->rk, asked, which, timeout_ms, answer);
 
-	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
-		err = list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR || list->elems[i].offset >= 0
-		              ? list->elems[i].err
-		              : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART; /* not in the answer */
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		rd_kafka_topic_partition_list_destroy(list);
-		return log_fail(error, err, "asking for the offsets of", asked->topic);
+	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+	    err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+	    err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) {
+		log_look_again(connection->rk, asked->topic, timeout_ms);
+		err = query_list(connection->rk, asked, which, timeout_ms, answer);
 	}
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return log_fail(error, err, "asking for the offsets of", asked->topic);
 	log_reached();
-	*answer = list;
 	return 0;
 }
 

@@ -189,7 +189,7 @@ int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, con
 }
 
 /* A topic that 2.0.2 once did not find is not looked for again before the next refresh, minutes later: ask. */
-static void look_again(rd_kafka_t *rk, const char *topic, int timeout_ms)
+void log_look_again(rd_kafka_t *rk, const char *topic, int timeout_ms)
 {
 	rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
 	const struct rd_kafka_metadata *metadata;
@@ -201,8 +201,6 @@ static void look_again(rd_kafka_t *rk, const char *topic, int timeout_ms)
 	rd_kafka_topic_destroy(handle);
 }
 
-/* With isolation.level=read_committed, 2.0.2 answers the last stable offset here (seen with a transaction left
- * open), behind the markers of ended transactions. */
 rd_kafka_topic_partition_list_t *log_partition_list(const struct log_partitions *asked, int64_t offset)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)asked->len);
@@ -212,6 +210,8 @@ rd_kafka_topic_partition_list_t *log_partition_list(const struct log_partitions 
 	return list;
 }
 
+/* With isolation.level=read_committed, 2.0.2 answers the last stable offset here (seen with a transaction left
+ * open), behind the markers of ended transactions. */
 int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms,
                    struct log_ends *ends, struct error *error)
 {
@@ -221,7 +221,7 @@ int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int tim
 
 	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
 	    err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) {
-		look_again(rk, topic, timeout_ms);
+		log_look_again(rk, topic, timeout_ms);
 		err = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
 	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)

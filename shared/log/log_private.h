@@ -54,6 +54,9 @@ void log_error_seen(rd_kafka_t *rk, int err, const char *reason, void *opaque);
 /* Kafka has just answered: ends the state that its error callback began. */
 void log_reached(void);
 
+/* Asks for the topic by name: 2.0.2 remembers for minutes that it was not found, or who led it. */
+void log_look_again(rd_kafka_t *rk, const char *topic, int timeout_ms);
+
 /* Low and (read_committed) high watermark. */
 int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms,
                    struct log_ends *ends, struct error *error);

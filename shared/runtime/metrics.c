@@ -282,10 +282,15 @@ static void print_process(struct buffer *buffer)
 
 	(void)getrusage(RUSAGE_SELF, &usage);
 	buffer_printf(buffer,
+	              "# HELP process_resident_memory_bytes Resident memory.\n"
 	              "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %ld\n"
+	              "# HELP process_cpu_seconds_total Time of all CPUs, in the kernel too.\n"
 	              "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.6f\n"
+	              "# HELP process_open_fds Open file descriptors.\n"
 	              "# TYPE process_open_fds gauge\nprocess_open_fds %ld\n"
+	              "# HELP process_start_time_seconds When the process started, since 1970.\n"
 	              "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.2f\n"
+	              "# HELP millrace_build_info The version, as a label.\n"
 	              "# TYPE millrace_build_info gauge\nmillrace_build_info{version=\"%s\"} 1\n",
 	              resident_pages() * sysconf(_SC_PAGESIZE),
 	              seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime), open_descriptors(),

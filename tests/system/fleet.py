@@ -123,6 +123,80 @@ def what_is_missing(env, index, topology, ends):
     return None
 
 
+class Watermarks(threading.Thread):
+    """What must hold at every moment: what is committed is stored by every in-sync replica, and nothing goes back.
+
+    A replica that came back in-sync may have stored less than was committed without it, so only what is committed
+    while it has been in-sync for SETTLED_S is held against it; the node whose disk a test puts back is excused.
+    """
+
+    SETTLED_S = 2.0
+
+    def __init__(self, env, index, topology):
+        super().__init__(daemon=True)
+        self._env = env
+        self._index = index
+        self._topology = topology
+        self._consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": env.kafka.bootstrap, "group.id": f"{env.cluster}.ingest", "log_level": 0,
+            "enable.auto.commit": False})
+        self._end = threading.Event()
+        self._committed = {}
+        self._in_sync_since = {}  # (partition, node, incarnation) → monotonic seconds
+        self._rows = {}  # (partition, node) → row
+        self.excused = None
+        self.samples = 0
+        self.trouble = None
+
+    def run(self):
+        try:
+            while not self._end.wait(POLL_S):
+                self._sample()
+        except Exception as error:  # shown by finish()
+            self.trouble = error
+
+    def _sample(self):
+        # Committed first: `stored` only grows, so what is read later may only be higher.
+        places = [confluent_kafka.TopicPartition(self._index.topic, p) for p in range(self._index.partitions)]
+        committed = {place.partition: place.offset for place in self._consumer.committed(places, timeout=10)}
+        rows = {node: rows_of(self._env, self._index, node) for node in self._env.nodes}
+        now = time.monotonic()
+        recorded = {(p, node, replica["incarnation"]) for p, replicas in self._topology.replicas(self._index).items()
+                    for node, replica in replicas.items() if replica["in_sync"]}
+        self._in_sync_since = {key: self._in_sync_since.get(key, now) for key in recorded}
+        for node, shards in rows.items():
+            for partition, row in shards.items():
+                self._check_row(partition, node, row)
+        for (partition, node, incarnation), since in self._in_sync_since.items():
+            row = rows[node].get(partition)
+            moved = committed[partition] > self._committed.get(partition, committed[partition])
+            if moved and row and row["incarnation"] == incarnation and now - since > self.SETTLED_S and node != self.excused:
+                assert committed[partition] <= row["stored"], \
+                    f"{committed[partition]} is committed, not stored: partition {partition} on {node}: {row}"
+        for partition, offset in committed.items():
+            assert offset >= self._committed.get(partition, offset), \
+                f"partition {partition}: committed goes back from {self._committed[partition]} to {offset}"
+        self._committed = committed
+        self.samples += 1
+
+    def _check_row(self, partition, node, row):
+        last = self._rows.get((partition, node))
+        self._rows[partition, node] = row
+        assert row["stored"] <= row["received"], f"partition {partition} on {node}: {row}"
+        if not last or last["incarnation"] != row["incarnation"] or node == self.excused:
+            return
+        assert row["stored"] >= last["stored"], f"stored goes back on {node}: from {last} to {row}"
+        if row["session"] == last["session"]:
+            assert row["received"] >= last["received"], f"received goes back on {node}: from {last} to {row}"
+
+    def finish(self):
+        self._end.set()
+        self.join(60)
+        self._consumer.close()
+        if self.trouble:
+            raise self.trouble
+
+
 def wait_whole(env, index, topology, deadline_s):
     """Until nothing is missing up to the log's ends of now."""
     ends = log_ends(env, index)

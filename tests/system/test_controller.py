@@ -1,7 +1,9 @@
 """The controller with a real Kafka: what it records, whom it serves, and that a kill between any two steps is mended."""
 import json
+import os
 import random
 import shutil
+import signal
 
 import confluent_kafka
 from confluent_kafka.admin import ConfigResource
@@ -198,6 +200,27 @@ def test_office_is_left_and_taken_in_order(env):
     env.millrace("index", "create", "books", "--wait")
     assert controllers(env) == [name for name in ("rebalance", "rebalance2") if name != before]
     assert all(len(found) == 1 for found in finals(env).values())
+
+
+def test_a_controller_that_stood_still(env):
+    """Suspended longer than its session, with requests arriving: the other one applies them, and it does nothing afterwards."""
+    env.plan(controllers=2)
+    for name in ("rebalance", "rebalance2", "query"):
+        env.start(name)
+    wait_until(lambda: len(controllers(env)) == 1, 30, "one controller is in office")
+    before, other = sorted(("rebalance", "rebalance2"), key=lambda name: name not in controllers(env))
+    env.millrace("index", "create", "books", "--wait")
+    os.kill(env.programs[before].pid, signal.SIGSTOP)
+    try:
+        tasks = [create(env, f"papers{i}") for i in range(3)]
+        assert all(final_of(env, task)["status"] == "succeeded" for task in tasks)
+        assert in_office(env, other)
+    finally:
+        os.kill(env.programs[before].pid, signal.SIGCONT)
+    tasks += [create(env, f"letters{i}") for i in range(3)]
+    assert all(final_of(env, task)["status"] == "succeeded" for task in tasks)
+    wait_until(lambda: sorted(ready(env).values()) == [(200, "ready"), (503, "standing by")], 30, "one is in office, one stands by")
+    assert all(len(found) == 1 for found in finals(env).values()), finals(env)
 
 
 def replicas(env, uid, node):

@@ -15,7 +15,7 @@ import time
 
 from children import wait_until
 from documents import Publisher
-from fleet import Topology, assert_replicas_are_fold, feeding, rows_of, wait_whole
+from fleet import Topology, Watermarks, assert_replicas_are_fold, feeding, rows_of, wait_whole
 from replica_view import create_index, log_ends
 from traffic import Churn, Judge, Searches, Stable
 
@@ -26,8 +26,8 @@ ROUND = 15
 PARTITIONS = 6
 WRITES_A_SECOND = 200
 SEARCHES_A_SECOND = 200  # must be reached; asked are some more
-ASKED_A_SECOND = 240
-SEARCH_THREADS = 24
+ASKED_A_SECOND = 260
+SEARCH_THREADS = 40
 SEARCHES_UNDER_FAULT = 600
 OUT_S = 15
 IN_S = 90
@@ -81,6 +81,8 @@ class Campaign:
         wait_whole(env, self.index, self.topology, IN_S)
         self.churn = Churn(env, self.index, WRITES_A_SECOND, dice.randrange(2**32))
         self.churn.start()
+        self.watermarks = Watermarks(env, self.index, self.topology)
+        self.watermarks.start()
         self.judge = Judge(self.churn)
         self.start = time.monotonic()
         self.searches = Searches(env, stable, ASKED_A_SECOND, SEARCH_THREADS)
@@ -99,11 +101,14 @@ class Campaign:
         healed = time.monotonic()
         self.env.proxy.clear()
         wait_whole(self.env, self.index, self.topology, IN_S)
+        self.wait_all_used()
+        self.watermarks.excused = None
         self.count += 1
         seconds = sorted(entry["to"] - entry["from"] for entry in self.judge_searches(title))
-        worst = f"p99 {seconds[len(seconds) * 99 // 100] * 1000:.0f} ms, worst {seconds[-1] * 1000:.0f} ms" if seconds else ""
+        p99, worst = seconds[len(seconds) * 99 // 100], seconds[-1]
         print(f"          fault {self.count}: {title}: {notes}in after {time.monotonic() - healed:.1f} s; "
-              f"{len(seconds)} searches in {time.monotonic() - start:.1f} s, {worst}", flush=True)
+              f"{len(seconds)} searches in {time.monotonic() - start:.1f} s, "
+              f"p99 {p99 * 1000:.0f} ms, worst {worst * 1000:.0f} ms", flush=True)
 
     def judge_searches(self, when, last=False):
         new = self.searches.finish() if last else self.searches.take()
@@ -132,7 +137,22 @@ class Campaign:
 
     def wait_out(self, node, since):
         wait_until(lambda: self.out_of_sync(node), OUT_S - (time.monotonic() - since), f"{node} is out of sync")
-        return f"out after {time.monotonic() - since:.1f} s; "
+        seconds = time.monotonic() - since
+        wait_until(lambda: not any(self.told_in_sync(node)), OUT_S, f"the status says that {node} is out")
+        return f"out after {seconds:.1f} s; "
+
+    def told_in_sync(self, node):
+        """What the gateway's status says of each replica of the node."""
+        answer = self.env.http("GET", self.env.programs["query"].admin_url + "/status", timeout=30).json()
+        return [replica["in_sync"] for shard in answer["shards"] if shard["uid"] == "busy"
+                for replica in shard["replicas"] if replica["node"] == node]
+
+    def wait_all_used(self):
+        """Until the status says that all are in, and every node is asked."""
+        before = {node: self.searched(node) for node in NODES}
+        for node in NODES:
+            wait_until(lambda: all(self.told_in_sync(node)), OUT_S, f"the status says that {node} is in")
+            wait_until(lambda: self.searched(node) > before[node], OUT_S, f"{node} is asked again")
 
     def searched(self, node):
         return self.env.metrics(node)["millrace_node_search_duration_seconds_count"]
@@ -175,6 +195,7 @@ class Campaign:
     def empty_disk(self, node):
         self.aim(node)
         before = self.topology.held_by(self.index, node)
+        self.watermarks.excused = node
         self.env.programs[node].kill9()
         self.env.proxy.clear()
         shutil.rmtree(self.env.directory / node)
@@ -190,6 +211,7 @@ class Campaign:
     def restore_disk(self, node):
         taken_at, copy = self.copies[node]
         self.aim(node)
+        self.watermarks.excused = node
         self.env.programs[node].kill9()
         self.env.proxy.clear()
         shutil.rmtree(self.env.directory / node)
@@ -212,8 +234,12 @@ class Campaign:
             return all(rows_of(self.env, self.index, node).get(p, {"received": -1})["received"] > ends[p]
                        for p in mine for node in self.topology.replicas(self.index)[p])
 
-        wait_until(visible, VISIBLE_S, f"writes are visible again on partitions {mine}, which {worker} fed")
-        note = f"{worker} fed {len(mine)} shards; visible again after {time.monotonic() - start:.1f} s; "
+        what = f"writes are visible again on partitions {mine}, which {worker} fed"
+        wait_until(visible, IN_S, what)
+        seconds = time.monotonic() - start
+        if seconds > VISIBLE_S:
+            self.troubles.append(f"{what}, only after {seconds:.1f} s")
+        note = f"{worker} fed {len(mine)} shards; visible again after {seconds:.1f} s; "
         self.env.start(worker)
         return note
 
@@ -277,15 +303,17 @@ class Campaign:
     def finish(self):
         self.churn.finish()
         self.judge_searches("at the end", last=True)
+        self.watermarks.finish()
         self.seconds = time.monotonic() - self.start
 
     def verdict(self):
         rate = self.searches.count / self.seconds
-        print(f"          faults: {self.count}, {self.with_batch_in_flight} with a batch in flight; {self.churn.sent} writes, "
-              f"{rate:.0f} searches a second over {self.seconds:.0f} s, {len(self.troubles)} failed or wrong", flush=True)
-        assert not self.troubles, f"{len(self.troubles)} searches failed or were wrong, e.g. " + "\n".join(self.troubles[:10])
+        print(f"          faults: {self.count}, {self.with_batch_in_flight} with a batch in flight; "
+              f"{self.churn.sent} writes, {rate:.0f} searches a second over {self.seconds:.0f} s, {len(self.troubles)} failed, wrong or late; "
+              f"{self.watermarks.samples} samples of watermarks", flush=True)
+        assert not self.troubles, f"{len(self.troubles)} failed, wrong or late, e.g.\n" + "\n".join(self.troubles[:10])
         assert self.with_batch_in_flight * 2 >= self.count
-        assert rate >= SEARCHES_A_SECOND
+        assert rate >= SEARCHES_A_SECOND, f"{rate:.0f} searches a second are too few to prove anything"
 
 
 def network_faults(campaign, first, count, dice):

@@ -56,7 +56,7 @@ def index_of(env, uid):
 
 
 def shards(env):
-    return env.http("GET", env.programs["ingest"].admin_url + "/shards").json()["shards"]
+    return env.http("GET", env.programs["ingest"].admin_url + "/status").json()["shards"]
 
 
 def fed_to_the_end(env, ends, mark="received"):

@@ -113,8 +113,8 @@ class Tail:
     def check_not_fed(self):
         """No record of the new log was taken, or passed for a known one."""
         # Whoever calls a range known goes on feeding behind it.
-        told = self.env.programs["ingest"].output()[self.said:]
-        fed_again = [line for line in told.splitlines() if "event=shard_feeding" in line and f"partition={WHOLE}" not in line]
+        told = self.env.programs["ingest"].output()[self.said:].splitlines()
+        fed_again = [line for line in told if "event=shard_feeding" in line and f"partition={WHOLE}" not in line]
         assert not fed_again, f"fed from the new log: {fed_again}"
         found = self.env.http("POST", "/indexes/books/search", {"q": "other"})
         assert found.status == 200 and found.json()["hits"] == [], f"records of the new log are found: {found}"

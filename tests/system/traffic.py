@@ -29,6 +29,7 @@ CHURN_GROUPS = 40
 CHURN_IN_GROUP = 6
 STABLE_TIME_MS = 1700000000000
 DELETED = None  # the body of a version that deletes
+RECENT = 20  # versions of a document among which those without an offset are
 STALE_S = 25.0  # a version may be shown so long after its successor was acknowledged; see Judge
 TOKEN = "x-millrace-token"
 DEGRADED = "x-millrace-degraded"
@@ -133,8 +134,8 @@ class Churn(threading.Thread):
 
     def acknowledged_until(self):
         """Every version sent before this moment has its offset."""
-        waiting = [history[at].sent_at for history in self.history.values() for at in range(max(0, len(history) - 20), len(history))
-                   if history[at].offset is None]
+        waiting = [version.sent_at for history in self.history.values() for version in history[-RECENT:]
+                   if version.offset is None]
         return min(waiting, default=time.monotonic())
 
     def finish(self):

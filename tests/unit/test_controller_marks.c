@@ -157,23 +157,27 @@ static void test_absent(void)
 	bed_free(bed);
 }
 
-/* Who makes no progress is soon behind a sibling that does. */
-static void test_no_progress(void)
+/* Who makes no progress is soon behind a sibling that does: n1's 101 is heard of at 1,000; n2 is asked last at
+ * `asked_ms`. */
+static void no_progress(int64_t asked_ms, const char *expected)
 {
 	struct bed *bed = two_in_sync();
 
 	bed_hear(bed, 1000, "n1", "a1", 101);
-	for (int64_t now = 1500; now <= 6000; now += 500) {
+	for (int64_t now = 1500; now <= 5500; now += 500) {
 		bed_hear(bed, now, "n1", "a1", 101);
 		bed_hear(bed, now, "n2", "a2", 100);
 		bed_expect(bed, now, BOTH_IN);
 	}
-	bed_hear(bed, 6009, "n2", "a2", 100); /* asked at 5,999: n1's 101 was heard of 4,999 ms before */
-	bed_expect(bed, 6009, BOTH_IN);
-	bed_hear(bed, 6010, "n2", "a2", 100);
-	bed_expect(bed, 6010, "n1=A1* n2=A2");
-	bed_changes(bed, "out behind n2");
+	bed_hear(bed, asked_ms + 10, "n2", "a2", 100);
+	bed_expect(bed, asked_ms + 10, expected);
 	bed_free(bed);
+}
+
+static void test_no_progress(void)
+{
+	no_progress(5999, BOTH_IN);
+	no_progress(6000, "n1=A1* n2=A2");
 }
 
 /* With nothing to do nobody is behind; and where nobody moves, it is feeding that stands still. */
@@ -217,6 +221,21 @@ static void test_behind(void)
 	CU_ASSERT_EQUAL(out_with_delay(7000), 6500);
 }
 
+/* What a replica that is out has is nobody's measure: n1 had 150 when n2 still has 100; n3 has gone past both. */
+static void test_behind_one_that_is_out(void)
+{
+	struct bed *bed = bed_index(bed_new(3, 3), 1, "n1=A1 n2=A2* n3=A3*");
+
+	bed_run(bed, 0);
+	for (int64_t now = 500; now <= 8000; now += 500) {
+		bed_hear(bed, now, "n1", "a1", 150);
+		bed_hear(bed, now, "n2", "a2", 100);
+		bed_hear(bed, now, "n3", "a3", now < 4000 ? 100 : 200);
+		bed_expect(bed, now, "n1=A1 n2=A2* n3=A3*");
+	}
+	bed_free(bed);
+}
+
 static struct bed *n2_out(void)
 {
 	struct bed *bed = bed_index(bed_new(2, 2), 1, "n1=A1* n2=A2");
@@ -242,8 +261,8 @@ static void test_in_again(void)
 		{"it and the log have moved on", "a2", 120, 6900, 130, true},
 		{"one record short", "a2", 99, 6900, 100, false},
 		{"the end was read after the question had left", "a2", 100, 7001, 100, false},
-		{"the end is old", "a2", 100, 1999, 100, false},
-		{"the end is just not old", "a2", 100, 2000, 100, true},
+		{"the end is old", "a2", 100, 3999, 100, false},
+		{"the end is just not old", "a2", 100, 4000, 100, true},
 		{"it has more than the log", "a2", 120, 6900, 119, false},
 		{"not level since it restarted", "r2", 100, 6900, 100, false},
 		{"another incarnation, but level", "a3", 100, 6900, 100, true},
@@ -268,6 +287,98 @@ static void test_in_again(void)
 		}
 		bed_free(bed);
 	}
+}
+
+/* A replica that is fed while records arrive is always a little behind the newest end. */
+static void test_in_again_under_load(void)
+{
+	struct bed *bed = n2_out();
+
+	for (int64_t now = 1000; now <= 2000; now += 500) {
+		bed_end(bed, now, now);
+		bed_run(bed, now);
+		bed_changes(bed, now < 2000 ? "" : "in level n2");
+		/* asked 15 ms after the end was read, and 300 ms behind it */
+		bed_hear(bed, now + 25, "n2", "a2", now - 300);
+		bed_run(bed, now + 25);
+	}
+	bed_free(bed);
+}
+
+/* Level in its former session is not level in this one. */
+static void test_in_again_of_a_former_session(void)
+{
+	const struct told told = {.state = "a2", .received = 100, .stored = 100};
+	struct replica_report replica = bed_replica(&told);
+
+	for (uint64_t session = 7; session <= 8; session++) {
+		struct bed *bed = n2_out();
+		struct node_report report = bed_report("n2", 7200);
+
+		bed_end(bed, 6900, 100);
+		bed_hear(bed, 7010, "n2", "a2", 100);
+		bed_end(bed, 7100, 100);
+		replica.session = session;
+		report.replicas = &replica;
+		report.replicas_len = 1;
+		controller_node_report(bed->controller, &report, 7200);
+		bed_expect(bed, 7200, session == 7 ? BOTH_IN : "n1=A1* n2=A2");
+		bed_free(bed);
+	}
+}
+
+/* It was level before it was active, and nobody knows how it stands now. */
+static void test_in_again_of_long_ago(void)
+{
+	for (int64_t now = 8100; now <= 8101; now++) {
+		struct bed *bed = n2_out();
+
+		bed_end(bed, 6900, 100);
+		bed_hear(bed, 7010, "n2", "r2", 100);
+		bed_end(bed, 7100, 100);
+		bed_expect(bed, 7100, "n1=A1* n2=A2");
+		bed_hear(bed, now, "n2", "a2", 100);
+		bed_expect(bed, now, now == 8100 ? BOTH_IN : "n1=A1* n2=A2");
+		bed_free(bed);
+	}
+}
+
+/* A request that does not get on holds no marks up. */
+static void test_marks_beside_requests(void)
+{
+	struct bed *bed = two_in_sync();
+	struct task_request request = {.type = TASK_TYPE_INDEX_CREATION,
+	                               .partitions = 1,
+	                               .partitioner = PARTITIONER_MURMUR2,
+	                               .primary_key = "id",
+	                               .uid = "papers",
+	                               .nonce = "00000000000000000000000000000001"};
+	struct buffer value;
+	struct error error;
+	int asked = 0;
+
+	buffer_init(&value, 4096);
+	task_request_write(&value, &request);
+	CU_ASSERT_EQUAL(controller_read_task(bed->controller, 0, buffer_slice(&value), &error), 0);
+	buffer_deinit(&value);
+	bed_hear(bed, 1000, "n2", "s2", 100);
+	for (int i = 0; i < 10; i++) {
+		struct controller_result result = {0};
+		struct controller_action action;
+
+		if (!controller_next(bed->controller, (struct controller_time){1000, 1000}, &action))
+			break;
+		if (action.kind != CONTROLLER_ACTION_WRITE) {
+			asked++;
+			result.code =
+				error_set(&result.error, ERROR_LOG, ERROR_ACTION_RETRY, "Kafka is away");
+		}
+		controller_result(bed->controller, &result);
+	}
+	CU_ASSERT_TRUE(asked >= 5);
+	CU_ASSERT_FALSE(
+		catalog_shard(controller_catalog(bed->controller), BED_INDEX, 0)->replicas[1].in_sync);
+	bed_free(bed);
 }
 
 /* The ends that are wanted: of a shard with a replica that could come in again, and not more often than needed. */
@@ -444,7 +555,12 @@ int main(void)
 		{"no progress", test_no_progress},
 		{"everybody stands still", test_everybody_stands_still},
 		{"behind", test_behind},
+		{"behind one that is out", test_behind_one_that_is_out},
 		{"in again", test_in_again},
+		{"in again of a former session", test_in_again_of_a_former_session},
+		{"in again of long ago", test_in_again_of_long_ago},
+		{"marks beside requests", test_marks_beside_requests},
+		{"in again under load", test_in_again_under_load},
 		{"wanted ends", test_wanted_ends},
 		{"another incarnation", test_another_incarnation},
 		{"another incarnation of the last", test_another_incarnation_of_the_last},

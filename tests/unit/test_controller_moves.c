@@ -33,14 +33,34 @@ static void test_move(void)
 	bed_hear(bed, 1650, "n2", "a2", 100);
 	bed_expect(bed, 1650, "n2=A2* n4=A5*"); /* n4 has not all that n2 has */
 	bed_changes(bed, "in level n4");
-	/* recorded as leaving at 2,000: gone is only what is not listed in an answer asked for 3 s later */
-	for (int64_t now = 2000; now <= 5500; now += 500) {
+	bed_hear(bed, 2000, "n4", "a5", 100);
+	bed_expect(bed, 2000, "n2=L2 n4=A5*");
+	bed_changes(bed, "leaving target n2");
+	bed_free(bed);
+}
+
+/* When a leaving replica of n2 is gone: not listed in an answer asked for 3 s after it was recorded, here at 500. */
+static void gone(int64_t last_listed_ms, int64_t gone_ms)
+{
+	struct bed *bed = bed_index(bed_new(4, 1), 1, "n2=A2* n4=A5*");
+
+	bed_hear(bed, 400, "n2", "a2", 100);
+	bed_hear(bed, 500, "n4", "a5", 100);
+	bed_expect(bed, 500, "n2=L2 n4=A5*");
+	for (int64_t now = 1000; now <= 6000; now += 500) {
 		bed_hear(bed, now, "n4", "a5", 100);
-		bed_hear(bed, now, "n2", now < 3000 ? "a2" : NULL, 100);
-		bed_expect(bed, now, now < 5500 ? "n2=L2 n4=A5*" : "n4=A5*");
-		bed_changes(bed, now == 2000 ? "leaving target n2" : now == 5500 ? "gone dropped n2" : "");
+		bed_hear(bed, now, "n2", now <= last_listed_ms ? "a2" : NULL, 100);
+		bed_expect(bed, now, now < gone_ms ? "n2=L2 n4=A5*" : "n4=A5*");
 	}
 	bed_free(bed);
+}
+
+static void test_gone(void)
+{
+	gone(500, 4000);
+	gone(3000, 4000);
+	gone(5000, 5500);
+	gone(6000, 6500);
 }
 
 /* The old one leaves only when the new one serves and has as much. */
@@ -269,6 +289,8 @@ static void test_repair(void)
 	}
 	bed_expect(bed, 4600, "n2=A2* n1=A1* n3=J0");
 	bed_changes(bed, "gone dropped n3, joining target n3");
+	CU_ASSERT_TRUE(status_says(bed, "{\"node\":\"n3\",\"state\":\"joining\",\"in_sync\":false,"
+	                                "\"incarnation\":\"\",\"reported\":null}"));
 	bed_end(bed, 4900, 100);
 	hear_digest(bed, 5000, "n3", "a4", 7);
 	bed_end(bed, 5100, 100);
@@ -290,22 +312,48 @@ static void test_repair_without_a_further_node(void)
 	bed_free(bed);
 }
 
+/* Who is outvoted leaves only when somebody of the majority serves. */
+static void test_repair_waits_for_a_server(void)
+{
+	struct bed *bed = bed_index(bed_new(3, 2), 1, "n1=A1* n2=A2* n3=A3* !");
+
+	hear_digest(bed, 500, "n1", "r1", 7);
+	hear_digest(bed, 500, "n2", "r2", 7);
+	hear_digest(bed, 500, "n3", "a3", 8);
+	bed_expect(bed, 500, "n1=A1* n2=A2* n3=A3* !");
+	hear_digest(bed, 1000, "n2", "a2", 7);
+	bed_run(bed, 1000);
+	bed_changes(bed, "leaving digest n3, agreeing digest ");
+	bed_free(bed);
+}
+
+/* One that is left alone agrees with itself, which says nothing. */
+static void test_divergent_until_two_agree(void)
+{
+	struct bed *bed = bed_index(bed_new(2, 2), 1, "n1=A1* n2=A2 !");
+
+	hear_digest(bed, 500, "n1", "a1", 7);
+	bed_expect(bed, 500, "n1=A1* n2=A2 !");
+	bed_free(bed);
+}
+
 static void test_repair_without_a_majority(void)
 {
-	struct bed *bed = bed_index(bed_new(4, 3), 1, "n2=A2* n3=A3* n4=A4* !");
+	struct bed *bed = bed_index(bed_new(5, 3), 1, "n2=A2* n4=A4* n5=A5* !");
 
 	hear_digest(bed, 500, "n2", "a2", 7);
-	hear_digest(bed, 500, "n3", "a3", 8);
-	hear_digest(bed, 500, "n4", "a4", 9);
-	bed_expect(bed, 500, "n2=A2* n3=A3* n4=A4* !"); /* n1 does not answer */
+	hear_digest(bed, 500, "n4", "a4", 8);
+	hear_digest(bed, 500, "n5", "a5", 9);
+	bed_expect(bed, 500, "n2=A2* n4=A4* n5=A5* !"); /* n3 does not answer */
 	CU_ASSERT_TRUE(status_says(bed, "\"needs_operator\":false"));
 	bed_hear(bed, 600, "n1", NULL, 0);
-	bed_expect(bed, 600, "n2=A2* n3=A3* n4=A4* n1=J0 !");
+	bed_hear(bed, 600, "n3", NULL, 0);
+	bed_expect(bed, 600, "n2=A2* n4=A4* n5=A5* n3=J0 !");
 	bed_end(bed, 900, 100);
-	hear_digest(bed, 1000, "n1", "a1", 9);
+	hear_digest(bed, 1000, "n3", "a3", 9);
 	bed_end(bed, 1100, 100);
-	/* two of four are not more than half */
-	bed_expect(bed, 1100, "n2=A2* n3=A3* n4=A4* n1=A1* !");
+	/* two of four are not more than half, and n1 would not be asked as well */
+	bed_expect(bed, 1100, "n2=A2* n4=A4* n5=A5* n3=A3* !");
 	CU_ASSERT_TRUE(status_says(bed, "\"needs_operator\":true"));
 	bed_free(bed);
 }
@@ -315,14 +363,20 @@ static void test_digests_that_do_not_count(void)
 {
 	static const struct {
 		const char *record;
-		const char *state;
-	} rows[] = {{"n2=A2* n3=A3", "a3"}, {"n2=A2* n3=A3*", "s3"}, {"n2=A2* n3=J3", "r3"}};
+		const char *n2;
+		const char *n3;
+	} rows[] = {
+		{"n2=A2* n3=A3", "a2", "a3"},
+		{"n2=A2* n3=J3", "a2", "r3"},
+		{"n2=A2* n3=A3*", "a2", "s3"},
+		{"n2=A2* n3=A3*", "r2", "s3"}, /* with nobody well, n3 stays in-sync */
+	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct bed *bed = bed_index(bed_new(3, 2), 1, rows[i].record);
 
-		hear_digest(bed, 500, "n2", "a2", 7);
-		hear_digest(bed, 500, "n3", rows[i].state, 8);
+		hear_digest(bed, 500, "n2", rows[i].n2, 7);
+		hear_digest(bed, 500, "n3", rows[i].n3, 8);
 		bed_run(bed, 500);
 		CU_ASSERT_PTR_NULL(strstr(bed->changes, "divergent"));
 		bed_free(bed);
@@ -333,12 +387,15 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"a move", test_move},
+		{"gone", test_gone},
 		{"leaving waits", test_leaving_waits},
 		{"RF raised and lowered", test_rf_raised_and_lowered},
 		{"few join at a time", test_few_join_at_a_time},
 		{"a node is taken out of the configuration", test_a_node_is_taken_out_of_the_configuration},
 		{"compare", test_compare},
 		{"repair", test_repair},
+		{"repair waits for a server", test_repair_waits_for_a_server},
+		{"divergent until two agree", test_divergent_until_two_agree},
 		{"repair without a further node", test_repair_without_a_further_node},
 		{"repair without a majority", test_repair_without_a_majority},
 		{"digests that do not count", test_digests_that_do_not_count},

@@ -13,10 +13,10 @@
 /* As a node answers, members that nobody reads here included. */
 static const char answer[] =
 	"{\"node\":\"n1\",\"incarnation\":\"000102030405060708090a0b0c0d0e0f\",\"session\":"
-        "\"00000000000000ab\","
+	"\"00000000000000ab\","
 	"\"format\":3,\"kafka\":\"K1\",\"ready\":true,\"shards\":["
 	"{\"index\":\"00000000000000aa\",\"uid\":\"books\",\"generation\":2,\"partition\":5,\"state\":"
-        "\"active\","
+	"\"active\","
 	"\"incarnation\":\"00000000000000010000000000000002\",\"session\":\"00000000000000cd\","
 	"\"received\":12300,\"stored\":12000,\"log_end\":-1,\"anchor\":{\"offset\":12299},"
 	"\"digest\":\"000000000000000a000000000000000b\","
@@ -97,52 +97,51 @@ static void test_a_node_that_has_just_started(void)
 	node_report_deinit(&report);
 }
 
+/* The first `from` becomes `to`; the refusal names `member`. */
+static const struct {
+	const char *from;
+	const char *to;
+	const char *member;
+} rows[] = {
+	{"{\"node\":\"n1\"", "[{\"node\":\"n1\"", "list of shards"},
+	{"\"node\":\"n1\"", "\"node\":\"\"", "node"},
+	{"\"node\":\"n1\"", "\"node\":5", "node"},
+	{"\"node\":\"n1\"", "\"node\":\"n\\u00001\"", "node"},
+	{"\"node\":\"n1\"", "\"node\":\"n123456789012345678901234567890123456789012345678901234567890123\"",
+         "node"},
+	{"\"0001020304", "\"01020304", "incarnation"},
+	{"\"000102030405060708090a0b0c0d0e0f\"", "\"00000000000000000000000000000000\"", "incarnation"},
+	{"\"00000000000000ab\"", "\"ab\"", "session"},
+	{"\"format\":3", "\"format\":0", "format"},
+	{"\"format\":3", "\"format\":4294967296", "format"},
+	{"\"kafka\":\"K1\",", "", "kafka"},
+	{"\"kafka\":\"K1\"", "\"kafka\":\"0123456789012345678901234567890123456789012345678901234567890123\"",
+         "kafka"},
+	{"\"ready\":true", "\"ready\":1", "ready"},
+	{"\"shards\":[", "\"shards\":5,\"x\":[", "shards"},
+	{"\"shards\":[", "\"shards\":[7,", "index"},
+	{"00000000000000aa", "00000000000000AA", "index"},
+	{"\"generation\":2", "\"generation\":0", "generation"},
+	{"\"partition\":5", "\"partition\":1024", "partition"},
+	{"\"partition\":5", "\"partition\":-1", "partition"},
+	{"\"active\"", "\"asleep\"", "state"},
+	{"\"00000000000000010000000000000002\"", "\"\"", "incarnation"},
+	{"\"00000000000000cd\"", "null", "session"},
+	{"\"received\":12300", "\"received\":11999", "received"},
+	{"\"received\":12300", "\"received\":12300.5", "received"},
+	{"\"stored\":12000", "\"stored\":-1", "stored"},
+	{"\"000000000000000a000000000000000b\"", "\"0a\"", "digest"},
+	{"\"000000000000000a000000000000000b\"", "\"000000000000000a00000000000000zz\"", "digest"},
+	{"\"seals\":[", "\"seals\":7,\"x\":[", "seals"},
+	{"{\"offset\":8192", "{\"offset\":12288", "seals"},
+	{"{\"offset\":12288", "{\"offset\":12301", "seals"},
+	{"{\"offset\":8192", "{\"offset\":-8192", "seals"},
+	{"\"00000000000000000000000000000008\"", "8", "seals"},
+	{"\"seals\":[", "\"seals\":[{},{},{},{},{},{},{},", "seals"},
+};
+
 static void test_refused(void)
 {
-	/* the first `from` becomes `to`; the refusal names `member` */
-	static const struct {
-		const char *from;
-		const char *to;
-		const char *member;
-	} rows[] = {
-		{"{\"node\":\"n1\"", "[{\"node\":\"n1\"", "list of shards"},
-		{"\"node\":\"n1\"", "\"node\":\"\"", "node"},
-		{"\"node\":\"n1\"", "\"node\":5", "node"},
-		{"\"node\":\"n1\"", "\"node\":\"n\\u00001\"", "node"},
-		{"\"node\":\"n1\"",
-	         "\"node\":\"n123456789012345678901234567890123456789012345678901234567890123\"", "node"},
-		{"\"0001020304", "\"01020304", "incarnation"},
-		{"\"000102030405060708090a0b0c0d0e0f\"", "\"00000000000000000000000000000000\"",
-	         "incarnation"},
-		{"\"00000000000000ab\"", "\"ab\"", "session"},
-		{"\"format\":3", "\"format\":0", "format"},
-		{"\"format\":3", "\"format\":4294967296", "format"},
-		{"\"kafka\":\"K1\",", "", "kafka"},
-		{"\"kafka\":\"K1\"",
-	         "\"kafka\":\"0123456789012345678901234567890123456789012345678901234567890123\"", "kafka"},
-		{"\"ready\":true", "\"ready\":1", "ready"},
-		{"\"shards\":[", "\"shards\":5,\"x\":[", "shards"},
-		{"\"shards\":[", "\"shards\":[7,", "index"},
-		{"00000000000000aa", "00000000000000AA", "index"},
-		{"\"generation\":2", "\"generation\":0", "generation"},
-		{"\"partition\":5", "\"partition\":1024", "partition"},
-		{"\"partition\":5", "\"partition\":-1", "partition"},
-		{"\"active\"", "\"asleep\"", "state"},
-		{"\"00000000000000010000000000000002\"", "\"\"", "incarnation"},
-		{"\"00000000000000cd\"", "null", "session"},
-		{"\"received\":12300", "\"received\":11999", "received"},
-		{"\"received\":12300", "\"received\":12300.5", "received"},
-		{"\"stored\":12000", "\"stored\":-1", "stored"},
-		{"\"000000000000000a000000000000000b\"", "\"0a\"", "digest"},
-		{"\"000000000000000a000000000000000b\"", "\"000000000000000a00000000000000zz\"", "digest"},
-		{"\"seals\":[", "\"seals\":7,\"x\":[", "seals"},
-		{"{\"offset\":8192", "{\"offset\":12288", "seals"},
-		{"{\"offset\":12288", "{\"offset\":12301", "seals"},
-		{"{\"offset\":8192", "{\"offset\":-8192", "seals"},
-		{"\"00000000000000000000000000000008\"", "8", "seals"},
-		{"\"seals\":[", "\"seals\":[{},{},{},{},{},{},{},", "seals"},
-	};
-
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const char *at = strstr(answer, rows[i].from);
 		struct node_report report = {0};

@@ -73,6 +73,8 @@ static void on_request(struct http_request *request, void *context)
 	}
 }
 
+static bool callers_ids;
+
 static void start(int answer_ms_max, unsigned connections_max)
 {
 	struct error error;
@@ -81,6 +83,7 @@ static void start(int answer_ms_max, unsigned connections_max)
 	                                      .body_bytes_max = BODY_BYTES_MAX,
 	                                      .connections_max = connections_max,
 	                                      .answer_ms_max = answer_ms_max,
+	                                      .callers_ids = callers_ids,
 	                                      .handler = on_request,
 	                                      .context = &server};
 
@@ -295,6 +298,36 @@ static void test_accepted_heads(void)
 		(void)close(fd);
 	}
 	stop();
+}
+
+/* Whose id a request has; taken: the caller's. */
+static void check_id(bool callers, const char *id, bool taken)
+{
+	char line[128];
+	char text[8192];
+	int fd;
+
+	callers_ids = callers;
+	start(60000, 100);
+	fd = dial();
+	(void)snprintf(line, sizeof line, "X-Request-Id: %s\r\n", id);
+	(void)snprintf(text, sizeof text, "GET /a HTTP/1.1\r\nHost: x\r\n%s\r\n", line);
+	send_text(fd, text, strlen(text));
+	CU_ASSERT_TRUE(receive(fd, "200", text, sizeof text) && strstr(text, "X-Request-Id: ") != NULL);
+	CU_ASSERT_EQUAL(strstr(text, line) != NULL, taken);
+	(void)close(fd);
+	stop();
+	callers_ids = false;
+}
+
+static void test_ids(void)
+{
+	check_id(true, "0123456789abcdef-1f", true);
+	check_id(true, "012345678901234567890123456789012345678", true);
+	check_id(true, "0123456789012345678901234567890123456789", false);
+	check_id(true, "a b", false);
+	check_id(true, "a\"b", false);
+	check_id(false, "0123456789abcdef-1f", false);
 }
 
 /* A head of 90 fields that arrives in small pieces, which makes libmicrohttpd's buffer grow. */
@@ -548,6 +581,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"refused heads", test_refused_heads},
 		{"accepted heads", test_accepted_heads},
+		{"ids", test_ids},
 		{"head in pieces", test_head_in_pieces},
 		{"kept connection", test_kept_connection},
 		{"body cap", test_body_cap},
