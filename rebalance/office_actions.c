@@ -50,16 +50,16 @@ static int create(struct office *office, const struct controller_action *action,
 static int read_starts(struct office *office, const struct controller_action *action,
                        struct controller_result *result)
 {
-	int rc = 0;
+	int32_t partitions[INDEX_PARTITIONS_MAX];
+	struct log_ends ends[INDEX_PARTITIONS_MAX];
+	const struct log_partitions asked = {action->topic, partitions, (size_t)action->partitions};
+	int rc;
 
-	for (int32_t p = 0; rc == 0 && p < action->partitions; p++) {
-		struct log_ends ends;
-
-		rc = log_ask_ends(office->connection, action->topic, p, KAFKA_TIMEOUT_MS, &ends,
-		                  &result->error);
-		if (rc == 0)
-			office->starts[p] = ends.start;
-	}
+	for (int32_t p = 0; p < action->partitions; p++)
+		partitions[p] = p;
+	rc = log_ask_all_ends(office->connection, &asked, KAFKA_TIMEOUT_MS, ends, &result->error);
+	for (int32_t p = 0; rc == 0 && p < action->partitions; p++)
+		office->starts[p] = ends[p].start;
 	result->starts = office->starts;
 	return rc;
 }

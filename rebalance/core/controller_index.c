@@ -298,6 +298,10 @@ static void inspected(struct controller *controller, const struct controller_res
 			                "an index is "
 			                "folded from; set it to delete",
 			                index->topic);
+		else if (result->partitions > INDEX_PARTITIONS_MAX)
+			controller_fail(controller, "invalid_index_partitions",
+			                "topic `%s` has %" PRId32 " partitions; at most %d are allowed",
+			                index->topic, result->partitions, INDEX_PARTITIONS_MAX);
 		index->partitions = result->partitions;
 		work->inspected = true;
 		return;

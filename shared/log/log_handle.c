@@ -220,6 +220,7 @@ int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int tim
 		rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
 
 	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+	    err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
 	    err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) {
 		log_look_again(rk, topic, timeout_ms);
 		err = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);

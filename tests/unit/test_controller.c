@@ -355,6 +355,18 @@ static void test_adoption(void)
 	world_free(world);
 }
 
+static void test_adoption_of_too_many_partitions(void)
+{
+	struct world *world = world_new();
+
+	topic_add(world, "shop.wide", INDEX_PARTITIONS_MAX + 1);
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "wide", "shop.wide");
+	(void)run(world, -1);
+	CU_ASSERT_STRING_EQUAL(final_of(world, 0), "invalid_index_partitions");
+	CU_ASSERT_PTR_NULL(resolve(world, "wide"));
+	world_free(world);
+}
+
 static void test_refused_requests(void)
 {
 	struct world *world = world_new();
@@ -418,6 +430,7 @@ int main(void)
 		{"killed_anywhere", test_killed_anywhere},
 		{"foreign_topic_is_left_alone", test_foreign_topic_is_left_alone},
 		{"adoption", test_adoption},
+		{"adoption_of_too_many_partitions", test_adoption_of_too_many_partitions},
 		{"refused_requests", test_refused_requests},
 		{"oldest_task", test_oldest_task},
 		{"another_kafka", test_another_kafka},
