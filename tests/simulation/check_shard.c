@@ -3,7 +3,7 @@
  *
  * - Siblings of equal watermark are equal.
  * - A commit is at most what every replica that the committing ingest's topology calls in-sync has ever had
- *   on disk under its recorded incarnation.
+ *   on disk under its recorded incarnation, of the log as it is now.
  * - The set of in-sync replicas is never empty.
  * - An answer without a flag covers the token that was presented, and whatever all replicas that the gateway's
  *   own topology calls in-sync had ever received when the search began. A gateway that does not know of a newer

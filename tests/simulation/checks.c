@@ -41,14 +41,25 @@ struct sim_reached check_reached(const struct sim_replica *held, struct incarnat
 	return found;
 }
 
-static void note_reached(struct sim_replica *held)
+/* Of this log: what was received of a former one counts for nothing. */
+static void note_reached(struct sim_replica *held, const struct sim_log *log)
 {
 	struct sim_reached *highest = reached(held);
 
-	if (held->received > highest->received)
+	if (held->log_life == log->life && held->received > highest->received)
 		highest->received = held->received;
-	if (held->image.stored_durable > highest->stored)
+	if (held->image.log_life == log->life && held->image.stored_durable > highest->stored)
 		highest->stored = held->image.stored_durable;
+}
+
+void check_forget(struct sim_replica *held, int64_t cut)
+{
+	for (size_t i = 0; i < held->reached_len; i++) {
+		if (held->reached[i].received > cut)
+			held->reached[i].received = cut;
+		if (held->reached[i].stored > cut)
+			held->reached[i].stored = 0;
+	}
 }
 
 static void check_letters(struct sim *sim, struct sim_replica *held, const struct timeline *timeline,
@@ -131,7 +142,7 @@ static void check_replica(struct sim *sim, struct sim_replica *held, uint32_t sh
 	if (status.received != held->received || held->letters_seen == 0) {
 		held->received = status.received;
 		check_letters(sim, held, timeline, shard);
-		note_reached(held);
+		note_reached(held, log);
 	}
 	check_fold(sim, held->replica, timeline, shard);
 	if (status.memory_bytes > sim->swarm.node_memory_bytes + (2U << 20))
@@ -207,7 +218,7 @@ void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard)
 		sim_violate(sim, "what is stored is whole", "shard %u: %s", shard, error.text);
 	held->image.stored_durable = status.received;
 	held->image.log_life = held->log_life;
-	note_reached(held);
+	note_reached(held, log);
 	replica_close(replica);
 	sim_disk_deinit(&copy);
 }

@@ -64,7 +64,6 @@ enum event_kind {
 	EVENT_GATEWAY_START,
 	EVENT_GATEWAY_SEARCH,
 	EVENT_GATEWAY_ANSWER,
-	EVENT_GATEWAY_SETTLE, /* a shared answer was given to all */
 	EVENT_GATEWAY_TICK,
 	EVENT_GATEWAY_FINAL, /* it reads that a task is final */
 	EVENT_FINAL,
@@ -208,7 +207,6 @@ struct sim_gateway {
 	struct coalesce *coalesce;
 	struct chooser *chooser;
 	struct flight *flights;     /* in the air */
-	struct flight *landing;     /* their answers are being given */
 	struct search *searches;    /* all, newest first */
 	struct catalog **snapshots; /* what flights were planned from */
 	size_t snapshots_len;
@@ -361,7 +359,7 @@ void sim_gateway_end(struct sim *sim, struct sim_gateway *gateway);
 struct peer sim_gateway_peer(const struct sim *sim, const struct sim_gateway *gateway);
 /* The topology as it has read it; valid until the gateway's end. */
 const struct catalog *sim_gateway_snapshot(struct sim *sim, struct sim_gateway *gateway);
-void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, struct flight *flight,
+void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, const struct flight *flight,
                         const struct coalesce_landing *landing);
 /* Nobody waits for ever. */
 void sim_gateway_check(struct sim *sim);
@@ -395,6 +393,9 @@ void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard);
 void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard);
 /* The highest that this incarnation of the replica ever had; of all of them if it is none. */
 struct sim_reached check_reached(const struct sim_replica *held, struct incarnation incarnation);
+
+/* The log was replaced from `cut` on. */
+void check_forget(struct sim_replica *held, int64_t cut);
 
 /* check_search.c */
 void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard);

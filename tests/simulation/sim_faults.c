@@ -196,6 +196,7 @@ static void trim(struct sim *sim, bool above)
 static void adopt(struct sim_replica *held, const struct sim_log *log)
 {
 	held->letters_seen = 0;
+	check_forget(held, log->cut);
 	if (held->older.stored_durable <= log->cut)
 		held->older.log_life = log->life;
 	if (held->replica == NULL) {

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #define SEARCH_TIMEOUT_MS 1500
-#define SETTLE_MS_MAX 30
 #define CALM_ASK_MS_MAX 1500
 /* A client that waits so long past the deadline was forgotten. */
 #define FORGOTTEN_MS 4000
@@ -74,9 +73,10 @@ static void answer(struct sim *sim, const struct flight *flight, struct search *
 }
 
 /* What each waiter gets; who is to fly on its own does. */
-static void give(struct sim *sim, struct sim_gateway *gateway, const struct flight *flight, bool failed)
+void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, const struct flight *flight,
+                        const struct coalesce_landing *landing)
 {
-	struct coalesce_waiter *waiter = &flight->leader->waiter;
+	struct coalesce_waiter *waiter = coalesce_land(gateway->coalesce, &flight->leader->waiter, landing);
 
 	while (waiter != NULL) {
 		struct search *search = (struct search *)waiter;
@@ -90,39 +90,11 @@ static void give(struct sim *sim, struct sim_gateway *gateway, const struct flig
 			continue;
 		}
 		search->done = true;
-		if (search->waiter.verdict == COALESCE_VERDICT_ANSWER && !failed)
+		if (search->waiter.verdict == COALESCE_VERDICT_ANSWER && !landing->failed)
 			answer(sim, flight, search);
 		else
 			tally_add(&sim->tally->answers_refused, 1);
 	}
-}
-
-void sim_gateway_landed(struct sim *sim, struct sim_gateway *gateway, struct flight *flight,
-                        const struct coalesce_landing *landing)
-{
-	struct event *settled;
-
-	(void)coalesce_land(gateway->coalesce, &flight->leader->waiter, landing);
-	flight->next = gateway->landing;
-	gateway->landing = flight;
-	/* giving it to all of them takes a while; who asks meanwhile is held */
-	settled = sim_own_event(sim, sim_gateway_peer(sim, gateway), EVENT_GATEWAY_SETTLE,
-	                        sim_delay(sim, SETTLE_MS_MAX));
-	settled->flight = flight;
-	give(sim, gateway, flight, landing->failed);
-}
-
-static void settle(struct sim *sim, struct sim_gateway *gateway, struct flight *flight)
-{
-	struct flight **at = &gateway->landing;
-	struct coalesce_waiter *held;
-
-	while (*at != flight)
-		at = &(*at)->next;
-	*at = flight->next;
-	held = coalesce_settle(gateway->coalesce, &flight->leader->waiter, sim->now_ms);
-	if (held != NULL)
-		sim_flight_start(sim, gateway, (struct search *)held);
 }
 
 void sim_gateway_check(struct sim *sim)
@@ -234,25 +206,15 @@ static void land_all(struct sim *sim, struct sim_gateway *gateway)
 {
 	struct coalesce_landing failed = {.now_ms = INT64_MAX, .failed = true};
 
-	while (gateway->flights != NULL || gateway->landing != NULL) {
+	while (gateway->flights != NULL) {
 		struct flight *flight = gateway->flights;
 		struct coalesce_waiter *waiter;
 
-		if (flight == NULL) {
-			flight = gateway->landing;
-			gateway->landing = flight->next;
-			waiter = coalesce_settle(gateway->coalesce, &flight->leader->waiter, INT64_MAX);
-			if (waiter == NULL)
-				continue;
-			flight = &(struct flight){.leader = (struct search *)waiter};
-		} else {
-			gateway->flights = flight->next;
-		}
+		gateway->flights = flight->next;
 		waiter = coalesce_land(gateway->coalesce, &flight->leader->waiter, &failed);
 		for (; waiter != NULL; waiter = waiter->next)
 			if (waiter->verdict == COALESCE_VERDICT_FIRE)
 				sim_violate(sim, "whose time is over is not fired again", "a gateway's end");
-		(void)coalesce_settle(gateway->coalesce, &flight->leader->waiter, INT64_MAX);
 	}
 }
 
@@ -288,9 +250,6 @@ void sim_gateway_event(struct sim *sim, const struct event *event)
 	case EVENT_GATEWAY_FINAL:
 		if (event->log_cuts == sim->log_cuts && event->offset > gateway->finals[event->shard])
 			gateway->finals[event->shard] = event->offset;
-		break;
-	case EVENT_GATEWAY_SETTLE:
-		settle(sim, gateway, event->flight);
 		break;
 	case EVENT_GATEWAY_TICK:
 		sim_flight_tick(sim, gateway, event->flight);

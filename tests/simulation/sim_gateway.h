@@ -39,7 +39,7 @@ struct flight {
 	int64_t required[SHARDS_MAX];
 	bool requires; /* something */
 	bool finished;
-	struct flight *next; /* of those in the air, then of those whose answer is being given */
+	struct flight *next; /* in the air */
 };
 
 /* One question to one node. */
