@@ -7,7 +7,7 @@
 
 run=$dir/run
 logs=$dir/log
-readonly ready_seconds=60
+readonly ready_seconds=120
 readonly stop_seconds=30
 readonly bin=$root/build/release/bin
 
