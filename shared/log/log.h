@@ -59,6 +59,7 @@ int log_topic_partitions(struct log_connection *connection, const char *topic, i
 /* One broker-side topic setting, e.g. cleanup.policy, into `value`. */
 int log_topic_setting(struct log_connection *connection, const char *topic, const char *name, int timeout_ms,
                       char value[128], struct error *error);
+/* Partitions of one topic, at most INDEX_PARTITIONS_MAX. */
 struct log_partitions {
 	const char *topic;
 	const int32_t *partitions;
@@ -70,9 +71,7 @@ struct log_ends {
 	int64_t start;
 	int64_t end;
 };
-int log_ask_ends(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
-                 struct log_ends *ends, struct error *error);
-/* The same of several partitions of one topic at once, at most INDEX_PARTITIONS_MAX; all of them or an error. */
+/* Of several partitions at once; all of them or an error. */
 int log_ask_all_ends(struct log_connection *connection, const struct log_partitions *asked, int timeout_ms,
                      struct log_ends *ends, struct error *error);
 /* Creates meta, topology, tasks, task-states, dead-letter and slots as DESIGN says, where absent. */
@@ -198,10 +197,7 @@ int log_feed_fd(const struct log_feed *feed);
 /* Commits (asynchronously) under the group without members `<cluster>.ingest`. */
 int log_feed_commit(struct log_feed *feed, const char *topic, int32_t partition, int64_t offset,
                     struct error *error);
-/* What that group has committed, -1 if nothing; blocks up to timeout_ms. */
-int log_feed_committed(struct log_feed *feed, const char *topic, int32_t partition, int timeout_ms,
-                       int64_t *offset, struct error *error);
-/* The same of several partitions of one topic at once. */
+/* What that group has committed, one a partition, -1 for nothing; blocks up to timeout_ms. */
 int log_feed_committed_all(struct log_feed *feed, const struct log_partitions *asked, int timeout_ms,
                            int64_t *offsets, struct error *error);
 

@@ -96,12 +96,6 @@ int log_cluster_id(struct log_connection *connection, int timeout_ms, char id[64
 	return 0;
 }
 
-int log_ask_ends(struct log_connection *connection, const char *topic, int32_t partition, int timeout_ms,
-                 struct log_ends *ends, struct error *error)
-{
-	return log_watermarks(connection->rk, topic, partition, timeout_ms, ends, error);
-}
-
 /* The list's first error; a partition that is missing in the answer is unknown. */
 static rd_kafka_resp_err_t list_error(const rd_kafka_topic_partition_list_t *list)
 {

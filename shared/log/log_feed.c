@@ -403,14 +403,6 @@ int log_feed_commit(struct log_feed *feed, const char *topic, int32_t partition,
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : log_fail(error, err, "committing", topic);
 }
 
-int log_feed_committed(struct log_feed *feed, const char *topic, int32_t partition, int timeout_ms,
-                       int64_t *offset, struct error *error)
-{
-	const struct log_partitions asked = {topic, &partition, 1};
-
-	return log_feed_committed_all(feed, &asked, timeout_ms, offset, error);
-}
-
 int log_feed_committed_all(struct log_feed *feed, const struct log_partitions *asked, int timeout_ms,
                            int64_t *offsets, struct error *error)
 {

@@ -2,8 +2,8 @@
  * Fuzz: what a feeder reads from a node: batch_answer_* and the list of
  * shards.
  */
-#include "shared/feed/standing.h"
 #include "shared/base/assert.h"
+#include "shared/feed/standing.h"
 #include "shared/record/batch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
