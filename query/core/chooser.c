@@ -1,7 +1,9 @@
 #include "query/core/chooser.h"
 
 #include "shared/base/assert.h"
+
 #include "shared/meta/catalog.h"
+#include <stdio.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +73,7 @@ size_t chooser_node(struct chooser *chooser, const char *id)
 		return CHOOSER_NODES_MAX - 1;
 	ASSERT(strlen(id) <= NODE_ID_BYTES_MAX);
 	entry = &chooser->entries[chooser->entries_len++];
-	(void)strcpy(entry->id, id);
+	(void)snprintf(entry->id, sizeof entry->id, "%s", id);
 	entry->asked_us = INT64_MIN;
 	return at;
 }

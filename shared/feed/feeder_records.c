@@ -9,7 +9,8 @@ int64_t feed_bound(const struct feeder *feeder, const struct feed_shard *shard)
 {
 	const struct feed_lane *live = &shard->lanes[FEEDER_LANE_LIVE];
 
-	if (feeder->options.replay || !feed_is_running(live))
+	/* what LIVE's lowest member has received vouches for nothing before its anchor was found */
+	if (feeder->options.replay || !feed_is_running(live) || live->state == LANE_STATE_ANCHORING)
 		return shard->committed;
 	for (const struct feed_range *range = live->first; range != NULL; range = range->next)
 		if (range->dead_letters_pending > 0)
