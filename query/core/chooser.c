@@ -3,8 +3,8 @@
 #include "shared/base/assert.h"
 
 #include "shared/meta/catalog.h"
-#include <stdio.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -267,13 +267,13 @@ bool controller_delete_topics(struct controller *controller, int64_t now_ms)
 	while ((index = catalog_next_index(controller->catalog, &at)) != NULL) {
 		if (index->state != INDEX_STATE_DELETED || !index->own_topic)
 			continue;
-		if (!controller->work.topic_made) {
+		if (controller->topicless != index->id) {
+			controller->deleting = index->id;
 			controller_topic_action(controller, CONTROLLER_ACTION_DELETE_TOPIC, index->topic,
 			                        index->partitions, index->task);
 			return true;
 		}
 		/* deleted: from now on a topic of this name is somebody else's */
-		controller->work.topic_made = false;
 		done = *index;
 		done.own_topic = false;
 		done.updated_at_ms = now_ms;
@@ -343,8 +343,10 @@ void controller_topic_result(struct controller *controller, const struct control
 		inspected(controller, result);
 		break;
 	case CONTROLLER_ACTION_CREATE_TOPIC:
-	case CONTROLLER_ACTION_DELETE_TOPIC:
 		controller->work.topic_made = true;
+		break;
+	case CONTROLLER_ACTION_DELETE_TOPIC:
+		controller->topicless = controller->deleting;
 		break;
 	case CONTROLLER_ACTION_READ_STARTS:
 		starts_read(controller, result);

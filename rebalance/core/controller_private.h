@@ -23,10 +23,10 @@ struct pending_task {
 /* What was found out for the request in progress; forgotten with it. */
 struct work {
 	int64_t started_ms;
-	bool inspected; /* index.topic can be the log */
-	bool renamed;   /* index.topic has the task in its name */
-	bool topic_made;
-	bool failed; /* `final` says why */
+	bool inspected;  /* index.topic can be the log */
+	bool renamed;    /* index.topic has the task in its name */
+	bool topic_made; /* of the index that is being created */
+	bool failed;     /* `final` says why */
 	int64_t *starts;
 	struct index_record index; /* creation, before it is recorded */
 	struct task_final final;
@@ -65,6 +65,8 @@ struct controller {
 	size_t finals_size;
 	int finals_since_checkpoint;
 
+	uint64_t deleting;  /* the deleted index whose topic is being deleted */
+	uint64_t topicless; /* … and whose topic is gone, which is to be recorded; 0 none */
 	struct work work;
 	struct buffer keys;   /* of the records of `action`, one after the other */
 	struct buffer values; /* likewise */

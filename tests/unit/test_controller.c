@@ -405,6 +405,52 @@ static void test_oldest_task(void)
 	world_free(world);
 }
 
+/* A name is created and deleted, and its next creation is requested after `after` actions. */
+static void recreate(int after)
+{
+	struct world *world = world_new();
+	struct controller_action action;
+	struct error error;
+	int actions = 0;
+
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "f", NULL);
+	(void)request(world, TASK_TYPE_INDEX_DELETION, "f", NULL);
+	office_take(world);
+	while (controller_next(world->controller, (struct controller_time){1000, 0}, &action)) {
+		struct controller_result result;
+
+		ASSERT(actions < ACTIONS_MAX);
+		carry_out(world, &action, &result);
+		controller_result(world->controller, &result);
+		if (actions++ == after) {
+			int64_t task = request(world, TASK_TYPE_INDEX_CREATION, "f", NULL);
+
+			CU_ASSERT_EQUAL(controller_read_task(world->controller, task,
+			                                     slice_string(world->tasks[task]), &error),
+			                0);
+		}
+	}
+	CU_ASSERT_PTR_NOT_NULL_FATAL(resolve(world, "f"));
+	CU_ASSERT_PTR_NOT_NULL(topic_find(world, resolve(world, "f")->topic));
+	CU_ASSERT_EQUAL(world->deleted_len, 1);
+	world_free(world);
+}
+
+/* The next life's topic is made, also when the former one's is being deleted just then. */
+static void test_recreation_at_any_time(void)
+{
+	struct world *world = world_new();
+	int actions;
+
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "f", NULL);
+	(void)request(world, TASK_TYPE_INDEX_DELETION, "f", NULL);
+	actions = run(world, -1);
+	world_free(world);
+	CU_ASSERT_TRUE(actions > 8);
+	for (int after = 0; after < actions; after++)
+		recreate(after);
+}
+
 static void test_another_kafka(void)
 {
 	struct controller_options options = {
@@ -433,6 +479,7 @@ int main(void)
 		{"adoption_of_too_many_partitions", test_adoption_of_too_many_partitions},
 		{"refused_requests", test_refused_requests},
 		{"oldest_task", test_oldest_task},
+		{"recreation_at_any_time", test_recreation_at_any_time},
 		{"another_kafka", test_another_kafka},
 		CU_TEST_INFO_NULL,
 	};
