@@ -197,7 +197,7 @@ static bool stands_in_log(struct feeder *feeder, uint32_t slot, struct feed_memb
 	return true;
 }
 
-static void learn_log(struct feed_shard *shard, const struct feeder_asked *asked)
+static void learn_log(struct feed_shard *shard, const struct feeder_asked *asked, int64_t now_ms)
 {
 	bool running = feed_is_running(&shard->lanes[FEEDER_LANE_LIVE]) ||
 	               feed_is_running(&shard->lanes[FEEDER_LANE_BEHIND]);
@@ -205,6 +205,9 @@ static void learn_log(struct feed_shard *shard, const struct feeder_asked *asked
 	if (!running || asked->log_end > shard->log_end)
 		shard->log_end = asked->log_end;
 	shard->log_start = asked->log_start;
+	/* what is committed need not be committed again soon: a former owner may just have committed more */
+	if (shard->commit_again_ms == 0)
+		shard->commit_again_ms = now_ms + FEEDER_COMMIT_AGAIN_MS;
 	if (asked->committed > shard->committed)
 		shard->committed = asked->committed;
 }
@@ -251,7 +254,7 @@ void feeder_asked(struct feeder *feeder, const struct feeder_question *question,
 		feed_place(feeder, question->slot);
 		return;
 	}
-	learn_log(shard, asked);
+	learn_log(shard, asked, now_ms);
 	learn_member(member, asked);
 	if (!stands_in_log(feeder, question->slot, member, asked))
 		return;
