@@ -124,7 +124,7 @@ class Sampler(Background):
 
 
 def in_flight(env):
-    return env.metrics("ingest")["millrace_ingest_batches_in_flight"]
+    return env.metrics("ingest").get('millrace_ingest_batches_in_flight{node="n1"}', 0)
 
 
 def wait_progress(env, index):
