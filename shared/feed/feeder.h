@@ -3,7 +3,7 @@
  *
  * The pure core of live feeding, catch-up and replay: events go in, actions
  * come out, and between them it is a function of the log. It sees no clock
- * (events carry `now_ms`), socket or thread. A shell (ingest/, or the
+ * (events carry `now_ms`), socket or thread. A shell (shared/feeding, or the
  * simulation) carries actions out and reports what happened.
  *
  * A shard has several replicas, fed by at most two readers of its partition:
@@ -11,8 +11,9 @@
  *           until every member has received it.
  *   BEHIND  reads further back, for replicas that LIVE does not hold up for:
  *           cut from memory, coming back, out of sync, or joining. It never
- *           reads past what LIVE has read (or, without LIVE, past the committed
- *           offset), so it never meets a dead letter that is not acknowledged.
+ *           reads past what LIVE has read (or, without LIVE or before LIVE has
+ *           found its first anchor, past the committed offset), so it never
+ *           meets a dead letter that is not acknowledged.
  * A replica is a member of one of them, or is being asked where it stands.
  * Whoever has received what LIVE still holds from there on, becomes a member
  * of LIVE; whoever needs what LIVE has let go of, of BEHIND. A member that
@@ -37,9 +38,11 @@
  * Rules (each has a knock-out in the simulation):
  *   - LIVE starts at the lowest received of the in-sync replicas (of those
  *     that answer, and are not FEEDER_LIVE_WINDOW behind another), never at
- *     the committed offset and never at a replica that is only joining. A gap,
- *     a refusal or a new session takes that replica out of its reader and asks
- *     it again. The log is the write-ahead log, dropping loses nothing.
+ *     the committed offset; where none of them answers, of the others, so that
+ *     they become level. Who needs what a running reader has let go of is
+ *     never its member. A gap, a refusal or a new session takes that replica
+ *     out of its reader and asks it again. The log is the write-ahead log,
+ *     dropping loses nothing.
  *   - A range leaves only after every dead letter in it is acknowledged.
  *     Below the committed offset dead letters are known to be there.
  *   - Who is in-sync is what the topology records, not what is seen here. The

@@ -118,7 +118,7 @@ def what_is_missing(env, index, topology, ends):
                 return f"partition {partition} on {node} is recorded as {replica}; the node says {row}"
             if not row or row["state"] != "active" or row["received"] < ends[partition]:
                 return f"partition {partition} on {node} is to be at {ends[partition]}; the node says {row}"
-            if replica["incarnation"] not in ("", row["incarnation"]):
+            if replica["incarnation"] != row["incarnation"]:
                 return f"partition {partition} on {node} is {row['incarnation']}, recorded is {replica['incarnation']}"
     return None
 
