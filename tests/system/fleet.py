@@ -124,10 +124,13 @@ def what_is_missing(env, index, topology, ends):
 
 
 class Watermarks(threading.Thread):
-    """What must hold at every moment: what is committed is stored by every in-sync replica, and nothing goes back.
+    """What must hold at every moment: what is committed is stored by every in-sync replica, which loses nothing.
 
     A replica that came back in-sync may have stored less than was committed without it, so only what is committed
     while it has been in-sync for SETTLED_S is held against it; the node whose disk a test puts back is excused.
+    What is committed itself may go back, if only for a moment: the group has no members, so Kafka orders and fences
+    nothing, and a commit that was under way (of a former owner, or sent again) may arrive after a later one. It does
+    no harm, because nobody starts from there; caught_up() tells when as much is committed again as ever was.
     """
 
     SETTLED_S = 2.0
@@ -142,10 +145,12 @@ class Watermarks(threading.Thread):
             "enable.auto.commit": False})
         self._end = threading.Event()
         self._committed = {}
+        self._highest = {}  # partition → the highest that ever was committed
         self._in_sync_since = {}  # (partition, node, incarnation) → monotonic seconds
         self._rows = {}  # (partition, node) → row
         self.excused = None
         self.samples = 0
+        self.late_commits = 0
         self.trouble = None
 
     def run(self):
@@ -174,10 +179,20 @@ class Watermarks(threading.Thread):
                 assert committed[partition] <= row["stored"], \
                     f"{committed[partition]} is committed, not stored: partition {partition} on {node}: {row}"
         for partition, offset in committed.items():
-            assert offset >= self._committed.get(partition, offset), \
-                f"partition {partition}: committed goes back from {self._committed[partition]} to {offset}"
+            if offset < self._committed.get(partition, offset):
+                print(f"          partition {partition}: committed goes back from {self._committed[partition]} to {offset}",
+                      flush=True)
+                self.late_commits += 1
+            self._highest[partition] = max(offset, self._highest.get(partition, offset))
         self._committed = committed
         self.samples += 1
+
+    def caught_up(self):
+        """Whether as much is committed of every partition as ever was."""
+        if self.trouble:
+            raise self.trouble
+        committed = self._committed
+        return all(committed[partition] >= offset for partition, offset in list(self._highest.items()))
 
     def _check_row(self, partition, node, row):
         last = self._rows.get((partition, node))

@@ -103,6 +103,7 @@ class Campaign:
         wait_whole(self.env, self.index, self.topology, IN_S)
         self.wait_all_used()
         self.watermarks.excused = None
+        wait_until(self.watermarks.caught_up, IN_S, "as much is committed as ever was")
         self.count += 1
         seconds = sorted(entry["to"] - entry["from"] for entry in self.judge_searches(title))
         p99, worst = seconds[len(seconds) * 99 // 100], seconds[-1]
@@ -310,7 +311,7 @@ class Campaign:
         rate = self.searches.count / self.seconds
         print(f"          faults: {self.count}, {self.with_batch_in_flight} with a batch in flight; "
               f"{self.churn.sent} writes, {rate:.0f} searches a second over {self.seconds:.0f} s, {len(self.troubles)} failed, wrong or late; "
-              f"{self.watermarks.samples} samples of watermarks", flush=True)
+              f"{self.watermarks.samples} samples of watermarks, {self.watermarks.late_commits} late commits", flush=True)
         assert not self.troubles, f"{len(self.troubles)} failed, wrong or late, e.g.\n" + "\n".join(self.troubles[:10])
         assert self.with_batch_in_flight * 2 >= self.count
         assert rate >= SEARCHES_A_SECOND, f"{rate:.0f} searches a second are too few to prove anything"
