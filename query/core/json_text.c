@@ -9,13 +9,23 @@ static const uint8_t *skip_space(const uint8_t *at, const uint8_t *end)
 	return at;
 }
 
-/* Past the closing quote of the string that begins at `at`. */
+/* Past the closing quote of the string that begins at `at`: the first that an even number of backslashes precedes.
+ * Most of a page of hits is text, and memchr passes it many bytes at a time. */
 static const uint8_t *skip_string(const uint8_t *at, const uint8_t *end)
 {
-	for (at++; at < end && *at != '"'; at++)
-		if (*at == '\\')
-			at++;
-	return at < end ? at + 1 : end;
+	const uint8_t *from = at + 1;
+	const uint8_t *quote;
+
+	while (from < end && (quote = memchr(from, '"', (size_t)(end - from))) != NULL) {
+		size_t backslashes = 0;
+
+		while (quote[-1 - (ptrdiff_t)backslashes] == '\\')
+			backslashes++; /* the opening quote ends them */
+		if (backslashes % 2 == 0)
+			return quote + 1;
+		from = quote + 1;
+	}
+	return end;
 }
 
 static const uint8_t *skip_container(const uint8_t *at, const uint8_t *end)

@@ -3,6 +3,9 @@
 #include "query/core/json_text.h"
 #include "shared/json/json.h"
 
+/* {"p":0,"ts":0,"seq":0,"id":"","doc":{}}: no hit is shorter. */
+#define HIT_BYTES_MIN 39U
+
 static int malformed(struct error *error, const char *what)
 {
 	return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "answer of a node: %s", what);
@@ -171,24 +174,23 @@ static bool parse_hit(struct slice item, const struct node_question *question, s
 static int parse_hits(struct slice text, const struct node_question *question, struct arena *arena,
                       struct node_answer *answer, struct error *error)
 {
+	size_t most = text.len / HIT_BYTES_MIN < question->hits_max ? text.len / HIT_BYTES_MIN
+	                                                            : (size_t)question->hits_max;
 	struct json_walk walk;
-	struct json_walk count;
 	struct slice key;
 	struct slice item;
-	size_t len = 0;
 
 	if (!member_walk(text, "hits", &walk))
 		return malformed(error, "no `hits`");
-	for (count = walk; json_walk_next(&count, &key, &item);)
-		len++;
-	if (len > question->hits_max)
-		return malformed(error, "more hits than asked for");
-	answer->hits = arena_alloc(arena, (len > 0 ? len : 1) * sizeof answer->hits[0]);
+	answer->hits = arena_alloc(arena, (most + 1) * sizeof answer->hits[0]);
 	if (answer->hits == NULL)
-		return error_memory(error, len * sizeof answer->hits[0]);
-	while (json_walk_next(&walk, &key, &item))
+		return error_memory(error, (most + 1) * sizeof answer->hits[0]);
+	while (json_walk_next(&walk, &key, &item)) {
+		if (answer->hits_len == question->hits_max)
+			return malformed(error, "more hits than asked for");
 		if (!parse_hit(item, question, &answer->hits[answer->hits_len++]))
 			return malformed(error, "a hit that is none");
+	}
 	return 0;
 }
 
