@@ -126,16 +126,16 @@ static bool is_asked(const struct inquiry *inquiry, const char *url)
 	return false;
 }
 
-/* "millrace-ingest@HOST:PORT" → its URL; false if the member is none of ours. */
+/* "millrace-ingest@HOST:PORT", "millrace-rebalance.ORDER@HOST:PORT" → its URL; false if the member is none of ours. */
 static bool member_url(const struct log_member *member, const char *program, char url[URL_BYTES_MAX])
 {
 	size_t len = strlen(program);
-	const char *place = member->client_id + len + 1;
+	const char *place = strchr(member->client_id, '@');
 	const char *port;
 	bool wildcard;
 
-	if (strncmp(member->client_id, program, len) != 0 || member->client_id[len] != '@' ||
-	    (port = strrchr(place, ':')) == NULL)
+	if (strncmp(member->client_id, program, len) != 0 || strchr("@.", member->client_id[len]) == NULL ||
+	    place == NULL || (port = strrchr(++place, ':')) == NULL)
 		return false;
 	wildcard = strncmp(place, "0.0.0.0:", 8) == 0 || strncmp(place, "[::]:", 5) == 0;
 	if (!wildcard)

@@ -10,8 +10,9 @@
  * core/cluster_report.h.
  *
  * A worker or controller is found by the client id with which it joined its
- * group, `millrace-ingest@HOST:PORT` and `millrace-rebalance@HOST:PORT`: its
- * admin listener. A wildcard HOST stands for the address it is connected from.
+ * group, `millrace-ingest@HOST:PORT` and `millrace-rebalance.ORDER@HOST:PORT`:
+ * its admin listener. A wildcard HOST stands for the address it is connected
+ * from.
  *
  * Bounds: STATUS_WAITING_MAX requests wait, answered one after the other;
  * further ones get 503. The connection to Kafka is opened when it is first

@@ -17,6 +17,8 @@
 #define TURN_RECORDS 256
 /* Of the slots topic: whoever owns it takes office. */
 #define OFFICE_SLOT 1U
+/* Of the topology's offsets in client ids, so that their order is that of the texts. */
+#define ORDER_DIGITS 12
 
 /* Beside 0 and error codes: why office_run goes on. */
 enum outcome {
@@ -154,23 +156,53 @@ static bool is_elected(struct office *office)
 	return (office->slots & OFFICE_SLOT) != 0;
 }
 
-/* The first time only: it may take as long as Kafka is down. */
+/*
+ * How long the topology was when we joined, so that who joins later comes later: the lowest member id is elected, it
+ * begins with the client id, and taking office writes there. Thus nobody who comes back takes the office away again
+ * from who has it. Two that joined at one length are ordered by their places.
+ */
+static int election_order(struct office *office, int64_t *order, struct error *error)
+{
+	const int32_t partition = 0;
+	const struct log_partitions asked = {log_name(office->connection, suffixes[TOPIC_TOPOLOGY]),
+	                                     &partition, 1};
+	struct log_ends ends;
+	int rc = log_ask_all_ends(office->connection, &asked, FIRST_TIMEOUT_MS, &ends, error);
+
+	if (rc == 0)
+		*order = ends.end;
+	return rc;
+}
+
+/* When it is the first time it may take as long as Kafka is down. */
 static int join_election(struct office *office, struct error *error)
 {
-	char client_id[NODE_URL_BYTES_MAX + 32];
+	char client_id[NODE_URL_BYTES_MAX + 64];
 	const struct log_owner_options election = {
 		.group = "controllers", .topic = "slots", .client_id = client_id};
+	int64_t order = 0;
 	int rc = 0;
 
 	if (office->owner != NULL)
 		return 0;
-	(void)snprintf(client_id, sizeof client_id, "millrace-rebalance@%s", office->url + strlen("http://"));
 	rc = log_cluster_id(office->connection, FIRST_TIMEOUT_MS, office->kafka_id, error);
 	if (rc == 0)
 		rc = log_create_own_topics(office->connection, KAFKA_TIMEOUT_MS, error);
 	if (rc == 0)
+		rc = election_order(office, &order, error);
+	(void)snprintf(client_id, sizeof client_id, "millrace-rebalance.%0*" PRId64 "@%s", ORDER_DIGITS,
+	               order, office->url + strlen("http://"));
+	if (rc == 0)
 		rc = log_owner_open(office->config, &election, &office->owner, error);
 	return rc;
+}
+
+/* Whoever lost the office queues up behind the others. */
+static void leave_election(struct office *office)
+{
+	log_owner_close(office->owner);
+	office->owner = NULL;
+	office->slots = 0;
 }
 
 /* Until elected (0) or signalled. */
@@ -339,6 +371,8 @@ static bool is_fight(struct office *office)
 /* What ended a term; 0: stand by again. */
 static int judge(struct office *office, int rc, char *said, struct error *error)
 {
+	if (rc == OUTCOME_NOT_ELECTED || rc == ERROR_FENCED)
+		leave_election(office);
 	if (rc == OUTCOME_NOT_ELECTED) {
 		logline(LOG_LEVEL_INFO, "left_office", "reason=\"another process is elected\"");
 		return 0;

@@ -3,10 +3,12 @@
  *
  * Several processes may run; a consumer group on the slots topic elects the
  * one that takes office (the owner of its partition 0), the others stand by
- * and take over when it goes. The election only keeps them from disturbing
- * each other. Safe it is because of the transactional producer: taking office
- * initialises it first, which fences any predecessor; then meta, topology,
- * tasks and task-states are read to their ends; only then does the core act.
+ * and take over when it goes, in the order in which they joined; whoever comes
+ * back, or was dropped, joins as the last. The election only keeps them from
+ * disturbing each other. Safe it is because of the transactional producer:
+ * taking office initialises it first, which fences any predecessor; then meta,
+ * topology, tasks and task-states are read to their ends; only then does the
+ * core act.
  * After a failed or timed-out write the outcome is unknown: the office is
  * left and taken again, which reads everything anew. Who was fenced stands by
  * again; fenced OFFICE_FENCES_MAX times within OFFICE_FENCES_MS, the program

@@ -6,6 +6,7 @@ import shutil
 import signal
 
 import confluent_kafka
+from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import ConfigResource
 
 from children import wait_until
@@ -160,12 +161,34 @@ def ready(env):
     return {name: (answer.status, answer.json()["status"]) for name, answer in answers.items()}
 
 
+def wait_candidates(env, count):
+    """Until that many controllers are in the election, and it has ended."""
+    group = f"{env.cluster}.controllers"
+
+    def ended():
+        told = env.admin().describe_consumer_groups([group])[group].result()
+        return told.state == ConsumerGroupState.STABLE and len(told.members) == count
+
+    wait_until(ended, 30, f"{count} controllers are in a stable group")
+    wait_until(lambda: sorted(ready(env).values()) == [(200, "ready"), (503, "standing by")], 30, "one is in office, one stands by")
+
+
+def voted_out(env):
+    """How often somebody in office, alive and well, had to leave it to another one."""
+    logs = "".join((env.directory / f"{name}.log").read_text() for name in ("rebalance", "rebalance2"))
+    return logs.count('left_office reason="another process is elected"')
+
+
 def test_the_other_controller_takes_over(env):
-    """Two stand for office; the one in office is killed while a request is under way, and the other finishes it, once."""
+    """Two stand for office; the one in office is killed while a request is under way, and the other finishes it, once,
+
+    and keeps the office when the killed one is back.
+    """
     env.plan(controllers=2)
     for name in ("rebalance", "rebalance2", "query"):
         env.start(name)
-    wait_until(lambda: len(controllers(env)) == 1, 30, "one controller is in office")
+    wait_candidates(env, 2)
+    before_kills = voted_out(env)
     env.millrace("index", "create", "books", "--wait")
     dice = random.Random(11)
     for round in range(3):
@@ -184,6 +207,9 @@ def test_the_other_controller_takes_over(env):
             assert final_of(env, task)["status"] == "succeeded"
         assert controllers(env) != [before]
         env.start(before)
+        wait_candidates(env, 2)
+        assert controllers(env) != [before], f"{before} took the office back"
+    assert voted_out(env) == before_kills
     assert all(len(found) == 1 for found in finals(env).values()), finals(env)
     epochs = [json.loads(message.value())["epoch"] for message in env.read_topic(f"{env.cluster}.topology") if message.key() == b"cluster"]
     assert epochs == sorted(epochs), epochs
@@ -219,7 +245,8 @@ def test_a_controller_that_stood_still(env):
         os.kill(env.programs[before].pid, signal.SIGCONT)
     tasks += [create(env, f"letters{i}") for i in range(3)]
     assert all(final_of(env, task)["status"] == "succeeded" for task in tasks)
-    wait_until(lambda: sorted(ready(env).values()) == [(200, "ready"), (503, "standing by")], 30, "one is in office, one stands by")
+    wait_candidates(env, 2)
+    assert controllers(env) == [other], f"{before} took the office back"
     assert all(len(found) == 1 for found in finals(env).values()), finals(env)
 
 
