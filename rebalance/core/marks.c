@@ -170,43 +170,87 @@ static const struct hash128 *digest_at(const struct replica_report *report, int6
 	return NULL;
 }
 
-enum agreement marks_compare(const struct replica_report *a, const struct replica_report *b)
+enum agreement marks_compare(const struct replica_report *a, const struct replica_report *b, int64_t *at)
 {
 	const struct hash128 *mine = &a->digest;
 	const struct hash128 *other = digest_at(b, a->received);
 
+	*at = a->received;
 	for (size_t i = a->seals_len; other == NULL && i-- > 0;) {
+		*at = a->seals[i].offset;
 		mine = &a->seals[i].digest;
 		other = digest_at(b, a->seals[i].offset);
 	}
-	if (other == NULL)
-		return AGREEMENT_UNKNOWN;
-	return hash128_equal(*mine, *other) ? AGREEMENT_EQUAL : AGREEMENT_DIFFERENT;
+	if (other != NULL)
+		return hash128_equal(*mine, *other) ? AGREEMENT_EQUAL : AGREEMENT_DIFFERENT;
+	*at = -1;
+	return AGREEMENT_UNKNOWN;
 }
 
-bool marks_is_comparable(const struct shard_record *record, const struct sight *sight, size_t i)
+static bool is_comparable(const struct shard_record *record, const struct sight *sight, size_t i)
 {
 	return is_recorded(record, sight, i) && sight->replicas[i]->last.state != REPORT_STATE_STOPPED;
 }
 
+/* What contradicts the verdict on the shard is no news if it is from before that. */
+static bool is_news(const struct shard_record *record, const struct sight *sight, enum agreement agreement,
+                    int64_t at)
+{
+	int64_t verdict_at = sight->shard->verdict_at;
+
+	if (agreement != (record->divergent ? AGREEMENT_EQUAL : AGREEMENT_DIFFERENT))
+		return true;
+	return at >= verdict_at && !(record->divergent && verdict_at < 0);
+}
+
+static enum agreement agreement_at(const struct shard_record *record, const struct sight *sight, size_t i,
+                                   size_t k, int64_t *at)
+{
+	enum agreement agreement;
+
+	if (!is_comparable(record, sight, i) || !is_comparable(record, sight, k))
+		return AGREEMENT_UNKNOWN;
+	agreement = marks_compare(&sight->replicas[i]->last, &sight->replicas[k]->last, at);
+	return is_news(record, sight, agreement, *at) ? agreement : AGREEMENT_UNKNOWN;
+}
+
+enum agreement marks_agreement(const struct shard_record *record, const struct sight *sight, size_t i,
+                               size_t k)
+{
+	int64_t at;
+
+	return agreement_at(record, sight, i, k, &at);
+}
+
+/* Where in-sync replicas differ, and one that does; or up to where all of them are known to agree. */
+struct finding {
+	int64_t at;
+	size_t which;
+};
+
 /* Different as soon as one pair of in-sync replicas is; equal once every pair is known to be. */
-static enum agreement compare_all(const struct shard_record *record, const struct sight *sight, size_t *which)
+static enum agreement compare_all(const struct shard_record *record, const struct sight *sight,
+                                  struct finding *finding)
 {
 	enum agreement all = AGREEMENT_EQUAL;
 
+	finding->at = INT64_MAX;
 	for (size_t i = 0; i < record->replicas_len; i++)
 		for (size_t k = 0; k < i; k++) {
-			enum agreement pair = AGREEMENT_UNKNOWN;
+			enum agreement agreement;
+			int64_t at = -1;
 
 			if (!record->replicas[i].in_sync || !record->replicas[k].in_sync)
 				continue;
-			if (marks_is_comparable(record, sight, i) && marks_is_comparable(record, sight, k))
-				pair = marks_compare(&sight->replicas[i]->last, &sight->replicas[k]->last);
-			*which = i;
-			if (pair == AGREEMENT_DIFFERENT)
-				return pair;
-			if (pair == AGREEMENT_UNKNOWN)
-				all = pair;
+			agreement = agreement_at(record, sight, i, k, &at);
+			if (agreement == AGREEMENT_DIFFERENT) {
+				*finding = (struct finding){at, i};
+				return agreement;
+			}
+			if (agreement == AGREEMENT_UNKNOWN)
+				all = agreement;
+			if (at < finding->at)
+				finding->at = at;
 		}
 	return all;
 }
@@ -220,17 +264,42 @@ static size_t count_in_sync(const struct shard_record *record)
 	return count;
 }
 
+/* The most that an in-sync replica has received; -1 until all of them have told. */
+static int64_t most_received(const struct shard_record *record, const struct sight *sight)
+{
+	int64_t most = -1;
+
+	for (size_t i = 0; i < record->replicas_len; i++) {
+		if (!record->replicas[i].in_sync)
+			continue;
+		if (!is_comparable(record, sight, i))
+			return -1;
+		if (sight->replicas[i]->last.received > most)
+			most = sight->replicas[i]->last.received;
+	}
+	return most;
+}
+
 static void compare(struct shard_record *record, const struct sight *sight, struct changes *changes)
 {
-	size_t which = 0;
-	enum agreement all = compare_all(record, sight, &which);
+	struct watched_shard *shard = sight->shard;
+	struct finding finding = {0};
+	enum agreement all;
 
+	if (record->divergent && shard->verdict_at < 0)
+		shard->verdict_at = most_received(record, sight); /* our predecessor's, somewhere below */
+	all = compare_all(record, sight, &finding);
 	if (!record->divergent && all == AGREEMENT_DIFFERENT) {
 		record->divergent = true;
-		changes_note(changes, record, CHANGE_DIVERGENT, record->replicas[which].node, "digest");
-	} else if (record->divergent && all == AGREEMENT_EQUAL && count_in_sync(record) > 1) {
+		shard->verdict_at = finding.at;
+		changes_note(changes, record, CHANGE_DIVERGENT, record->replicas[finding.which].node,
+		             "digest");
+	} else if (all == AGREEMENT_EQUAL && count_in_sync(record) > 1) {
+		if (record->divergent)
+			changes_note(changes, record, CHANGE_AGREEING, "", "digest");
 		record->divergent = false;
-		changes_note(changes, record, CHANGE_AGREEING, "", "digest");
+		if (finding.at > shard->verdict_at)
+			shard->verdict_at = finding.at;
 	}
 }
 

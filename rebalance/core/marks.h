@@ -33,8 +33,10 @@
  *
  *   Agreement: two in-sync replicas that folded up to the same offset have the
  *   same digest there, or the shard is divergent, until all of them agree.
+ *   The highest offset decides, also over several reports: that they agreed
+ *   before they differed is no news, nor that they differed before they agreed.
  *
- * Pure core, no state of its own.
+ * Pure core, no state of its own but what it notes in the watch.
  */
 #ifndef MILLRACE_REBALANCE_CORE_MARKS_H
 #define MILLRACE_REBALANCE_CORE_MARKS_H
@@ -65,9 +67,11 @@ enum agreement {
 	AGREEMENT_DIFFERENT
 };
 
-/* At the highest offset at which both have told a digest. */
-enum agreement marks_compare(const struct replica_report *a, const struct replica_report *b);
-/* Whether replica i's digests may be compared: its last report is of the recorded incarnation and not stopped. */
-bool marks_is_comparable(const struct shard_record *record, const struct sight *sight, size_t i);
+/* At the highest offset at which both have told a digest: `at`, -1 if there is none. */
+enum agreement marks_compare(const struct replica_report *a, const struct replica_report *b, int64_t *at);
+/* The same of two recorded replicas, as far as it counts: their last reports are of the recorded incarnations and
+ * not stopped, and say something new. */
+enum agreement marks_agreement(const struct shard_record *record, const struct sight *sight, size_t i,
+                               size_t k);
 
 #endif

@@ -126,16 +126,12 @@ static size_t count_agreeing(const struct shard_record *record, const struct sig
 	size_t agreeing = 1;
 
 	*in_sync = 1;
-	if (!marks_is_comparable(record, sight, i))
-		return 0;
 	for (size_t k = 0; k < record->replicas_len; k++) {
 		enum agreement agreement;
 
 		if (k == i || !record->replicas[k].in_sync)
 			continue;
-		if (!marks_is_comparable(record, sight, k))
-			return 0;
-		agreement = marks_compare(&sight->replicas[i]->last, &sight->replicas[k]->last);
+		agreement = marks_agreement(record, sight, i, k);
 		if (agreement == AGREEMENT_UNKNOWN)
 			return 0;
 		agreeing += agreement == AGREEMENT_EQUAL;

@@ -29,6 +29,7 @@ static void shard_forget(struct watched_shard *shard)
 		free(shard->replicas[i]);
 	shard->replicas_len = 0;
 	shard->ends_len = 0;
+	shard->verdict_at = -1;
 }
 
 void watch_free(struct watch *watch)
@@ -120,6 +121,7 @@ struct watched_shard *watch_shard(struct watch *watch, const struct shard_record
 	memcpy(shard->key, key, sizeof key);
 	shard->generation = record->generation;
 	shard->end_wanted_ms = INT64_MIN;
+	shard->verdict_at = -1;
 	if (!map_put(&watch->shards, slice_of(shard->key, sizeof shard->key), (uint64_t)(uintptr_t)shard)) {
 		free(shard);
 		return NULL;

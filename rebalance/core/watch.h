@@ -61,7 +61,8 @@ struct watched_shard {
 	struct watched_sample ends[WATCH_ENDS]; /* of the log; a ring */
 	size_t ends_len;                        /* ever read */
 	int64_t end_wanted_ms;                  /* when somebody was last told to read it */
-	size_t target_len;            /* 0: not computed yet; it stays the same while a controller lives */
+	int64_t verdict_at; /* the offset at which its replicas were found to differ, or to agree; -1: never */
+	size_t target_len;  /* 0: not computed yet; it stays the same while a controller lives */
 	uint8_t target[REPLICAS_MAX]; /* places of its target among the configured nodes */
 	size_t replicas_len;
 	struct watched_replica *replicas[REPLICAS_MAX];

@@ -223,23 +223,28 @@ static void test_compare(void)
 		struct replica_report a;
 		struct replica_report b;
 		enum agreement expected;
+		int64_t expected_at;
 	} rows[] = {
-		{report_of(5, 1, NULL, 0), report_of(5, 1, NULL, 0), AGREEMENT_EQUAL},
-		{report_of(5, 1, NULL, 0), report_of(5, 2, NULL, 0), AGREEMENT_DIFFERENT},
-		{report_of(5, 1, NULL, 0), report_of(6, 1, NULL, 0), AGREEMENT_UNKNOWN},
-		{report_of(9000, 5, low, 2), report_of(13000, 6, high, 2), AGREEMENT_EQUAL},
-		{report_of(9000, 5, low, 2), report_of(13000, 6, other, 2), AGREEMENT_DIFFERENT},
-		{report_of(9000, 5, low, 2), report_of(50000, 6, far, 1), AGREEMENT_UNKNOWN},
+		{report_of(5, 1, NULL, 0), report_of(5, 1, NULL, 0), AGREEMENT_EQUAL, 5},
+		{report_of(5, 1, NULL, 0), report_of(5, 2, NULL, 0), AGREEMENT_DIFFERENT, 5},
+		{report_of(5, 1, NULL, 0), report_of(6, 1, NULL, 0), AGREEMENT_UNKNOWN, -1},
+		{report_of(9000, 5, low, 2), report_of(13000, 6, high, 2), AGREEMENT_EQUAL, 8192},
+		{report_of(9000, 5, low, 2), report_of(13000, 6, other, 2), AGREEMENT_DIFFERENT, 8192},
+		{report_of(9000, 5, low, 2), report_of(50000, 6, far, 1), AGREEMENT_UNKNOWN, -1},
 		/* one stands where the other has a seal */
-		{report_of(8192, 2, NULL, 0), report_of(13000, 6, high, 2), AGREEMENT_EQUAL},
-		{report_of(12288, 4, low, 2), report_of(13000, 6, high, 2), AGREEMENT_DIFFERENT},
+		{report_of(8192, 2, NULL, 0), report_of(13000, 6, high, 2), AGREEMENT_EQUAL, 8192},
+		{report_of(12288, 4, low, 2), report_of(13000, 6, high, 2), AGREEMENT_DIFFERENT, 12288},
 		/* the highest offset decides: what differed once may have been overwritten */
-		{report_of(14000, 8, high, 2), report_of(13000, 6, other, 2), AGREEMENT_EQUAL},
+		{report_of(14000, 8, high, 2), report_of(13000, 6, other, 2), AGREEMENT_EQUAL, 12288},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		CU_ASSERT_EQUAL(marks_compare(&rows[i].a, &rows[i].b), rows[i].expected);
-		CU_ASSERT_EQUAL(marks_compare(&rows[i].b, &rows[i].a), rows[i].expected);
+		int64_t at = -2;
+
+		CU_ASSERT_EQUAL(marks_compare(&rows[i].a, &rows[i].b, &at), rows[i].expected);
+		CU_ASSERT_EQUAL(at, rows[i].expected_at);
+		CU_ASSERT_EQUAL(marks_compare(&rows[i].b, &rows[i].a, &at), rows[i].expected);
+		CU_ASSERT_EQUAL(at, rows[i].expected_at);
 	}
 }
 
@@ -337,6 +342,84 @@ static void test_divergent_until_two_agree(void)
 	bed_free(bed);
 }
 
+static void hear_sealed(struct bed *bed, int64_t now_ms, const char *node, int64_t received, uint64_t digest)
+{
+	const struct told told = {.state = node[1] == '1'   ? "a1"
+	                                   : node[1] == '2' ? "a2"
+	                                                    : "a3",
+	                          .received = received,
+	                          .stored = received,
+	                          .digest = digest,
+	                          .seal = 8192,
+	                          .seal_digest = 5};
+
+	bed_hear_all(bed, now_ms, node, &told, 1);
+}
+
+/* Writes go on, so that reports are mostly of different offsets: the seal that all have is from before. */
+static void test_an_older_seal_is_no_agreement(void)
+{
+	struct bed *bed = bed_index(bed_new(3, 2), 1, "n2=A2* n3=A3*");
+
+	hear_sealed(bed, 500, "n2", 9000, 7);
+	hear_sealed(bed, 500, "n3", 9000, 8);
+	bed_expect(bed, 500, "n2=A2* n3=A3* !");
+	hear_sealed(bed, 1000, "n3", 9010, 9);
+	bed_expect(bed, 1000, "n2=A2* n3=A3* !");
+	bed_hear(bed, 1100, "n1", NULL, 0);
+	bed_expect(bed, 1100, "n2=A2* n3=A3* n1=J0 !");
+	bed_end(bed, 1400, 9020);
+	hear_sealed(bed, 1500, "n1", 9020, 10);
+	bed_end(bed, 1600, 9020);
+	/* equal at the seal, all three of them: who is wrong nobody knows yet */
+	bed_expect(bed, 1600, "n2=A2* n3=A3* n1=A1* !");
+	hear_sealed(bed, 2000, "n1", 9030, 11);
+	hear_sealed(bed, 2000, "n2", 9030, 11);
+	bed_expect(bed, 2000, "n2=A2* n3=A3* n1=A1* !");
+	hear_sealed(bed, 2100, "n3", 9030, 12);
+	bed_expect(bed, 2100, "n2=A2* n3=L3 n1=A1*");
+	bed_changes(
+		bed,
+		"divergent digest n3, joining digest n1, incarnation first n1, active near n1, in level n1, "
+		"leaving digest n3, agreeing digest ");
+	bed_free(bed);
+}
+
+/* What differed was overwritten: the seal from before tells of nothing that is still so. */
+static void test_an_older_seal_is_no_difference(void)
+{
+	const struct told sealed = {
+		.state = "a2", .received = 9010, .stored = 9010, .digest = 6, .seal = 8192, .seal_digest = 1};
+	struct bed *bed = bed_index(bed_new(2, 2), 1, "n1=A1* n2=A2*");
+
+	hear_sealed(bed, 500, "n1", 9000, 7);
+	bed_hear_all(bed, 500, "n2", &sealed, 1);
+	bed_expect(bed, 500, "n1=A1* n2=A2* !");
+	hear_sealed(bed, 1000, "n1", 9010, 6);
+	bed_expect(bed, 1000, "n1=A1* n2=A2*");
+	hear_sealed(bed, 1500, "n1", 9020, 7);
+	bed_expect(bed, 1500, "n1=A1* n2=A2*");
+	bed_changes(bed, "divergent digest n2, agreeing digest ");
+	bed_free(bed);
+}
+
+/* A new controller does not know where they differed: somewhere below what they had when it came. */
+static void test_an_older_seal_tells_a_successor_nothing(void)
+{
+	struct bed *bed = bed_index(bed_new(2, 2), 1, "n1=A1* n2=A2* !");
+
+	hear_sealed(bed, 500, "n1", 9000, 7);
+	bed_expect(bed, 500, "n1=A1* n2=A2* !");
+	hear_sealed(bed, 600, "n2", 9010, 9);
+	bed_expect(bed, 600, "n1=A1* n2=A2* !");
+	hear_sealed(bed, 1000, "n1", 9020, 8);
+	bed_expect(bed, 1000, "n1=A1* n2=A2* !");
+	hear_sealed(bed, 1100, "n2", 9020, 8); /* what differed was overwritten */
+	bed_expect(bed, 1100, "n1=A1* n2=A2*");
+	bed_changes(bed, "agreeing digest ");
+	bed_free(bed);
+}
+
 static void test_repair_without_a_majority(void)
 {
 	struct bed *bed = bed_index(bed_new(5, 3), 1, "n2=A2* n4=A4* n5=A5* !");
@@ -394,6 +477,9 @@ int main(void)
 		{"a node is taken out of the configuration", test_a_node_is_taken_out_of_the_configuration},
 		{"compare", test_compare},
 		{"repair", test_repair},
+		{"an older seal is no agreement", test_an_older_seal_is_no_agreement},
+		{"an older seal is no difference", test_an_older_seal_is_no_difference},
+		{"an older seal tells a successor nothing", test_an_older_seal_tells_a_successor_nothing},
 		{"repair waits for a server", test_repair_waits_for_a_server},
 		{"divergent until two agree", test_divergent_until_two_agree},
 		{"repair without a further node", test_repair_without_a_further_node},
