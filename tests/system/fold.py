@@ -10,9 +10,9 @@ import zlib
 from dataclasses import dataclass, field
 
 import confluent_kafka
-import xxhash
 
 from children import wait_until
+from document_digest import document_digest
 
 ID = re.compile(rb"[A-Za-z0-9_-]+")
 DIGITS = re.compile(rb"[0-9]{1,19}")
@@ -197,11 +197,7 @@ class Shard:
         return sorted(((id, *rest) for id, rest in self.documents.items()), key=lambda entry: (*entry[2], entry[0]))
 
     def digest(self):
-        total = 0
-        for id, (body, (timestamp, seq)) in self.documents.items():
-            text = b"".join((len(id).to_bytes(4, "little"), id, len(body).to_bytes(4, "little"), body,
-                             timestamp.to_bytes(8, "little", signed=True), seq.to_bytes(4, "little")))
-            total += xxhash.xxh3_128_intdigest(text, self.index.id)
+        total = sum(document_digest(self.index.id, id, body, key) for id, (body, key) in self.documents.items())
         return f"{total % 2**128:032x}"
 
 
