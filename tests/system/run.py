@@ -5,8 +5,9 @@
 
 One real Kafka serves the run; each test has its own cluster prefix, directory
 (build/system/TEST) and ports. A test that needs longer than the default says
-so: `test_x.timeout_s = 600`. NAME picks the tests whose `file.function`
-contains it. The last line is `N passed, N failed`.
+so: `test_x.timeout_s = 600`; one that is too long for every day:
+`test_x.only_full = True`. NAME picks the tests whose `file.function` contains
+it. The last line is `N passed, N failed`.
 """
 import argparse
 import importlib.util
@@ -63,6 +64,17 @@ def discover(name):
         found += [(f"{path.stem}.{key}", value) for key, value in vars(module).items()
                   if key.startswith("test_") and callable(value) and value.__module__ == path.stem]
     return [(title, function) for title, function in found if not name or name in title]
+
+
+def chosen(arguments):
+    """The tests to run; those that are left for --full are named."""
+    tests = []
+    for title, function in discover(arguments.name):
+        if arguments.full or not getattr(function, "only_full", False):
+            tests.append((title, function))
+        else:
+            print(f"left    {title:<56} only with --full", flush=True)
+    return tests
 
 
 class Run:
@@ -142,7 +154,7 @@ def main():
     run = Run(arguments)
     interrupted = False
     try:
-        tests = discover(arguments.name)
+        tests = chosen(arguments)
         if not tests:
             print("no system test" + (f" matches {arguments.name}" if arguments.name else ""))
             run.failed += 1
