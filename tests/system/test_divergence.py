@@ -197,7 +197,7 @@ class Cluster:
 
     def assert_told(self, divergent):
         """By the controller, the gateway and the command line; with nobody to decide an operator is wanted."""
-        wait_until(lambda: self._told() == (divergent, divergent, float(divergent)), 10, f"divergent is told as {divergent}")
+        self.wait_told(divergent)
         wait_until(lambda: self._status()["digests"] == ("differ" if divergent else "equal"), 10, "the digests are told")
         assert ("1 shards whose replicas differ" in self.env.millrace("status").stdout) == divergent
         doctor = self.env.millrace("doctor", "-o", "json", check=False)
@@ -205,17 +205,31 @@ class Cluster:
         assert [(row["check"], row["verdict"]) for row in rows] == [(f"busy/{self.partition}", "error")] * divergent, rows
         assert doctor.returncode == int(divergent), doctor.stdout
 
+    def wait_told(self, divergent):
+        """By the controller's status and metric."""
+        wait_until(lambda: self._told() == (divergent, divergent, float(divergent)), 30, f"divergent is told as {divergent}")
+
+    def assert_counted(self, changes):
+        """{change: how often because of digests}"""
+        metrics = self.env.metrics("rebalance")
+        name = 'millrace_controller_replica_changes_total{change="%s",reason="digest"}'
+        found = {change: metrics.get(name % change, 0) for change in changes}
+        assert found == changes, f"{found}, not {changes}"
+
     def _told(self):
-        """What the controller's metric and status say."""
+        """None while the controller is not in office."""
         program = self.env.programs["rebalance"]
-        shards = self.env.http("GET", program.url + "/status").json()["shards"]
-        shard = next(shard for shard in shards if shard["partition"] == self.partition)
-        return shard["divergent"], shard["needs_operator"], self.env.metrics("rebalance")["millrace_controller_shards_divergent"]
+        shard = self._own(self.env.http("GET", program.url + "/status").json()["shards"])
+        divergent = self.env.metrics("rebalance")["millrace_controller_shards_divergent"]
+        return shard and (shard["divergent"], shard["needs_operator"], divergent)
 
     def _status(self):
-        shards = self.env.http("GET", self.env.programs["query"].admin_url + "/status", timeout=30).json()["shards"]
-        shard = next(shard for shard in shards if shard["partition"] == self.partition)
-        return shard
+        """What the gateway says of the shard."""
+        url = self.env.programs["query"].admin_url + "/status"
+        return self._own(self.env.http("GET", url, timeout=30).json()["shards"])
+
+    def _own(self, shards):
+        return next((shard for shard in shards if shard["partition"] == self.partition), None)
 
     def assert_seals(self):
         """Those of the wrong incarnation differ once it is wrong; all others are equal."""
@@ -274,7 +288,6 @@ def test_third_replica_decides(env):
     searches, judge = Searches(env, cluster.stable, SEARCHES_A_SECOND, 4), Judge(churn)
     searches.wait_more(SEARCHES_A_SECOND)
     cluster.falsify(meanwhile=cluster.pass_seal)
-    changed = len(cluster.records())
 
     def repaired():
         return cluster.times_divergent() > 0 and not cluster.is_divergent() and \
@@ -299,6 +312,7 @@ def test_third_replica_decides(env):
     assert cluster.held()[wrong]["incarnation"] != cluster.incarnation
     assert not cluster.directory(third).exists()
     assert cluster.odd.seen["true"] > 0
+    cluster.assert_counted({"divergent": 1, "joining": 1, "leaving": 1, "agreeing": 1})
     cluster.finish()
     cluster.assert_seals()
     cluster.assert_odd_is_true()
@@ -317,7 +331,14 @@ def test_two_replicas_wait_for_an_operator(env):
     # reason to take anything back.
     churn = Churn(env, cluster.index, WRITES_A_SECOND, 1)
     churn.start()
-    wait_until(lambda: churn.sent >= 8 * WRITES_A_SECOND, 30, "writes have gone on")
+    wait_until(lambda: churn.sent >= 5 * WRITES_A_SECOND, 30, "writes have gone on")
+    assert cluster.times_divergent() == 1 and cluster.is_divergent(), story_of(cluster.records())
+    # Another controller knows no more than that the shard is divergent.
+    assert env.programs["rebalance"].terminate() == 0
+    env.start("rebalance")
+    cluster.wait_told(True)
+    written = churn.sent
+    wait_until(lambda: churn.sent >= written + 5 * WRITES_A_SECOND, 30, "writes have gone on")
     assert cluster.row(cluster.right)["received"] // SEAL == cluster.falsified_at // SEAL, "there is another seal already"
     assert cluster.times_divergent() == 1 and cluster.is_divergent(), story_of(cluster.records())
     cluster.pass_seal()
