@@ -306,7 +306,6 @@ static void check_machine(struct doctor *doctor, const char *name, yyjson_val *n
 	int64_t free_bytes = cli_number(node, "disk_free_bytes", -1);
 	int64_t disk_bytes = cli_number(node, "disk_bytes", -1);
 	int64_t descriptors = cli_number(node, "descriptors_max", DESCRIPTORS_MIN);
-	int64_t clock_off_ms = cli_number(node, "clock_off_ms", 0);
 
 	if (free_bytes >= 0 && free_bytes < DISK_FREE_ERROR)
 		note(doctor, VERDICT_ERROR, name, "make room: a node with a full disk takes nothing more",
@@ -319,9 +318,35 @@ static void check_machine(struct doctor *doctor, const char *name, yyjson_val *n
 		note(doctor, VERDICT_WARNING, name, "raise its RLIMIT_NOFILE (ulimit -n, LimitNOFILE)",
 		     "it may open %" PRId64 " files; every replica needs some, every connection one",
 		     descriptors);
-	if (clock_off_ms > CLOCK_OFF_WARNING_MS || clock_off_ms < -CLOCK_OFF_WARNING_MS)
-		note(doctor, VERDICT_WARNING, name, "set the clocks by NTP",
-		     "its clock is %" PRId64 " ms ahead of the gateway's", clock_off_ms);
+}
+
+/* Brokers are left out: Kafka's protocol tells a broker's clock only in the acknowledgement of a record (of a topic with
+ * LogAppendTime), and this command writes nothing. */
+static void check_clocks(struct doctor *doctor, yyjson_val *status)
+{
+	size_t known = 0;
+	size_t well = 0;
+	yyjson_val *node;
+	size_t at;
+	size_t len;
+
+	yyjson_arr_foreach(yyjson_obj_get(status, "nodes"), at, len, node)
+	{
+		int64_t off_ms = cli_number(node, "clock_off_ms", INT64_MIN);
+		char name[TEXT_BYTES_MAX];
+
+		(void)snprintf(name, sizeof name, "node %s", cli_text(node, "id"));
+		known += off_ms != INT64_MIN;
+		if (off_ms >= -CLOCK_OFF_WARNING_MS && off_ms <= CLOCK_OFF_WARNING_MS)
+			well++;
+		else if (off_ms != INT64_MIN)
+			note(doctor, VERDICT_WARNING, name, "set the clocks by NTP",
+			     "its clock is %" PRId64 " ms ahead of the gateway's", off_ms);
+	}
+	if (well > 0 && well == known)
+		note(doctor, VERDICT_OK, "clocks", "",
+		     "%zu node%s within %d ms of the gateway; a broker tells its clock to none but writers",
+		     well, well == 1 ? " is" : "s are", CLOCK_OFF_WARNING_MS);
 }
 
 static void check_nodes(struct doctor *doctor, yyjson_val *status)
@@ -464,6 +489,7 @@ static void examine(struct doctor *doctor)
 	check_groups(doctor, yyjson_doc_get_root(status));
 	check_programs(doctor, yyjson_doc_get_root(status));
 	check_nodes(doctor, yyjson_doc_get_root(status));
+	check_clocks(doctor, yyjson_doc_get_root(status));
 	check_shards(doctor, yyjson_doc_get_root(status));
 	yyjson_doc_free(status);
 }
@@ -483,7 +509,9 @@ static int report(const struct doctor *doctor, bool json)
 
 void cli_doctor_help(void)
 {
-	printf("  doctor [-o table|json]      what is wrong, and the remedy; 1 if there is an error\n");
+	printf("  doctor [-o table|json]      what is wrong, and the remedy; 1 if there is an error\n"
+	       "                              (clocks are compared between nodes and gateway, not with "
+	       "Kafka)\n");
 }
 
 int cli_doctor(struct cli *cli, int argc, char **argv)

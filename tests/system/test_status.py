@@ -165,6 +165,7 @@ def test_doctor(env):
     assert well["brokers", "warning"] == ["with 1 broker the loss of one can lose acknowledged records"]
     assert well["topology", "ok"] == ["group g0: 2 copies on 3 nodes"]
     assert well["controller", "ok"] == ["one in office, 1 standing by"] and well["ingest", "ok"] == ["2 feed"]
+    assert well["clocks", "ok"] == ["3 nodes are within 2000 ms of the gateway; a broker tells its clock to none but writers"]
     assert well["shards", "ok"] == [f"{PARTITIONS} shards, every copy in sync"]
     assert well[topic, "ok"] == [f"{PARTITIONS} partitions, 1 copy each, cleanup.policy=delete"]
     own = {f"{env.cluster}.{name}" for name in ("meta", "topology", "tasks", "task-states", "dead-letter", "slots")}
