@@ -34,6 +34,7 @@ IN_S = 90
 SESSION_TIMEOUT_S = 6
 VISIBLE_S = SESSION_TIMEOUT_S + 2
 AIM_MS = 300
+OLD_COPY_S = 600  # with --full the last restored disks are at least that old
 
 # (source, destination kind, fault, whether the node is taken out; None: either). What makes a node unreachable for the
 # controller or for ingest takes it out; what only the gateway meets does not.
@@ -87,6 +88,7 @@ class Campaign:
         self.start = time.monotonic()
         self.searches = Searches(env, stable, ASKED_A_SECOND, SEARCH_THREADS)
         self.copies = {}  # node → (when, directory)
+        self.restored_s = []  # how old the restored copies were
         self.with_batch_in_flight = 0
         self.count = 0
         self.troubles = []
@@ -209,16 +211,20 @@ class Campaign:
         wait_until(others, 30, f"the new incarnations of {node} are recorded")
         return ""
 
+    def copy_age(self, node):
+        return time.monotonic() - self.copies[node][0]
+
     def restore_disk(self, node):
-        taken_at, copy = self.copies[node]
+        _, copy = self.copies[node]
         self.aim(node)
         self.watermarks.excused = node
         self.env.programs[node].kill9()
         self.env.proxy.clear()
         shutil.rmtree(self.env.directory / node)
         shutil.copytree(copy, self.env.directory / node)
+        self.restored_s.append(self.copy_age(node))
         self.env.start(node)
-        return f"a copy {time.monotonic() - taken_at:.0f} s old; "
+        return f"a copy {self.restored_s[-1]:.0f} s old; "
 
     def kill_ingest(self):
         fed = feeding(self.env)
@@ -342,6 +348,18 @@ def faults_of(campaign, count, dice):
     return chosen
 
 
+def old_copies_last(campaign, faults, dice):
+    """The same ones; those that restore a disk in the last ROUND come last, after more faults until the copies are old."""
+    last = [fault for fault in faults[-ROUND:] if fault[0].startswith("restore")]
+    yield from (fault for fault in faults if fault not in last)
+    place = len(faults)
+    for title, strike in last:
+        while campaign.copy_age(*strike.args) < OLD_COPY_S:
+            yield from network_faults(campaign, place, 1, dice)
+            place += 1
+        yield title, strike
+
+
 def test_faults(env):
     seed = int(os.environ.get("MILLRACE_FAULTS_SEED") or random.SystemRandom().randrange(2**32))
     print(f"          faults: seed {seed}", flush=True)
@@ -351,11 +369,13 @@ def test_faults(env):
         env.start_all()
         campaign = Campaign(env, dice)
         try:
-            for title, strike in faults_of(campaign, ROUND * 4 if env.full else ROUND, dice):
+            faults = faults_of(campaign, ROUND * 4 if env.full else ROUND, dice)
+            for title, strike in old_copies_last(campaign, faults, dice) if env.full else faults:
                 campaign.meet(title, strike)
         finally:
             campaign.finish()
         campaign.verdict()
+        assert not env.full or all(seconds >= OLD_COPY_S for seconds in campaign.restored_s[-2:]), campaign.restored_s
         assert_replicas_are_fold(env, campaign.index, campaign.topology)
         campaign.topology.finish()
         troubles = env.close(clean=True)
