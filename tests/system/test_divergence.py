@@ -29,7 +29,7 @@ ODD = "odd"
 TRUE, FALSE = "veritaswort", "falsumverbum"  # two words that only the odd document ever has
 TRUE_BODY = f'{{"id":"{ODD}","word":"{TRUE}"}}'
 FALSE_BODY = TRUE_BODY.replace(TRUE, FALSE)
-WRITES_A_SECOND = 100
+WRITES_A_SECOND = 60
 SEARCHES_A_SECOND = 60
 POLL_S = 0.1
 REPAIR_S = 60
@@ -170,6 +170,7 @@ class Cluster:
         edit = subprocess.run([lmdb_python(), ROOT / "tests" / "system" / "falsify.py", self.directory(self.wrong), ODD,
                                TRUE, FALSE], capture_output=True, text=True)
         assert edit.returncode == 0, edit.stderr
+        assert FALSE.encode() in (self.directory(self.wrong) / "data.mdb").read_bytes()
         meanwhile()
         self.env.start(self.wrong)
         wait_until(lambda: (self.row(self.wrong) or {}).get("state") in ("active", "stopped"), 30,
@@ -331,14 +332,15 @@ def test_two_replicas_wait_for_an_operator(env):
     # reason to take anything back.
     churn = Churn(env, cluster.index, WRITES_A_SECOND, 1)
     churn.start()
-    wait_until(lambda: churn.sent >= 5 * WRITES_A_SECOND, 30, "writes have gone on")
+    wait_until(lambda: churn.sent >= 4 * WRITES_A_SECOND, 30, "writes have gone on")
     assert cluster.times_divergent() == 1 and cluster.is_divergent(), story_of(cluster.records())
     # Another controller knows no more than that the shard is divergent.
     assert env.programs["rebalance"].terminate() == 0
     env.start("rebalance")
     cluster.wait_told(True)
     written = churn.sent
-    wait_until(lambda: churn.sent >= written + 5 * WRITES_A_SECOND, 30, "writes have gone on")
+    wait_until(lambda: churn.sent >= written + 4 * WRITES_A_SECOND, 30, "writes have gone on")
+    wait_until(lambda: min(cluster.odd.seen.values()) > 0, 30, "both replicas go on answering")
     assert cluster.row(cluster.right)["received"] // SEAL == cluster.falsified_at // SEAL, "there is another seal already"
     assert cluster.times_divergent() == 1 and cluster.is_divergent(), story_of(cluster.records())
     cluster.pass_seal()
