@@ -232,18 +232,22 @@ class Cluster:
     def _own(self, shards):
         return next((shard for shard in shards if shard["partition"] == self.partition), None)
 
-    def assert_seals(self):
-        """Those of the wrong incarnation differ once it is wrong; all others are equal."""
-        liar = self.wrong, self.incarnation
+    def compared_seals(self):
+        """{offset: whether the wrong incarnation has the seal of all others}; those have equal ones."""
+        told = {replica: dict(seals) for replica, seals in list(self.seals.digests.items())}
+        mine = told.pop((self.wrong, self.incarnation), {})
         others = {}
-        for replica, seals in self.seals.digests.items():
+        for replica, seals in told.items():
             for offset, digest in seals.items():
-                if replica != liar:
-                    assert others.setdefault(offset, digest) == digest, f"{replica} has another seal at {offset}"
-        compared = {offset: digest == others[offset] for offset, digest in self.seals.digests[liar].items() if offset in others}
+                assert others.setdefault(offset, digest) == digest, f"{replica} has another seal at {offset}"
+        return {offset: digest == others[offset] for offset, digest in mine.items() if offset in others}
+
+    def assert_seals(self):
+        """The wrong incarnation's differ from when it is wrong on."""
+        wait_until(lambda: {True, False} == set(self.compared_seals().values()), 10, "seals from before and after")
+        compared = self.compared_seals()
         expected = {offset: offset <= self.falsified_at for offset in compared}
         assert compared == expected, f"wrong from {self.falsified_at} on: {compared}"
-        assert set(compared.values()) == {True, False}, f"seals before and after {self.falsified_at}: {compared}"
 
     def assert_odd_is_true(self):
         """Whoever answers, and whatever is on a disk."""
