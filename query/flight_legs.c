@@ -82,8 +82,9 @@ int flight_send_leg(struct flight *flight, const struct scatter_action *action, 
 	(void)snprintf(url, sizeof url, "%s%s", action->node->url, path_of(flight->request.kind));
 	write_question(flight, action, &body);
 	flight->holders++;
-	result = buffer_failed(&body) ? error_memory(error, QUESTION_BYTES_MAX)
-	                              : http_client_send(flight->request.gateway->client, &request, error);
+	result = buffer_failed(&body)
+	                 ? error_memory(error, QUESTION_BYTES_MAX)
+	                 : http_client_send(gateway_client(flight->request.gateway), &request, error);
 	buffer_deinit(&body);
 	if (result < 0)
 		flight->holders--;

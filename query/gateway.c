@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Legs of all flights together. */
+/* Legs of all flights of a thread. */
 #define CALLS_MAX 8192
 #define PRODUCER_CLOSE_MS 2000
 
@@ -61,8 +61,8 @@ int gateway_open(const struct config *config, struct gateway *gateway, struct er
 		result = alarms_open(&gateway->alarms, error);
 	if (result == 0)
 		result = gather_open(config_int(config, "query.coalesce_ms"), &gateway->gather, error);
-	if (result == 0)
-		result = http_client_start(&options, &gateway->client, error);
+	for (size_t i = 0; result == 0 && i < GATEWAY_THREADS; i++)
+		result = http_client_start(&options, &gateway->clients[i], error);
 	if (result == 0)
 		result = view_open(config, &gateway->view, error);
 	if (result == 0)
@@ -79,7 +79,8 @@ bool gateway_close(struct gateway *gateway)
 	/* first what could start a leg by itself, then the legs; then there are no flights */
 	status_desk_close(gateway->status);
 	alarms_stop(gateway->alarms);
-	http_client_stop(gateway->client);
+	for (size_t i = 0; i < GATEWAY_THREADS; i++)
+		http_client_stop(gateway->clients[i]);
 	ASSERT(atomic_load(&gateway->flights) == 0);
 	alarms_close(gateway->alarms);
 	gather_close(gateway->gather);
@@ -89,6 +90,14 @@ bool gateway_close(struct gateway *gateway)
 	ended = view_close(gateway->view);
 	*gateway = (struct gateway){0};
 	return ended;
+}
+
+struct http_client *gateway_client(const struct gateway *gateway)
+{
+	for (size_t i = 0; i < GATEWAY_THREADS; i++)
+		if (http_client_is_here(gateway->clients[i]))
+			return gateway->clients[i];
+	return gateway->clients[0];
 }
 
 static void count_request(const struct exchange *exchange, int status)

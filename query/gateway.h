@@ -2,9 +2,10 @@
  * Gateway: what every request of millrace-query shares.
  *
  * Opened by main, immutable afterwards but for the counters; lives until both
- * listeners and the HTTP client have stopped. Handlers run on threads of
- * libmicrohttpd, answers of nodes on the HTTP client's, acknowledgements of
- * Kafka on the producer's: everything here is safe to use from all of them.
+ * listeners and the HTTP clients have stopped. The public listener is a guest
+ * of the HTTP clients: a search is parsed, sent to nodes, merged and answered on
+ * one thread. Alarms, the admin listener and the acknowledgements of Kafka have
+ * threads of their own: everything here is safe to use from all of them.
  *
  * Every answer to a routed request goes out through gateway_respond and is
  * counted; what the HTTP server refuses by itself never gets here.
@@ -28,6 +29,8 @@
 
 #include <stdatomic.h>
 
+/* Threads that serve clients and ask nodes, each both. */
+#define GATEWAY_THREADS 2
 #define FLIGHTS_MAX 1000
 #define REQUEST_BODY_BYTES_MAX (1024U * 1024)
 #define ANSWER_BYTES_MAX (64U * 1024 * 1024)
@@ -46,7 +49,7 @@ struct gateway {
 	int32_t partitions_default;
 	char tasks_topic[TOPIC_BYTES_MAX + 1];
 	struct view *view;
-	struct http_client *client;
+	struct http_client *clients[GATEWAY_THREADS];
 	struct balance *balance;
 	struct alarms *alarms;
 	struct gather *gather;
@@ -63,6 +66,9 @@ int gateway_open(const struct config *config, struct gateway *gateway, struct er
 /* The listeners must have stopped. Completes every flight. False: a thread still waits for Kafka and uses the
  * configuration; exit at once. */
 bool gateway_close(struct gateway *gateway);
+
+/* Of this thread, or any. */
+struct http_client *gateway_client(const struct gateway *gateway);
 
 /* A request on its way through a route. */
 struct exchange {

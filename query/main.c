@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define PUBLIC_THREADS 2
 #define PUBLIC_CONNECTIONS_MAX 4096
 #define ADMIN_CONNECTIONS_MAX 256
 /* A read ends by query.timeout_ms; what hangs longer is a mistake of ours. */
@@ -29,7 +28,8 @@ static int listen_on(const struct config *config, struct gateway *gateway, struc
                      struct error *error)
 {
 	struct http_server_options options = {.listen = config_string(config, "query.listen"),
-	                                      .threads = PUBLIC_THREADS,
+	                                      .threads = GATEWAY_THREADS,
+	                                      .clients = gateway->clients,
 	                                      .body_bytes_max = REQUEST_BODY_BYTES_MAX,
 	                                      .connections_max = PUBLIC_CONNECTIONS_MAX,
 	                                      .answer_ms_max = gateway->timeout_ms + PUBLIC_GRACE_MS,
@@ -45,6 +45,7 @@ static int listen_on(const struct config *config, struct gateway *gateway, struc
 		return result;
 	options.listen = config_string(config, "query.admin");
 	options.threads = 1;
+	options.clients = NULL;
 	options.connections_max = ADMIN_CONNECTIONS_MAX;
 	options.answer_ms_max = ADMIN_ANSWER_MS;
 	options.context = &listeners->admin_table;

@@ -101,7 +101,7 @@ static void ask(struct inquiry *inquiry, const char *name, const char *url, cons
 	(void)pthread_mutex_lock(&inquiry->lock);
 	inquiry->pending++;
 	(void)pthread_mutex_unlock(&inquiry->lock);
-	if (http_client_send(inquiry->desk->gateway->client, &request, &error) < 0) {
+	if (http_client_send(gateway_client(inquiry->desk->gateway), &request, &error) < 0) {
 		(void)pthread_mutex_lock(&inquiry->lock);
 		inquiry->pending--;
 		(void)snprintf(asked->trouble, sizeof asked->trouble, "%.150s", error.text);

@@ -131,7 +131,7 @@ static void ask(struct survey *survey, const struct node_record *node)
 		index_id_print(survey->index->id, id);
 	(void)snprintf(url, sizeof url, "%s/shards%s%s", node->url, id[0] != '\0' ? "?index=" : "", id);
 	survey->waiting++;
-	if (http_client_send(survey->exchange.gateway->client, &request, &error) < 0) {
+	if (http_client_send(gateway_client(survey->exchange.gateway), &request, &error) < 0) {
 		survey->waiting--;
 		logline(LOG_LEVEL_WARN, "survey_failed", "node=%s error=\"%s\"", node->id, error.text);
 	}

@@ -464,7 +464,8 @@ static void check_shards(struct doctor *doctor, yyjson_val *status)
 			well++;
 		if (cli_flag(shard, "divergent") || strcmp(cli_text(shard, "digests"), "differ") == 0)
 			note(doctor, VERDICT_ERROR, name,
-			     "a third copy decides by itself; with two, look at both logs",
+			     "a third node decides by itself; with two, stop the one that is wrong, "
+			     "remove its directory of this shard under DATA/replicas, and start it",
 			     "its copies differ");
 		if (lag > LAG_WARNING)
 			note(doctor, VERDICT_WARNING, name, "add ingest workers or nodes, or wait",

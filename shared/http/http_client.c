@@ -18,7 +18,8 @@
 #define IDLE_CONNECTION_S 30L
 #define CONNECTION_LIFE_S 600L
 #define EASY_KEPT_MAX 64
-#define POLL_MS 1000
+/* nothing is waited for that would not end the wait by itself */
+#define POLL_MS 60000
 
 /* One request on its way. */
 struct call {
@@ -44,13 +45,17 @@ struct http_client {
 	char *authorization; /* header line, or NULL */
 	atomic_bool stopping;
 	atomic_uint in_flight;
-	pthread_mutex_t lock; /* guards the two lists */
+	pthread_mutex_t lock; /* guards what follows, but for the last */
 	struct call *waiting; /* handed over, not yet with curl */
 	struct call **waiting_end;
 	CURL *kept[EASY_KEPT_MAX];
 	size_t kept_len;
+	struct http_client_guest guest; /* turn NULL: none */
+	bool guest_leaves;              /* until the thread has seen it */
+	pthread_cond_t guest_left;
 	/* of the client's thread alone */
 	struct call *running;
+	bool again; /* the guest wants another turn */
 };
 
 static void call_free(struct call *call)
@@ -164,6 +169,16 @@ static struct call *waiting_take(struct http_client *client)
 	return call;
 }
 
+static bool is_waiting(struct http_client *client)
+{
+	bool waiting;
+
+	(void)pthread_mutex_lock(&client->lock);
+	waiting = client->waiting != NULL;
+	(void)pthread_mutex_unlock(&client->lock);
+	return waiting;
+}
+
 static void start_waiting(struct http_client *client)
 {
 	struct call *call = waiting_take(client);
@@ -222,21 +237,61 @@ static void abandon_all(struct http_client *client)
 	}
 }
 
+static void finish_all(struct http_client *client)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(client->multi, &left)) != NULL)
+		if (message->msg == CURLMSG_DONE)
+			finish(client, message->easy_handle, message->data.result);
+}
+
+static struct http_client_guest guest_of(struct http_client *client)
+{
+	struct http_client_guest guest;
+
+	(void)pthread_mutex_lock(&client->lock);
+	if (client->guest_leaves) {
+		client->guest = (struct http_client_guest){.turn = NULL};
+		client->guest_leaves = false;
+		(void)pthread_cond_broadcast(&client->guest_left);
+	}
+	guest = client->guest;
+	(void)pthread_mutex_unlock(&client->lock);
+	return guest;
+}
+
+/* The guest, calls, completions, and again while these want more; how long nothing may happen then. */
+static int take_turns(struct http_client *client, const struct http_client_guest *guest)
+{
+	int wait_ms = -1;
+	int running;
+
+	do {
+		client->again = false;
+		if (guest->turn != NULL)
+			wait_ms = guest->turn(guest->context);
+		start_waiting(client);
+		ASSERT(curl_multi_perform(client->multi, &running) == CURLM_OK);
+		finish_all(client);
+	} while (client->again);
+	if (is_waiting(client))
+		return 0;
+	return wait_ms < 0 || wait_ms > POLL_MS ? POLL_MS : wait_ms;
+}
+
 static void *client_run(void *context)
 {
 	struct http_client *client = context;
-	int running;
-	int left;
 
 	while (!atomic_load(&client->stopping)) {
-		CURLMsg *message;
+		struct http_client_guest guest = guest_of(client);
+		struct curl_waitfd waiting = {.fd = guest.fd, .events = CURL_WAIT_POLLIN};
+		int wait_ms = take_turns(client, &guest);
 
-		start_waiting(client);
-		ASSERT(curl_multi_perform(client->multi, &running) == CURLM_OK);
-		while ((message = curl_multi_info_read(client->multi, &left)) != NULL)
-			if (message->msg == CURLMSG_DONE)
-				finish(client, message->easy_handle, message->data.result);
-		ASSERT(curl_multi_poll(client->multi, NULL, 0, POLL_MS, NULL) == CURLM_OK);
+		ASSERT(curl_multi_poll(client->multi, &waiting, guest.turn != NULL ? 1 : 0, wait_ms, NULL) ==
+		       CURLM_OK);
 	}
 	abandon_all(client);
 	return NULL;
@@ -248,6 +303,7 @@ static void client_free(struct http_client *client)
 		curl_easy_cleanup(client->kept[i]);
 	if (client->multi != NULL)
 		(void)curl_multi_cleanup(client->multi);
+	(void)pthread_cond_destroy(&client->guest_left);
 	(void)pthread_mutex_destroy(&client->lock);
 	free(client->authorization);
 	free(client);
@@ -268,6 +324,7 @@ int http_client_start(const struct http_client_options *options, struct http_cli
 	if (new == NULL)
 		return error_memory(error, sizeof *new);
 	(void)pthread_mutex_init(&new->lock, NULL);
+	(void)pthread_cond_init(&new->guest_left, NULL);
 	new->in_flight_max = options->in_flight_max;
 	new->answer_bytes_max = options->answer_bytes_max;
 	new->waiting_end = &new->waiting;
@@ -295,10 +352,44 @@ void http_client_stop(struct http_client *client)
 {
 	if (client == NULL)
 		return;
+	ASSERT(client->guest.turn == NULL);
 	atomic_store(&client->stopping, true);
 	ASSERT(curl_multi_wakeup(client->multi) == CURLM_OK);
 	(void)pthread_join(client->thread, NULL);
 	client_free(client);
+}
+
+void http_client_admit(struct http_client *client, const struct http_client_guest *guest)
+{
+	(void)pthread_mutex_lock(&client->lock);
+	ASSERT(client->guest.turn == NULL && guest->turn != NULL);
+	client->guest = *guest;
+	(void)pthread_mutex_unlock(&client->lock);
+	ASSERT(curl_multi_wakeup(client->multi) == CURLM_OK);
+}
+
+void http_client_wake(struct http_client *client)
+{
+	if (http_client_is_here(client))
+		client->again = true;
+	else
+		ASSERT(curl_multi_wakeup(client->multi) == CURLM_OK);
+}
+
+void http_client_dismiss(struct http_client *client)
+{
+	ASSERT(!http_client_is_here(client));
+	(void)pthread_mutex_lock(&client->lock);
+	client->guest_leaves = true;
+	ASSERT(curl_multi_wakeup(client->multi) == CURLM_OK);
+	while (client->guest_leaves)
+		(void)pthread_cond_wait(&client->guest_left, &client->lock);
+	(void)pthread_mutex_unlock(&client->lock);
+}
+
+bool http_client_is_here(const struct http_client *client)
+{
+	return pthread_equal(pthread_self(), client->thread) != 0;
 }
 
 static bool add_header(struct call *call, const char *name, const char *value)
@@ -438,7 +529,8 @@ int http_client_send(struct http_client *client, const struct http_client_reques
 	*client->waiting_end = call;
 	client->waiting_end = &call->next;
 	(void)pthread_mutex_unlock(&client->lock);
-	ASSERT(curl_multi_wakeup(client->multi) == CURLM_OK);
+	if (!http_client_is_here(client))
+		ASSERT(curl_multi_wakeup(client->multi) == CURLM_OK);
 	return 0;
 }
 

@@ -9,6 +9,10 @@
  * An error after the first byte was sent means "maybe applied": receivers are
  * idempotent by offset.
  *
+ * The thread may look after a guest beside its own work, usually an HTTP server
+ * (http_server.h): what a handler sends and what a completion answers then
+ * changes no thread. What is sent on the thread itself wakes nobody.
+ *
  * This module alone includes curl/curl.h. Bounds: requests in flight (full is
  * ERROR_LIMIT, RETRY), answer bytes.
  */
@@ -47,13 +51,30 @@ struct http_client_request {
 	void *context;
 };
 
+/* Something else that the client's thread looks after. */
+struct http_client_guest {
+	int fd; /* polled for reading */
+	/* Does what there is to do, without blocking: milliseconds until it wants its next turn even if nothing can
+	 * be read, -1 for no such time. */
+	int (*turn)(void *context);
+	void *context;
+};
+
 int http_client_start(const struct http_client_options *options, struct http_client **client,
                       struct error *error);
-/* Every request in flight completes with an error first. */
+/* Every request in flight completes with an error first. The guest must have been dismissed. */
 void http_client_stop(struct http_client *client);
 /* On failure nothing was sent and the completion is not called; the body stays the caller's. */
 int http_client_send(struct http_client *client, const struct http_client_request *request,
                      struct error *error);
+/* One guest at a time; it has its first turn soon. */
+void http_client_admit(struct http_client *client, const struct http_client_guest *guest);
+/* The guest has another turn soon. From any thread, also in its turn. */
+void http_client_wake(struct http_client *client);
+/* Returns after its last turn; not on the client's thread. */
+void http_client_dismiss(struct http_client *client);
+/* True on the client's thread. */
+bool http_client_is_here(const struct http_client *client);
 /* Blocking, for command lines and tests of a start: sends and waits. The body is appended to `answer`. */
 int http_client_ask(struct http_client *client, struct http_client_request *request, int *status,
                     struct buffer *answer, struct error *error);

@@ -40,6 +40,7 @@ struct http_request {
 	atomic_int holders;
 	_Atomic(enum request_state) state;
 	struct MHD_Connection *connection; /* valid while not completed */
+	struct http_client *client; /* whose thread serves the connection; NULL: one of the server's own */
 	struct MHD_Response *response;
 	int status;
 	int64_t deadline_ms; /* WAITING */
@@ -82,7 +83,11 @@ struct http_server {
 	atomic_int holders; /* the owner, and each request */
 	atomic_uint in_flight;
 	atomic_bool stopping;
-	struct MHD_Daemon *daemon;
+	int fd; /* that it listens at */
+	struct MHD_Daemon
+		*daemons[HTTP_THREADS_MAX]; /* one with threads of its own, or one for each client */
+	unsigned daemons_len;
+	unsigned guests_len;        /* the first of them, whose clients have admitted them */
 	struct MHD_Response *spare; /* answer for when memory is out */
 
 	pthread_t sweeper;

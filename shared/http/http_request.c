@@ -15,6 +15,15 @@
 static const struct http_refusal overdue = {503, "unavailable", "The answer took too long."};
 static const struct http_refusal stopping = {503, "unavailable", "The server is being stopped."};
 
+/* Whose thread this is, if it is one that serves. */
+static struct http_client *client_here(const struct http_server *server)
+{
+	for (unsigned i = 0; server->options.clients != NULL && i < server->options.threads; i++)
+		if (http_client_is_here(server->options.clients[i]))
+			return server->options.clients[i];
+	return NULL;
+}
+
 struct http_request *request_new(struct http_server *server, struct MHD_Connection *connection)
 {
 	struct http_request *request = calloc(1, sizeof *request);
@@ -26,6 +35,7 @@ struct http_request *request_new(struct http_server *server, struct MHD_Connecti
 	atomic_fetch_add(&server->holders, 1);
 	request->server = server;
 	request->connection = connection;
+	request->client = client_here(server);
 	request->state = REQUEST_STATE_HEAD;
 	arena_init(&request->arena, ARENA_BLOCK_BYTES);
 	buffer_init(&request->body, server->options.body_bytes_max);
@@ -138,8 +148,12 @@ static void answer(struct http_request *request, int status, struct MHD_Response
 	request->state = REQUEST_STATE_ANSWERED;
 	request->status = status;
 	request->response = response;
-	if (resume)
-		MHD_resume_connection(request->connection);
+	if (!resume)
+		return;
+	MHD_resume_connection(request->connection);
+	/* libmicrohttpd wakes only threads of its own */
+	if (request->client != NULL)
+		http_client_wake(request->client);
 }
 
 void request_take_id(struct http_request *request)

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -357,24 +358,60 @@ static int listen_at(struct http_server *server, struct error *error)
 	return error->code;
 }
 
-static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
+static struct MHD_Daemon *start_daemon(struct http_server *server)
 {
-	unsigned threads = server->options.threads;
+	bool guest = server->options.clients != NULL;
+	unsigned threads = guest ? 1 : server->options.threads;
 	struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
 	                                {MHD_OPTION_END, 0, NULL}};
 	struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
 
-	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-	                        on_access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-	                        server->options.connections_max + SURPLUS_CONNECTIONS * threads,
-	                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-	                        MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
-	                        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-	                        server, MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
-	                        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-	                        MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
-	                        /* a pool of one is no pool to libmicrohttpd */
-	                        MHD_OPTION_ARRAY, threads > 1 ? pool : none, MHD_OPTION_END);
+	return MHD_start_daemon(
+		(guest ? MHD_USE_EPOLL : MHD_USE_EPOLL_INTERNAL_THREAD) | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
+		NULL, on_access, server, MHD_OPTION_LISTEN_SOCKET, server->fd, MHD_OPTION_CONNECTION_LIMIT,
+		server->options.connections_max + SURPLUS_CONNECTIONS * threads,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+		MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+		server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_UNESCAPE_CALLBACK,
+		keep_encoded, NULL,
+		/* a pool of one is no pool to libmicrohttpd */
+		MHD_OPTION_ARRAY, threads > 1 ? pool : none, MHD_OPTION_END);
+}
+
+/* As a guest of a client's thread. */
+static int on_turn(void *context)
+{
+	struct MHD_Daemon *daemon = context;
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	(void)MHD_run(daemon); /* NO: it could not wait, and will be called again */
+	if (MHD_get_timeout(daemon, &ms) != MHD_YES)
+		return -1;
+	return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+static int start_daemons(struct http_server *server, struct error *error)
+{
+	const struct http_server_options *options = &server->options;
+	unsigned count = options->clients != NULL ? options->threads : 1;
+
+	while (server->daemons_len < count) {
+		struct MHD_Daemon *daemon = start_daemon(server);
+
+		if (daemon == NULL)
+			return error_set(error, ERROR_NETWORK, ERROR_ACTION_FATAL,
+			                 "cannot serve HTTP at %s: %s", options->listen, strerror(errno));
+		server->daemons[server->daemons_len++] = daemon;
+	}
+	for (; options->clients != NULL && server->guests_len < count; server->guests_len++) {
+		struct MHD_Daemon *daemon = server->daemons[server->guests_len];
+		const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+		struct http_client_guest guest = {info->epoll_fd, on_turn, daemon};
+
+		http_client_admit(options->clients[server->guests_len], &guest);
+	}
+	return 0;
 }
 
 static struct MHD_Response *spare_response(void)
@@ -407,6 +444,7 @@ static struct http_server *server_new(const struct http_server_options *options)
 	if (server == NULL)
 		return NULL;
 	server->options = *options;
+	server->fd = -1;
 	server->life = random_u64();
 	atomic_init(&server->holders, 1);
 	(void)pthread_mutex_init(&server->lock, NULL);
@@ -422,29 +460,23 @@ int http_server_start(const struct http_server_options *options, struct http_ser
                       struct error *error)
 {
 	struct http_server *new = server_new(options);
-	int trouble;
-	int fd;
 
-	ASSERT(options->threads >= 1 && options->threads <= 16);
+	ASSERT(options->threads >= 1 && options->threads <= HTTP_THREADS_MAX);
 	if (new == NULL)
 		return error_memory(error, sizeof *new);
-	fd = listen_at(new, error);
-	if (fd < 0) {
+	new->fd = listen_at(new, error);
+	if (new->fd < 0) {
 		server_release(new);
 		return error->code;
 	}
 	if (new->spare == NULL || pthread_create(&new->sweeper, NULL, sweeper_run, new) != 0) {
-		(void)close(fd);
+		(void)close(new->fd);
 		server_release(new);
 		return error_memory(error, sizeof *new);
 	}
-	new->daemon = start_daemon(new, fd);
-	if (new->daemon == NULL) {
-		trouble = errno;
-		(void)close(fd);
+	if (start_daemons(new, error) < 0) {
 		http_server_stop(new);
-		return error_set(error, ERROR_NETWORK, ERROR_ACTION_FATAL, "cannot serve HTTP at %s: %s",
-		                 options->listen, strerror(trouble));
+		return error->code;
 	}
 	*server = new;
 	return 0;
@@ -484,18 +516,18 @@ static void drain(struct http_server *server)
 
 void http_server_stop(struct http_server *server)
 {
-	int fd;
-
 	if (server == NULL)
 		return;
 	atomic_store(&server->stopping, true);
-	if (server->daemon != NULL) {
-		fd = MHD_quiesce_daemon(server->daemon);
-		drain(server);
-		MHD_stop_daemon(server->daemon);
-		if (fd >= 0)
-			(void)close(fd);
-	}
+	/* a daemon that still listens would close the descriptor, which is all daemons' */
+	for (unsigned i = 0; i < server->daemons_len; i++)
+		(void)MHD_quiesce_daemon(server->daemons[i]);
+	drain(server);
+	for (unsigned i = 0; i < server->guests_len; i++)
+		http_client_dismiss(server->options.clients[i]);
+	for (unsigned i = 0; i < server->daemons_len; i++)
+		MHD_stop_daemon(server->daemons[i]);
+	(void)close(server->fd);
 	(void)pthread_mutex_lock(&server->lock);
 	server->sweeper_ends = true;
 	(void)pthread_cond_broadcast(&server->changed);

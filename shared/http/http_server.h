@@ -20,21 +20,28 @@
  * `answer_ms_max` gets 503 (libmicrohttpd does not time out a suspended
  * connection); the late answer is dropped.
  *
- * Threads: the server has `threads` epoll threads of its own; the handler
- * runs on one of them and must not block.
+ * Threads: the server has `threads` epoll threads of its own, or is a guest of
+ * that many HTTP clients' threads, so that a request which is passed on to
+ * others goes there and back without a change of threads. The handler runs on
+ * one of them and must not block.
  */
 #ifndef MILLRACE_HTTP_HTTP_SERVER_H
 #define MILLRACE_HTTP_HTTP_SERVER_H
 
 #include "shared/base/buffer.h"
 #include "shared/base/error.h"
+#include "shared/http/http_client.h"
+
+#define HTTP_THREADS_MAX 16
 
 struct http_server;
 struct http_request;
 
 struct http_server_options {
 	const char *listen; /* "127.0.0.1:7700", port 0 = any; host literal IPv4 or [IPv6] */
-	unsigned threads;   /* 1..16 */
+	unsigned threads;   /* 1..HTTP_THREADS_MAX */
+	/* NULL, or `threads` clients without guests, which outlive the server. */
+	struct http_client *const *clients;
 	size_t body_bytes_max;
 	unsigned connections_max;
 	int answer_ms_max;

@@ -12,7 +12,8 @@ Every run has programs, directories and an index of its own on one Kafka.
   of its own, produced without linger. Every tenth is searched for through the
   gateway, without pause and in turn with the others that are still missing,
   until it is a hit; the time is from before produce() to the arrival of that
-  answer.
+  answer. An outside consumer reads the log beside that: how long the same
+  records took to reach it is what Kafka and this machine take by themselves.
 - search: 500 words of the catalogue, each as a query of its own, from one
   keep-alive client.
 - memory: each program's resident set after all that, and its peak.
@@ -103,6 +104,25 @@ def publish_steadily(bootstrap, topic, sampled):
     sampled.send((None, left))
 
 
+def consume_steadily(bootstrap, topic, line):
+    """Runs in a process of its own: tells of every tenth record when it arrived, once it has been told to end."""
+    import confluent_kafka
+
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topic}.bench", "enable.auto.commit": False})
+    consumer.assign([confluent_kafka.TopicPartition(topic, p, confluent_kafka.OFFSET_END) for p in range(PARTITIONS)])
+    consumer.poll(1)
+    line.send("ready")
+    arrived = {}
+    while not line.poll(0):
+        message = consumer.poll(0.1)
+        if message is not None and not message.error():
+            number = int(message.key().decode().split("-")[1])
+            if number % SAMPLE_EVERY == 0:
+                arrived[number] = time.monotonic()
+    line.send(arrived)
+    consumer.close()
+
+
 class Client:
     """One keep-alive connection to the gateway's search."""
 
@@ -162,13 +182,17 @@ def measure_bulk(env, index, documents):
 
 
 def measure_steady(env, index):
-    """Milliseconds from produce to hit, of every tenth record; and how many records there were."""
+    """Milliseconds from produce to hit, and from produce to an outside consumer, of every tenth record."""
+    here, there = multiprocessing.Pipe()
+    consumer = multiprocessing.Process(target=consume_steadily, args=(env.kafka.bootstrap, index.topic, there))
+    consumer.start()
+    assert here.recv() == "ready"
     reading, sending = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.Process(target=publish_steadily, args=(env.kafka.bootstrap, index.topic, sending))
     client = Client(env.programs["query"].listen)
     client.search("warm")
     process.start()
-    latencies, pending, going_on = [], {}, True
+    latencies, pending, produced, going_on = [], {}, {}, True
     while going_on or pending:
         # Waits only while there is nothing to search for.
         while going_on and reading.poll(None if not pending else 0):
@@ -177,7 +201,7 @@ def measure_steady(env, index):
                 assert before == 0, f"{before} records were not published"
                 going_on = False
             else:
-                pending[number] = before
+                pending[number] = produced[number] = before
         for number, before in list(pending.items()):
             if b'"probe-%d"' % number in client.search(f"probe{number}x", 1):
                 latencies.append((time.monotonic() - before) * 1000)
@@ -185,7 +209,11 @@ def measure_steady(env, index):
             else:
                 assert time.monotonic() < before + 60, f"probe{number}x is not searchable after a minute"
     process.join()
-    return latencies
+    here.send("end")
+    arrived = here.recv()
+    consumer.join()
+    assert arrived.keys() == produced.keys(), f"{len(arrived)} of {len(produced)} records were consumed"
+    return latencies, [(arrived[number] - before) * 1000 for number, before in produced.items()]
 
 
 def words_of(documents):
@@ -231,7 +259,7 @@ def measure(env, documents):
     wait_replicas(env, index)
     searchable, received, stored, published = measure_bulk(env, index, documents)
     searches = measure_searches(env, words_of(documents))
-    steady = measure_steady(env, index)
+    steady, consumed = measure_steady(env, index)
     figures = {
         "published, records/s": published,
         "searchable, documents/s": searchable,
@@ -239,6 +267,8 @@ def measure(env, documents):
         "stored by all replicas, documents/s": stored,
         f"produce to searchable at {RATE}/s, p50 ms": percentile(steady, 50),
         f"produce to searchable at {RATE}/s, p99 ms": percentile(steady, 99),
+        f"produce to an outside consumer at {RATE}/s, p50 ms": percentile(consumed, 50),
+        f"produce to an outside consumer at {RATE}/s, p99 ms": percentile(consumed, 99),
         f"search of {WORDS} words, p50 ms": percentile(searches, 50),
         f"search of {WORDS} words, p99 ms": percentile(searches, 99),
     }
@@ -258,11 +288,11 @@ def print_table(result):
     print(f"{result['documents']} documents ({result['source']}, {result['bytes'] / 1e6:.1f} MB), {PARTITIONS} partitions, "
           f"{result['nodes']} nodes, RF {result['rf']}, "
           f"{result['runs']} runs, {result['cpus']} CPUs")
-    print(f"{'':<44}{'median':>12}   min – max")
+    print(f"{'':<48}{'median':>12}   min – max")
     for name, figure in result["figures"].items():
         digits = 0 if figure["median"] >= 1000 else 2
         low, high = f"{figure['min']:,.{digits}f}", f"{figure['max']:,.{digits}f}"
-        print(f"{name:<44}{figure['median']:>12,.{digits}f}   {low} – {high}")
+        print(f"{name:<48}{figure['median']:>12,.{digits}f}   {low} – {high}")
 
 
 def run_all(arguments, documents):
