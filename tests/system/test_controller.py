@@ -290,9 +290,14 @@ def test_marks_follow_a_node(env):
     again = lambda: replicas(env, "books", "n2")
     wait_until(lambda: all(replica["in_sync"] and replica["incarnation"] != before[p]["incarnation"] for p, replica in again().items()), 60,
                "n2 has new replicas, in-sync")
-    status = env.http("GET", env.programs["rebalance"].url + "/status").json()
-    assert status["in_office"] and [node["state"] for node in status["nodes"]] == ["answers", "answers"], status
-    assert len(status["shards"]) == 4 and not any(shard["divergent"] for shard in status["shards"]), status
+
+    def told_well():
+        # written once a second
+        status = env.http("GET", env.programs["rebalance"].url + "/status").json()
+        return status["in_office"] and [node["state"] for node in status["nodes"]] == ["answers", "answers"] and \
+            len(status["shards"]) == 4 and not any(shard["divergent"] for shard in status["shards"])
+
+    wait_until(told_well, 10, "the status says that both nodes answer and no shard is divergent")
 
     env.programs["n1"].kill9()
     wait_until(lambda: not any(replica["in_sync"] for replica in replicas(env, "books", "n1").values()), 30, "n1 is marked out")
