@@ -109,6 +109,23 @@ static bool cut(struct slice *bytes, size_t too_much)
 	return fits;
 }
 
+/* Builds it with the first `kept` original headers, cutting the value; false if it is too large even without. */
+static bool fit(struct draft *draft, const struct dead_letter_source *source, size_t kept, size_t room,
+                struct dead_letter *letter)
+{
+	size_t bytes;
+	bool fits;
+
+	letter->value = source->record->value;
+	finish(draft, source, kept, letter);
+	bytes = dead_letter_bytes(letter);
+	if (bytes <= room)
+		return true;
+	fits = cut(&letter->value, bytes - room);
+	finish(draft, source, kept, letter);
+	return fits;
+}
+
 bool dead_letter_build(const struct dead_letter_source *source, size_t bytes_max, struct arena *arena,
                        struct dead_letter *letter)
 {
@@ -116,27 +133,19 @@ bool dead_letter_build(const struct dead_letter_source *source, size_t bytes_max
 	struct draft draft = {.arena = arena};
 	struct dead_letter built = {
 		.key = record->key,
-		.value = record->value,
 		.timestamp_ms = record->timestamp_ms > 0 ? record->timestamp_ms : 0,
 	};
 	/* the headers that tell of a cut need room too */
 	size_t room = bytes_max - 256;
-	size_t bytes;
 
 	ASSERT(bytes_max >= DEAD_LETTER_BYTES_MIN);
 	draft.headers = arena_alloc(arena, (record->headers_len + OWN_HEADERS_MAX) * sizeof *draft.headers);
 	if (draft.headers == NULL)
 		return false;
-	finish(&draft, source, record->headers_len, &built);
-	bytes = dead_letter_bytes(&built);
-	if (bytes > room && !cut(&built.value, bytes - room)) {
+	if (!fit(&draft, source, record->headers_len, room, &built) &&
+	    !fit(&draft, source, 0, room, &built)) {
+		(void)cut(&built.key, dead_letter_bytes(&built) - room);
 		finish(&draft, source, 0, &built);
-		bytes = dead_letter_bytes(&built);
-		if (bytes > room)
-			(void)cut(&built.key, bytes - room);
-		finish(&draft, source, 0, &built);
-	} else {
-		finish(&draft, source, record->headers_len, &built);
 	}
 	if (draft.failed)
 		return false;

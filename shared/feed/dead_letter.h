@@ -8,8 +8,9 @@
  *   .class.name .exception.class.name .exception.message .exception.stacktrace
  *   millrace.error.code .index .document_id .attempts
  *
- * A message larger than `bytes_max` is cut until it fits: first the value,
- * then the original headers, then the key; what was cut is said by
+ * A message larger than `bytes_max` is cut until it fits. The value is cut
+ * first; if that is not enough, the original headers are left out, and the
+ * value gets the room that this leaves; then the key is cut. It is said by
  * millrace.truncated (the value's original length), millrace.checksum (XXH3
  * of the original value, 16 hex digits), millrace.headers_omitted (their
  * number) and millrace.key_truncated (the key's original length).

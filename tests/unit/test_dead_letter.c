@@ -134,25 +134,33 @@ static void test_value_is_cut(void)
 	free(bytes);
 }
 
+/* Headers too large for the topic leave their room to the value. */
 static void test_headers_are_omitted(void)
 {
 	uint8_t *large = calloc(1, 9000);
-	uint8_t bytes[100];
-	struct record record = record_of(3, 50, bytes);
+	uint8_t *bytes = malloc(5003);
 	struct record_header headers[2] = {original[0], {slice_string("large"), slice_of(large, 9000)}};
-	struct dead_letter letter;
-	struct arena arena;
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(large);
-	record.headers = headers;
-	arena_init(&arena, 4096);
-	letter = build(&record, DEAD_LETTER_BYTES_MIN, &arena);
-	CU_ASSERT_EQUAL(letter.value.len, 0);
-	CU_ASSERT_STRING_EQUAL(header(&letter, "op"), "(none)");
-	CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.headers_omitted"), "2");
-	CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.truncated"), "50");
-	CU_ASSERT_EQUAL(letter.key.len, 3);
-	arena_deinit(&arena);
+	CU_ASSERT_FATAL(large != NULL && bytes != NULL);
+	for (size_t value_len = 50; value_len <= 5000; value_len += 4950) {
+		struct record record = record_of(3, value_len, bytes);
+		bool cut = value_len == 5000;
+		struct dead_letter letter;
+		struct arena arena;
+
+		record.headers = headers;
+		arena_init(&arena, 4096);
+		letter = build(&record, DEAD_LETTER_BYTES_MIN, &arena);
+		CU_ASSERT_STRING_EQUAL(header(&letter, "op"), "(none)");
+		CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.headers_omitted"), "2");
+		CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.truncated"), cut ? "5000" : "(none)");
+		CU_ASSERT_TRUE(cut ? letter.value.len > 2500 && letter.value.len < 4096
+		                   : letter.value.len == 50);
+		CU_ASSERT_TRUE(slice_starts_with(record.value, letter.value));
+		CU_ASSERT_EQUAL(letter.key.len, 3);
+		arena_deinit(&arena);
+	}
+	free(bytes);
 	free(large);
 }
 
