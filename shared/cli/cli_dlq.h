@@ -1,0 +1,113 @@
+/*
+ * What the files of `millrace dlq` share: reading the dead-letter topic, what
+ * a letter says, and showing it.
+ *
+ * cli_dlq.c (words), cli_dlq_reading.c (Kafka and progress), cli_dlq_ls.c
+ * (groups), cli_dlq_show.c (which letters), cli_dlq_letter.c (one letter).
+ *
+ * The topic is read with the configuration's properties, from the log start
+ * to the end that it has when the command begins; nothing is written and no
+ * offset is committed. A letter's bytes are borrowed from the reader while
+ * its dlq_take runs. Bounds: DLQ_GROUPS_MAX groups, DLQ_SHOWN_MAX letters,
+ * one letter in memory at a time beside librdkafka's own queue; whoever gets
+ * nothing for DLQ_SILENCE_MS gives up.
+ *
+ * A letter's time is its message's timestamp: the record's own, unless the
+ * topic has message.timestamp.type=LogAppendTime.
+ */
+#ifndef MILLRACE_CLI_CLI_DLQ_H
+#define MILLRACE_CLI_CLI_DLQ_H
+
+#include "shared/cli/cli.h"
+#include "shared/log/log.h"
+
+#define DLQ_GROUPS_MAX 1000
+#define DLQ_SHOWN_MAX 1000
+#define DLQ_SHOWN_DEFAULT 10
+#define DLQ_SILENCE_MS 30000
+#define DLQ_PARTITIONS_MAX 1024
+
+/* ---- cli_dlq_reading.c ---- */
+
+struct dlq {
+	const struct config *config;
+	struct log_connection *connection;
+	struct log_feed *feed;
+	const char *topic;
+	int32_t partitions;
+	struct log_ends *ends; /* of each partition */
+};
+
+struct dlq_range {
+	int32_t partition;
+	int64_t from;
+	int64_t to; /* exclusive */
+};
+
+/* 0 to go on, or negative after filling `error`. */
+typedef int dlq_take(void *context, int32_t partition, const struct record *record, struct error *error);
+
+/* Connects and asks for the topic's present ends. dlq_close in any case. */
+int dlq_open(struct dlq *dlq, const struct config *config, struct error *error);
+void dlq_close(struct dlq *dlq);
+/* Gives every record of the range that is still there. */
+int dlq_read(struct dlq *dlq, const struct dlq_range *range, dlq_take *take, void *context,
+             struct error *error);
+/* Gives every record of the topic, partition by partition, and shows on stderr how far it is. */
+int dlq_read_all(struct dlq *dlq, dlq_take *take, void *context, struct error *error);
+
+/* ---- cli_dlq_letter.c ---- */
+
+/* What a letter says of itself; a slice with ptr NULL where it does not. */
+struct dlq_letter {
+	int32_t partition;
+	const struct record *record;
+	size_t headers_own; /* so many of its headers were the record's */
+	struct slice topic; /* of the log */
+	struct slice log_partition;
+	struct slice log_offset;
+	struct slice stage;
+	struct slice code;
+	struct slice reason;
+	struct slice index;
+	struct slice document_id;
+	struct slice attempts;
+	struct slice truncated; /* what was cut, by the names of shared/feed/dead_letter.h */
+	struct slice checksum;
+	struct slice headers_omitted;
+	struct slice key_truncated;
+};
+
+void dlq_letter_read(int32_t partition, const struct record *record, struct dlq_letter *letter);
+/* For people, on stdout; negative when out of memory. */
+int dlq_letter_print(const struct dlq_letter *letter, const char *topic);
+/* As a JSON object. */
+void dlq_letter_append(const struct dlq_letter *letter, struct buffer *json);
+/* The time as a JSON string, or null if there is none. */
+void dlq_append_time(struct buffer *json, int64_t timestamp_ms);
+
+/* ---- cli_dlq_ls.c, cli_dlq_show.c: the exit code ---- */
+
+/* Which letters; NULL: any. */
+struct dlq_filter {
+	const char *index;
+	const char *code;
+};
+
+bool dlq_filter_accepts(const struct dlq_filter *filter, const struct dlq_letter *letter);
+
+int dlq_list(struct dlq *dlq, const struct dlq_filter *filter, bool json);
+
+struct dlq_choice {
+	bool placed; /* one letter, by its place; else those that pass the filter, newest first */
+	int32_t partition;
+	int64_t offset;
+	struct dlq_filter filter;
+	size_t limit;
+	bool json;
+	bool raw; /* nothing but the value's bytes; placed only */
+};
+
+int dlq_show(struct dlq *dlq, const struct dlq_choice *choice);
+
+#endif

@@ -1,0 +1,243 @@
+/* Reading the dead-letter topic to its end, and saying on stderr how far that is. */
+#include "shared/cli/cli_dlq.h"
+#include "shared/runtime/clock.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define ASK_MS 10000
+#define WAIT_MS 200
+/* A terminal gets a bar, once it is worth one; elsewhere a line now and then, as in docker/progress.py. */
+#define BAR_WIDTH 24
+#define REDRAW_MS 200
+#define LINE_MS 10000
+
+/* ---- progress ---- */
+
+struct progress {
+	const char *topic;
+	int64_t reached;
+	int64_t total;
+	int64_t drawn_ms;
+	bool terminal;
+	bool drawn;
+};
+
+static void progress_draw(struct progress *progress)
+{
+	char bar[BAR_WIDTH + 1];
+	int64_t filled = progress->total > 0 ? BAR_WIDTH * progress->reached / progress->total : BAR_WIDTH;
+
+	for (int i = 0; i < BAR_WIDTH; i++)
+		bar[i] = i < filled ? '#' : '.';
+	bar[BAR_WIDTH] = 0;
+	fprintf(stderr, "%s  [%s] %" PRId64 " of %" PRId64 " offsets of %s%s", progress->terminal ? "\r" : "",
+	        bar, progress->reached, progress->total, progress->topic, progress->terminal ? "" : "\n");
+	progress->drawn = true;
+}
+
+static void progress_show(struct progress *progress)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (now - progress->drawn_ms < (progress->terminal ? REDRAW_MS : LINE_MS))
+		return;
+	progress->drawn_ms = now;
+	progress_draw(progress);
+}
+
+static void progress_end(const struct progress *progress)
+{
+	if (progress->drawn && progress->terminal)
+		fprintf(stderr, "\r\033[K");
+}
+
+/* ---- the topic ---- */
+
+static int ask_ends(struct dlq *dlq, struct error *error)
+{
+	int32_t numbers[DLQ_PARTITIONS_MAX];
+	const struct log_partitions asked = {dlq->topic, numbers, (size_t)dlq->partitions};
+
+	for (int32_t i = 0; i < dlq->partitions; i++)
+		numbers[i] = i;
+	return log_ask_all_ends(dlq->connection, &asked, ASK_MS, dlq->ends, error);
+}
+
+int dlq_open(struct dlq *dlq, const struct config *config, struct error *error)
+{
+	int rc;
+
+	*dlq = (struct dlq){.config = config};
+	rc = log_connection_open(config, &dlq->connection, error);
+	if (rc != 0)
+		return rc;
+	dlq->topic = log_name(dlq->connection, "dead-letter");
+	rc = log_topic_partitions(dlq->connection, dlq->topic, ASK_MS, &dlq->partitions, error);
+	if (rc == ERROR_NOT_FOUND)
+		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
+		                 "there is no topic %s; millrace-rebalance creates it, is `cluster` right?",
+		                 dlq->topic);
+	if (rc != 0)
+		return rc;
+	if (dlq->partitions > DLQ_PARTITIONS_MAX)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT,
+		                 "topic %s has %" PRId32 " partitions, at most %d can be read", dlq->topic,
+		                 dlq->partitions, DLQ_PARTITIONS_MAX);
+	dlq->ends = calloc((size_t)dlq->partitions, sizeof *dlq->ends);
+	if (dlq->ends == NULL)
+		return error_memory(error, (size_t)dlq->partitions * sizeof *dlq->ends);
+	rc = ask_ends(dlq, error);
+	return rc != 0 ? rc : log_feed_open(config, &dlq->feed, error);
+}
+
+void dlq_close(struct dlq *dlq)
+{
+	log_feed_close(dlq->feed);
+	if (dlq->connection != NULL)
+		log_connection_close(dlq->connection);
+	free(dlq->ends);
+}
+
+/* ---- reading ---- */
+
+/* One range being read. */
+struct passage {
+	struct dlq *dlq;
+	const struct dlq_range *range;
+	dlq_take *take;
+	void *context;
+	struct progress *progress; /* NULL: none */
+	int64_t base;              /* offsets of the partitions before */
+	int64_t position;
+	int64_t heard_ms;
+};
+
+static int passage_start(const struct passage *passage, struct error *error)
+{
+	return log_feed_start(passage->dlq->feed, 0, passage->dlq->topic, passage->range->partition,
+	                      passage->position, error);
+}
+
+/* Reading stopped: a lost connection lets it begin again where it stood, retention takes it on to the log start. */
+static int passage_reset(struct passage *passage, struct error *error)
+{
+	struct dlq *dlq = passage->dlq;
+	int rc = 0;
+
+	if (error->action == ERROR_ACTION_FATAL) {
+		int64_t start;
+
+		rc = ask_ends(dlq, error);
+		if (rc != 0)
+			return rc;
+		start = dlq->ends[passage->range->partition].start;
+		if (start <= passage->position)
+			return error_set(error, ERROR_STATE, ERROR_ACTION_REJECT,
+			                 "%s/%" PRId32 " no longer has offset %" PRId64
+			                 ": the topic was truncated or re-created",
+			                 dlq->topic, passage->range->partition, passage->position);
+		passage->position = start;
+	}
+	return passage_start(passage, error);
+}
+
+static int passage_wait(const struct passage *passage, struct error *error)
+{
+	struct pollfd readable = {.fd = log_feed_fd(passage->dlq->feed), .events = POLLIN};
+	eventfd_t count;
+
+	if (poll(&readable, 1, WAIT_MS) > 0)
+		(void)eventfd_read(readable.fd, &count);
+	if (clock_monotonic_ms() - passage->heard_ms < DLQ_SILENCE_MS)
+		return 0;
+	return error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY,
+	                 "Kafka gave nothing of %s/%" PRId32 " from offset %" PRId64 " on for %d s",
+	                 passage->dlq->topic, passage->range->partition, passage->position,
+	                 DLQ_SILENCE_MS / 1000);
+}
+
+/* The next thing that the feed has. */
+static int passage_step(struct passage *passage, struct error *error)
+{
+	enum log_feed_event event;
+	struct record record;
+	int64_t position = passage->position;
+	int rc = log_feed_next(passage->dlq->feed, 0, &event, &record, &position, error);
+
+	if (rc != 0)
+		return rc;
+	switch (event) {
+	case LOG_FEED_EVENT_NONE:
+		return passage_wait(passage, error);
+	case LOG_FEED_EVENT_RESET:
+		return passage_reset(passage, error);
+	case LOG_FEED_EVENT_GONE:
+		return error->code;
+	case LOG_FEED_EVENT_RECORD:
+		if (record.offset < passage->range->to)
+			rc = passage->take(passage->context, passage->range->partition, &record, error);
+		break;
+	case LOG_FEED_EVENT_END:
+		break;
+	}
+	passage->position = position;
+	passage->heard_ms = clock_monotonic_ms();
+	return rc;
+}
+
+static int passage_read(struct passage *passage, struct error *error)
+{
+	int rc;
+
+	passage->position = passage->range->from;
+	passage->heard_ms = clock_monotonic_ms();
+	rc = passage_start(passage, error);
+	while (rc == 0 && passage->position < passage->range->to) {
+		rc = passage_step(passage, error);
+		if (passage->progress != NULL) {
+			passage->progress->reached = passage->base + passage->position - passage->range->from;
+			progress_show(passage->progress);
+		}
+	}
+	log_feed_stop(passage->dlq->feed, 0);
+	return rc;
+}
+
+int dlq_read(struct dlq *dlq, const struct dlq_range *range, dlq_take *take, void *context,
+             struct error *error)
+{
+	struct passage passage = {.dlq = dlq, .range = range, .take = take, .context = context};
+
+	return passage_read(&passage, error);
+}
+
+int dlq_read_all(struct dlq *dlq, dlq_take *take, void *context, struct error *error)
+{
+	struct progress progress = {.topic = dlq->topic,
+	                            .drawn_ms = clock_monotonic_ms(),
+	                            .terminal = isatty(STDERR_FILENO) == 1};
+	int64_t base = 0;
+	int rc = 0;
+
+	for (int32_t i = 0; i < dlq->partitions; i++)
+		progress.total += dlq->ends[i].end - dlq->ends[i].start;
+	for (int32_t i = 0; rc == 0 && i < dlq->partitions; i++) {
+		const struct dlq_range range = {i, dlq->ends[i].start, dlq->ends[i].end};
+		struct passage passage = {.dlq = dlq,
+		                          .range = &range,
+		                          .take = take,
+		                          .context = context,
+		                          .progress = &progress,
+		                          .base = base};
+
+		rc = passage_read(&passage, error);
+		base += range.to - range.from;
+	}
+	progress_end(&progress);
+	return rc;
+}
