@@ -71,6 +71,7 @@
 #define FEEDER_COMMIT_AGAIN_MS \
 	60000 /* an idle shard commits again: one may have failed, and Kafka forgets in days */
 #define FEEDER_ASK_WAIT_MS 500   /* LIVE waits so long for the other in-sync replicas' answers */
+#define FEEDER_VISIBLE_MAX 1024  /* ranges that feeder_take_visible has not told yet */
 #define FEEDER_LIVE_WINDOW 65536 /* offsets; who is further behind does not hold the start of LIVE back */
 
 /* When a range is due; a limit of 0 does not apply. */
@@ -217,6 +218,7 @@ struct feeder_status {
 	int64_t stored;    /* likewise */
 	int64_t committed; /* -1 none */
 	int64_t log_end;   /* newest known */
+	int64_t oldest_ms; /* timestamp of the oldest record that LIVE's members have not all received; -1 none */
 	size_t memory_bytes;
 	size_t dead_letters_pending;
 	uint64_t records;        /* read by LIVE while FEEDING, again after a rewind too */
@@ -243,6 +245,9 @@ struct feeder_replica_status {
 /* The i-th replica of a shard; false after the last. */
 bool feeder_replica_status(const struct feeder *feeder, uint32_t slot, size_t at,
                            struct feeder_replica_status *status);
+/* The timestamp of the oldest record of a range that all members of LIVE have received by now, once a range; false if
+ * there is no more to tell. A range read again after a rewind is not told again. */
+bool feeder_take_visible(struct feeder *feeder, int64_t *timestamp_ms);
 /* Memtables of all shards. */
 size_t feeder_memory_bytes(const struct feeder *feeder);
 bool feeder_in_flight(const struct feeder *feeder, uint32_t node);

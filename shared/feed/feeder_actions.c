@@ -130,6 +130,7 @@ bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feed
 			shard->lanes[feeder->options.replay ? FEEDER_LANE_BEHIND : FEEDER_LANE_LIVE].position,
 		.received = -1,
 		.stored = -1,
+		.oldest_ms = -1,
 		.committed = shard->committed,
 		.log_end = shard->log_end,
 		.memory_bytes = live->memory_bytes + shard->lanes[FEEDER_LANE_BEHIND].memory_bytes,
@@ -140,8 +141,11 @@ bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feed
 		.stop_reason = shard->stop_reason,
 	};
 	mark_lowest(shard, status);
-	for (const struct feed_range *range = live->first; range != NULL; range = range->next)
+	for (const struct feed_range *range = live->first; range != NULL; range = range->next) {
 		status->dead_letters_pending += range->dead_letters_pending;
+		if (status->oldest_ms < 0)
+			status->oldest_ms = range->oldest_ms;
+	}
 	return true;
 }
 

@@ -84,6 +84,26 @@ static bool is_empty(const struct feed_range *range)
 	return memtable_from(range->memtable) == memtable_to(range->memtable);
 }
 
+/* Everybody in LIVE has it. */
+static void note_visible(struct feeder *feeder, struct feed_shard *shard, const struct feed_range *range)
+{
+	int64_t to = memtable_to(range->memtable);
+
+	if (to <= shard->visible_to)
+		return;
+	shard->visible_to = to;
+	if (range->oldest_ms >= 0 && feeder->visible_len < FEEDER_VISIBLE_MAX)
+		feeder->visible[feeder->visible_len++] = range->oldest_ms;
+}
+
+bool feeder_take_visible(struct feeder *feeder, int64_t *timestamp_ms)
+{
+	if (feeder->visible_len == 0)
+		return false;
+	*timestamp_ms = feeder->visible[--feeder->visible_len];
+	return true;
+}
+
 void feed_release(struct feeder *feeder, struct feed_shard *shard, struct feed_lane *lane)
 {
 	int64_t highest = -1;
@@ -99,8 +119,11 @@ void feed_release(struct feeder *feeder, struct feed_shard *shard, struct feed_l
 	}
 	/* replicas that are ahead have no need of a range, but its dead letters are still to be acknowledged */
 	while (lane->first != NULL && !is_empty(lane->first) && lane->first->dead_letters_pending == 0 &&
-	       memtable_to(lane->first->memtable) <= lane->lowest)
+	       memtable_to(lane->first->memtable) <= lane->lowest) {
+		if (lane == &shard->lanes[FEEDER_LANE_LIVE])
+			note_visible(feeder, shard, lane->first);
 		drop_first(feeder, lane);
+	}
 	if (lane->first == NULL || is_empty(lane->first) || memtable_to(lane->first->memtable) > highest)
 		lane->first_received_ms = INT64_MAX;
 	else if (lane->first_received_ms == INT64_MAX)
@@ -125,6 +148,7 @@ static struct feed_range *append_range(struct feeder *feeder, struct feed_lane *
 		return NULL;
 	}
 	range->born_ms = feeder->now_ms;
+	range->oldest_ms = -1;
 	feed_measure(feeder, lane);
 	if (lane->last != NULL)
 		lane->last->next = range;

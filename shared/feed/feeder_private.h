@@ -29,6 +29,7 @@ struct feed_range {
 	size_t bytes; /* of the memtable, when last measured */
 	size_t dead_letters_pending;
 	int64_t born_ms;
+	int64_t oldest_ms; /* timestamp of its oldest operation; -1 none */
 	bool sealed;
 };
 
@@ -110,6 +111,7 @@ struct feed_shard {
 	int64_t commit_again_ms; /* when the same offset is committed once more */
 	int64_t log_start;       /* newest known */
 	int64_t log_end;
+	int64_t visible_to;   /* the end of what feeder_take_visible has told */
 	int64_t live_wait_ms; /* LIVE waits for answers until then; INT64_MAX: nobody is ready */
 
 	char stop_reason[256];
@@ -146,6 +148,8 @@ struct feeder {
 	uint32_t nodes_len;
 	uint32_t lanes_running;
 	size_t memory_bytes;
+	int64_t visible[FEEDER_VISIBLE_MAX]; /* timestamps to tell */
+	size_t visible_len;
 	bool flush_check; /* something changed that may make a range due */
 	struct arena scratch;
 	bool dead_letter_set;

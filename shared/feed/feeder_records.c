@@ -63,6 +63,9 @@ static bool take_record(struct feeder *feeder, uint32_t reader, const struct rec
 	/* BEHIND reads only what LIVE has dealt with */
 	if (FEEDER_READER_LANE(reader) == FEEDER_LANE_LIVE) {
 		account(shard, op);
+		if (op != NULL && record->timestamp_ms >= 0 &&
+		    (range->oldest_ms < 0 || record->timestamp_ms < range->oldest_ms))
+			range->oldest_ms = record->timestamp_ms;
 		if (op == NULL && record->offset >= shard->committed) {
 			range->dead_letters_pending++;
 			emit_dead_letter(feeder, slot, record, refusal);

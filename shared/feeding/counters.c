@@ -2,6 +2,7 @@
  * contract with dashboards. */
 #include "shared/base/hash.h"
 #include "shared/feeding/feeding_private.h"
+#include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
 
 #include <inttypes.h>
@@ -33,6 +34,19 @@ void counters_init(struct counters *counters, enum feeding_mode mode)
 	counters->lag = METRIC(METRIC_TYPE_GAUGE, "lag_records",
 	                       "Offsets between the log end and what every in-sync replica has received",
 	                       "topic,partition");
+	counters->lag_seconds = METRIC(METRIC_TYPE_GAUGE, "lag_seconds",
+	                               "Age of the oldest record read that not all replicas fed live have",
+	                               "topic,partition");
+	counters->progress = METRIC(METRIC_TYPE_GAUGE, "last_progress_timestamp_seconds",
+	                            "When every in-sync replica last received more", "topic,partition");
+	if (mode == FEEDING_MODE_LIVE)
+		counters->visibility =
+			metric_series(metric_new(METRIC_TYPE_HISTOGRAM, "millrace_visibility_seconds",
+		                                 "From the timestamp of the oldest record of a batch's range "
+		                                 "to its receipt by "
+		                                 "all replicas fed live, which makes it searchable",
+		                                 ""),
+		                      NULL);
 	counters->answered = labelled(batches, "answered");
 	counters->unanswered = labelled(batches, "unanswered");
 	counters->in_flight = METRIC(METRIC_TYPE_GAUGE, "batches_in_flight",
@@ -72,11 +86,32 @@ void counters_shard(struct counters *counters, struct fed_shard *shard)
 	shard->dead_lettered =
 		metric_series(counters->records, (const char *const[]){shard->topic, "dead_lettered"});
 	shard->lag = metric_series(counters->lag, (const char *const[]){shard->topic, partition});
+	shard->lag_seconds =
+		metric_series(counters->lag_seconds, (const char *const[]){shard->topic, partition});
+	shard->progress = metric_series(counters->progress, (const char *const[]){shard->topic, partition});
+	shard->received = -1;
 }
 
 void counters_dead_letter(struct counters *counters, enum refusal_code code)
 {
 	series_add(labelled(counters->dead_letters, refusal_name(code)), 1);
+}
+
+/* 0 for no time, and for one that another clock puts into the future. */
+static double seconds_since(int64_t timestamp_ms)
+{
+	int64_t ms = timestamp_ms >= 0 ? clock_wall_ms() - timestamp_ms : 0;
+
+	return ms > 0 ? (double)ms / 1000 : 0;
+}
+
+void counters_observe(struct feeding *feeding)
+{
+	int64_t timestamp_ms;
+
+	while (feeder_take_visible(feeding->feeder, &timestamp_ms))
+		if (feeding->counters.visibility != NULL)
+			series_observe(feeding->counters.visibility, seconds_since(timestamp_ms));
 }
 
 static void update_shard(const struct counters *counters, struct fed_shard *shard,
@@ -93,6 +128,10 @@ static void update_shard(const struct counters *counters, struct fed_shard *shar
 	shard->counts = now;
 	if (status->received >= 0 && status->log_end >= status->received)
 		series_set(shard->lag, (double)(status->log_end - status->received));
+	series_set(shard->lag_seconds, seconds_since(status->oldest_ms));
+	if (status->received > shard->received)
+		series_set(shard->progress, (double)clock_wall_ms() / 1000);
+	shard->received = status->received;
 }
 
 /* Says once what is in the way of feeding a replica, and once that nothing is any more. */

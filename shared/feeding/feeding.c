@@ -256,6 +256,7 @@ static bool turn(struct feeding *feeding, int64_t *tick_ms)
 		duties_update(feeding);
 	feeder_tick(feeding->feeder, feeding->now_ms);
 	carrying_drain(feeding);
+	counters_observe(feeding);
 	more = reading_turn(feeding);
 	if (feeding->options.guest != NULL)
 		feeding->options.guest(feeding->options.guest_context);

@@ -69,12 +69,18 @@ struct fed_shard {
 	struct series *deleted;
 	struct series *dead_lettered;
 	struct series *lag;
+	struct series *lag_seconds;
+	struct series *progress;
+	int64_t received; /* as of the last look */
 };
 
 struct counters {
 	struct metric *records;
 	struct metric *dead_letters;
 	struct metric *lag;
+	struct metric *lag_seconds;
+	struct metric *progress;
+	struct series *visibility; /* NULL unless live */
 	struct metric *in_flight;
 	struct series *answered;
 	struct series *unanswered;
@@ -175,5 +181,7 @@ void counters_shard(struct counters *counters, struct fed_shard *shard);
 void counters_dead_letter(struct counters *counters, enum refusal_code code);
 /* Brings everything that is not counted as it happens up to date. */
 void counters_update(struct feeding *feeding);
+/* How long what became visible since the last call took. */
+void counters_observe(struct feeding *feeding);
 
 #endif

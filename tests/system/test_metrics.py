@@ -26,6 +26,9 @@ LABELLED = {
     "millrace_http_requests": {"route", "status"},
     "millrace_controller_replica_changes": {"change", "reason"},
     "millrace_replay_records": {"topic", "outcome"},
+    "millrace_ingest_lag_seconds": {"topic", "partition"},
+    "millrace_ingest_last_progress_timestamp_seconds": {"topic", "partition"},
+    "millrace_visibility_seconds": {"le"},
 }
 READ = """
 import json, sys
@@ -150,6 +153,8 @@ def test_metrics_of_every_program(env):
         return env.http("GET", "/indexes/books/stats").json().get("numberOfDocuments") == DOCUMENTS
 
     wait_until(arrived, 60, "all documents are in the index")
+    seen = [env.metrics(name)["millrace_visibility_seconds_count"] for name in ("ingest", "ingest2")]
+    assert any(seen), "nobody saw anything become visible"
     assert env.http("GET", "/indexes/books/search?q=number").status == 200
     assert env.http("GET", "/indexes/none/search?q=number").status == 404
     holders = [node for node in NODES if shards_of(env, index, node)]

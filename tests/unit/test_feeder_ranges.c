@@ -148,6 +148,38 @@ static void test_results_that_rewind(void)
 	}
 }
 
+/* What became visible is told once, and not again when it is read again. */
+static void test_visible_once(void)
+{
+	struct feeder_asked asked = asked_of(1);
+	struct stage stage;
+	int64_t timestamp_ms;
+
+	feed_from(&stage, adaptive(), 0);
+	give(&stage, 0, "a", "{}");
+	(void)expect_batch(&stage, 0, 1);
+	CU_ASSERT_EQUAL(status_of(&stage).oldest_ms, stage.record.timestamp_ms);
+	CU_ASSERT_FALSE(feeder_take_visible(stage.feeder, &timestamp_ms));
+	answer(&stage, RANGE_RESULT_APPLIED, 1, 0);
+	CU_ASSERT_TRUE(feeder_take_visible(stage.feeder, &timestamp_ms));
+	CU_ASSERT_EQUAL(timestamp_ms, stage.record.timestamp_ms);
+	CU_ASSERT_FALSE(feeder_take_visible(stage.feeder, &timestamp_ms));
+	CU_ASSERT_EQUAL(status_of(&stage).oldest_ms, -1);
+	give(&stage, 1, "b", "{}");
+	give(&stage, 2, "c", "{}");
+	(void)expect_batch(&stage, 1, 3);
+	answer(&stage, RANGE_RESULT_GAP, 0, 0);
+	expect_rewind(&stage);
+	asked.replica.received = 0;
+	reply(&stage, &asked);
+	expect(&stage, FEEDER_ACTION_START);
+	give(&stage, 0, "a", "{}");
+	expect(&stage, FEEDER_ACTION_SEND);
+	answer(&stage, RANGE_RESULT_APPLIED, 1, 0);
+	CU_ASSERT_FALSE(feeder_take_visible(stage.feeder, &timestamp_ms));
+	feeder_free(stage.feeder);
+}
+
 static void test_another_session_rewinds(void)
 {
 	struct range_answer one = asked_of(5).replica;
@@ -375,6 +407,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"a record travels", test_record_travels},
+		{"what became visible is told once", test_visible_once},
 		{"one batch in flight", test_one_batch_in_flight},
 		{"empty range at the end", test_empty_range_at_the_end},
 		{"ranges end at seals", test_ranges_end_at_seals},
