@@ -130,6 +130,10 @@ static int ops_apply(struct intake *intake, const struct range *range, struct er
 			                 "range [%lld, %lld): more operations than announced, or out of "
 			                 "order at offset %lld",
 			                 (long long)range->from, (long long)range->to, (long long)op.offset);
+		if (op.kind != OP_KIND_PUT && op.kind != OP_KIND_DELETE)
+			return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
+			                 "operation kind %d at offset %lld is not known to this replica",
+			                 (int)op.kind, (long long)op.offset);
 		last = op.offset;
 		if (op.offset < intake->replica->now.received && !KNOCKOUT(OFFSET_FILTER))
 			continue;

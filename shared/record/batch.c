@@ -8,6 +8,8 @@
 #define BATCH_MAGIC 0x3142524dU  /* "MRB1" */
 #define ANSWER_MAGIC 0x3141524dU /* "MRA1" */
 #define OP_FLAG_FRESH 1U
+#define IDENTITY_BYTES 32U
+#define SKIPPED_BYTES 8U
 
 bool incarnation_equal(struct incarnation a, struct incarnation b)
 {
@@ -149,6 +151,33 @@ static void put_op(struct buffer *buffer, const struct op *op)
 	buffer_append_slice(buffer, op->body);
 }
 
+/* Their number goes to `at_count`. */
+static void put_identities(struct buffer *buffer, size_t at_count, const struct memtable *memtable)
+{
+	const struct identity_entry *entry;
+	uint32_t count = 0;
+	size_t next = 0;
+
+	for (; (entry = memtable_next_identity(memtable, &next)) != NULL; count++) {
+		buffer_put_i64(buffer, entry->offset);
+		buffer_put_u64(buffer, entry->identity.key.low);
+		buffer_put_u64(buffer, entry->identity.key.high);
+		buffer_put_u64(buffer, entry->identity.operation);
+	}
+	buffer_set_u32(buffer, at_count, count);
+}
+
+static void put_skipped(struct buffer *buffer, size_t at_count, const struct memtable *memtable)
+{
+	const int64_t *offset;
+	uint32_t count = 0;
+	size_t next = 0;
+
+	for (; (offset = memtable_next_skipped(memtable, &next)) != NULL; count++)
+		buffer_put_i64(buffer, *offset);
+	buffer_set_u32(buffer, at_count, count);
+}
+
 void batch_add(struct batch_writer *writer, const struct range *range, const struct memtable *memtable)
 {
 	struct buffer *buffer = writer->buffer;
@@ -156,6 +185,7 @@ void batch_add(struct batch_writer *writer, const struct range *range, const str
 	const struct op *op;
 	size_t next = 0;
 	size_t at = buffer->len;
+	size_t at_counts;
 
 	buffer_put_u32(buffer, 0);
 	buffer_put_u64(buffer, range->index_id);
@@ -167,9 +197,12 @@ void batch_add(struct batch_writer *writer, const struct range *range, const str
 	buffer_put_i64(buffer, memtable_to(memtable));
 	buffer_put_i64(buffer, range->log_end);
 	put_anchor(buffer, &anchor);
+	at_counts = buffer->len;
 	buffer_put_u32(buffer, (uint32_t)memtable_count(memtable));
 	buffer_put_u32(buffer, 0);
 	buffer_put_u32(buffer, 0);
+	put_identities(buffer, at_counts + 4, memtable);
+	put_skipped(buffer, at_counts + 8, memtable);
 	while ((op = memtable_next(memtable, &next)) != NULL)
 		put_op(buffer, op);
 	buffer_set_u32(buffer, at, (uint32_t)(buffer->len - at - 4));
@@ -186,16 +219,44 @@ int batch_open(struct batch_reader *batch, struct slice frame, struct error *err
 	return frame_open(batch, frame, BATCH_MAGIC, error);
 }
 
-static int check_range(const struct range *range, uint32_t identities, uint32_t skipped, struct error *error)
+static int check_range(const struct range *range, struct error *error)
 {
 	if (range->partition < 0 || range->from < 0 || range->from > range->to)
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                 "range [%" PRId64 ", %" PRId64 ") of partition %" PRId32 " is none",
 		                 range->from, range->to, range->partition);
-	if (identities != 0 || skipped != 0)
-		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
-		                 "range carries identities or skipped offsets, which this version lacks");
+	if (range->identities_len > RANGE_SEAL || range->skipped_len > RANGE_SEAL)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT,
+		                 "range with %" PRIu32 " identities and %" PRIu32
+		                 " skipped offsets, at most %d of each are allowed",
+		                 range->identities_len, range->skipped_len, RANGE_SEAL);
 	return 0;
+}
+
+static int check_offset(const struct range *range, int64_t last, int64_t offset, struct error *error)
+{
+	if (offset > last && offset >= range->from && offset < range->to)
+		return 0;
+	return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+	                 "an identity or skipped offset %" PRId64 " of the range [%" PRId64 ", %" PRId64
+	                 ") is out of order",
+	                 offset, range->from, range->to);
+}
+
+static int check_notes(const struct range *range, struct error *error)
+{
+	struct identity_entry entry;
+	int64_t offset;
+	int64_t last;
+	size_t at = 0;
+	int rc = 0;
+
+	for (last = -1; rc == 0 && range_next_identity(range, &at, &entry); last = entry.offset)
+		rc = check_offset(range, last, entry.offset, error);
+	at = 0;
+	for (last = -1; rc == 0 && range_next_skipped(range, &at, &offset); last = offset)
+		rc = check_offset(range, last, offset, error);
+	return rc;
 }
 
 /* As many operations as the range says, at offsets that rise. */
@@ -205,6 +266,7 @@ static int check_ops(const struct range *range, struct error *error)
 	uint32_t count = 0;
 	size_t at = 0;
 	struct op op = {0};
+	bool barrier = false;
 	int rc;
 
 	while ((rc = range_next(range, &at, &op, error)) == 1) {
@@ -213,20 +275,27 @@ static int check_ops(const struct range *range, struct error *error)
 			                 "operation at offset %" PRId64 " follows one at %" PRId64, op.offset,
 			                 offset_next - 1);
 		offset_next = op.offset + 1;
+		barrier = barrier || op_kind_is_barrier(op.kind);
 		count++;
 	}
+	if (rc == 0 && barrier && count > 1)
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+		                 "range with a barrier and %" PRIu32 " other operations", count - 1);
 	if (rc == 0 && count != range->ops_len)
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                 "range of %" PRIu32 " operations has %" PRIu32, range->ops_len, count);
 	return rc;
 }
 
+static int cut_off(struct error *error)
+{
+	return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "the batch frame is cut off");
+}
+
 int batch_next(struct batch_reader *batch, struct range *range, struct error *error)
 {
 	struct reader reader;
 	struct range next;
-	uint32_t identities;
-	uint32_t skipped;
 	int rc;
 
 	if (batch->ranges_left == 0)
@@ -242,15 +311,21 @@ int batch_next(struct batch_reader *batch, struct range *range, struct error *er
 	next.log_end = reader_i64(&reader);
 	next.anchor = read_anchor(&reader);
 	next.ops_len = reader_u32(&reader);
-	identities = reader_u32(&reader);
-	skipped = reader_u32(&reader);
+	next.identities_len = reader_u32(&reader);
+	next.skipped_len = reader_u32(&reader);
 	if (reader_failed(&batch->reader) || reader_failed(&reader))
-		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "the batch frame is cut off");
-	rc = check_range(&next, identities, skipped, error);
+		return cut_off(error);
+	rc = check_range(&next, error);
 	if (rc != 0)
 		return rc;
+	next.identities = reader_take(&reader, next.identities_len * IDENTITY_BYTES);
+	next.skipped = reader_take(&reader, next.skipped_len * SKIPPED_BYTES);
 	next.ops = reader_take(&reader, reader_left(&reader));
-	rc = check_ops(&next, error);
+	if (reader_failed(&reader))
+		return cut_off(error);
+	rc = check_notes(&next, error);
+	if (rc == 0)
+		rc = check_ops(&next, error);
 	if (rc != 0)
 		return rc;
 	*range = next;
@@ -258,14 +333,37 @@ int batch_next(struct batch_reader *batch, struct range *range, struct error *er
 	return 1;
 }
 
+/* Only a barrier lacks an id. */
+static int check_op(const struct range *range, uint8_t kind, uint8_t flags, const struct op *op,
+                    struct error *error)
+{
+	bool barrier;
+
+	if (kind < OP_KIND_PUT || kind > OP_KIND_DELETE_ALL || (flags & ~OP_FLAG_FRESH) != 0)
+		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
+		                 "operation kind %u with flags %u is not known to this version", kind, flags);
+	barrier = op_kind_is_barrier((enum op_kind)kind);
+	if (barrier ? op->id.len > 0 : op->id.len == 0 || op->id.len > RECORD_ID_BYTES_MAX)
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+		                 "operation of kind %u at offset %" PRId64 " with an id of %zu bytes", kind,
+		                 op->offset, op->id.len);
+	if (op->offset < range->from || op->offset >= range->to)
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+		                 "operation at offset %" PRId64 " outside its range [%" PRId64 ", %" PRId64
+		                 ")",
+		                 op->offset, range->from, range->to);
+	return 0;
+}
+
 int range_next(const struct range *range, size_t *at, struct op *op, struct error *error)
 {
 	struct reader reader;
-	struct op next;
+	struct op next = {0};
 	uint16_t id_len;
 	uint32_t body_len;
 	uint8_t kind;
 	uint8_t flags;
+	int rc;
 
 	if (*at == range->ops.len)
 		return 0;
@@ -279,23 +377,45 @@ int range_next(const struct range *range, size_t *at, struct op *op, struct erro
 	next.key.seq = reader_u32(&reader);
 	next.id = reader_take(&reader, id_len);
 	next.body = reader_take(&reader, body_len);
-	if (reader_failed(&reader) || id_len == 0 || id_len > RECORD_ID_BYTES_MAX)
+	if (reader_failed(&reader))
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                 "an operation of the range [%" PRId64 ", %" PRId64 ") is cut off",
 		                 range->from, range->to);
-	if ((kind != OP_KIND_PUT && kind != OP_KIND_DELETE) || (flags & ~OP_FLAG_FRESH) != 0)
-		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
-		                 "operation kind %u with flags %u is not known to this version", kind, flags);
-	if (next.offset < range->from || next.offset >= range->to)
-		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
-		                 "operation at offset %" PRId64 " outside its range [%" PRId64 ", %" PRId64
-		                 ")",
-		                 next.offset, range->from, range->to);
+	rc = check_op(range, kind, flags, &next, error);
+	if (rc != 0)
+		return rc;
 	next.kind = (enum op_kind)kind;
 	next.fresh = (flags & OP_FLAG_FRESH) != 0;
 	*op = next;
 	*at = (size_t)(reader.ptr - range->ops.ptr);
 	return 1;
+}
+
+bool range_next_identity(const struct range *range, size_t *at, struct identity_entry *entry)
+{
+	struct reader reader;
+
+	if (*at == range->identities.len)
+		return false;
+	reader = reader_of(slice_of(range->identities.ptr + *at, IDENTITY_BYTES));
+	entry->offset = reader_i64(&reader);
+	entry->identity.key.low = reader_u64(&reader);
+	entry->identity.key.high = reader_u64(&reader);
+	entry->identity.operation = reader_u64(&reader);
+	*at += IDENTITY_BYTES;
+	return true;
+}
+
+bool range_next_skipped(const struct range *range, size_t *at, int64_t *offset)
+{
+	struct reader reader;
+
+	if (*at == range->skipped.len)
+		return false;
+	reader = reader_of(slice_of(range->skipped.ptr + *at, SKIPPED_BYTES));
+	*offset = reader_i64(&reader);
+	*at += SKIPPED_BYTES;
+	return true;
 }
 
 void batch_answer_begin(struct batch_writer *writer, struct buffer *buffer, uint64_t batch_id)

@@ -3,20 +3,22 @@
  *
  * Little-endian, length-prefixed, versioned. A batch carries ranges of any
  * number of shards of one node; the ranges of one shard follow each other in
- * order. Layout of version 1 (all lengths u32):
+ * order. Layout of version 2 (all lengths u32):
  *
  *   u32 magic "MRB1"  u16 version  u16 0  u64 batch id  u32 ranges
  *   range: u32 bytes of the rest
  *     u64 index id  i32 partition  u64[2] incarnation  u64 session
  *     u64 rules digest  i64 from  i64 to  i64 log end
  *     i64 anchor offset  i64 anchor timestamp  u64 anchor checksum
- *     u32 operations  u32 identities (0)  u32 skipped (0)
+ *     u32 operations  u32 identities  u32 skipped
+ *     identity:  i64 offset  u64[2] key (low, high)  u64 operation
+ *     skipped:   i64 offset
  *     operation: u8 kind  u8 flags (1 = fresh)  u16 id length
  *                u32 body length  i64 offset  i64 key timestamp  u32 key seq
  *                id  body
  *
- * Identities and skipped offsets have their counts and no entries yet; a
- * reader refuses counts above 0, as it refuses any other version.
+ * A barrier has no id and is the only operation of its range. Both sides are
+ * released together: a reader refuses every other version.
  *
  * The answer lists for every range the shard's state after it:
  *
@@ -33,7 +35,7 @@
 
 #include "shared/record/memtable.h"
 
-#define BATCH_VERSION 1
+#define BATCH_VERSION 2
 #define BATCH_BYTES_MAX (32U * 1024 * 1024)
 #define BATCH_RANGES_MAX 65536
 
@@ -59,7 +61,11 @@ struct range {
 	int64_t log_end; /* -1: not read yet */
 	struct anchor anchor;
 	uint32_t ops_len;
-	struct slice ops; /* encoded; walk with range_next */
+	uint32_t identities_len;
+	uint32_t skipped_len;
+	struct slice ops;        /* encoded; walk with range_next */
+	struct slice identities; /* encoded; walk with range_next_identity */
+	struct slice skipped;    /* encoded; walk with range_next_skipped */
 };
 
 enum range_result {
@@ -91,8 +97,8 @@ struct batch_writer {
 };
 
 void batch_begin(struct batch_writer *writer, struct buffer *buffer, uint64_t batch_id);
-/* Appends one range; from, to, anchor and operations come from the memtable,
- * everything else from `range`. */
+/* Appends one range; from, to, anchor, operations, identities and skipped
+ * offsets come from the memtable, everything else from `range`. */
 void batch_add(struct batch_writer *writer, const struct range *range, const struct memtable *memtable);
 /* False if the buffer failed. */
 bool batch_end(struct batch_writer *writer);
@@ -105,11 +111,14 @@ struct batch_reader {
 
 /* ERROR_FORMAT or ERROR_VERSION, REJECT. */
 int batch_open(struct batch_reader *batch, struct slice frame, struct error *error);
-/* 1 and a range, 0 at the end, or negative. Checks from <= to and every operation of the range:
- * well-formed, as many as it says, at rising offsets inside [from, to). */
+/* 1 and a range, 0 at the end, or negative. Checks from <= to and every operation, identity and skipped offset
+ * of the range: well-formed, as many as it says, each list at rising offsets inside [from, to). */
 int batch_next(struct batch_reader *batch, struct range *range, struct error *error);
 /* Walks range->ops: start with *at = 0; 1 and an operation (borrowed), 0 at the end, or negative. */
 int range_next(const struct range *range, size_t *at, struct op *op, struct error *error);
+/* Walk what batch_next has checked, as range_next does; false at the end. */
+bool range_next_identity(const struct range *range, size_t *at, struct identity_entry *entry);
+bool range_next_skipped(const struct range *range, size_t *at, int64_t *offset);
 
 void batch_answer_begin(struct batch_writer *writer, struct buffer *buffer, uint64_t batch_id);
 void batch_answer_add(struct batch_writer *writer, const struct range_answer *answer);

@@ -6,12 +6,22 @@
 #include <stdlib.h>
 
 #define MEMTABLE_BLOCK_BYTES 16384
-#define MEMTABLE_OPS_FIRST 16
+#define MEMTABLE_LIST_FIRST 16
+#define NONE SIZE_MAX
+
+/* What the range did to one id, up to and with some operation. */
+struct past {
+	bool deleted;                     /* at least once */
+	bool created;                     /* by a put or merge, since the last delete */
+	struct insertion_key created_key; /* of the oldest such */
+};
 
 /* A survivor, or the place of an operation that was dropped for a later one. */
 struct memtable_op {
 	struct op op;
 	bool dropped;
+	size_t older; /* survivor of the same id in ops, or NONE */
+	struct past past;
 };
 
 struct memtable {
@@ -25,6 +35,13 @@ struct memtable {
 	size_t ops_size;
 	size_t survivors;
 	size_t body_bytes; /* of operations added, dropped ones too */
+	bool barrier;      /* the one operation is one */
+	struct identity_entry *identities;
+	size_t identities_len;
+	size_t identities_size;
+	int64_t *skipped;
+	size_t skipped_len;
+	size_t skipped_size;
 };
 
 struct memtable *memtable_new(int64_t from)
@@ -48,6 +65,8 @@ void memtable_free(struct memtable *memtable)
 	arena_deinit(&memtable->arena);
 	map_deinit(&memtable->newest);
 	free(memtable->ops);
+	free(memtable->identities);
+	free(memtable->skipped);
 	free(memtable);
 }
 
@@ -56,65 +75,143 @@ int64_t memtable_seal(const struct memtable *memtable)
 	return (memtable->from / RANGE_SEAL + 1) * RANGE_SEAL;
 }
 
+size_t memtable_op_bytes(const struct op *op)
+{
+	return op_kind_is_barrier(op->kind) ? RANGE_BYTES_ALONE : op->id.len + op->body.len;
+}
+
 bool memtable_is_full(const struct memtable *memtable, int64_t offset, size_t bytes)
 {
 	if (offset >= memtable_seal(memtable))
 		return true;
-	return memtable->ops_len > 0 && memtable->body_bytes + bytes > RANGE_BYTES_MAX;
+	if (memtable->ops_len == 0)
+		return false;
+	if (memtable->barrier && bytes > 0)
+		return true;
+	return memtable->body_bytes > RANGE_BYTES_MAX || bytes > RANGE_BYTES_MAX - memtable->body_bytes;
+}
+
+/* The list with room for one more of `width` bytes, moved or not; NULL when out of memory, then it stays. */
+static void *with_room(void *list, size_t len, size_t *size, size_t width)
+{
+	size_t grown = *size ? *size * 2 : MEMTABLE_LIST_FIRST;
+	void *moved;
+
+	if (len < *size)
+		return list;
+	moved = realloc(list, grown * width);
+	if (moved != NULL)
+		*size = grown;
+	return moved;
 }
 
 static bool ops_reserve(struct memtable *memtable)
 {
-	size_t size = memtable->ops_size ? memtable->ops_size * 2 : MEMTABLE_OPS_FIRST;
-	struct memtable_op *ops;
+	struct memtable_op *ops =
+		with_room(memtable->ops, memtable->ops_len, &memtable->ops_size, sizeof *ops);
 
-	if (memtable->ops_len < memtable->ops_size)
-		return true;
-	ops = realloc(memtable->ops, size * sizeof *ops);
-	if (ops == NULL)
-		return false;
-	memtable->ops = ops;
-	memtable->ops_size = size;
-	return true;
+	if (ops != NULL)
+		memtable->ops = ops;
+	return ops != NULL;
 }
 
-/* What the newer operation inherits from the one it replaces: the insertion
- * key while no delete came between, and that one did. */
-static void inherit(struct op *newer, const struct op *older)
+static bool replaces(enum op_kind kind)
 {
-	if (older->kind == OP_KIND_DELETE) {
-		newer->fresh = true;
-		return;
+	return kind == OP_KIND_PUT || kind == OP_KIND_DELETE;
+}
+
+static struct past past_with(struct past past, const struct op *op)
+{
+	if (op->kind == OP_KIND_DELETE)
+		return (struct past){.deleted = true};
+	if (!past.created && (op->kind == OP_KIND_PUT || op->kind == OP_KIND_MERGE)) {
+		past.created = true;
+		past.created_key = op->key;
 	}
-	newer->fresh = older->fresh;
-	if (newer->kind == OP_KIND_PUT)
-		newer->key = older->key;
+	return past;
+}
+
+/* Puts an operation after those of its id: a put or delete takes over from all of them. */
+static void chain(struct memtable *memtable, struct memtable_op *newer, size_t older)
+{
+	struct past before = older == NONE ? (struct past){0} : memtable->ops[older].past;
+
+	newer->past = past_with(before, &newer->op);
+	newer->older = older;
+	if (!replaces(newer->op.kind))
+		return;
+	newer->op.fresh = before.deleted;
+	if (newer->op.kind == OP_KIND_PUT)
+		newer->op.key = newer->past.created_key;
+	newer->older = NONE;
+	for (; older != NONE; older = memtable->ops[older].older) {
+		memtable->ops[older].dropped = true;
+		memtable->survivors--;
+	}
 }
 
 bool memtable_add(struct memtable *memtable, const struct op *op)
 {
-	struct op copy = *op;
-	uint64_t *place;
+	bool barrier = op_kind_is_barrier(op->kind);
+	struct memtable_op newer = {.op = *op};
+	uint64_t *place = NULL;
 
 	ASSERT(op->offset >= memtable->to && op->offset < memtable_seal(memtable));
-	if (!ops_reserve(memtable) || !arena_copy(&memtable->arena, op->id, &copy.id) ||
-	    !arena_copy(&memtable->arena, op->body, &copy.body))
+	ASSERT(!memtable->barrier && !(barrier && memtable->ops_len > 0));
+	newer.op.origin = (struct origin){0};
+	if (!ops_reserve(memtable) || !arena_copy(&memtable->arena, op->id, &newer.op.id) ||
+	    !arena_copy(&memtable->arena, op->body, &newer.op.body))
 		return false;
-	place = map_get(&memtable->newest, copy.id);
-	if (place != NULL) {
-		struct memtable_op *older = &memtable->ops[*place];
-
-		inherit(&copy, &older->op);
-		older->dropped = true;
-		memtable->survivors--;
+	if (!barrier)
+		place = map_get(&memtable->newest, newer.op.id);
+	if (place == NULL && !barrier && !map_put(&memtable->newest, newer.op.id, memtable->ops_len))
+		return false;
+	chain(memtable, &newer, place != NULL ? (size_t)*place : NONE);
+	if (place != NULL)
 		*place = memtable->ops_len;
-	} else if (!map_put(&memtable->newest, copy.id, memtable->ops_len)) {
-		return false;
-	}
-	memtable->ops[memtable->ops_len++] = (struct memtable_op){.op = copy};
+	memtable->ops[memtable->ops_len++] = newer;
 	memtable->survivors++;
-	memtable->body_bytes += copy.body.len + copy.id.len;
+	memtable->barrier = barrier;
+	memtable->body_bytes += newer.op.body.len + newer.op.id.len;
 	memtable->to = op->offset + 1;
+	return true;
+}
+
+/* False if `offset` was noted last; anything else that is not next is a bug. */
+static bool is_next(const struct memtable *memtable, int64_t offset, int64_t last)
+{
+	ASSERT(offset >= memtable->to && offset < memtable_seal(memtable));
+	ASSERT(offset >= last);
+	return offset > last;
+}
+
+bool memtable_note_identity(struct memtable *memtable, int64_t offset, const struct identity *identity)
+{
+	size_t len = memtable->identities_len;
+	struct identity_entry *entries;
+
+	if (!is_next(memtable, offset, len > 0 ? memtable->identities[len - 1].offset : -1))
+		return true;
+	entries = with_room(memtable->identities, len, &memtable->identities_size, sizeof *entries);
+	if (entries == NULL)
+		return false;
+	memtable->identities = entries;
+	entries[memtable->identities_len++] = (struct identity_entry){offset, *identity};
+	return true;
+}
+
+bool memtable_note_skipped(struct memtable *memtable, int64_t offset)
+{
+	size_t len = memtable->skipped_len;
+	int64_t *offsets;
+
+	if (!is_next(memtable, offset, len > 0 ? memtable->skipped[len - 1] : -1))
+		return true;
+	offsets = with_room(memtable->skipped, len, &memtable->skipped_size, sizeof *offsets);
+	if (offsets == NULL)
+		return false;
+	memtable->skipped = offsets;
+	offsets[memtable->skipped_len++] = offset;
 	return true;
 }
 
@@ -153,7 +250,9 @@ size_t memtable_count(const struct memtable *memtable)
 size_t memtable_bytes(const struct memtable *memtable)
 {
 	return sizeof *memtable + arena_bytes(&memtable->arena) + memtable->ops_size * sizeof *memtable->ops +
-	       memtable->newest.size * sizeof *memtable->newest.entries;
+	       memtable->newest.size * sizeof *memtable->newest.entries +
+	       memtable->identities_size * sizeof *memtable->identities +
+	       memtable->skipped_size * sizeof *memtable->skipped;
 }
 
 const struct op *memtable_next(const struct memtable *memtable, size_t *at)
@@ -165,4 +264,18 @@ const struct op *memtable_next(const struct memtable *memtable, size_t *at)
 			return &candidate->op;
 	}
 	return NULL;
+}
+
+const struct identity_entry *memtable_next_identity(const struct memtable *memtable, size_t *at)
+{
+	if (*at == memtable->identities_len || memtable->identities[*at].offset >= memtable->to)
+		return NULL;
+	return &memtable->identities[(*at)++];
+}
+
+const int64_t *memtable_next_skipped(const struct memtable *memtable, size_t *at)
+{
+	if (*at == memtable->skipped_len || memtable->skipped[*at] >= memtable->to)
+		return NULL;
+	return &memtable->skipped[(*at)++];
 }

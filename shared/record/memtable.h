@@ -7,13 +7,21 @@
  * (refused records, transaction markers), so ranges are consumer positions.
  *
  * Coalescing: an operation is dropped only for a later put or delete of the
- * same id in the range. The survivor carries the insertion key to use if it
- * creates (that of the oldest put since the last delete), and whether a
- * delete lay between. Applied to any state that is the fold up to some x in
- * [from, to), the survivors at or above x give the fold up to `to`.
+ * same id in the range; merges and if-exists operations are kept one by one
+ * and as they came. The surviving put carries the insertion key to use if it
+ * creates (that of the oldest put or merge since the last delete), and whether
+ * a delete lay between. Applied to any state that is the fold up to some x in
+ * [from, to), the survivors at or above x give the fold up to `to`. A barrier
+ * is the only operation of its range: memtable_is_full sees to that, if it is
+ * asked with memtable_op_bytes.
  *
- * Copies what it keeps. Bounds: RANGE_BYTES_MAX or one operation, and never
- * across a multiple of RANGE_SEAL offsets. Owner: one thread.
+ * Beside the operations stand the identities of the range, of duplicates too,
+ * and the offsets that were skipped by record. What was noted at or above `to`
+ * belongs to an operation that was not added yet, and is not told.
+ *
+ * Copies what it keeps, but for origins. Bounds: RANGE_BYTES_MAX or one
+ * operation, and never across a multiple of RANGE_SEAL offsets, so at most
+ * RANGE_SEAL identities and skipped offsets. Owner: one thread.
  */
 #ifndef MILLRACE_RECORD_MEMTABLE_H
 #define MILLRACE_RECORD_MEMTABLE_H
@@ -22,6 +30,8 @@
 
 #define RANGE_BYTES_MAX (4U * 1024 * 1024)
 #define RANGE_SEAL 4096
+/* The bytes of an operation that shares its range with no other. */
+#define RANGE_BYTES_ALONE SIZE_MAX
 
 /* The last record that a watermark covers: when feeding starts again, that
  * record, if it is still in the log, must be the same. */
@@ -31,20 +41,35 @@ struct anchor {
 	uint64_t checksum; /* record_checksum */
 };
 
+/* The identity of the record at `offset`. */
+struct identity_entry {
+	int64_t offset;
+	struct identity identity;
+};
+
 struct memtable;
 
 /* An empty one over [from, from); NULL when out of memory. */
 struct memtable *memtable_new(int64_t from);
 void memtable_free(struct memtable *memtable);
 
-/* True if a record at `offset` with an operation of `bytes` has to go into the
- * next memtable: beyond the seal, or too large unless this one is empty. */
+/* What an operation takes of RANGE_BYTES_MAX; RANGE_BYTES_ALONE for a barrier. */
+size_t memtable_op_bytes(const struct op *op);
+/* True if a record at `offset` with an operation of `bytes` (0: without one)
+ * has to go into the next memtable: beyond the seal, or with an operation
+ * after a barrier, or too large or a barrier unless this one is empty. */
 bool memtable_is_full(const struct memtable *memtable, int64_t offset, size_t bytes);
 /* Adds an operation at op->offset >= to; `to` becomes op->offset + 1. False
  * when out of memory; then nothing changed. */
 bool memtable_add(struct memtable *memtable, const struct op *op);
 /* Moves `to` forward, at most to the seal. */
 void memtable_cover(struct memtable *memtable, int64_t to);
+/* Notes the identity of the record at `offset`, applied or duplicate, before
+ * that record is added or covered. Offsets rise; the one that was noted last
+ * may be noted again. False when out of memory; then nothing changed. */
+bool memtable_note_identity(struct memtable *memtable, int64_t offset, const struct identity *identity);
+/* The same for an offset that a record in `meta` tells to skip. */
+bool memtable_note_skipped(struct memtable *memtable, int64_t offset);
 /* Every record read is also an anchor, refused ones too. */
 void memtable_set_anchor(struct memtable *memtable, struct anchor anchor);
 
@@ -57,5 +82,8 @@ size_t memtable_count(const struct memtable *memtable);         /* survivors */
 size_t memtable_bytes(const struct memtable *memtable);         /* memory held */
 /* The next survivor in offset order (start with *at = 0), or NULL; valid as long as the memtable is. */
 const struct op *memtable_next(const struct memtable *memtable, size_t *at);
+/* The same for identities and skipped offsets. */
+const struct identity_entry *memtable_next_identity(const struct memtable *memtable, size_t *at);
+const int64_t *memtable_next_skipped(const struct memtable *memtable, size_t *at);
 
 #endif

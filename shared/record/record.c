@@ -1,13 +1,10 @@
-#include "shared/record/record.h"
+#include "shared/record/record_private.h"
 
 #include "shared/base/assert.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-/* A name or id of up to this many bytes is quoted in a refusal's text. */
-#define QUOTED_BYTES_MAX 64
 
 struct refusal_row {
 	const char *name;
@@ -25,6 +22,8 @@ static const struct refusal_row refusal_rows[] = {
 	[REFUSAL_TOO_DEEP] = {"too_deep", "VALUE_CONVERTER"},
 	[REFUSAL_NOT_AN_OBJECT] = {"not_an_object", "VALUE_CONVERTER"},
 	[REFUSAL_ID_MISMATCH] = {"id_mismatch", "TASK_PUT"},
+	[REFUSAL_UNEXPECTED_KEY] = {"unexpected_key", "KEY_CONVERTER"},
+	[REFUSAL_INVALID_FILTER] = {"invalid_filter", "VALUE_CONVERTER"},
 };
 
 const char *refusal_name(enum refusal_code code)
@@ -37,10 +36,7 @@ const char *refusal_stage(enum refusal_code code)
 	return refusal_rows[code].stage;
 }
 
-static enum record_verdict refuse(struct refusal *refusal, enum refusal_code code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static enum record_verdict refuse(struct refusal *refusal, enum refusal_code code, const char *format, ...)
+enum record_verdict record_refuse(struct refusal *refusal, enum refusal_code code, const char *format, ...)
 {
 	va_list args;
 
@@ -81,95 +77,23 @@ static enum record_verdict check_key(const struct record *record, const struct r
 	int32_t home;
 
 	if (record->key.ptr == NULL || record->key.len == 0)
-		return refuse(refusal, REFUSAL_MISSING_KEY,
-		              "the record has no key; a log's key is the document id");
+		return record_refuse(refusal, REFUSAL_MISSING_KEY,
+		                     "the record has no key; a log's key is the document id");
 	if (!id_is_valid(record->key, place->rules->id_bytes_max))
-		return refuse(refusal, REFUSAL_INVALID_DOCUMENT_ID,
-		              "the key is no document id: 1 to %" PRIu32
-		              " bytes of A-Z a-z 0-9 _ - are allowed, this one has %zu bytes",
-		              place->rules->id_bytes_max, record->key.len);
+		return record_refuse(refusal, REFUSAL_INVALID_DOCUMENT_ID,
+		                     "the key is no document id: 1 to %" PRIu32
+		                     " bytes of A-Z a-z 0-9 _ - are allowed, this one has %zu bytes",
+		                     place->rules->id_bytes_max, record->key.len);
 	home = partitioner_choose(place->partitioner, record->key, place->partitions);
 	if (home >= 0 && home != place->partition)
-		return refuse(refusal, REFUSAL_WRONG_PARTITION,
-		              "the key belongs to partition %" PRId32 " of %" PRId32
-		              " by %s, but the record is in %" PRId32 "; set the producer's partitioner%s",
-		              home, place->partitions, partitioner_name(place->partitioner), place->partition,
-		              place->partitioner == PARTITIONER_MURMUR2
-		                      ? " (librdkafka: partitioner=murmur2_random)"
-		                      : " (librdkafka: partitioner=consistent_random)");
-	return RECORD_VERDICT_APPLY;
-}
-
-/* The last header of that name, as Kafka's own lastHeader; NULL if there is none. */
-static const struct record_header *find_header(const struct record *record, const char *name)
-{
-	for (size_t i = record->headers_len; i > 0; i--)
-		if (slice_equal(record->headers[i - 1].name, slice_string(name)))
-			return &record->headers[i - 1];
-	return NULL;
-}
-
-/* Digits only, at most `max`. */
-static bool parse_number(struct slice text, uint64_t max, uint64_t *number)
-{
-	uint64_t value = 0;
-
-	if (text.len == 0 || text.len > 19)
-		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] < '0' || text.ptr[i] > '9')
-			return false;
-		value = value * 10 + (uint64_t)(text.ptr[i] - '0');
-	}
-	if (value > max)
-		return false;
-	*number = value;
-	return true;
-}
-
-/* `created`: "<timestamp ms>/<seq>" of the record that created the document. */
-static bool parse_created(struct slice text, struct insertion_key *key)
-{
-	const uint8_t *slash = text.len ? memchr(text.ptr, '/', text.len) : NULL;
-	uint64_t timestamp;
-	uint64_t seq;
-	size_t at;
-
-	if (slash == NULL)
-		return false;
-	at = (size_t)(slash - text.ptr);
-	if (!parse_number(slice_of(text.ptr, at), INT64_MAX, &timestamp) ||
-	    !parse_number(slice_of(slash + 1, text.len - at - 1), UINT32_MAX, &seq))
-		return false;
-	*key = (struct insertion_key){(int64_t)timestamp, (uint32_t)seq};
-	return true;
-}
-
-static enum record_verdict check_headers(const struct record *record, struct op *op, struct refusal *refusal)
-{
-	const struct record_header *kind = find_header(record, "op");
-	const struct record_header *seq = find_header(record, "seq");
-	const struct record_header *created = find_header(record, "created");
-	uint64_t number = 0;
-
-	if (kind == NULL || slice_equal(kind->value, slice_string("put")))
-		op->kind = OP_KIND_PUT;
-	else if (slice_equal(kind->value, slice_string("delete")))
-		op->kind = OP_KIND_DELETE;
-	else
-		return refuse(refusal, REFUSAL_UNKNOWN_OPERATION,
-		              "header `op` is \"%.*s\"; this index's rules know put and delete",
-		              (int)(kind->value.len < QUOTED_BYTES_MAX ? kind->value.len : QUOTED_BYTES_MAX),
-		              kind->value.ptr ? (const char *)kind->value.ptr : "");
-	if (seq != NULL && !parse_number(seq->value, UINT32_MAX, &number))
-		return refuse(refusal, REFUSAL_INVALID_HEADER,
-		              "header `seq` is not a number from 0 to 4294967295");
-	op->key = (struct insertion_key){record->timestamp_ms, (uint32_t)number};
-	if (created != NULL && !parse_created(created->value, &op->key))
-		return refuse(refusal, REFUSAL_INVALID_HEADER,
-		              "header `created` is not \"<timestamp ms>/<seq>\"");
-	if (record->value.len == 0)
-		op->kind = OP_KIND_DELETE;
+		return record_refuse(
+			refusal, REFUSAL_WRONG_PARTITION,
+			"the key belongs to partition %" PRId32 " of %" PRId32
+			" by %s, but the record is in %" PRId32 "; set the producer's partitioner%s",
+			home, place->partitions, partitioner_name(place->partitioner), place->partition,
+			place->partitioner == PARTITIONER_MURMUR2
+				? " (librdkafka: partitioner=murmur2_random)"
+				: " (librdkafka: partitioner=consistent_random)");
 	return RECORD_VERDICT_APPLY;
 }
 
@@ -231,8 +155,9 @@ static enum record_verdict check_object(const struct body_check *check, yyjson_v
 		if (!slice_equal(json_string(name), primary_key))
 			continue;
 		if (!value_is_id(value, check->record->key))
-			return refuse(check->refusal, REFUSAL_ID_MISMATCH,
-			              "the body's `%.*s` is not the record's key", SLICE_ARGS(primary_key));
+			return record_refuse(check->refusal, REFUSAL_ID_MISMATCH,
+			                     "the body's `%.*s` is not the record's key",
+			                     SLICE_ARGS(primary_key));
 		found = true;
 	}
 	if (!found)
@@ -241,48 +166,127 @@ static enum record_verdict check_object(const struct body_check *check, yyjson_v
 	return RECORD_VERDICT_APPLY;
 }
 
-static enum record_verdict check_body(const struct body_check *check)
+/* The value as JSON within the rules' limits; the caller frees `*doc` on APPLY. */
+static enum record_verdict parse_value(const struct body_check *check, const char *what, yyjson_doc **doc)
 {
 	const struct rules *rules = check->place->rules;
 	struct slice value = check->record->value;
-	enum record_verdict verdict;
 	struct error error;
-	yyjson_doc *doc;
 	int rc;
 
 	if (value.len > rules->document_bytes_max)
-		return refuse(check->refusal, REFUSAL_TOO_LARGE,
-		              "the document has %zu bytes, at most %" PRIu32 " are allowed", value.len,
-		              rules->document_bytes_max);
-	rc = json_parse(value, rules->depth_max, &doc, &error);
+		return record_refuse(check->refusal, REFUSAL_TOO_LARGE,
+		                     "the %s has %zu bytes, at most %" PRIu32 " are allowed", what, value.len,
+		                     rules->document_bytes_max);
+	rc = json_parse(value, rules->depth_max, doc, &error);
 	if (rc == ERROR_MEMORY)
 		return RECORD_VERDICT_MEMORY;
 	if (rc != 0)
-		return refuse(check->refusal, rc == ERROR_LIMIT ? REFUSAL_TOO_DEEP : REFUSAL_NOT_JSON,
-		              "%.250s", error.text);
+		return record_refuse(check->refusal, rc == ERROR_LIMIT ? REFUSAL_TOO_DEEP : REFUSAL_NOT_JSON,
+		                     "%.250s", error.text);
+	return RECORD_VERDICT_APPLY;
+}
+
+static enum record_verdict check_body(const struct body_check *check)
+{
+	yyjson_doc *doc;
+	enum record_verdict verdict = parse_value(check, "document", &doc);
+
+	if (verdict != RECORD_VERDICT_APPLY)
+		return verdict;
 	if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
-		verdict =
-			refuse(check->refusal, REFUSAL_NOT_AN_OBJECT, "the value is JSON, but not an object");
+		verdict = record_refuse(check->refusal, REFUSAL_NOT_AN_OBJECT,
+		                        "the value is JSON, but not an object");
 	else
 		verdict = check_object(check, yyjson_doc_get_root(doc));
 	yyjson_doc_free(doc);
 	return verdict;
 }
 
+/* The shape of a filter only. What is between the quotes is judged by the filter's own grammar, and refused with
+ * the same code. */
+static enum record_verdict check_filter_shape(const struct body_check *check, yyjson_val *root)
+{
+	if (yyjson_get_len(root) == 0 || !(yyjson_is_str(root) || yyjson_is_arr(root)))
+		return record_refuse(check->refusal, REFUSAL_INVALID_FILTER,
+		                     "the value of delete-by-filter is no filter: a JSON string or array "
+		                     "that is not empty");
+	check->op->body = check->record->value;
+	return RECORD_VERDICT_APPLY;
+}
+
+static enum record_verdict check_filter(const struct body_check *check)
+{
+	yyjson_doc *doc;
+	enum record_verdict verdict;
+
+	/* an empty value deletes one document elsewhere; here it must not delete all */
+	if (check->record->value.len == 0)
+		return record_refuse(check->refusal, REFUSAL_INVALID_FILTER,
+		                     "delete-by-filter has no filter; delete-all needs none");
+	verdict = parse_value(check, "filter", &doc);
+	if (verdict != RECORD_VERDICT_APPLY)
+		return verdict;
+	verdict = check_filter_shape(check, yyjson_doc_get_root(doc));
+	yyjson_doc_free(doc);
+	return verdict;
+}
+
+static enum record_verdict check_value(const struct body_check *check)
+{
+	switch (check->op->kind) {
+	case OP_KIND_PUT:
+	case OP_KIND_MERGE:
+	case OP_KIND_PUT_IF_EXISTS:
+	case OP_KIND_MERGE_IF_EXISTS:
+		return check_body(check);
+	case OP_KIND_DELETE_BY_FILTER:
+		return check_filter(check);
+	case OP_KIND_DELETE:
+	case OP_KIND_DELETE_ALL:
+		break;
+	}
+	return RECORD_VERDICT_APPLY;
+}
+
+static enum record_verdict check_no_key(const struct record *record, struct refusal *refusal)
+{
+	if (record->key.len == 0)
+		return RECORD_VERDICT_APPLY;
+	return record_refuse(refusal, REFUSAL_UNEXPECTED_KEY,
+	                     "the operation is for a whole partition, but the record has a key of %zu bytes; "
+	                     "produce it without one, to each partition",
+	                     record->key.len);
+}
+
 enum record_verdict record_decode(const struct record *record, const struct record_place *place,
                                   struct arena *arena, struct op *op, struct refusal *refusal)
 {
+	uint32_t contract = place->rules->contract;
 	struct op decoded = {.offset = record->offset};
 	enum record_verdict verdict;
+	bool known;
 
-	verdict = check_key(record, place, refusal);
+	ASSERT(contract >= 1 && contract <= RULES_CONTRACT_MAX);
+	known = record_op_kind(record, contract, &decoded.kind);
+	if (known && op_kind_is_barrier(decoded.kind)) {
+		verdict = check_no_key(record, refusal);
+	} else {
+		verdict = check_key(record, place, refusal);
+		decoded.id = record->key;
+		if (record->value.len == 0)
+			decoded.kind = OP_KIND_DELETE;
+	}
+	if (verdict == RECORD_VERDICT_APPLY && !known)
+		verdict = record_refuse_op(record, contract, refusal);
 	if (verdict == RECORD_VERDICT_APPLY)
-		verdict = check_headers(record, &decoded, refusal);
-	if (verdict == RECORD_VERDICT_APPLY && decoded.kind == OP_KIND_PUT)
-		verdict = check_body(&(struct body_check){record, place, arena, &decoded, refusal});
+		verdict = record_headers(record, contract, &decoded, refusal);
+	if (verdict == RECORD_VERDICT_APPLY)
+		verdict = check_value(&(struct body_check){record, place, arena, &decoded, refusal});
 	if (verdict != RECORD_VERDICT_APPLY)
 		return verdict;
-	decoded.id = record->key;
+	if (decoded.has_identity)
+		decoded.identity.operation = record_operation_digest(&decoded);
 	*op = decoded;
 	return RECORD_VERDICT_APPLY;
 }

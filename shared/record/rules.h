@@ -3,7 +3,10 @@
  * index's generation and never taken from a program's own configuration.
  *
  * The contract version selects the set of operations and checks. Contract 1
- * knows put and delete, without deduplication (dedup_window 0). The digest is
+ * knows put and delete, without deduplication (dedup_window 0); contract 2
+ * knows all operations, identities and origins (record.h). record_decode obeys
+ * both; rules_parse lets in only contract 1, because no replica folds the rest
+ * of contract 2 yet. The digest is
  * a pure function of every field; a batch carries it and a replica refuses a
  * batch under other rules, so that two feeders can never judge one log
  * differently. Plain value, no ownership.
@@ -15,7 +18,8 @@
 #include "shared/base/error.h"
 #include "shared/json/json.h"
 
-#define RULES_CONTRACT 1
+#define RULES_CONTRACT 1     /* of a new generation, and the highest that replicas fold */
+#define RULES_CONTRACT_MAX 2 /* the highest that record_decode knows */
 
 enum partitioner {
 	PARTITIONER_NONE = 0, /* any partition may hold any key */

@@ -1,11 +1,29 @@
 /*
- * Fuzz: batch_open, batch_next and range_next, as a node reads what a feeder
- * sent.
+ * Fuzz: batch_open, batch_next and the walks over a range, as a node reads
+ * what a feeder sent.
  */
 #include "shared/base/assert.h"
 #include "shared/record/batch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static void check_notes(const struct range *range)
+{
+	struct identity_entry entry = {.offset = range->from - 1};
+	int64_t offset = range->from - 1;
+	uint32_t count = 0;
+	int64_t last;
+	size_t at = 0;
+
+	for (last = entry.offset; range_next_identity(range, &at, &entry); last = entry.offset, count++)
+		ASSERT(entry.offset > last && entry.offset < range->to);
+	ASSERT(count == range->identities_len && count <= RANGE_SEAL);
+	at = 0;
+	count = 0;
+	for (last = offset; range_next_skipped(range, &at, &offset); last = offset, count++)
+		ASSERT(offset > last && offset < range->to);
+	ASSERT(count == range->skipped_len && count <= RANGE_SEAL);
+}
 
 static void check(const struct range *range)
 {
@@ -18,12 +36,14 @@ static void check(const struct range *range)
 	ASSERT(range->partition >= 0 && range->from >= 0 && range->from <= range->to);
 	while (range_next(range, &at, &op, &error) == 1) {
 		ASSERT(op.offset >= offset_next && op.offset < range->to);
-		ASSERT(op.id.len >= 1 && op.id.len <= RECORD_ID_BYTES_MAX);
-		ASSERT(op.kind == OP_KIND_PUT || op.kind == OP_KIND_DELETE);
+		ASSERT(op.kind >= OP_KIND_PUT && op.kind <= OP_KIND_DELETE_ALL);
+		ASSERT(op_kind_is_barrier(op.kind) == (op.id.len == 0) && op.id.len <= RECORD_ID_BYTES_MAX);
+		ASSERT(!op_kind_is_barrier(op.kind) || range->ops_len == 1);
 		offset_next = op.offset + 1;
 		count++;
 	}
 	ASSERT(at == range->ops.len && count == range->ops_len);
+	check_notes(range);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -47,6 +47,13 @@ static struct memtable *example_memtable(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(memtable);
 	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
 		CU_ASSERT_TRUE(memtable_add(memtable, &ops[i]));
+	for (int64_t i = 0; i < 2; i++) {
+		struct identity identity = {{0xf6 + (uint64_t)i, 0x17}, 0x28};
+
+		CU_ASSERT_TRUE(memtable_note_identity(memtable, 104 + 3 * i, &identity));
+	}
+	for (int64_t offset = 110; offset <= 112; offset++)
+		CU_ASSERT_TRUE(memtable_note_skipped(memtable, offset));
 	memtable_cover(memtable, 120);
 	memtable_set_anchor(memtable, (struct anchor){119, 77, 88});
 	return memtable;
@@ -102,6 +109,31 @@ static void check_first(const struct range *range)
 	CU_ASSERT_EQUAL(range_next(range, &at, &op, &error), 0);
 }
 
+static void check_notes(const struct range *range)
+{
+	struct identity_entry entry;
+	int64_t offset;
+	size_t at = 0;
+
+	CU_ASSERT_EQUAL(range->identities_len, 2);
+	CU_ASSERT_TRUE_FATAL(range_next_identity(range, &at, &entry));
+	CU_ASSERT_EQUAL(entry.offset, 104);
+	CU_ASSERT_EQUAL(entry.identity.key.low, 0xf6);
+	CU_ASSERT_EQUAL(entry.identity.key.high, 0x17);
+	CU_ASSERT_EQUAL(entry.identity.operation, 0x28);
+	CU_ASSERT_TRUE_FATAL(range_next_identity(range, &at, &entry));
+	CU_ASSERT_EQUAL(entry.offset, 107);
+	CU_ASSERT_EQUAL(entry.identity.key.low, 0xf7);
+	CU_ASSERT_FALSE(range_next_identity(range, &at, &entry));
+	CU_ASSERT_EQUAL(range->skipped_len, 3);
+	at = 0;
+	for (int64_t expected = 110; expected <= 112; expected++) {
+		CU_ASSERT_TRUE_FATAL(range_next_skipped(range, &at, &offset));
+		CU_ASSERT_EQUAL(offset, expected);
+	}
+	CU_ASSERT_FALSE(range_next_skipped(range, &at, &offset));
+}
+
 static void test_round_trip(void)
 {
 	struct batch_reader reader;
@@ -115,7 +147,10 @@ static void test_round_trip(void)
 	CU_ASSERT_EQUAL(reader.batch_id, 42);
 	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
 	check_first(&range);
+	check_notes(&range);
 	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
+	CU_ASSERT_EQUAL(range.identities_len, 0);
+	CU_ASSERT_EQUAL(range.skipped_len, 0);
 	CU_ASSERT_EQUAL(range.partition, 8);
 	CU_ASSERT_EQUAL(range.from, 5);
 	CU_ASSERT_EQUAL(range.to, 5);
@@ -173,57 +208,193 @@ enum place {
 	PLACE_OPS_LEN = PLACE_TO + 8 + 8 + 24,
 	PLACE_IDENTITIES = PLACE_OPS_LEN + 4,
 	PLACE_SKIPPED = PLACE_IDENTITIES + 4,
-	PLACE_OP = PLACE_SKIPPED + 4,
+	PLACE_FIRST_IDENTITY = PLACE_SKIPPED + 4,
+	PLACE_SECOND_IDENTITY = PLACE_FIRST_IDENTITY + 32,
+	PLACE_FIRST_SKIPPED = PLACE_SECOND_IDENTITY + 32,
+	PLACE_SECOND_SKIPPED = PLACE_FIRST_SKIPPED + 8,
+	PLACE_THIRD_SKIPPED = PLACE_SECOND_SKIPPED + 8,
+	PLACE_OP = PLACE_THIRD_SKIPPED + 8,
 	PLACE_OP_OFFSET = PLACE_OP + 8,
 	PLACE_SECOND_OP = PLACE_OP + 28 + 1 + 10
 };
 
+static const struct {
+	const char *name;
+	size_t place;
+	uint8_t byte;
+	int code;
+} lies[] = {
+	{"magic", 0, 'X', ERROR_FORMAT},
+	{"the version before", PLACE_VERSION, 1, ERROR_VERSION},
+	{"the version after", PLACE_VERSION, 3, ERROR_VERSION},
+	{"more ranges than there are", PLACE_RANGES, 3, ERROR_FORMAT},
+	{"fewer ranges", PLACE_RANGES, 1, ERROR_FORMAT},
+	{"65537 ranges", PLACE_RANGES + 2, 2, ERROR_LIMIT},
+	{"partition below zero", PLACE_PARTITION + 3, 0x80, ERROR_FORMAT},
+	{"from below zero", PLACE_FROM + 7, 0x80, ERROR_FORMAT},
+	{"from behind to", PLACE_FROM, 121, ERROR_FORMAT},
+	{"to before an operation", PLACE_TO, 103, ERROR_FORMAT},
+	{"fewer operations than there are", PLACE_OPS_LEN, 1, ERROR_FORMAT},
+	{"more operations", PLACE_OPS_LEN, 3, ERROR_FORMAT},
+	{"fewer identities", PLACE_IDENTITIES, 1, ERROR_FORMAT},
+	{"more identities", PLACE_IDENTITIES, 3, ERROR_FORMAT},
+	{"more identities than bytes", PLACE_IDENTITIES, 255, ERROR_FORMAT},
+	{"4098 identities", PLACE_IDENTITIES + 1, 0x10, ERROR_LIMIT},
+	{"identity before from", PLACE_FIRST_IDENTITY, 99, ERROR_FORMAT},
+	{"identity below zero", PLACE_FIRST_IDENTITY + 7, 0x80, ERROR_FORMAT},
+	{"identity at to", PLACE_SECOND_IDENTITY, 120, ERROR_FORMAT},
+	{"identities of one offset", PLACE_SECOND_IDENTITY, 104, ERROR_FORMAT},
+	{"identities that fall", PLACE_SECOND_IDENTITY, 103, ERROR_FORMAT},
+	{"fewer skipped offsets", PLACE_SKIPPED, 2, ERROR_VERSION},
+	{"more skipped offsets", PLACE_SKIPPED, 4, ERROR_FORMAT},
+	{"4099 skipped offsets", PLACE_SKIPPED + 1, 0x10, ERROR_LIMIT},
+	{"skipped offset before from", PLACE_FIRST_SKIPPED, 99, ERROR_FORMAT},
+	{"skipped offset at to", PLACE_THIRD_SKIPPED, 120, ERROR_FORMAT},
+	{"skipped offset twice", PLACE_SECOND_SKIPPED, 110, ERROR_FORMAT},
+	{"skipped offsets that fall", PLACE_THIRD_SKIPPED, 111, ERROR_FORMAT},
+	{"operation 0", PLACE_OP, 0, ERROR_VERSION},
+	{"operation 8", PLACE_OP, 8, ERROR_VERSION},
+	{"filter with an id", PLACE_OP, 6, ERROR_FORMAT},
+	{"delete-all with an id", PLACE_OP, 7, ERROR_FORMAT},
+	{"unknown flag", PLACE_OP + 1, 2, ERROR_VERSION},
+	{"empty id", PLACE_OP + 2, 0, ERROR_FORMAT},
+	{"body beyond the range", PLACE_OP + 4, 255, ERROR_FORMAT},
+	{"operation before from", PLACE_OP_OFFSET, 99, ERROR_FORMAT},
+	{"operation at to", PLACE_SECOND_OP + 8, 120, ERROR_FORMAT},
+	{"same offset twice", PLACE_SECOND_OP + 8, 102, ERROR_FORMAT},
+	{"offsets that fall", PLACE_SECOND_OP + 8, 101, ERROR_FORMAT},
+};
+
 static void test_lies(void)
 {
-	static const struct {
-		const char *name;
-		size_t place;
-		uint8_t byte;
-		int code;
-	} rows[] = {
-		{"magic", 0, 'X', ERROR_FORMAT},
-		{"version", PLACE_VERSION, 2, ERROR_VERSION},
-		{"more ranges than there are", PLACE_RANGES, 3, ERROR_FORMAT},
-		{"fewer ranges", PLACE_RANGES, 1, ERROR_FORMAT},
-		{"65537 ranges", PLACE_RANGES + 2, 2, ERROR_LIMIT},
-		{"partition below zero", PLACE_PARTITION + 3, 0x80, ERROR_FORMAT},
-		{"from below zero", PLACE_FROM + 7, 0x80, ERROR_FORMAT},
-		{"from behind to", PLACE_FROM, 121, ERROR_FORMAT},
-		{"to before an operation", PLACE_TO, 103, ERROR_FORMAT},
-		{"fewer operations than there are", PLACE_OPS_LEN, 1, ERROR_FORMAT},
-		{"more operations", PLACE_OPS_LEN, 3, ERROR_FORMAT},
-		{"identities", PLACE_IDENTITIES, 1, ERROR_VERSION},
-		{"skipped offsets", PLACE_SKIPPED, 1, ERROR_VERSION},
-		{"operation 0", PLACE_OP, 0, ERROR_VERSION},
-		{"operation 3", PLACE_OP, 3, ERROR_VERSION},
-		{"unknown flag", PLACE_OP + 1, 2, ERROR_VERSION},
-		{"empty id", PLACE_OP + 2, 0, ERROR_FORMAT},
-		{"body beyond the range", PLACE_OP + 4, 255, ERROR_FORMAT},
-		{"operation before from", PLACE_OP_OFFSET, 99, ERROR_FORMAT},
-		{"operation at to", PLACE_SECOND_OP + 8, 120, ERROR_FORMAT},
-		{"same offset twice", PLACE_SECOND_OP + 8, 102, ERROR_FORMAT},
-		{"offsets that fall", PLACE_SECOND_OP + 8, 101, ERROR_FORMAT},
-	};
-
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
 		struct buffer frame;
 		int rc;
 
 		buffer_init(&frame, BATCH_BYTES_MAX);
 		build(&frame);
-		CU_ASSERT_NOT_EQUAL(frame.ptr[rows[i].place], rows[i].byte);
-		frame.ptr[rows[i].place] = rows[i].byte;
+		CU_ASSERT_NOT_EQUAL(frame.ptr[lies[i].place], lies[i].byte);
+		frame.ptr[lies[i].place] = lies[i].byte;
 		rc = read_all(buffer_slice(&frame));
-		if (rc != rows[i].code)
-			(void)fprintf(stderr, "row \"%s\": %d\n", rows[i].name, rc);
-		CU_ASSERT_EQUAL(rc, rows[i].code);
+		if (rc != lies[i].code)
+			(void)fprintf(stderr, "row \"%s\": %d\n", lies[i].name, rc);
+		CU_ASSERT_EQUAL(rc, lies[i].code);
 		buffer_deinit(&frame);
 	}
+}
+
+/* One range [100, 120) with one operation. */
+static void build_single(struct buffer *frame, const struct op *op)
+{
+	struct memtable *memtable = memtable_new(100);
+	struct batch_writer writer;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(memtable);
+	CU_ASSERT_TRUE(memtable_add(memtable, op));
+	memtable_cover(memtable, 120);
+	batch_begin(&writer, frame, 42);
+	batch_add(&writer, &example, memtable);
+	CU_ASSERT_TRUE(batch_end(&writer));
+	memtable_free(memtable);
+}
+
+static void test_kinds(void)
+{
+	static const struct {
+		enum op_kind kind;
+		const char *id;
+		const char *body;
+	} rows[] = {
+		{OP_KIND_PUT, "a", "{\"id\":\"a\"}"},
+		{OP_KIND_DELETE, "a", ""},
+		{OP_KIND_MERGE, "a", "{\"id\":\"a\"}"},
+		{OP_KIND_PUT_IF_EXISTS, "a", "{\"id\":\"a\"}"},
+		{OP_KIND_MERGE_IF_EXISTS, "a", "{\"id\":\"a\"}"},
+		{OP_KIND_DELETE_BY_FILTER, "", "\"n = 1\""},
+		{OP_KIND_DELETE_ALL, "", ""},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct op op = {.offset = 101,
+		                .kind = rows[i].kind,
+		                .key = {5, 6},
+		                .id = slice_string(rows[i].id),
+		                .body = slice_string(rows[i].body)};
+		struct batch_reader reader;
+		struct buffer frame;
+		struct range range;
+		struct error error;
+		struct op read;
+		size_t at = 0;
+
+		buffer_init(&frame, BATCH_BYTES_MAX);
+		build_single(&frame, &op);
+		CU_ASSERT_EQUAL_FATAL(batch_open(&reader, buffer_slice(&frame), &error), 0);
+		CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
+		CU_ASSERT_EQUAL_FATAL(range_next(&range, &at, &read, &error), 1);
+		CU_ASSERT_EQUAL(read.offset, 101);
+		CU_ASSERT_EQUAL(read.kind, rows[i].kind);
+		CU_ASSERT_FALSE(read.fresh);
+		CU_ASSERT_FALSE(read.has_identity);
+		CU_ASSERT_EQUAL(read.key.timestamp_ms, 5);
+		CU_ASSERT_EQUAL(read.key.seq, 6);
+		CU_ASSERT_TRUE(slice_equal(read.id, op.id));
+		CU_ASSERT_TRUE(slice_equal(read.body, op.body));
+		CU_ASSERT_EQUAL(range_next(&range, &at, &read, &error), 0);
+		buffer_deinit(&frame);
+	}
+}
+
+/* The frame of one operation with that operation twice, the second time an offset later. */
+static void test_barrier_is_alone(void)
+{
+	static const struct op all = {.offset = 101, .kind = OP_KIND_DELETE_ALL};
+	const size_t op_bytes = 28;
+	struct buffer frame;
+	size_t second;
+
+	buffer_init(&frame, BATCH_BYTES_MAX);
+	build_single(&frame, &all);
+	CU_ASSERT_EQUAL(read_all(buffer_slice(&frame)), 0);
+	second = frame.len;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(buffer_grow(&frame, op_bytes));
+	memcpy(frame.ptr + second, frame.ptr + second - op_bytes, op_bytes);
+	frame.ptr[second + 8] = 102;
+	buffer_set_u32(&frame, 20, (uint32_t)(frame.len - 24));
+	buffer_set_u32(&frame, PLACE_OPS_LEN, 2);
+	CU_ASSERT_EQUAL(read_all(buffer_slice(&frame)), ERROR_FORMAT);
+	/* a delete of the empty id is no barrier, and nothing at all */
+	frame.ptr[second] = frame.ptr[second - op_bytes] = OP_KIND_DELETE;
+	CU_ASSERT_EQUAL(read_all(buffer_slice(&frame)), ERROR_FORMAT);
+	buffer_deinit(&frame);
+}
+
+/* What belongs to an operation that could not be added is left for the next try. */
+static void test_notes_stop_at_to(void)
+{
+	struct memtable *memtable = memtable_new(100);
+	struct identity identity = {{1, 2}, 3};
+	struct batch_writer writer;
+	struct batch_reader reader;
+	struct buffer frame;
+	struct range range;
+	struct error error;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(memtable);
+	CU_ASSERT_TRUE(memtable_note_identity(memtable, 100, &identity));
+	memtable_cover(memtable, 101);
+	CU_ASSERT_TRUE(memtable_note_identity(memtable, 101, &identity));
+	CU_ASSERT_TRUE(memtable_note_skipped(memtable, 102));
+	buffer_init(&frame, BATCH_BYTES_MAX);
+	batch_begin(&writer, &frame, 42);
+	batch_add(&writer, &example, memtable);
+	CU_ASSERT_TRUE(batch_end(&writer));
+	CU_ASSERT_EQUAL_FATAL(batch_open(&reader, buffer_slice(&frame), &error), 0);
+	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
+	CU_ASSERT_EQUAL(range.identities_len, 1);
+	CU_ASSERT_EQUAL(range.skipped_len, 0);
+	buffer_deinit(&frame);
+	memtable_free(memtable);
 }
 
 static void build_answer(struct buffer *frame)
@@ -344,6 +515,9 @@ int main(void)
 		{"round trip", test_round_trip},
 		{"every truncation", test_every_truncation},
 		{"frames that lie", test_lies},
+		{"every kind of operation", test_kinds},
+		{"a barrier is alone in its range", test_barrier_is_alone},
+		{"identities and skipped offsets stop at to", test_notes_stop_at_to},
 		{"answer: round trip", test_answer_round_trip},
 		{"answer: every truncation", test_answer_truncations},
 		{"answer: frames that lie", test_answer_lies},

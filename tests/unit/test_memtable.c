@@ -9,12 +9,18 @@
 #include <stdlib.h>
 
 #define IDS 4
+#define FIELDS 3
 #define OPS_MAX 40
-#define SEEDS 4000
+#define SEEDS 6000
+
+/* Stands for a document or for a patch; 0: the field is not there. */
+struct fields {
+	int64_t value[FIELDS];
+};
 
 struct cell {
 	bool live;
-	int64_t body; /* the offset that wrote it stands for the body */
+	struct fields fields;
 	struct insertion_key key;
 };
 
@@ -33,25 +39,57 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
+/* A filter deletes the documents whose first field is even, or odd, as its own is. */
+static void apply_barrier(struct fold *fold, const struct op *op)
+{
+	struct fields filter = {0};
+
+	if (op->body.len > 0)
+		memcpy(&filter, op->body.ptr, sizeof filter);
+	for (size_t i = 0; i < IDS; i++)
+		if (op->kind == OP_KIND_DELETE_ALL ||
+		    fold->cells[i].fields.value[0] % 2 == filter.value[0] % 2)
+			fold->cells[i] = (struct cell){0};
+}
+
+static void apply_put(struct cell *cell, const struct op *op, const struct fields *fields)
+{
+	if (!cell->live || op->fresh)
+		cell->key = op->key;
+	cell->live = true;
+	cell->fields = *fields;
+}
+
+static void apply_merge(struct cell *cell, const struct op *op, const struct fields *fields)
+{
+	struct fields merged = cell->fields; /* all zeros if there is no document */
+
+	for (size_t i = 0; i < FIELDS; i++)
+		if (fields->value[i] != 0)
+			merged.value[i] = fields->value[i];
+	apply_put(cell, op, &merged);
+}
+
 static void apply(struct fold *fold, const struct op *op)
 {
 	struct cell *cell = NULL;
-	int64_t body = 0;
+	struct fields fields = {0};
 
 	for (size_t i = 0; i < IDS; i++)
 		if (slice_equal(op->id, slice_string(ids[i])))
 			cell = &fold->cells[i];
-	CU_ASSERT_PTR_NOT_NULL_FATAL(cell);
-	if (op->kind == OP_KIND_DELETE) {
-		*cell = (struct cell){0};
+	if (cell == NULL || op->kind == OP_KIND_DELETE) {
+		if (cell == NULL)
+			apply_barrier(fold, op);
+		else
+			*cell = (struct cell){0};
 		return;
 	}
-	CU_ASSERT_EQUAL_FATAL(op->body.len, sizeof body);
-	memcpy(&body, op->body.ptr, sizeof body);
-	if (!cell->live || op->fresh)
-		cell->key = op->key;
-	cell->live = true;
-	cell->body = body;
+	memcpy(&fields, op->body.ptr, sizeof fields);
+	if (op->kind == OP_KIND_PUT || (op->kind == OP_KIND_PUT_IF_EXISTS && cell->live))
+		apply_put(cell, op, &fields);
+	if (op->kind == OP_KIND_MERGE || (op->kind == OP_KIND_MERGE_IF_EXISTS && cell->live))
+		apply_merge(cell, op, &fields);
 }
 
 static bool same(const struct fold *a, const struct fold *b)
@@ -60,8 +98,8 @@ static bool same(const struct fold *a, const struct fold *b)
 		const struct cell *x = &a->cells[i];
 		const struct cell *y = &b->cells[i];
 
-		if (x->live != y->live || x->body != y->body || x->key.timestamp_ms != y->key.timestamp_ms ||
-		    x->key.seq != y->key.seq)
+		if (x->live != y->live || memcmp(&x->fields, &y->fields, sizeof x->fields) != 0 ||
+		    x->key.timestamp_ms != y->key.timestamp_ms || x->key.seq != y->key.seq)
 			return false;
 	}
 	return true;
@@ -69,37 +107,60 @@ static bool same(const struct fold *a, const struct fold *b)
 
 struct log {
 	struct op ops[OPS_MAX];
-	int64_t bodies[OPS_MAX];
+	struct fields bodies[OPS_MAX];
 	size_t len;
 	int64_t from;
 	int64_t to;
 };
 
-/* Up to `before` operations precede the range, so that x = from is not always an empty fold. */
+/* One of forty is a barrier. */
+static enum op_kind draw_kind(uint64_t *random)
+{
+	static const enum op_kind kinds[] = {
+		OP_KIND_PUT,   OP_KIND_PUT,           OP_KIND_DELETE,         OP_KIND_MERGE,
+		OP_KIND_MERGE, OP_KIND_PUT_IF_EXISTS, OP_KIND_MERGE_IF_EXISTS};
+
+	if (next_random(random) % 40 == 0)
+		return next_random(random) % 2 == 0 ? OP_KIND_DELETE_ALL : OP_KIND_DELETE_BY_FILTER;
+	return kinds[next_random(random) % (sizeof kinds / sizeof *kinds)];
+}
+
+static void draw_op(struct log *log, size_t i, int64_t offset, uint64_t *random)
+{
+	struct op *op = &log->ops[i];
+	struct fields *fields = &log->bodies[i];
+
+	*op = (struct op){
+		.offset = offset,
+		.kind = draw_kind(random),
+		.key = {(int64_t)(next_random(random) % 5), (uint32_t)(next_random(random) % 3)},
+	};
+	*fields = (struct fields){{0}};
+	fields->value[next_random(random) % FIELDS] = offset + 1;
+	fields->value[next_random(random) % FIELDS] = offset + 1;
+	if (!op_kind_is_barrier(op->kind))
+		op->id = slice_string(ids[next_random(random) % IDS]);
+	if (op->kind != OP_KIND_DELETE && op->kind != OP_KIND_DELETE_ALL)
+		op->body = slice_of(fields, sizeof *fields);
+}
+
+/* Up to `before` operations precede the ranges, so that x = from is not always an empty fold. */
 static void draw(struct log *log, uint64_t *random, size_t before)
 {
 	int64_t offset = (int64_t)(next_random(random) % 100);
 
+	if (next_random(random) % 4 == 0)
+		offset += RANGE_SEAL - 70; /* across a seal */
 	log->len = before + 1 + next_random(random) % (OPS_MAX - before - 1);
 	for (size_t i = 0; i < log->len; i++) {
-		struct op *op = &log->ops[i];
-
 		int64_t step = (int64_t)(next_random(random) % 3);
 
 		if (i == before) /* a range may begin with a hole */
 			log->from = offset + 1 + (int64_t)(next_random(random) % (uint64_t)(step + 1));
 		offset += 1 + step;
-		*op = (struct op){
-			.offset = offset,
-			.kind = next_random(random) % 3 == 0 ? OP_KIND_DELETE : OP_KIND_PUT,
-			.key = {(int64_t)(next_random(random) % 5), (uint32_t)(next_random(random) % 3)},
-			.id = slice_string(ids[next_random(random) % IDS]),
-		};
-		log->bodies[i] = offset;
-		if (op->kind == OP_KIND_PUT)
-			op->body = slice_of(&log->bodies[i], sizeof log->bodies[i]);
+		draw_op(log, i, offset, random);
 	}
-	log->to = offset + 1 + (int64_t)(next_random(random) % 3);
+	log->to = offset + 1;
 }
 
 static void fold_until(const struct log *log, int64_t x, struct fold *fold)
@@ -118,36 +179,64 @@ static bool check(const struct log *log, const struct memtable *memtable, int64_
 	size_t at = 0;
 
 	fold_until(log, x, &fold);
-	fold_until(log, log->to, &expected);
+	fold_until(log, memtable_to(memtable), &expected);
 	while ((op = memtable_next(memtable, &at)) != NULL)
 		if (op->offset >= x)
 			apply(&fold, op);
 	return same(&fold, &expected);
 }
 
+/* For every x at which a replica may stand; frees the memtable. */
+static bool check_range(const struct log *log, struct memtable *memtable)
+{
+	bool good = true;
+
+	for (int64_t x = memtable_from(memtable); x <= memtable_to(memtable); x++)
+		good = good && check(log, memtable, x);
+	memtable_free(memtable);
+	return good;
+}
+
+/* The log as ranges, as a feeder cuts them. */
+static bool check_log(const struct log *log, size_t before, size_t *ranges)
+{
+	struct memtable *memtable = memtable_new(log->from);
+	bool good = true;
+
+	for (size_t i = before; good && i < log->len; i++) {
+		const struct op *op = &log->ops[i];
+
+		while (good && memtable_is_full(memtable, op->offset, memtable_op_bytes(op))) {
+			int64_t seal = memtable_seal(memtable);
+			int64_t to = op->offset < seal ? op->offset : seal;
+
+			memtable_cover(memtable, to);
+			good = check_range(log, memtable);
+			memtable = memtable_new(to);
+			(*ranges)++;
+		}
+		good = good && memtable_add(memtable, op);
+	}
+	return check_range(log, memtable) && good;
+}
+
 static void test_survivors_are_the_fold(void)
 {
+	size_t ranges = 0;
+
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		uint64_t random = seed;
 		size_t before = next_random(&random) % 10;
-		struct memtable *memtable;
 		struct log log;
-		bool good = true;
+		bool good;
 
 		draw(&log, &random, before);
-		memtable = memtable_new(log.from);
-		CU_ASSERT_PTR_NOT_NULL_FATAL(memtable);
-		for (size_t i = before; i < log.len; i++)
-			good = good && memtable_add(memtable, &log.ops[i]);
-		memtable_cover(memtable, log.to);
-		CU_ASSERT_EQUAL(memtable_to(memtable), log.to);
-		for (int64_t x = log.from; x <= log.to; x++)
-			good = good && check(&log, memtable, x);
-		memtable_free(memtable);
+		good = check_log(&log, before, &ranges);
 		if (!good)
 			(void)fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
 		CU_ASSERT_TRUE_FATAL(good);
 	}
+	CU_ASSERT_TRUE(ranges > SEEDS / 4); /* barriers and seals were met */
 }
 
 static struct op put(int64_t offset, const char *id, const char *body)
@@ -191,6 +280,143 @@ static void test_coalescing(void)
 	CU_ASSERT_EQUAL(op->key.timestamp_ms, 120);
 	CU_ASSERT_TRUE(op->fresh);
 	CU_ASSERT_PTR_NULL(memtable_next(memtable, &at));
+	memtable_free(memtable);
+}
+
+/* A letter an operation on one document: put, merge, delete, q: put-if-exists, n: merge-if-exists; the i-th has
+ * offset i and key 10 * i. Survivors as offset/key, f: fresh. */
+static void test_one_by_one(void)
+{
+	static const struct {
+		const char *ops;
+		const char *survivors;
+	} rows[] = {
+		{"p", "0/0 "},
+		{"pp", "1/0 "},
+		{"pm", "0/0 1/10 "},
+		{"mm", "0/0 1/10 "},
+		{"mp", "1/0 "},
+		{"qp", "1/10 "},
+		{"np", "1/10 "},
+		{"qmp", "2/10 "},
+		{"pq", "0/0 1/10 "},
+		{"dd", "1/10f "},
+		{"dp", "1/10f "},
+		{"dm", "0/0 1/10 "},
+		{"dmp", "2/10f "},
+		{"dqp", "2/20f "},
+		{"pdm", "1/10 2/20 "},
+		{"pdmd", "3/30f "},
+		{"pmqn", "0/0 1/10 2/20 3/30 "},
+		{"pmqnd", "4/40 "},
+		{"pmqnp", "4/0 "},
+		{"dpmp", "3/10f "},
+		{"dpm", "1/10f 2/20 "},
+		{"pdpdp", "4/40f "},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct memtable *memtable = memtable_new(0);
+		char survivors[256] = "";
+		const struct op *op;
+		size_t count = 0;
+		size_t len = 0;
+		size_t at = 0;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(memtable);
+		for (int64_t offset = 0; rows[i].ops[offset] != '\0'; offset++) {
+			static const char letters[] = " pdmqn"; /* in the order of enum op_kind */
+			struct op one = put(offset, "a", "{}");
+
+			one.kind = (enum op_kind)(strchr(letters, rows[i].ops[offset]) - letters);
+			CU_ASSERT_TRUE_FATAL(memtable_add(memtable, &one));
+		}
+		for (; (op = memtable_next(memtable, &at)) != NULL; count++)
+			len += (size_t)snprintf(survivors + len, sizeof survivors - len, "%d/%d%s ",
+			                        (int)op->offset, (int)op->key.timestamp_ms,
+			                        op->fresh ? "f" : "");
+		if (strcmp(survivors, rows[i].survivors) != 0)
+			(void)fprintf(stderr, "row %s: %s\n", rows[i].ops, survivors);
+		CU_ASSERT_STRING_EQUAL(survivors, rows[i].survivors);
+		CU_ASSERT_EQUAL(memtable_count(memtable), count);
+		memtable_free(memtable);
+	}
+}
+
+static void test_barriers_are_alone(void)
+{
+	struct op filter = {.offset = 0, .kind = OP_KIND_DELETE_BY_FILTER, .body = slice_string("\"n = 1\"")};
+	struct op all = {.offset = 0, .kind = OP_KIND_DELETE_ALL};
+	struct op one = put(0, "a", "{}");
+	const struct op *first[] = {&filter, &all, &one};
+
+	CU_ASSERT_EQUAL(memtable_op_bytes(&one), 3);
+	for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+		struct memtable *memtable = memtable_new(0);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(memtable);
+		CU_ASSERT_FALSE(memtable_is_full(memtable, 0, memtable_op_bytes(first[i])));
+		CU_ASSERT_TRUE(memtable_add(memtable, first[i]));
+		CU_ASSERT_TRUE(memtable_is_full(memtable, 1, memtable_op_bytes(&filter)));
+		CU_ASSERT_TRUE(memtable_is_full(memtable, 1, memtable_op_bytes(&all)));
+		CU_ASSERT_EQUAL(memtable_is_full(memtable, 1, memtable_op_bytes(&one)), first[i] != &one);
+		CU_ASSERT_FALSE(memtable_is_full(memtable, 1, 0)); /* what is no operation may follow */
+		CU_ASSERT_EQUAL(memtable_count(memtable), 1);
+		memtable_free(memtable);
+	}
+}
+
+static void test_identities(void)
+{
+	struct memtable *memtable = memtable_new(10);
+	const struct identity_entry *entry;
+	struct identity identity = {{7, 8}, 9};
+	size_t empty = memtable_bytes(memtable);
+	size_t count = 0;
+	size_t at = 0;
+
+	CU_ASSERT_TRUE(memtable_note_identity(memtable, 10, &identity));
+	CU_ASSERT_PTR_NULL(memtable_next_identity(memtable, &at)); /* its record is not there yet */
+	CU_ASSERT_TRUE(memtable_note_identity(memtable, 10, &identity));
+	memtable_cover(memtable, 11);
+	entry = memtable_next_identity(memtable, &at);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
+	CU_ASSERT_EQUAL(entry->offset, 10);
+	CU_ASSERT_TRUE(hash128_equal(entry->identity.key, identity.key));
+	CU_ASSERT_EQUAL(entry->identity.operation, 9);
+	CU_ASSERT_PTR_NULL(memtable_next_identity(memtable, &at));
+	for (int64_t offset = 11; offset < RANGE_SEAL; offset++)
+		CU_ASSERT_TRUE(memtable_note_identity(memtable, offset, &identity));
+	memtable_cover(memtable, RANGE_SEAL);
+	for (at = 0; (entry = memtable_next_identity(memtable, &at)) != NULL; count++)
+		CU_ASSERT_EQUAL(entry->offset, 10 + (int64_t)count);
+	CU_ASSERT_EQUAL(count, RANGE_SEAL - 10);
+	CU_ASSERT_TRUE(memtable_bytes(memtable) >= empty + count * 32);
+	CU_ASSERT_EQUAL(memtable_count(memtable), 0);
+	memtable_free(memtable);
+}
+
+static void test_skipped(void)
+{
+	struct memtable *memtable = memtable_new(0);
+	size_t empty = memtable_bytes(memtable);
+	const int64_t *offset;
+	size_t count = 0;
+	size_t at = 0;
+
+	for (int64_t next = 0; next < RANGE_SEAL; next += 2) {
+		CU_ASSERT_TRUE(memtable_note_skipped(memtable, next));
+		CU_ASSERT_TRUE(memtable_note_skipped(memtable, next));
+		CU_ASSERT_PTR_NULL(memtable_next_skipped(memtable, &at));
+		memtable_cover(memtable, next + 1);
+		offset = memtable_next_skipped(memtable, &at);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(offset);
+		CU_ASSERT_EQUAL(*offset, next);
+	}
+	for (at = 0; memtable_next_skipped(memtable, &at) != NULL; count++)
+		continue;
+	CU_ASSERT_EQUAL(count, RANGE_SEAL / 2);
+	CU_ASSERT_TRUE(memtable_bytes(memtable) >= empty + count * 8);
 	memtable_free(memtable);
 }
 
@@ -276,6 +502,10 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"survivors at or above x give the fold", test_survivors_are_the_fold},
 		{"coalescing", test_coalescing},
+		{"merges and if-exists one by one", test_one_by_one},
+		{"barriers are alone", test_barriers_are_alone},
+		{"identities", test_identities},
+		{"skipped offsets", test_skipped},
 		{"copies", test_copies},
 		{"seal", test_seal},
 		{"size", test_size},
