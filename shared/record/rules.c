@@ -71,11 +71,11 @@ int rules_parse(yyjson_val *object, struct rules *rules, struct error *error)
 
 	if (!json_get_i64(object, "contract", &contract))
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "rules have no `contract`");
-	if (contract != RULES_CONTRACT)
+	if (contract < 1 || contract > RULES_CONTRACT)
 		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
 		                 "rules follow contract %" PRId64 ", this program knows %d; upgrade it",
 		                 contract, RULES_CONTRACT);
-	parsed.contract = RULES_CONTRACT;
+	parsed.contract = (uint32_t)contract;
 	for (size_t i = 0; i < LIMITS; i++) {
 		int64_t value;
 

@@ -55,6 +55,12 @@ static void test_refused_texts(void)
 		{"{\"contract\":2,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
 	         "\"dedup_window\":0}",
 	         ERROR_VERSION},
+		{"{\"contract\":0,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
+	         "\"dedup_window\":0}",
+	         ERROR_VERSION},
+		{"{\"contract\":4294967297,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
+	         "\"dedup_window\":0}",
+	         ERROR_VERSION},
 		{"{\"contract\":1,\"id_bytes_max\":0,\"document_bytes_max\":1,\"depth_max\":1,"
 	         "\"dedup_window\":0}",
 	         ERROR_FORMAT},
