@@ -56,7 +56,7 @@ static void text_set(struct group_text *text, struct slice bytes, size_t len_max
 {
 	text->absent = bytes.ptr == NULL;
 	text->len = bytes.len < len_max ? bytes.len : len_max;
-	if (text->len > 0)
+	if (!text->absent)
 		memcpy(text->bytes, bytes.ptr, text->len);
 }
 
@@ -67,8 +67,10 @@ static struct slice text_slice(const struct group_text *text)
 
 static bool text_is(const struct group_text *text, struct slice bytes)
 {
+	if (text->absent || bytes.ptr == NULL)
+		return text->absent && bytes.ptr == NULL;
 	bytes.len = bytes.len < NAME_BYTES_MAX ? bytes.len : NAME_BYTES_MAX;
-	return text->absent == (bytes.ptr == NULL) && slice_equal(slice_of(text->bytes, text->len), bytes);
+	return slice_equal(text_slice(text), bytes);
 }
 
 /* Bytes of the first REASON_CHARACTERS_MAX characters. */

@@ -5,6 +5,7 @@
 
 #include "shared/runtime/process.h"
 
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,6 +200,8 @@ int main(int argc, char **argv)
 	struct error error;
 	int result;
 
+	/* output is UTF-8 in every locale; without it libsmartcols would write what is not ASCII as \xc3\xa4 */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	if (asks_for_help(argc, argv)) {
 		print_help();
 		return 0;

@@ -232,7 +232,7 @@ def test_places_without_letter(env):
 def test_letters_of_others(env):
     """Several partitions, letters of Kafka Connect, of nobody, of a letter that failed again; more groups than are listed."""
     topic = dead_letter_topic(env)
-    env.create_topic(topic, 3, message_timestamp_type="CreateTime")
+    env.create_topic(topic, 3, retention_ms=-1)  # the letters' times are old
     now = 1_700_000_000_000
     own = [(OWN, b"t"), ("__connect.errors.partition", b"0"), ("__connect.errors.offset", b"8")]
     connect = [(OWN, b"shop"), ("__connect.errors.partition", b"4"), ("__connect.errors.offset", b"12"),
@@ -254,6 +254,8 @@ def test_letters_of_others(env):
         (None, "org.apache.kafka.connect.errors.DataException", "1@0", "2023-11-14T22:13:20.002Z"),
         ("books", "id_mismatch", "2@0", "2023-11-14T22:13:20.001Z"), (None, None, "0@0", "2023-11-14T22:13:20.000Z")]
     assert said["groups"][1]["reason"] == "Ä" * 80
+    table = env.millrace("dlq", "ls").stdout
+    assert "Ä" * 80 + "\n" in table, table
     again = env.millrace("dlq", "show", "2@0", "-o", "json")[0]
     assert (again["log"], again["log_offset"], again["code"], again["value"]) == ("t", 8, "id_mismatch", {"bytes": 1, "hex": "ff"})
     assert len(again["headers"]) == 8
