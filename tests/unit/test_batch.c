@@ -349,6 +349,7 @@ static void test_kinds(void)
 static void test_barrier_is_alone(void)
 {
 	static const struct op all = {.offset = 101, .kind = OP_KIND_DELETE_ALL};
+	const struct op one = {.offset = 101, .kind = OP_KIND_DELETE, .id = slice_string("a")};
 	const size_t op_bytes = 28;
 	struct buffer frame;
 	size_t second;
@@ -365,6 +366,11 @@ static void test_barrier_is_alone(void)
 	CU_ASSERT_EQUAL(read_all(buffer_slice(&frame)), ERROR_FORMAT);
 	/* a delete of the empty id is no barrier, and nothing at all */
 	frame.ptr[second] = frame.ptr[second - op_bytes] = OP_KIND_DELETE;
+	CU_ASSERT_EQUAL(read_all(buffer_slice(&frame)), ERROR_FORMAT);
+	/* and a barrier has no id */
+	buffer_clear(&frame);
+	build_single(&frame, &one);
+	frame.ptr[frame.len - op_bytes - 1] = OP_KIND_DELETE_ALL;
 	CU_ASSERT_EQUAL(read_all(buffer_slice(&frame)), ERROR_FORMAT);
 	buffer_deinit(&frame);
 }
