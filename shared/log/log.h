@@ -7,13 +7,14 @@
  * enable.auto.offset.store=false, auto.offset.reset=error, check.crcs=true,
  * isolation.level=read_committed, enable.partition.eof=true; producers have
  * acks=all, enable.idempotence=true. A program started while Kafka is down
- * waits and says so (one log line when it begins and one when it ends).
+ * waits and says so (one log line when it begins and one when it ends); one whom Kafka refuses (password, CA) waits as
+ * well, and names the setting.
  *
  * Names: log_name gives `<cluster>.<suffix>`.
  *
  * Files: log_handle.c (librdkafka handles), log_connection.c (names, admin),
  * log_reader.c, log_producer.c, log_office.c, log_owner.c, log_feed.c,
- * log_shape.c, log_group.c; log_private.h is theirs alone.
+ * log_shape.c, log_group.c, log_rights.c; log_private.h is theirs alone.
  */
 #ifndef MILLRACE_LOG_LOG_H
 #define MILLRACE_LOG_LOG_H
@@ -27,6 +28,9 @@
 /* What waits until Kafka answers (log_reader_open, log_owner_open) gives up with ERROR_STATE, RETRY once this
  * descriptor is readable; it is not read. -1 (at first): never. The configuration outlives every handle. */
 void log_set_stop(int fd);
+
+/* What Kafka refuses every connection for, with the settings to check; NULL if it does not. */
+const char *log_refusal(void);
 
 /* ---- connection: names and administration; any thread, calls block up to `timeout_ms` ---- */
 
@@ -238,5 +242,32 @@ int log_group_members(struct log_connection *connection, const char *suffix, int
 int log_group_offsets(struct log_connection *connection, const char *suffix,
                       const struct log_partitions *asked, int timeout_ms, int64_t *offsets,
                       struct error *error);
+
+/* ---- rights, as Kafka's authorizer keeps them; one thread ---- */
+
+enum log_resource {
+	LOG_RESOURCE_TOPIC,
+	LOG_RESOURCE_GROUP,
+	LOG_RESOURCE_TRANSACTIONAL_ID,
+	LOG_RESOURCE_CLUSTER
+};
+
+struct log_right {
+	enum log_resource resource;
+	const char *name;      /* of the cluster: "kafka-cluster" */
+	bool prefixed;         /* on everything whose name begins so */
+	const char *operation; /* "Read", "DescribeConfigs", …, as kafka-acls.sh says it */
+};
+
+struct log_acls;
+
+/* All rules. ERROR_NOT_FOUND: this Kafka has no authorizer, everybody may do everything. FATAL: the right to see them
+ * (Describe on the cluster) is missing. */
+int log_acls_read(struct log_connection *connection, int timeout_ms, struct log_acls **acls,
+                  struct error *error);
+void log_acls_free(struct log_acls *acls);
+/* Whether the rules give it to the principal ("User:name"), from whatever host. super.users, which are no rules, are
+ * not known here. */
+bool log_acls_allow(const struct log_acls *acls, const char *principal, const struct log_right *right);
 
 #endif

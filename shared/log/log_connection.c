@@ -14,6 +14,7 @@
 
 #define NAMES_MAX 16
 #define METADATA_PAUSE_MS 50
+#define CLUSTER_ID_SLICE_MS 500
 
 struct log_connection {
 	const struct config *config;
@@ -86,11 +87,17 @@ const char *log_name(struct log_connection *connection, const char *suffix)
 
 int log_cluster_id(struct log_connection *connection, int timeout_ms, char id[64], struct error *error)
 {
-	char *found = rd_kafka_clusterid(connection->rk, timeout_ms);
+	char *found = NULL;
 
+	/* in slices: whom Kafka refuses need not wait longer to be told */
+	for (int left = timeout_ms;
+	     left > 0 && found == NULL && (left == timeout_ms || log_refusal() == NULL);
+	     left -= CLUSTER_ID_SLICE_MS)
+		found = rd_kafka_clusterid(connection->rk,
+		                           left < CLUSTER_ID_SLICE_MS ? left : CLUSTER_ID_SLICE_MS);
 	if (found == NULL)
-		return error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY,
-		                 "Kafka does not answer; check kafka.bootstrap.servers");
+		return error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY, "Kafka does not answer; %s",
+		                 log_refusal() != NULL ? log_refusal() : "check kafka.bootstrap.servers");
 	(void)snprintf(id, 64, "%s", found);
 	rd_kafka_mem_free(connection->rk, found);
 	return 0;
@@ -133,8 +140,9 @@ static int list_offsets(struct log_connection *connection, const struct log_part
 	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
 	    err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
 	    err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) {
-		log_look_again(connection->rk, asked->topic, timeout_ms);
-		err = query_list(connection->rk, asked, which, timeout_ms, answer);
+		err = log_look_again(connection->rk, asked->topic, timeout_ms);
+		if (err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+			err = query_list(connection->rk, asked, which, timeout_ms, answer);
 	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return log_fail(error, err, "asking for the offsets of", asked->topic);
@@ -319,8 +327,9 @@ static int creation_failed(rd_kafka_resp_err_t code, const char *name, struct er
 	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
 	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-		return error_set(error, ERROR_LOG, ERROR_ACTION_REJECT, "creating topic %s: %s", name,
-		                 rd_kafka_err2str(code));
+		return error_set(error, ERROR_LOG, ERROR_ACTION_REJECT, "creating topic %s: %s%s%s", name,
+		                 rd_kafka_err2str(code), log_remedy(code)[0] == 0 ? "" : "; ",
+		                 log_remedy(code));
 	default:
 		return log_fail(error, code, "creating topic", name);
 	}

@@ -237,6 +237,8 @@ void log_feed_stop(struct log_feed *feed, uint32_t slot)
 /* The event that an error of the partition is; NONE if it passes by itself. */
 static enum log_feed_event trouble(struct feed_slot *slot, rd_kafka_event_t *found, struct error *error)
 {
+	const char *remedy;
+
 	switch (rd_kafka_event_error(found)) {
 	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
 		slot->stopped = true;
@@ -249,8 +251,10 @@ static enum log_feed_event trouble(struct feed_slot *slot, rd_kafka_event_t *fou
 	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
 	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
 		slot->stopped = true;
-		(void)error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_FATAL, "%s/%" PRId32 ": %s", slot->topic,
-		                slot->partition, rd_kafka_event_error_string(found));
+		remedy = log_remedy(rd_kafka_event_error(found));
+		(void)error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_FATAL, "%s/%" PRId32 ": %s%s%s",
+		                slot->topic, slot->partition, rd_kafka_event_error_string(found),
+		                remedy[0] == 0 ? "" : "; ", remedy);
 		return LOG_FEED_EVENT_GONE;
 	default:
 		logline(LOG_LEVEL_DEBUG, "feed", "topic=%s partition=%d reason=\"%s\"", slot->topic,

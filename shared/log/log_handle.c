@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define WAIT_PAUSE_MS 250
+#define SCRAM_VERSION \
+	0x020601ff /* before it the client's nonce was sent twice, which Kafka 4 no longer lets pass */
 
 static const struct log_property always[] = {
 	{"enable.auto.commit", "false"},
@@ -33,6 +35,7 @@ static const struct log_property usually[] = {
 };
 
 static atomic_bool unreachable;
+static _Atomic(const char *) refused; /* why nobody can connect, or NULL */
 static atomic_int stop_fd = -1;
 
 void log_set_stop(int fd)
@@ -42,12 +45,57 @@ void log_set_stop(int fd)
 
 /* ---- what librdkafka says ---- */
 
-/* Whatever matters of it also comes back as an error, from a call or to log_error_seen. */
+/* How librdkafka tells why a connection failed, in 2.0.2 and in 2.16. Its error callback comes to none but those who
+ * poll the handle, and then too late. */
+struct connect_refusal {
+	const char *said;
+	const char *also;
+	int version; /* told by librdkafka below it; 0: by any */
+	const char *remedy;
+};
+
+static const struct connect_refusal refusals[] = {
+	{"SASL authentication error", "SCRAM", SCRAM_VERSION,
+         "Kafka refuses the user: check kafka.sasl.username and kafka.sasl.password; Kafka 4 refuses every "
+         "user of "
+         "kafka.sasl.mechanism SCRAM to librdkafka before 2.6.1, take PLAIN over TLS"},
+	{"SASL authentication error", "", 0,
+         "Kafka refuses the user: check kafka.sasl.username, kafka.sasl.password and kafka.sasl.mechanism"},
+	{"certificate verify failed", "", 0,
+         "the broker's certificate cannot be trusted: kafka.ssl.ca.location must be the CA that signed it, "
+         "and "
+         "the certificate must name the host in kafka.bootstrap.servers"},
+	{"incorrect security.protocol", "", 0, "Kafka hangs up: check kafka.security.protocol"},
+};
+
+static void notice_refusal(const char *text)
+{
+	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+		const struct connect_refusal *known = &refusals[i];
+
+		if (strstr(text, known->said) == NULL || strstr(text, known->also) == NULL ||
+		    (known->version != 0 && rd_kafka_version() >= known->version))
+			continue;
+		if (atomic_exchange(&refused, known->remedy) != known->remedy)
+			logline(LOG_LEVEL_ERROR, "kafka_refuses", "reason=\"%s\" remedy=\"%s\"", text,
+			        known->remedy);
+		return;
+	}
+}
+
+/* Whatever else matters also comes back as an error, from a call or to log_error_seen. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
 	(void)rk;
 	(void)level;
 	logline(LOG_LEVEL_DEBUG, "librdkafka", "facility=%s message=\"%s\"", facility, text);
+	if (strcmp(facility, "FAIL") == 0)
+		notice_refusal(text);
+}
+
+const char *log_refusal(void)
+{
+	return atomic_load(&refused);
 }
 
 void log_error_seen(rd_kafka_t *rk, int err, const char *reason, void *opaque)
@@ -57,13 +105,16 @@ void log_error_seen(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
 		if (!atomic_exchange(&unreachable, true))
 			logline(LOG_LEVEL_WARN, "kafka_unreachable", "reason=\"%s\"", reason);
-	} else if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR__SSL) {
+	} else if ((err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR__SSL) &&
+	           log_refusal() == NULL) {
 		logline(LOG_LEVEL_ERROR, "kafka_refuses", "reason=\"%s\"", reason);
 	}
 }
 
 void log_reached(void)
 {
+	if (atomic_load_explicit(&refused, memory_order_relaxed) != NULL)
+		atomic_store(&refused, NULL);
 	if (atomic_load_explicit(&unreachable, memory_order_relaxed) && atomic_exchange(&unreachable, false))
 		logline(LOG_LEVEL_INFO, "kafka_reachable", "again=true");
 }
@@ -157,8 +208,30 @@ bool log_name_print(const struct config *config, const char *suffix, char name[T
 	return len > 0 && len < TOPIC_NAME_BYTES;
 }
 
+const char *log_remedy(rd_kafka_resp_err_t err)
+{
+	const char *why = log_refusal();
+
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+		return "`millrace doctor --rights` prints the commands that grant what each program needs";
+	case RD_KAFKA_RESP_ERR__TIMED_OUT:
+	case RD_KAFKA_RESP_ERR__TRANSPORT:
+	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+	case RD_KAFKA_RESP_ERR__SSL:
+		return why != NULL ? why : "";
+	default:
+		return "";
+	}
+}
+
 int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, const char *name)
 {
+	const char *remedy = log_remedy(err);
 	int code = ERROR_LOG;
 	enum error_action action = ERROR_ACTION_RETRY;
 
@@ -185,20 +258,27 @@ int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, con
 	default:
 		break;
 	}
-	return error_set(error, code, action, "%s %s: %s", what, name, rd_kafka_err2str(err));
+	return error_set(error, code, action, "%s %s: %s%s%s", what, name, rd_kafka_err2str(err),
+	                 remedy[0] == 0 ? "" : "; ", remedy);
 }
 
-/* A topic that 2.0.2 once did not find is not looked for again before the next refresh, minutes later: ask. */
-void log_look_again(rd_kafka_t *rk, const char *topic, int timeout_ms)
+/* A topic that 2.0.2 once did not find is not looked for again before the next refresh, minutes later: ask. One that
+ * may not be seen is among those that it says not to know; the answer to this question tells them apart. */
+rd_kafka_resp_err_t log_look_again(rd_kafka_t *rk, const char *topic, int timeout_ms)
 {
 	rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+	rd_kafka_resp_err_t found = RD_KAFKA_RESP_ERR_NO_ERROR;
 	const struct rd_kafka_metadata *metadata;
 
 	if (handle == NULL)
-		return;
-	if (rd_kafka_metadata(rk, 0, handle, &metadata, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return found;
+	if (rd_kafka_metadata(rk, 0, handle, &metadata, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		if (metadata->topic_cnt == 1)
+			found = metadata->topics[0].err;
 		rd_kafka_metadata_destroy(metadata);
+	}
 	rd_kafka_topic_destroy(handle);
+	return found;
 }
 
 rd_kafka_topic_partition_list_t *log_partition_list(const struct log_partitions *asked, int64_t offset)
@@ -222,8 +302,9 @@ int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int tim
 	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
 	    err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
 	    err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) {
-		log_look_again(rk, topic, timeout_ms);
-		err = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
+		err = log_look_again(rk, topic, timeout_ms);
+		if (err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+			err = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, timeout_ms);
 	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return log_fail(error, err, "asking for the offsets of", topic);

@@ -30,9 +30,11 @@ static int office_failed(struct log_office *office, rd_kafka_error_t *failure, c
 {
 	rd_kafka_resp_err_t err = rd_kafka_error_code(failure);
 	rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(office->rk, NULL, 0);
-	char reason[256];
+	const char *remedy = log_remedy(err);
+	char reason[512];
 
-	(void)snprintf(reason, sizeof reason, "%s", rd_kafka_error_string(failure));
+	(void)snprintf(reason, sizeof reason, "%s%s%s", rd_kafka_error_string(failure),
+	               remedy[0] == 0 ? "" : "; ", remedy);
 	rd_kafka_error_destroy(failure);
 	if (err == RD_KAFKA_RESP_ERR__FENCED || fatal == RD_KAFKA_RESP_ERR__FENCED ||
 	    err == RD_KAFKA_RESP_ERR_PRODUCER_FENCED || fatal == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||

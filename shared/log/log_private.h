@@ -49,13 +49,16 @@ bool log_name_print(const struct config *config, const char *suffix, char name[T
  * for missing rights, which are FATAL. */
 int log_fail(struct error *error, rd_kafka_resp_err_t err, const char *what, const char *name);
 
+/* What helps against `err`, for the end of a sentence, or "". */
+const char *log_remedy(rd_kafka_resp_err_t err);
+
 /* librdkafka's error callback: what matters of it becomes a log line. */
 void log_error_seen(rd_kafka_t *rk, int err, const char *reason, void *opaque);
 /* Kafka has just answered: ends the state that its error callback began. */
 void log_reached(void);
 
-/* Asks for the topic by name: 2.0.2 remembers for minutes that it was not found, or who led it. */
-void log_look_again(rd_kafka_t *rk, const char *topic, int timeout_ms);
+/* Asks for the topic by name: 2.0.2 remembers for minutes that it was not found, or who led it. What Kafka says of it. */
+rd_kafka_resp_err_t log_look_again(rd_kafka_t *rk, const char *topic, int timeout_ms);
 
 /* Low and (read_committed) high watermark. */
 int log_watermarks(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms,

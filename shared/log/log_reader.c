@@ -168,8 +168,7 @@ static int reader_trouble(const struct log_reader *reader, const rd_kafka_messag
 		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_FATAL, "topic %s was deleted", name);
 	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR__FATAL:
-		return error_set(error, ERROR_LOG, ERROR_ACTION_FATAL, "reading %s: %s", name,
-		                 rd_kafka_err2str(message->err));
+		return log_fail(error, message->err, "reading", name);
 	default:
 		return 0; /* brokers come and go; librdkafka tries again */
 	}
