@@ -3,8 +3,7 @@
  * error, with the remedy. It asks Kafka itself, with the configuration's
  * properties, and the gateway's GET /status and GET /indexes.
  */
-#include "shared/cli/cli.h"
-#include "shared/log/log.h"
+#include "shared/cli/cli_doctor.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -12,29 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KAFKA_MS 5000
-#define TEXT_BYTES_MAX 700
 #define REPLICAS_SAFE 3 /* from here on the loss of one broker loses nothing, with min.insync.replicas 2 */
 #define DISK_FREE_ERROR (256LL << 20)
 #define DISK_FREE_WARNING_PERCENT 10
 #define DESCRIPTORS_MIN 4096
 #define CLOCK_OFF_WARNING_MS 2000
 #define LAG_WARNING 1000000
-
-enum verdict {
-	VERDICT_OK,
-	VERDICT_WARNING,
-	VERDICT_ERROR
-};
-
-struct doctor {
-	struct cli *cli;
-	struct log_connection *connection;
-	int32_t brokers;
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *list;
-	bool failed;
-};
 
 static const struct cli_column columns[] = {
 	{"", "verdict", false},      {"CHECK", "check", false}, {"FOUND", "found", false},
@@ -47,7 +29,7 @@ __attribute__((format(printf, 5, 6))) static void note(struct doctor *doctor, en
 {
 	static const char *const names[] = {"ok", "warning", "error"};
 	yyjson_mut_val *row = yyjson_mut_arr_add_obj(doctor->doc, doctor->list);
-	char found[TEXT_BYTES_MAX];
+	char found[DOCTOR_TEXT_BYTES_MAX];
 	va_list args;
 
 	va_start(args, format);
@@ -60,15 +42,25 @@ __attribute__((format(printf, 5, 6))) static void note(struct doctor *doctor, en
 	doctor->failed = doctor->failed || verdict == VERDICT_ERROR;
 }
 
+void doctor_note(struct doctor *doctor, enum verdict verdict, const char *check, const char *remedy,
+                 const char *found)
+{
+	note(doctor, verdict, check, remedy, "%s", found);
+}
+
 /* A failure of Kafka about `name`; FATAL is a right that is missing. */
 static void note_kafka(struct doctor *doctor, const char *check, const char *right, const struct error *error)
 {
-	char remedy[TEXT_BYTES_MAX];
+	char remedy[DOCTOR_TEXT_BYTES_MAX];
 
 	if (error->action == ERROR_ACTION_FATAL)
-		(void)snprintf(remedy, sizeof remedy, "grant %s to the user of this configuration", right);
+		(void)snprintf(remedy, sizeof remedy,
+		               "grant %s to the user of this configuration: see `millrace doctor --rights`",
+		               right);
 	else
-		(void)snprintf(remedy, sizeof remedy, "check kafka.bootstrap.servers and the brokers");
+		(void)snprintf(remedy, sizeof remedy, "%s",
+		               log_refusal() != NULL ? log_refusal()
+		                                     : "check kafka.bootstrap.servers and the brokers");
 	note(doctor, VERDICT_ERROR, check, remedy, "%s", error->text);
 }
 
@@ -85,8 +77,8 @@ static bool check_kafka(struct doctor *doctor)
 		     error.text);
 		return false;
 	}
-	if (log_cluster_id(doctor->connection, KAFKA_MS, id, &error) != 0 ||
-	    log_brokers(doctor->connection, KAFKA_MS, &doctor->brokers, &error) != 0) {
+	if (log_cluster_id(doctor->connection, DOCTOR_KAFKA_MS, id, &error) != 0 ||
+	    log_brokers(doctor->connection, DOCTOR_KAFKA_MS, &doctor->brokers, &error) != 0) {
 		note_kafka(doctor, "kafka", "Describe on the cluster", &error);
 		return false;
 	}
@@ -114,7 +106,7 @@ static bool ask_setting(struct doctor *doctor, const char *topic, const char *se
 {
 	struct error error;
 
-	if (log_topic_setting(doctor->connection, topic, setting, KAFKA_MS, value, &error) == 0)
+	if (log_topic_setting(doctor->connection, topic, setting, DOCTOR_KAFKA_MS, value, &error) == 0)
 		return true;
 	note_kafka(doctor, topic, "DescribeConfigs on the topic", &error);
 	return false;
@@ -176,7 +168,7 @@ static void check_topic(struct doctor *doctor, const struct wanted *wanted)
 {
 	struct log_shape shape;
 	struct error error;
-	int result = log_topic_shape(doctor->connection, wanted->name, KAFKA_MS, &shape, &error);
+	int result = log_topic_shape(doctor->connection, wanted->name, DOCTOR_KAFKA_MS, &shape, &error);
 
 	if (result == ERROR_NOT_FOUND) {
 		note(doctor, VERDICT_ERROR, wanted->name, wanted->absent_remedy, "there is no such topic");
@@ -236,14 +228,13 @@ static yyjson_doc *ask_gateway(struct doctor *doctor, const char *path)
 	return NULL;
 }
 
-static void check_logs(struct doctor *doctor)
+static void check_logs(struct doctor *doctor, yyjson_val *indexes)
 {
-	yyjson_doc *answer = ask_gateway(doctor, "/indexes?limit=1000");
 	yyjson_val *index;
 	size_t at;
 	size_t len;
 
-	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(answer), "results"), at, len, index)
+	yyjson_arr_foreach(indexes, at, len, index)
 	{
 		struct wanted wanted = {cli_text(index, "topic"),
 		                        (int32_t)cli_number(index, "partitions", -1), "delete", "-1",
@@ -251,7 +242,6 @@ static void check_logs(struct doctor *doctor)
 
 		check_topic(doctor, &wanted);
 	}
-	yyjson_doc_free(answer);
 }
 
 /* Answering ones of a list, noting those that do not; of controllers also who is in office. */
@@ -333,7 +323,7 @@ static void check_clocks(struct doctor *doctor, yyjson_val *status)
 	yyjson_arr_foreach(yyjson_obj_get(status, "nodes"), at, len, node)
 	{
 		int64_t off_ms = cli_number(node, "clock_off_ms", INT64_MIN);
-		char name[TEXT_BYTES_MAX];
+		char name[DOCTOR_TEXT_BYTES_MAX];
 
 		(void)snprintf(name, sizeof name, "node %s", cli_text(node, "id"));
 		known += off_ms != INT64_MIN;
@@ -345,7 +335,8 @@ static void check_clocks(struct doctor *doctor, yyjson_val *status)
 	}
 	if (well > 0 && well == known)
 		note(doctor, VERDICT_OK, "clocks", "",
-		     "%zu node%s within %d ms of the gateway; a broker tells its clock to none but writers",
+		     "%zu node%s within %d ms of the gateway; a broker tells its clock to none but "
+		     "writers",
 		     well, well == 1 ? " is" : "s are", CLOCK_OFF_WARNING_MS);
 }
 
@@ -359,7 +350,7 @@ static void check_nodes(struct doctor *doctor, yyjson_val *status)
 	yyjson_arr_foreach(yyjson_obj_get(status, "nodes"), at, len, node)
 	{
 		int64_t its_format = cli_number(node, "format", format);
-		char name[TEXT_BYTES_MAX];
+		char name[DOCTOR_TEXT_BYTES_MAX];
 
 		(void)snprintf(name, sizeof name, "node %s", cli_text(node, "id"));
 		if (!cli_flag(node, "answers"))
@@ -446,7 +437,7 @@ static void check_shards(struct doctor *doctor, yyjson_val *status)
 	yyjson_arr_foreach(yyjson_obj_get(status, "shards"), at, len, shard)
 	{
 		int64_t lag = cli_number(shard, "lag", 0);
-		char name[TEXT_BYTES_MAX];
+		char name[DOCTOR_TEXT_BYTES_MAX];
 		size_t serving;
 		size_t in_sync;
 
@@ -475,6 +466,17 @@ static void check_shards(struct doctor *doctor, yyjson_val *status)
 		note(doctor, VERDICT_OK, "shards", "", "%zu shards, every copy in sync", len);
 }
 
+/* What the gateway's list adds to what Kafka itself tells. */
+static void examine_logs(struct doctor *doctor, bool gateway)
+{
+	yyjson_doc *answer = gateway ? ask_gateway(doctor, "/indexes?limit=1000") : NULL;
+	yyjson_val *indexes = yyjson_obj_get(yyjson_doc_get_root(answer), "results");
+
+	check_logs(doctor, indexes);
+	doctor_check_rights(doctor, indexes);
+	yyjson_doc_free(answer);
+}
+
 static void examine(struct doctor *doctor)
 {
 	bool kafka = check_kafka(doctor);
@@ -483,10 +485,10 @@ static void examine(struct doctor *doctor)
 	if (kafka)
 		check_own_topics(doctor);
 	status = ask_gateway(doctor, "/status");
+	if (kafka)
+		examine_logs(doctor, status != NULL);
 	if (status == NULL)
 		return;
-	if (kafka)
-		check_logs(doctor);
 	check_groups(doctor, yyjson_doc_get_root(status));
 	check_programs(doctor, yyjson_doc_get_root(status));
 	check_nodes(doctor, yyjson_doc_get_root(status));
@@ -510,19 +512,48 @@ static int report(const struct doctor *doctor, bool json)
 
 void cli_doctor_help(void)
 {
-	printf("  doctor [-o table|json]      what is wrong, and the remedy; 1 if there is an error\n"
+	printf("  doctor [-o table|json] [--user PROGRAM=User:NAME]...\n"
+	       "                              what is wrong, and the remedy; 1 if there is an error\n"
 	       "                              (clocks are compared between nodes and gateway, not with "
-	       "Kafka)\n");
+	       "Kafka);\n"
+	       "                              --user: whether it has the rights in Kafka of ingest, query,\n"
+	       "                              rebalance, shard, operator or producer\n"
+	       "  doctor --rights [--user …]  the commands that grant them\n");
+}
+
+/* 0, or 1 after one sentence. */
+static int read_words(struct doctor *doctor, int argc, char **argv, bool *json, bool *rights)
+{
+	int result = 0;
+
+	for (int i = 1; result == 0 && i < argc; i++) {
+		char *output[] = {argv[0], argv[i], i + 1 < argc ? argv[i + 1] : NULL};
+
+		if (strcmp(argv[i], "--rights") == 0)
+			*rights = true;
+		else if (strcmp(argv[i], "--user") == 0 && i + 1 < argc)
+			result = doctor_add_user(doctor, argv[++i]);
+		else if (cli_read_output(i + 1 < argc ? 3 : 2, output, json) == 0)
+			i++;
+		else
+			result = 1;
+	}
+	return result;
 }
 
 int cli_doctor(struct cli *cli, int argc, char **argv)
 {
 	struct doctor doctor = {.cli = cli};
 	bool json = false;
+	bool rights = false;
 	int result;
 
-	if (cli_read_output(argc, argv, &json) != 0)
+	if (read_words(&doctor, argc, argv, &json, &rights) != 0)
 		return 1;
+	if (rights) {
+		doctor_print_rights(&doctor);
+		return 0;
+	}
 	doctor.doc = yyjson_mut_doc_new(NULL);
 	doctor.list = doctor.doc == NULL ? NULL : yyjson_mut_arr(doctor.doc);
 	if (doctor.list == NULL) {
