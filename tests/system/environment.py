@@ -28,7 +28,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from children import Program, wait_until
 from fault_proxy import FaultProxy
-from kafka_server import KafkaServer
+from kafka_server import KafkaServer, SecureKafka
 
 # Below the range from which the kernel takes the ports of outgoing connections.
 PORTS = range(20000, 30000)
@@ -148,14 +148,29 @@ class Environment:
                 self.start_proxy()
             inner = self.ports.free()
             faulty = (inner, self.proxy.add("kafka", inner))
-        self.kafka = KafkaServer(ROOT, self.directory / "kafka", ports, faulty)
-        self.kafka.start()
+        with self._kafka(KafkaServer(ROOT, self.directory / "kafka", ports, faulty)) as kafka:
+            yield kafka
+
+    @contextlib.contextmanager
+    def secure_kafka(self):
+        """A Kafka of this test's own with TLS and rights; each program has a user that is called as it is."""
+        kafka = SecureKafka(ROOT, self.directory / "kafka", (self.ports.free(), self.ports.free()),
+                            [*PROGRAMS, "operator", "producer"])
+        for program, settings in self.planned.values():
+            settings["kafka.properties_file"] = kafka.user_file(program)
+        with self._kafka(kafka):
+            yield kafka
+
+    @contextlib.contextmanager
+    def _kafka(self, kafka):
+        self.kafka = kafka
+        kafka.start()
         self.write_config()
         try:
-            yield self.kafka
+            yield kafka
         finally:
             self.close(clean=False)
-            self.kafka.kill9()
+            kafka.kill9()
 
     def write_config(self, changes=None, name="millrace.yaml"):
         """The test's millrace.yaml; `changes` are merged into its sections. Returns its path."""
@@ -163,7 +178,7 @@ class Environment:
         nodes = [{"id": id, "url": f"http://127.0.0.1:{port}"} for id, port in self.nodes.items()]
         config = {
             "cluster": self.cluster,
-            "kafka": {"bootstrap.servers": self.kafka.bootstrap_of_programs},
+            "kafka": {"bootstrap.servers": self.kafka.bootstrap_of_programs, **self.kafka.shared},
             "topology": {"rf": self.rf, "groups": {"g0": nodes}},
             "ingest": {"listen": place["ingest"], "data": str(self.directory / "ingest")},
             "shard": {"listen": place["shard"], "id": "n1", "data": str(self.directory / "n1")},
@@ -247,7 +262,7 @@ class Environment:
 
     def admin(self):
         if self._admin is None:
-            self._admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
+            self._admin = AdminClient(self.kafka.client())
         return self._admin
 
     def create_topic(self, topic, partitions, **config):
@@ -257,13 +272,13 @@ class Environment:
 
     def producer(self, **settings):
         """An outside client, partitioning as Java clients do unless told otherwise; dots in names as `_`."""
-        return confluent_kafka.Producer({"bootstrap.servers": self.kafka.bootstrap, "partitioner": "murmur2_random",
-                                         "linger.ms": 5, "log_level": 0, **{k.replace("_", "."): v for k, v in settings.items()}})
+        named = {k.replace("_", "."): v for k, v in settings.items()}
+        return confluent_kafka.Producer(self.kafka.client(**{"partitioner": "murmur2_random", "linger.ms": 5, **named}))
 
     def read_topic(self, topic, deadline_s=30):
         """Every record of a topic up to its present ends, as confluent_kafka messages."""
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": self.cluster + ".t", "log_level": 0,
-                                             "enable.auto.commit": False, "auto.offset.reset": "earliest"})
+        consumer = confluent_kafka.Consumer(self.kafka.client(**{
+            "group.id": self.cluster + ".t", "enable.auto.commit": False, "auto.offset.reset": "earliest"}))
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         assert partitions, f"there is no topic {topic}"
         ends, messages = {}, []
