@@ -189,7 +189,7 @@ static enum record_verdict parse_value(const struct body_check *check, const cha
 
 static enum record_verdict check_body(const struct body_check *check)
 {
-	yyjson_doc *doc;
+	yyjson_doc *doc = NULL;
 	enum record_verdict verdict = parse_value(check, "document", &doc);
 
 	if (verdict != RECORD_VERDICT_APPLY)
@@ -217,7 +217,7 @@ static enum record_verdict check_filter_shape(const struct body_check *check, yy
 
 static enum record_verdict check_filter(const struct body_check *check)
 {
-	yyjson_doc *doc;
+	yyjson_doc *doc = NULL;
 	enum record_verdict verdict;
 
 	/* an empty value deletes one document elsewhere; here it must not delete all */
