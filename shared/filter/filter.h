@@ -19,16 +19,18 @@
  * field is missing. A literal that is a number is compared with numbers, as
  * doubles, *and*, as every literal, with strings: trimmed, folded by the
  * caller's filter_fold, byte by byte, of a value (never of a literal) only the
- * first FILTER_VALUE_BYTES_MAX bytes. Booleans are the strings true and false. EXISTS
- * holds for null too; NULL, and EMPTY ("", [] and {}), look at what the path
- * reaches, not into arrays; `STARTS WITH ''` is EXISTS. "" is no value of its
- * own: only EXISTS and EMPTY see it.
+ * first FILTER_VALUE_BYTES_MAX bytes. Booleans are the strings true and false.
+ * EXISTS holds for null too; NULL, and EMPTY ("", [] and {}), look at what the
+ * path reaches, not into arrays; `STARTS WITH ''` is EXISTS. "" is no value of
+ * its own: only EXISTS and EMPTY see it. A number that no double holds is none.
  *
  * Whether a field is filterable, or CONTAINS allowed, is the caller's to say:
  * the tree is open. Geo, vector and foreign filters are recognised and refused.
  *
  * Everything is deterministic: no locale, numbers read by yyjson alone, the
  * letters a fixed table (Unicode 15). What folding does is the caller's word.
+ * Table, grammar and bounds decide what an expression means: where a log holds
+ * expressions they change only together with the rules' contract.
  *
  * The tree and its slices live in the arena given to filter_parse; it is
  * immutable, so any threads may match with it. Bounds below; recursion goes

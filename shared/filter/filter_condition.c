@@ -94,15 +94,11 @@ static int parse_list(struct filter_parser *parser, struct buffer *literals)
 		struct complaint complaint = {0};
 		struct filter_literal literal;
 		struct slice text;
-		size_t begin = lexer->at;
 		int result;
 
 		if (literals->len > 0) {
-			(void)filter_lexer_space(lexer);
-			if (!filter_lexer_text(lexer, ",")) {
-				lexer->at = begin;
+			if (!filter_lexer_text(lexer, ","))
 				return 0;
-			}
 			(void)filter_lexer_space(lexer);
 		}
 		result = filter_parser_value(parser, &text, &complaint);

@@ -50,6 +50,8 @@ static const struct row rows[] = {
 	{"v = 5.0", "{\"v\":\"5\"}", false},
 	{"v 1 TO x", "{\"v\":2}", false},
 	{"v 1 TO x", "{\"v\":\"2\"}", true},
+	{"v -2 TO x", "{\"v\":-1}", false},
+	{"v x TO 2", "{\"v\":1}", false},
 	{"v -2 TO -1", "{\"v\":-1.5}", true},
 	{"v >= 10", "{\"v\":\"9\"}", true},
 	{"v >= 10", "{\"v\":9}", false},
