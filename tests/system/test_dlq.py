@@ -243,6 +243,7 @@ def test_letters_of_others(env):
     sent = [
         (0, b"nobody's", None, now), (1, b"from connect", connect, now + 2), (2, b"\xff", again + renewed, now + 1),
         (2, b"odd", [(OWN, b"t"), ("__connect.errors.offset", b"twelve"), ("millrace.index", b"\xff\x00x")], now + 3),
+        (2, b"older", renewed, now - 1),
     ]
     publisher = Publisher(env, topic)
     for partition, value, headers, time in sent:
@@ -254,6 +255,7 @@ def test_letters_of_others(env):
         (None, "org.apache.kafka.connect.errors.DataException", "1@0", "2023-11-14T22:13:20.002Z"),
         ("books", "id_mismatch", "2@0", "2023-11-14T22:13:20.001Z"), (None, None, "0@0", "2023-11-14T22:13:20.000Z")]
     assert said["groups"][1]["reason"] == "Ä" * 80
+    assert (said["groups"][2]["letters"], said["groups"][2]["first"]) == (2, "2023-11-14T22:13:19.999Z")
     table = env.millrace("dlq", "ls").stdout
     assert "Ä" * 80 + "\n" in table, table
     again = env.millrace("dlq", "show", "2@0", "-o", "json")[0]
@@ -264,14 +266,15 @@ def test_letters_of_others(env):
     assert "\nheaders\n  __connect.errors.topic: old\n  millrace.error.code: not_json\n" in text, text
     nobody = env.millrace("dlq", "show", "0@0").stdout
     assert nobody.endswith("key null\nvalue, 8 bytes of text\nnobody's\n") and "index" not in nobody, nobody
-    assert len(env.millrace("dlq", "show", "--code", "id_mismatch", "-o", "json")) == 1
+    places = [letter["offset"] for letter in env.millrace("dlq", "show", "--code", "id_mismatch", "-o", "json")]
+    assert places == [0, 2], "newest first, by time"
 
     for number in range(1200):
         publisher.send(None, b"", [(OWN, b"t"), ("millrace.index", b"many-%d" % number)], partition=1, timestamp=now + 10)
     publisher.flush()
     said = env.millrace("dlq", "ls", "-o", "json")
-    assert (said["letters"], len(said["groups"]), said["not_grouped"]) == (1204, 1000, 204)
-    assert "204 of them are in none of the 1000 groups that can be listed" in env.millrace("dlq", "ls").stdout
+    assert (said["letters"], len(said["groups"]), said["not_grouped"]) == (1205, 1000, 205)
+    assert "205 of them are in none of the 1000 groups that can be listed" in env.millrace("dlq", "ls").stdout
     assert env.millrace("dlq", "ls", "--index", "many-1199", "-o", "json")["letters"] == 1
 
 
