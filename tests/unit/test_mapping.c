@@ -302,6 +302,50 @@ static void test_idempotency_keys(void)
 	BED_RUN(idempotency_rows);
 }
 
+/* What a person reads: the field, and what to change. */
+static void test_texts(void)
+{
+	static const struct {
+		const char *rules;
+		const char *key;
+		const char *value;
+		const char *text;
+	} rows[] = {
+		{"{}", "a.b", "{}",
+	         "`key`, which `id` names, has a character that no id may have: A-Z a-z 0-9 _ - are allowed"},
+		{"{\"id\":\"{a}-{b\\\\.c.d}\"}", "k", "{\"a\":1}",
+	         "`b\\.c.d`, which `id` names, is null or not there"},
+		{"{\"id\":\"a\"}", "k", NULL,
+	         "`a`, which `id` names, is of the payload, but a tombstone has none: let `id` name the key, "
+	         "or set "
+	         "`tombstones` to ignore"},
+		{"{\"format\":\"cloudevents\"}", "k", "{}",
+	         "no CloudEvent: attribute `specversion` is empty or not there (binary mode)"},
+		{"{\"rename\":{\"a\":\"b\"}}", "k", "{\"a\":1,\"b\":2}",
+	         "two fields end under the name `b`; rename or exclude one"},
+		{"{\"primary_key\":\"sku\"}", "k", "{\"sku\":1}",
+	         "the document's `sku` is not the id that `id` makes; rename or exclude it"},
+	};
+	struct rules limits = rules_default();
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct record record = {.key = slice_string(rows[i].key), .value = bed_slice(rows[i].value)};
+		struct mapping *mapping;
+		struct mapped mapped;
+		struct error error;
+		struct arena arena;
+
+		arena_init(&arena, 4096);
+		CU_ASSERT_EQUAL_FATAL(
+			mapping_parse(slice_string(rows[i].rules), &limits, &arena, &mapping, &error), 0);
+		CU_ASSERT_EQUAL(mapping_apply(mapping, &record, &arena, &mapped), MAPPING_VERDICT_REFUSE);
+		if (strcmp(mapped.text, rows[i].text) != 0)
+			(void)fprintf(stderr, "got      %s\nexpected %s\n", mapped.text, rows[i].text);
+		CU_ASSERT_STRING_EQUAL(mapped.text, rows[i].text);
+		arena_deinit(&arena);
+	}
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -311,6 +355,7 @@ int main(void)
 		{"CloudEvents", test_events},
 		{"Connect's JSON", test_connect},
 		{"idempotency keys", test_idempotency_keys},
+		{"texts of refusals", test_texts},
 		CU_TEST_INFO_NULL,
 	};
 

@@ -42,6 +42,8 @@ static const struct mapping_case choice_rows[] = {
 	{"what is not touched stays as written", "{\"exclude\":[\"q\"]}", "a",
          "{\"s\":\"\\u0061\\\"}{\",\"n\":1.50, \"o\" : { \"p\" : [ ] } }", NULL,
          "put a {\"id\":\"a\",\"s\":\"\\u0061\\\"}{\",\"n\":1.50,\"o\":{ \"p\" : [ ] }}"},
+	{"an id inside an array is none", "{\"exclude\":[\"g.h\"]}", "a",
+         "{\"id\":\"a\",\"g\":[{\"id\":1,\"h\":2}]}", NULL, "put a {\"id\":\"a\",\"g\":[{\"id\":1}]}"},
 	{"empty containers on the way", "{\"exclude\":[\"x.y\",\"z.y\"]}", "a",
          "{\"x\":{ },\"z\":[ ],\"q\":[[],{}]}", NULL, "put a {\"id\":\"a\",\"x\":{},\"z\":[],\"q\":[[],{}]}"},
 };

@@ -463,10 +463,16 @@ static void test_decimals(void)
 	buffer_init(&round.payload, SIZE_MAX);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		int a = (int)chance(i % 2 ? 40 : 400000) - (i % 2 ? 20 : 200000);
-		int b = chance(3) == 0 ? a : chance(8) == 0 ? -a : (int)chance(40) - 20;
+		int near = a / 1000 * 1000 + (int)chance(3) - 1;
+		int b = chance(3) == 0   ? a
+		        : chance(3) == 0 ? near
+		        : chance(8) == 0 ? -a
+		                         : (int)chance(40) - 20;
 		int got;
 
 		arena_init(&round.arena, 4096);
+		if (b == near)
+			a = a / 1000 * 1000;
 		got = order_by_mapping(&round, a, b);
 		if (got != (a > b) - (a < b))
 			(void)fprintf(stderr, "%d, %d: %d; %.*s %.*s\n", a, b, got,

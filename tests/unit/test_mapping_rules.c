@@ -45,6 +45,7 @@ static const struct refused id_rows[] = {
 	{"{\"id\":\"{a}{b}\"}", "id: has two fields side by side"},
 	{"{\"id\":\"{a}-{b}{c}\"}", "id: has two fields side by side"},
 	{"{\"id\":\"ce.subject\"}", "id: `ce.` names an event's attribute, but `format` is not cloudevents"},
+	{"{\"id\":\"ce.subject\",\"op\":\"put\"}", "id: `ce.` names"},
 	{"{\"format\":\"cloudevents\",\"id\":\"ce\"}", "id: names an event"},
 	{"{\"format\":\"cloudevents\",\"id\":\"ce.a.b\"}", "id: names an event"},
 	{"{\"id\":\"key.a\",\"key\":\"text\"}", "key: is text, but `id` names a field of it"},
