@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#define ATTRIBUTE_BYTES_MAX 64 /* of a CloudEvents attribute's name; the specification advises 20 */
+
 /* The last header of that name, as Kafka's own lastHeader; NULL if there is none. */
 static const struct record_header *find_header(const struct record *record, struct slice name)
 {
@@ -184,16 +186,17 @@ static bool is_json_type(struct slice type)
 
 struct slice mapping_attribute(const struct mapping_work *work, struct slice name)
 {
-	char text[3 + 64];
+	static const uint8_t prefix[3] = {'c', 'e', '_'};
+	uint8_t text[sizeof prefix + ATTRIBUTE_BYTES_MAX];
 	const struct record_header *header;
 
 	if (work->event != NULL)
 		return json_string(mapping_member(work->event, name));
-	if (name.len > sizeof text - 3)
+	if (name.len > ATTRIBUTE_BYTES_MAX)
 		return slice_of(NULL, 0);
-	memcpy(text, "ce_", 3);
-	memcpy(text + 3, name.ptr, name.len);
-	header = find_header(work->record, slice_of(text, 3 + name.len));
+	memcpy(text, prefix, sizeof prefix);
+	memcpy(text + sizeof prefix, name.ptr, name.len);
+	header = find_header(work->record, slice_of(text, sizeof prefix + name.len));
 	if (header == NULL)
 		return slice_of(NULL, 0);
 	return header->value.ptr != NULL ? header->value : slice_of("", 0);

@@ -166,6 +166,12 @@ const char *mapping_id_parse(struct slice text, struct arena *arena, struct mapp
 	return NULL;
 }
 
+/* Means something in a path unless a backslash stands before it. */
+static bool is_special(uint8_t c)
+{
+	return c == '.' || c == '\\' || c == '{' || c == '}';
+}
+
 void mapping_path_append(struct buffer *buffer, const struct mapping_path *path, bool rooted)
 {
 	if (path->root == MAPPING_ROOT_KEY)
@@ -181,7 +187,7 @@ void mapping_path_append(struct buffer *buffer, const struct mapping_path *path,
 		         root_of(name) != MAPPING_ROOT_PAYLOAD)
 			buffer_put_u8(buffer, '\\');
 		for (size_t at = 0; at < name.len; at++) {
-			if (memchr(".\\{}", name.ptr[at], 4) != NULL)
+			if (is_special(name.ptr[at]))
 				buffer_put_u8(buffer, '\\');
 			buffer_put_u8(buffer, name.ptr[at]);
 		}
