@@ -184,6 +184,9 @@ static void test_limits(void)
 		{"depth in an envelope", "{\"format\":\"connect-json\"}", "\"a\"",
 	         "{\"schema\":{\"a\":[[[[1]]]]},\"payload\":{\"x\":{\"y\":[\"[[\"]}}}", NULL,
 	         "put a {\"id\":\"a\",\"x\":{\"y\":[\"[[\"]}}"},
+		{"wide in an envelope", "{\"format\":\"connect-json\"}", "\"a\"",
+	         "{\"schema\":null,\"payload\":{\"id\":\"a\",\"b\":2,\"c\":3}}", NULL,
+	         "put a {\"id\":\"a\",\"b\":2,\"c\":3}"},
 		{"deeper in an envelope", "{\"format\":\"connect-json\"}", "\"a\"",
 	         "{\"schema\":null,\"payload\":{\"x\":{\"y\":[[1]]}}}", NULL, "refuse too_deep"},
 	};
