@@ -63,7 +63,8 @@ static int compare_digits(struct slice a, struct slice b)
 	}
 }
 
-int mapping_number_compare(struct slice a, struct slice b)
+/* Two numbers as JSON writes them, exactly: <0, 0, >0. */
+static int compare_numbers(struct slice a, struct slice b)
 {
 	struct decimal x = decimal_of(a);
 	struct decimal y = decimal_of(b);
@@ -85,7 +86,7 @@ static bool compare_constant(yyjson_val *value, const struct mapping_constant *c
 	if (yyjson_get_type(value) != constant->type)
 		return false;
 	if (constant->type == YYJSON_TYPE_RAW)
-		*order = mapping_number_compare(json_raw_number(value), constant->text);
+		*order = compare_numbers(json_raw_number(value), constant->text);
 	else if (constant->type == YYJSON_TYPE_STR)
 		*order = slice_compare(json_string(value), constant->text);
 	else

@@ -231,7 +231,8 @@ yyjson_val *mapping_member(yyjson_val *value, struct slice name)
 	return found;
 }
 
-yyjson_val *mapping_resolve(yyjson_val *value, const struct mapping_path *path)
+/* Through objects only; NULL if there is no such value. */
+static yyjson_val *resolve(yyjson_val *value, const struct mapping_path *path)
 {
 	for (size_t i = 0; i < path->segments_len && value != NULL; i++)
 		value = mapping_member(value, path->segments[i]);
@@ -315,7 +316,7 @@ static enum mapping_verdict add_part(struct id_text *id, const struct mapping_pa
 			"is of the payload, but a tombstone has none: let `id` name the key, or set "
 			"`tombstones` to ignore");
 	if (path->root == MAPPING_ROOT_PAYLOAD)
-		return add_value(id, mapping_resolve(work->payload, path));
+		return add_value(id, resolve(work->payload, path));
 	if (path->root == MAPPING_ROOT_EVENT) {
 		attribute = mapping_attribute(work, path->segments[0]);
 		return attribute.len > 0
@@ -327,7 +328,7 @@ static enum mapping_verdict add_part(struct id_text *id, const struct mapping_pa
 		                      "the record has no key, but `id` is made from it");
 	if (!work->mapping->key_is_json)
 		return add_text(id, work->record->key);
-	return add_value(id, mapping_resolve(work->key, path));
+	return add_value(id, resolve(work->key, path));
 }
 
 enum mapping_verdict mapping_make_id(struct mapping_work *work)

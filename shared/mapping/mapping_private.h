@@ -168,13 +168,9 @@ enum mapping_verdict mapping_idempotency_key(struct mapping_work *work);
 
 /* The last member of that name; NULL if there is none or `value` is no object. */
 yyjson_val *mapping_member(yyjson_val *value, struct slice name);
-/* Through objects only; NULL if there is no such value. */
-yyjson_val *mapping_resolve(yyjson_val *value, const struct mapping_path *path);
 enum mapping_verdict mapping_make_id(struct mapping_work *work);
 
 bool mapping_conditions_met(const struct mapping_conditions *conditions, yyjson_val *payload);
-/* Two numbers as JSON writes them, exactly: <0, 0, >0. */
-int mapping_number_compare(struct slice a, struct slice b);
 
 /* The document, once the id is known. */
 enum mapping_verdict mapping_make_document(struct mapping_work *work);
