@@ -10,15 +10,16 @@ struct decimal {
 	struct slice digits; /* with the point, if it stands among them */
 };
 
+/* Of "e-3", or of nothing. */
 static int64_t parse_exponent(struct slice text)
 {
-	bool negative = text.len > 0 && text.ptr[0] == '-';
+	bool is_signed = text.len > 1 && (text.ptr[1] == '-' || text.ptr[1] == '+');
 	int64_t value = 0;
 
-	for (size_t i = text.len > 0 && (text.ptr[0] == '-' || text.ptr[0] == '+'); i < text.len; i++)
+	for (size_t i = is_signed ? 2 : 1; i < text.len; i++)
 		if (value < EXPONENT_MAX)
 			value = value * 10 + (text.ptr[i] - '0');
-	return negative ? -value : value;
+	return is_signed && text.ptr[1] == '-' ? -value : value;
 }
 
 static struct decimal decimal_of(struct slice text)
@@ -32,10 +33,8 @@ static struct decimal decimal_of(struct slice text)
 		end++;
 	for (point = begin; point < end && text.ptr[point] != '.'; point++)
 		;
-	decimal.exponent = (int64_t)(point - begin) +
-	                   parse_exponent(slice_of(text.ptr + end, text.len - end).len > 0
-	                                          ? slice_of(text.ptr + end + 1, text.len - end - 1)
-	                                          : slice_of(text.ptr, 0));
+	decimal.exponent =
+		(int64_t)(point - begin) + parse_exponent(slice_of(text.ptr + end, text.len - end));
 	while (begin < end && (text.ptr[begin] == '0' || text.ptr[begin] == '.')) {
 		decimal.exponent -= text.ptr[begin] == '0';
 		begin++;
