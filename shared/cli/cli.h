@@ -4,7 +4,7 @@
  * A verb is a function that gets its own words (argv[0] is the verb's name)
  * and returns the exit code: 0, or 1 after one sentence on stderr. It talks
  * to the admin API of the gateway (query.admin); `doctor` talks to Kafka too,
- * `dlq` to Kafka alone. One thread; answers are bounded by
+ * `doc where` to Kafka and the nodes, `dlq` to Kafka alone. One thread; answers are bounded by
  * CLI_ANSWER_BYTES_MAX.
  */
 #ifndef MILLRACE_CLI_CLI_H
@@ -59,6 +59,10 @@ void cli_doctor_help(void);
 /* cli_dlq.c: `dlq ls|show`, out of the dead-letter topic */
 int cli_dlq(struct cli *cli, int argc, char **argv);
 void cli_dlq_help(void);
+
+/* cli_where.c: `doc where`, out of the log, the dead letters and the replicas */
+int cli_doc(struct cli *cli, int argc, char **argv);
+void cli_doc_help(void);
 
 /* cli_screen.c */
 struct cli_column {

@@ -1,0 +1,375 @@
+/* What Kafka says: the index's record, the document's records in the log, and its dead letters. */
+#include "shared/cli/cli_dlq.h"
+#include "shared/cli/cli_where.h"
+#include "shared/runtime/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define ASK_MS 10000
+#define META_SILENCE_MS 30000
+#define META_STEP_MS 200
+#define ARENA_BYTES (64U * 1024)
+
+static void note(struct where_trouble *trouble, const struct error *error)
+{
+	(void)snprintf(trouble->text, sizeof trouble->text, "%s", error->text);
+}
+
+static void copy_slice(char *text, size_t size, struct slice bytes)
+{
+	(void)snprintf(text, size, "%.*s", (int)(bytes.len < size ? bytes.len : size - 1),
+	               bytes.ptr == NULL ? "" : (const char *)bytes.ptr);
+}
+
+/* ---- the index's record ---- */
+
+/* Reads meta to its end. */
+static int fold_meta(struct log_reader *reader, struct catalog *catalog, struct error *error)
+{
+	int64_t heard_ms = clock_monotonic_ms();
+	enum log_event event = LOG_EVENT_NONE;
+	struct error unreadable; /* the catalog remembers which */
+	struct record record;
+	size_t topic;
+
+	while (event != LOG_EVENT_END) {
+		int rc = log_reader_next(reader, META_STEP_MS, &event, &topic, &record, error);
+
+		if (rc != 0)
+			return rc;
+		if (event == LOG_EVENT_RECORD)
+			(void)catalog_apply(catalog, CATALOG_TOPIC_META, record.offset, record.key,
+			                    record.value, &unreadable);
+		if (event != LOG_EVENT_NONE)
+			heard_ms = clock_monotonic_ms();
+		else if (clock_monotonic_ms() - heard_ms >= META_SILENCE_MS)
+			return error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY,
+			                 "Kafka gave nothing more of the topic meta for %d s",
+			                 META_SILENCE_MS / 1000);
+	}
+	return 0;
+}
+
+/* The reader waits for Kafka, but not for ever. */
+static int read_meta(const struct config *config, struct catalog *catalog, struct error *error)
+{
+	static const char *const suffixes[] = {"meta"};
+	const struct itimerspec patience = {.it_value = {.tv_sec = META_SILENCE_MS / 1000}};
+	struct log_reader *reader = NULL;
+	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	int rc;
+
+	if (timer < 0 || timerfd_settime(timer, 0, &patience, NULL) != 0) {
+		rc = error_set(error, ERROR_STATE, ERROR_ACTION_RETRY, "no timer is left");
+	} else {
+		log_set_stop(timer);
+		rc = log_reader_open(config, suffixes, 1, &reader, error);
+		log_set_stop(-1);
+	}
+	if (rc == 0)
+		rc = fold_meta(reader, catalog, error);
+	log_reader_close(reader);
+	if (timer >= 0)
+		(void)close(timer);
+	return rc;
+}
+
+static int find_index(const struct where *where, const struct catalog *catalog,
+                      const struct index_record **index, struct error *error)
+{
+	const char *unreadable = NULL;
+
+	*index = where->named ? catalog_index(catalog, where->index.id)
+	                      : catalog_resolve(catalog, slice_string(where->uid));
+	if (where->named)
+		unreadable = catalog_unreadable(catalog, where->index.id);
+	if (unreadable != NULL)
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "the record of index %s: %.400s",
+		                 where->uid, unreadable);
+	if (*index != NULL && (*index)->state == INDEX_STATE_ACTIVE && (*index)->base != NULL)
+		return 0;
+	return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "the topic meta has no active index %s",
+	                 where->uid);
+}
+
+/* ---- the log ---- */
+
+struct reading {
+	struct where *where;
+	struct arena arena;
+	int64_t newest_ms; /* while a partition is looked for */
+};
+
+static struct where_record *add_record(struct where_records *records)
+{
+	if (records->len == WHERE_RECORDS_MAX) {
+		records->len--;
+		memmove(records->list, records->list + 1, records->len * sizeof records->list[0]);
+	}
+	records->total++;
+	return &records->list[records->len++];
+}
+
+static const char *operation_of(const struct op *op)
+{
+	if (op->kind == OP_KIND_PUT)
+		return "put";
+	return op->kind == OP_KIND_DELETE ? "delete" : "other";
+}
+
+/* What every replica has from here on. */
+static void settle(struct where_log *log, const struct where_record *record, const struct op *op)
+{
+	struct error ignored;
+	yyjson_doc *doc = NULL;
+
+	log->settled = true;
+	log->effective = *record;
+	log->comparable = false;
+	buffer_clear(&log->body);
+	if (op->kind != OP_KIND_PUT || json_parse(op->body, JSON_DEPTH_MAX, &doc, &ignored) != 0)
+		return;
+	log->comparable = json_append_value(&log->body, yyjson_doc_get_root(doc), &ignored) == 0;
+	yyjson_doc_free(doc);
+}
+
+static int take_record(void *context, int32_t partition, const struct record *record, struct error *error)
+{
+	struct reading *reading = context;
+	struct where *where = reading->where;
+	bool here = partition == where->partition;
+	const struct record_place place = {&where->index.rules, where->index.partitioner, partition,
+	                                   where->index.partitions, slice_string(where->index.primary_key)};
+	struct where_record *found;
+	struct refusal refusal;
+	struct op op;
+
+	if (record->key.ptr == NULL || !slice_equal(record->key, where->id))
+		return 0;
+	found = add_record(here ? &where->log.here : &where->log.elsewhere);
+	*found = (struct where_record){
+		.partition = partition, .offset = record->offset, .timestamp_ms = record->timestamp_ms};
+	arena_clear(&reading->arena);
+	switch (record_decode(record, &place, &reading->arena, &op, &refusal)) {
+	case RECORD_VERDICT_APPLY:
+		found->operation = operation_of(&op);
+		if (here)
+			settle(&where->log, found, &op);
+		return 0;
+	case RECORD_VERDICT_REFUSE:
+		found->operation = "refused";
+		found->code = refusal_name(refusal.code);
+		(void)snprintf(found->reason, sizeof found->reason, "%s", refusal.text);
+		return 0;
+	case RECORD_VERDICT_MEMORY:
+		break;
+	}
+	return error_memory(error, record->value.len);
+}
+
+/* Where no rule says which partition: the one with the newest record. */
+static int take_partition(void *context, int32_t partition, const struct record *record, struct error *error)
+{
+	struct reading *reading = context;
+
+	(void)error;
+	if (record->key.ptr == NULL || !slice_equal(record->key, reading->where->id) ||
+	    (reading->where->partition >= 0 && record->timestamp_ms < reading->newest_ms))
+		return 0;
+	reading->where->partition = partition;
+	reading->newest_ms = record->timestamp_ms;
+	return 0;
+}
+
+/* Reads what the ends span, after they were narrowed to what counts. */
+static int read_records(struct where *where, struct dlq *log, struct error *error)
+{
+	struct reading reading = {.where = where};
+	int rc = 0;
+
+	if (where->partition < 0)
+		rc = dlq_read_all(log, take_partition, &reading, error);
+	if (rc != 0 || where->partition < 0)
+		return rc;
+	for (int32_t i = 0; !where->all_partitions && i < log->partitions; i++)
+		if (i != where->partition)
+			log->ends[i].end = log->ends[i].start;
+	arena_init(&reading.arena, ARENA_BYTES);
+	rc = dlq_read_all(log, take_record, &reading, error);
+	arena_deinit(&reading.arena);
+	return rc;
+}
+
+static int ask_ends(struct dlq *log, struct error *error)
+{
+	int32_t numbers[INDEX_PARTITIONS_MAX];
+	const struct log_partitions asked = {log->topic, numbers, (size_t)log->partitions};
+
+	for (int32_t i = 0; i < log->partitions; i++)
+		numbers[i] = i;
+	return log_ask_all_ends(log->connection, &asked, ASK_MS, log->ends, error);
+}
+
+static int open_log(struct dlq *log, const struct index_record *index, struct error *error)
+{
+	int32_t partitions;
+	int rc = log_topic_partitions(log->connection, index->topic, ASK_MS, &partitions, error);
+
+	if (rc == ERROR_NOT_FOUND)
+		return error_set(error, rc, ERROR_ACTION_REJECT,
+		                 "the index's log, topic %s, is not in this Kafka any more", index->topic);
+	if (rc != 0)
+		return rc;
+	if (partitions < index->partitions)
+		return error_set(error, ERROR_STATE, ERROR_ACTION_REJECT,
+		                 "topic %s has %" PRId32 " partitions, the index has %" PRId32, index->topic,
+		                 partitions, index->partitions);
+	log->topic = index->topic;
+	log->partitions = index->partitions;
+	log->ends = calloc((size_t)log->partitions, sizeof *log->ends);
+	if (log->ends == NULL)
+		return error_memory(error, (size_t)log->partitions * sizeof *log->ends);
+	rc = ask_ends(log, error);
+	return rc != 0 ? rc : log_feed_open(log->config, &log->feed, error);
+}
+
+/* `base`: of each partition; records below it are of no concern to this generation. */
+static int read_log(struct where *where, struct dlq *log, const int64_t *base, struct error *error)
+{
+	struct log_ends known[INDEX_PARTITIONS_MAX];
+	struct where_log *told = &where->log;
+	struct error ignored;
+	int rc = open_log(log, &where->index, error);
+
+	if (rc != 0)
+		return rc;
+	memcpy(known, log->ends, (size_t)log->partitions * sizeof known[0]);
+	for (int32_t i = 0; i < log->partitions; i++) {
+		if (log->ends[i].start < base[i])
+			log->ends[i].start = base[i];
+		if (log->ends[i].end < log->ends[i].start)
+			log->ends[i].end = log->ends[i].start;
+	}
+	if (log_topic_setting(log->connection, log->topic, "cleanup.policy", ASK_MS, told->cleanup_policy,
+	                      &ignored) != 0)
+		told->cleanup_policy[0] = '\0';
+	rc = read_records(where, log, error);
+	if (where->partition >= 0) {
+		told->base = base[where->partition];
+		told->start = known[where->partition].start;
+		told->end = known[where->partition].end;
+	}
+	return rc;
+}
+
+/* ---- dead letters ---- */
+
+/* -1 if it is no number. */
+static int64_t number_of(struct slice text)
+{
+	int64_t number = 0;
+
+	if (text.len == 0 || text.len > 18)
+		return -1;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9')
+			return -1;
+		number = 10 * number + text.ptr[i] - '0';
+	}
+	return number;
+}
+
+static int take_letter(void *context, int32_t partition, const struct record *record, struct error *error)
+{
+	struct where *where = context;
+	struct where_letters *letters = &where->letters;
+	struct slice id = where->id;
+	struct where_letter *found;
+	struct dlq_letter letter;
+
+	(void)error;
+	dlq_letter_read(partition, record, &letter);
+	id.len = id.len < RECORD_ID_BYTES_MAX ? id.len : RECORD_ID_BYTES_MAX;
+	if (!slice_equal(letter.topic, slice_string(where->index.topic)) ||
+	    !slice_equal(letter.document_id, id))
+		return 0;
+	if (letters->len == WHERE_RECORDS_MAX) {
+		letters->len--;
+		memmove(letters->list, letters->list + 1, letters->len * sizeof letters->list[0]);
+	}
+	letters->total++;
+	found = &letters->list[letters->len++];
+	*found = (struct where_letter){.partition = partition,
+	                               .offset = record->offset,
+	                               .log_partition = number_of(letter.log_partition),
+	                               .log_offset = number_of(letter.log_offset)};
+	copy_slice(found->code, sizeof found->code, letter.code);
+	copy_slice(found->reason, sizeof found->reason, letter.reason);
+	return 0;
+}
+
+static void read_letters(struct where *where)
+{
+	struct error error;
+	struct dlq letters;
+	int rc = dlq_open(&letters, where->cli->config, &error);
+
+	if (rc == 0)
+		rc = dlq_read_all(&letters, take_letter, where, &error);
+	if (rc != 0)
+		note(&where->letters.trouble, &error);
+	dlq_close(&letters);
+}
+
+/* ---- all of it ---- */
+
+/* Fills where->index; `*index` is the catalog's. */
+static int learn_index(struct where *where, struct catalog *catalog, const struct index_record **index,
+                       struct error *error)
+{
+	int rc = read_meta(where->cli->config, catalog, error);
+
+	if (rc == 0)
+		rc = find_index(where, catalog, index, error);
+	if (rc != 0)
+		return rc;
+	where->index = **index;
+	where->index.base = NULL;
+	if (!where->named)
+		where->partition =
+			partitioner_choose(where->index.partitioner, where->id, where->index.partitions);
+	where->named = true;
+	return 0;
+}
+
+void where_ask_kafka(struct where *where)
+{
+	struct catalog *catalog = catalog_new();
+	const struct index_record *index = NULL;
+	struct dlq log = {.config = where->cli->config};
+	struct error error;
+	int32_t partitions;
+	int rc = catalog == NULL ? error_memory(&error, sizeof(void *))
+	                         : log_connection_open(log.config, &log.connection, &error);
+
+	/* asked with a time limit, before the reader would wait */
+	if (rc == 0)
+		rc = log_topic_partitions(log.connection, log_name(log.connection, "meta"), ASK_MS,
+		                          &partitions, &error);
+	if (rc == 0)
+		rc = learn_index(where, catalog, &index, &error);
+	if (rc == 0) {
+		rc = read_log(where, &log, index->base, &error);
+		read_letters(where);
+	} else {
+		note(&where->letters.trouble, &error);
+	}
+	if (rc != 0)
+		note(&where->log.trouble, &error);
+	dlq_close(&log);
+	catalog_free(catalog);
+}
