@@ -238,7 +238,8 @@ int doctor_add_user(struct doctor *doctor, const char *text)
 	return 0;
 }
 
-static void note_missing(struct doctor *doctor, const struct doctor_user *user, const struct log_right *right)
+static void note_lack(struct doctor *doctor, const struct doctor_user *user, const struct log_right *right,
+                      bool denied)
 {
 	static const char *const kinds[] = {
 		[LOG_RESOURCE_TOPIC] = "topic",
@@ -252,8 +253,12 @@ static void note_missing(struct doctor *doctor, const struct doctor_user *user, 
 	char check[64];
 
 	print_grant(user->principal, right, grant);
-	(void)snprintf(remedy, sizeof remedy, "kafka-acls.sh $KAFKA --add %s --operation %s", grant,
-	               right->operation);
+	if (denied)
+		(void)snprintf(remedy, sizeof remedy,
+		               "remove the rule that denies it: kafka-acls.sh $KAFKA --list shows it");
+	else
+		(void)snprintf(remedy, sizeof remedy, "kafka-acls.sh $KAFKA --add %s --operation %s", grant,
+		               right->operation);
 	(void)snprintf(check, sizeof check, "rights of %s", user->program);
 	(void)snprintf(found, sizeof found, "%s may not %s the %s %s%s", user->principal, right->operation,
 	               kinds[right->resource], right->name, right->prefixed ? "*" : "");
@@ -273,9 +278,11 @@ static size_t check_need(struct doctor *doctor, const struct log_acls *acls, con
 	for (size_t i = 0; right_of(need, i, operation, &right); i++) {
 		right.name = adopted != NULL ? adopted : name;
 		right.prefixed = adopted == NULL && right.prefixed;
-		if (log_acls_allow(acls, user->principal, &right))
+		enum log_ruling ruling = log_acls_judge(acls, user->principal, &right);
+
+		if (ruling == LOG_RULING_GIVEN)
 			continue;
-		note_missing(doctor, user, &right);
+		note_lack(doctor, user, &right, ruling == LOG_RULING_DENIED);
 		missing++;
 	}
 	return missing;
@@ -331,13 +338,13 @@ void doctor_check_rights(struct doctor *doctor, yyjson_val *indexes)
 		return;
 	rc = log_acls_read(doctor->connection, DOCTOR_KAFKA_MS, &acls, &error);
 	if (rc == ERROR_NOT_FOUND)
-		doctor_note(doctor, VERDICT_OK, "rights", "",
-		            "Kafka has no authorizer: whoever reaches it may do everything");
+		doctor_note(
+			doctor, VERDICT_WARNING, "rights",
+			"if it has one, grant Describe on the cluster to the user of this configuration: see "
+			"`millrace doctor --rights`, operator",
+			error.text);
 	else if (rc != 0)
-		doctor_note(doctor, VERDICT_ERROR, "rights",
-		            "grant Describe on the cluster to the user of this configuration: see "
-		            "`millrace doctor --rights`, operator",
-		            error.text);
+		doctor_note(doctor, VERDICT_ERROR, "rights", "look at the brokers", error.text);
 	for (size_t i = 0; rc == 0 && i < doctor->users_len; i++)
 		check_user(doctor, acls, &doctor->users[i], indexes);
 	log_acls_free(acls);

@@ -261,13 +261,20 @@ struct log_right {
 
 struct log_acls;
 
-/* All rules. ERROR_NOT_FOUND: this Kafka has no authorizer, everybody may do everything. FATAL: the right to see them
- * (Describe on the cluster) is missing. */
+/* All rules. ERROR_NOT_FOUND: there are none, there is no authorizer, or the right to see them (Describe on the cluster)
+ * is missing: 2.0.2 answers all three alike. */
 int log_acls_read(struct log_connection *connection, int timeout_ms, struct log_acls **acls,
                   struct error *error);
 void log_acls_free(struct log_acls *acls);
-/* Whether the rules give it to the principal ("User:name"), from whatever host. super.users, which are no rules, are
- * not known here. */
-bool log_acls_allow(const struct log_acls *acls, const char *principal, const struct log_right *right);
+enum log_ruling {
+	LOG_RULING_GIVEN,
+	LOG_RULING_MISSING,
+	LOG_RULING_DENIED /* by a rule, over which no other wins */
+};
+
+/* What the rules say of the principal ("User:name") from any host. super.users, which are no rules, are not known
+ * here. */
+enum log_ruling log_acls_judge(const struct log_acls *acls, const char *principal,
+                               const struct log_right *right);
 
 #endif

@@ -41,13 +41,20 @@ int log_acls_read(struct log_connection *connection, int timeout_ms, struct log_
 {
 	rd_kafka_event_t *event = ask(log_connection_handle(connection), timeout_ms);
 	rd_kafka_resp_err_t err = event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
+	const rd_kafka_AclBinding_t **rules = NULL;
 	struct log_acls *read = NULL;
+	size_t rules_len = 0;
 	int rc = 0;
 
-	if (err == RD_KAFKA_RESP_ERR_SECURITY_DISABLED)
-		rc = error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "Kafka has no authorizer");
-	else if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rules = rd_kafka_DescribeAcls_result_acls(rd_kafka_event_DescribeAcls_result(event),
+		                                          &rules_len);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		rc = log_fail(error, err, "asking for", "the rules of Kafka's authorizer");
+	else if (rules_len == 0)
+		rc = error_set(
+			error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
+			"Kafka shows no rules: it has no authorizer, or does not show them to this user");
 	else if ((read = calloc(1, sizeof *read)) == NULL)
 		rc = error_memory(error, sizeof *read);
 	if (rc != 0) {
@@ -57,8 +64,8 @@ int log_acls_read(struct log_connection *connection, int timeout_ms, struct log_
 	}
 	log_reached();
 	read->event = event;
-	read->rules = rd_kafka_DescribeAcls_result_acls(rd_kafka_event_DescribeAcls_result(event),
-	                                                &read->rules_len);
+	read->rules = rules;
+	read->rules_len = rules_len;
 	*acls = read;
 	return 0;
 }
@@ -136,9 +143,10 @@ static bool names(rd_kafka_AclOperation_t operation, const char *wanted)
 	return false;
 }
 
-bool log_acls_allow(const struct log_acls *acls, const char *principal, const struct log_right *right)
+enum log_ruling log_acls_judge(const struct log_acls *acls, const char *principal,
+                               const struct log_right *right)
 {
-	bool allowed = false;
+	enum log_ruling ruling = LOG_RULING_MISSING;
 
 	for (size_t i = 0; i < acls->rules_len; i++) {
 		const rd_kafka_AclBinding_t *rule = acls->rules[i];
@@ -149,9 +157,9 @@ bool log_acls_allow(const struct log_acls *acls, const char *principal, const st
 		    !is_about_name(rule, right, denies))
 			continue;
 		if (denies && names(operation, right->operation))
-			return false;
-		allowed = allowed || (!denies && (names(operation, right->operation) ||
-		                                  gives(operation, right->operation)));
+			return LOG_RULING_DENIED;
+		if (!denies && (names(operation, right->operation) || gives(operation, right->operation)))
+			ruling = LOG_RULING_GIVEN;
 	}
-	return allowed;
+	return ruling;
 }

@@ -14,6 +14,7 @@ RESOURCES = {"--topic": ResourceType.TOPIC, "--group": ResourceType.GROUP, "--cl
 OPERATIONS = {"Read": AclOperation.READ, "Write": AclOperation.WRITE, "Create": AclOperation.CREATE,
               "Delete": AclOperation.DELETE, "Describe": AclOperation.DESCRIBE,
               "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS}
+NO_RULES = ("warning", "Kafka shows no rules: it has no authorizer, or does not show them to this user")
 
 
 def millrace(env, *words, user="operator", **options):
@@ -38,10 +39,14 @@ def grant(env, *commands):
 
 
 def take_away(env, command):
+    delete(env, bindings(command))
+
+
+def delete(env, rules):
     filters = [AclBindingFilter(b.restype, b.name, b.resource_pattern_type, b.principal, b.host, b.operation,
-                                b.permission_type) for b in bindings(command)]
+                                b.permission_type) for b in rules]
     for done in env.admin().delete_acls(filters).values():
-        assert len(done.result()) == 1, command
+        assert len(done.result()) == 1, rules
 
 
 def granting_commands(env):
@@ -186,6 +191,13 @@ def test_missing_rights(env):
             wait_for_remedy(env, "shard", "failed")
         env.start("shard")
         env.wait_until(lambda: documents(env) == 2 * DOCUMENTS, 30, "the node serves again")
+        denial = AclBinding(ResourceType.TOPIC, docs + "books", ResourcePatternType.LITERAL, "User:*", "*",
+                            AclOperation.WRITE, AclPermissionType.DENY)
+        env.admin().create_acls([denial])[denial].result()
+        verdict, says, remedy = findings(env, 1)["rights of producer"][0]
+        assert verdict == "error" and says == f"User:producer may not Write the topic {docs}*", says
+        assert remedy.startswith("remove the rule that denies it"), "a grant does not help against a denial"
+        delete(env, [denial])
         found = findings(env, None)
         assert all(found[f"rights of {program}"][0][0] == "ok" for program in PROGRAMS), found
         end_cleanly(env)
@@ -211,3 +223,24 @@ def test_refused_connections(env):
             assert node.running() and node.terminate() == 0, "waiting, it ends as usual"
         misplaced = millrace(env, "--kafka.ssl.ca.location", "/nowhere.pem", "doctor", "-o", "json", check=False)
         assert "ssl.ca.location" in json.loads(misplaced.stdout)[0]["found"], misplaced
+        stranger = millrace(env, "doctor", "-o", "json", *FLAGS, user="producer", check=False)
+        rights = [row for row in json.loads(stranger.stdout) if row["check"].startswith("rights")]
+        assert [(row["verdict"], row["found"]) for row in rights] == [NO_RULES], "he may not see them"
+
+
+def test_words_of_rights(env):
+    """Where no rules are shown that is said; a word that means nothing is refused."""
+    rows = json.loads(env.millrace("doctor", "-o", "json", "--user", "query=User:me", check=False).stdout)
+    assert [(row["verdict"], row["found"]) for row in rows if row["check"].startswith("rights")] == [NO_RULES], rows
+    for words, expected in [
+        (["--user", "query"], "millrace doctor: --user needs PROGRAM=User:NAME, not `query`"),
+        (["--user", "cook=User:me"],
+         "millrace doctor: `cook` is none of ingest, query, rebalance, shard, operator, producer"),
+        (["--user"], "millrace doctor: expected nothing more, or -o table|json"),
+    ]:
+        result = env.millrace("doctor", *words, check=False)
+        assert (result.returncode, result.stderr.strip()) == (1, expected), (words, result)
+    env.write_config({"topics": {"create": False}})
+    lines = env.millrace("doctor", "--rights", "--user", "rebalance=User:CN=me, O=us").stdout.splitlines()
+    mine = [line for line in lines if "--allow-principal 'User:CN=me, O=us'" in line]
+    assert mine and not any("Create" in line or "--cluster" in line for line in mine), mine
