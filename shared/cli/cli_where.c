@@ -120,7 +120,7 @@ static int ask_all(struct where *where, bool json)
 
 int cli_doc(struct cli *cli, int argc, char **argv)
 {
-	struct where_words words = {.json = false};
+	struct where_words words = {.uid = "", .id = ""};
 	struct where *where;
 	int result;
 

@@ -166,7 +166,11 @@ def test_where_it_is_on_its_way(env):
     index = start(env)
     first = send(env, index, [("one", b'{"n":0}', -1)])[0]
     env.programs["ingest"].terminate()
-    places = publish(env, index.topic, [("one", b'{"n":%d}' % n, [], -1) for n in range(1, 31)])
+    places = publish(env, index.topic, [("one", b'{"n":1}', [], -1)])
+    code, said = ask(env, "one")
+    assert code == 1 and "; not received yet by n1: 1 record behind; " in said["verdict"], said["verdict"]
+    assert [r["has_last"] for r in said["replicas"]] == [False, False]
+    places += publish(env, index.topic, [("one", b'{"n":%d}' % n, [], -1) for n in range(2, 31)])
     code, said = ask(env, "one")
     assert (code, said["outcome"], said["records"]["total"]) == (1, "incomplete", 31)
     assert kinds(said["records"]) == [(*place, "put", None) for place in places[-20:]]
