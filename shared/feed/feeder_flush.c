@@ -120,7 +120,8 @@ void feed_release(struct feeder *feeder, struct feed_shard *shard, struct feed_l
 	/* replicas that are ahead have no need of a range, but its dead letters are still to be acknowledged */
 	while (lane->first != NULL && !is_empty(lane->first) && lane->first->dead_letters_pending == 0 &&
 	       memtable_to(lane->first->memtable) <= lane->lowest) {
-		if (lane == &shard->lanes[FEEDER_LANE_LIVE])
+		/* with no member left nobody needs it, but nobody has it either */
+		if (lane == &shard->lanes[FEEDER_LANE_LIVE] && memtable_to(lane->first->memtable) <= highest)
 			note_visible(feeder, shard, lane->first);
 		drop_first(feeder, lane);
 	}
