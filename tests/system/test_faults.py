@@ -104,6 +104,7 @@ class Campaign:
         self.env.proxy.clear()
         wait_whole(self.env, self.index, self.topology, IN_S)
         self.wait_all_used()
+        wait_until(self.slots_shared, IN_S, "every ingest worker owns slots again")
         self.watermarks.excused = None
         wait_until(self.watermarks.caught_up, IN_S, "as much is committed as ever was")
         self.count += 1
@@ -156,6 +157,11 @@ class Campaign:
         for node in NODES:
             wait_until(lambda: all(self.told_in_sync(node)), OUT_S, f"the status says that {node} is in")
             wait_until(lambda: self.searched(node) > before[node], OUT_S, f"{node} is asked again")
+
+    def slots_shared(self):
+        owned = [self.env.http("GET", self.env.programs[name].admin_url + "/status", timeout=5).json()["slots"]
+                 for name in INGESTS]
+        return all(owned) and sum(owned) == 64
 
     def searched(self, node):
         return self.env.metrics(node)["millrace_node_search_duration_seconds_count"]
