@@ -31,7 +31,8 @@ static const struct log_property usually[] = {
 	{"client.id", "millrace"},
 	{"socket.keepalive.enable", "true"},
 	{"reconnect.backoff.max.ms", "2000"},
-	{"api.version.request.timeout.ms", "3000"}, /* what a silent broker costs after it is back; librdkafka's is 10 s */
+	{"api.version.request.timeout.ms",
+         "3000"}, /* what a silent broker costs after it is back; librdkafka's is 10 s */
 	{NULL, NULL},
 };
 
