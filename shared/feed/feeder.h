@@ -26,6 +26,12 @@
  *   ANCHORING  LIVE reads from the anchor of its lowest member on: the last
  *              record that a replica's watermark covers must be the record
  *              that it was, for each replica by itself.
+ *   FILLING    (of a lane, before it reads) what the log held before the start
+ *              is fetched, if its lowest member says that there is something:
+ *              identities and origins as of the start (ACTION_FILL, page by
+ *              page), from the very replica whose `received` is the start. If
+ *              it does not give them, identities are read from the log
+ *              instead, where that reaches back far enough; origins never are.
  *   FEEDING    records become operations in memtables, dead letters, or are
  *              refused; ranges are sent, acknowledged, released; offsets are
  *              committed.
@@ -49,6 +55,13 @@
  *     committed offset is at most the lowest `stored` of all in-sync replicas,
  *     as each reported it under its recorded incarnation; with one unknown,
  *     nothing is committed.
+ *   - A record is judged by what the log held before it (window.h, marks.h),
+ *     never by what was read before: a rewind drops both and fills them anew.
+ *     First its origin (not higher than known: duplicate), then its identity
+ *     (the same operation: duplicate; another: dead letter). Duplicates and
+ *     dead letters leave their identity and origin in the range like all others.
+ *   - An offset that a record in `meta` says to skip is not decoded, becomes a
+ *     dead letter `skipped`, and is told to the replicas.
  *   - A batch without an answer is sent again: receipt is idempotent.
  *
  * Flushing: at most one batch to a node is in flight. `adaptive` sends what
@@ -62,7 +75,9 @@
 #ifndef MILLRACE_FEED_FEEDER_H
 #define MILLRACE_FEED_FEEDER_H
 
+#include "shared/feed/window.h"
 #include "shared/meta/catalog.h"
+#include "shared/record/marks.h"
 
 #define FEEDER_SHARDS_MAX 4096
 #define FEEDER_RETRY_MS 100      /* first pause after a failure; doubles … */
@@ -89,6 +104,9 @@ struct feeder_options {
 	size_t batch_bytes_max;
 	struct flush_rule flush;
 	bool replay; /* only BEHIND, up to the committed offset: no dead letters, no commits */
+	/* An empty store for the window of this reader, in place of an earlier one, whose window is freed by then. */
+	struct window_store (*shelf)(void *context, uint32_t reader);
+	void *shelf_context;
 };
 
 struct feeder;
@@ -118,16 +136,19 @@ enum feeder_action_kind {
 	FEEDER_ACTION_DEAD_LETTER, /* slot, epoch, offset, record, refusal: produce, then feeder_dead_lettered */
 	FEEDER_ACTION_SEND,        /* node, batch_id, frame: POST, then feeder_answered */
 	FEEDER_ACTION_COMMIT,      /* slot, offset: commit it */
-	FEEDER_ACTION_REPORT       /* slot, state: a shard stopped or began to feed; for the log */
+	FEEDER_ACTION_FILL, /* slot, reader, epoch, node, received, offset: ask that node's replica, which must
+	                              stand at `received`, for its marks from `offset` on, then feeder_filled */
+	FEEDER_ACTION_REPORT /* slot, state: a shard stopped or began to feed; for the log */
 };
 
 struct feeder_action {
 	enum feeder_action_kind kind;
 	uint32_t slot;
-	uint32_t reader; /* START, HALT */
-	uint32_t epoch;  /* ASK, DEAD_LETTER; reports of an older one are ignored */
-	uint32_t node;   /* ASK, SEND */
+	uint32_t reader; /* START, HALT, FILL */
+	uint32_t epoch;  /* ASK, DEAD_LETTER, FILL; reports of an older one are ignored */
+	uint32_t node;   /* ASK, SEND, FILL */
 	int64_t offset;
+	int64_t received; /* FILL */
 	uint64_t batch_id;
 	struct slice frame;          /* SEND: valid until feeder_answered for this node */
 	const struct record *record; /* DEAD_LETTER: valid until the next event */
@@ -179,8 +200,22 @@ struct feeder_question {
 
 void feeder_asked(struct feeder *feeder, const struct feeder_question *question,
                   const struct feeder_asked *asked, int64_t now_ms);
-/* The next record of the partition. Take the actions before the next event. 0, or ERROR_MEMORY
- * (RETRY): nothing changed, offer it again. */
+/* Which page of marks this is: the action's slot, reader and epoch. */
+struct feeder_fill {
+	uint32_t slot;
+	uint32_t reader;
+	uint32_t epoch;
+};
+
+/* `page` as marks_open gave it, borrowed; NULL: there was no answer, or none that fits. */
+void feeder_filled(struct feeder *feeder, const struct feeder_fill *fill, const struct marks_page *page,
+                   int64_t now_ms);
+/* These offsets, rising, are to be skipped (catalog.h); copies them. What was read already stays as it is: whoever
+ * asks for a skip holds the shard until it is here. ERROR_MEMORY. */
+int feeder_set_skips(struct feeder *feeder, uint32_t slot, const int64_t *offsets, size_t offsets_len,
+                     struct error *error);
+/* The next record of the partition. Take the actions before the next event. 0, or (RETRY) ERROR_MEMORY, or
+ * ERROR_LIMIT or ERROR_STORAGE of the window's store: nothing changed, offer it again. */
 int feeder_record(struct feeder *feeder, uint32_t reader, const struct record *record, int64_t now_ms,
                   struct error *error);
 /* The reader stands at `position`, behind markers and holes, at the end of the log. */
@@ -223,7 +258,11 @@ struct feeder_status {
 	size_t dead_letters_pending;
 	uint64_t records;        /* read by LIVE while FEEDING, again after a rewind too */
 	uint64_t deleted;        /* of them */
-	uint64_t refused;        /* of them */
+	uint64_t refused;        /* of them: dead letters */
+	uint64_t duplicates;     /* of them, by identity or origin */
+	uint64_t skipped;        /* of them, by record; not among the refused */
+	size_t window_memory;    /* bytes, of all lanes */
+	size_t window_stored;    /* likewise, in the store */
 	uint64_t cuts;           /* replicas that LIVE has cut because memory was full */
 	const char *stop_reason; /* STOPPED, else "" */
 };

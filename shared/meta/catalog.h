@@ -10,6 +10,8 @@
  *
  * meta:      key `names`      {"v":1,"task":N,"names":{"packages":"<index id>"}}
  *            key `index/<id>` struct index_record as below
+ *            key `skip/<id>/<p>` {"v":1,"task":N,"offsets":[o,...]}: offsets of that shard's log, rising, that
+ *                              every feeder skips. It only grows, and before anybody has applied them.
  * topology:  key `cluster`    {"v":1,"epoch":N,"task":N,"kafka":"<cluster id>","rf":1,
  *                              "nodes":[{"id","group","url","incarnation","format"}],"oldest_task":N,
  *                              "controller":"<url>"}
@@ -41,11 +43,28 @@
 #define NODES_MAX 64
 #define REPLICAS_MAX 8
 #define INDEXES_MAX 4096
+#define SKIPS_MAX 1024                      /* of one shard */
+#define SOURCES_MAX 64                      /* of one index */
+#define SOURCE_RULES_BYTES_MAX (64U * 1024) /* of one source, canonical */
 
 enum index_state {
 	INDEX_STATE_CREATING = 1, /* topic chosen, not yet usable */
 	INDEX_STATE_ACTIVE,
 	INDEX_STATE_DELETED
+};
+
+/* A source of imported records: part of its index's generation, so what it means is never taken from a program's own
+ * configuration. JSON in the index's record, as "sources":[{"name","topic"|"pattern","life","paused","start_ms",
+ * "dead_letter_topic","rules":{...}}]. */
+struct source_record {
+	char name[TOPIC_BYTES_MAX + 1];    /* unique within the index; the topic, unless it is a pattern */
+	char topic[TOPIC_BYTES_MAX + 1];   /* "": a pattern */
+	char pattern[TOPIC_BYTES_MAX + 1]; /* regular expression of librdkafka, begins with ^; "": a topic */
+	char dead_letter_topic[TOPIC_BYTES_MAX + 1]; /* "": Millrace's own */
+	uint32_t life; /* raised by `source seek`; part of each record's origin */
+	bool paused;
+	int64_t start_ms; /* a life begins at records of this time: 0 with the oldest, INT64_MAX with new ones */
+	struct slice rules; /* canonical text for mapping_parse; memory as `base` */
 };
 
 struct index_record {
@@ -62,6 +81,8 @@ struct index_record {
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
 	bool writable;
 	struct rules rules;
+	struct source_record *sources; /* [sources_len], memory as `base`; NULL if there is none */
+	size_t sources_len;
 	int64_t task;
 	int64_t created_at_ms;
 	int64_t updated_at_ms;
@@ -137,6 +158,9 @@ const struct index_record *catalog_resolve(const struct catalog *catalog, struct
 /* Every index record, by rising id; start with *at = 0. */
 const struct index_record *catalog_next_index(const struct catalog *catalog, size_t *at);
 const struct shard_record *catalog_shard(const struct catalog *catalog, uint64_t index_id, int32_t partition);
+/* The offsets to skip in that shard's log, rising; NULL and 0 if there are none. */
+const int64_t *catalog_skips(const struct catalog *catalog, uint64_t index_id, int32_t partition,
+                             size_t *len);
 /* The shard's replica on that node. */
 const struct placement *catalog_placement(const struct shard_record *shard, const char *node);
 const struct cluster_record *catalog_cluster(const struct catalog *catalog);
@@ -151,6 +175,7 @@ bool catalog_topic_used(const struct catalog *catalog, const char *topic);
 /* Values of records; what catalog_apply reads. */
 void catalog_write_index(struct buffer *value, const struct index_record *index);
 void catalog_write_shard(struct buffer *value, const struct shard_record *shard);
+void catalog_write_skips(struct buffer *value, int64_t task, const int64_t *offsets, size_t len);
 void catalog_write_cluster(struct buffer *value, const struct cluster_record *cluster);
 /* The catalog's names with one added (index_id != 0) or removed (0), on behalf of `task`. */
 void catalog_write_names(struct buffer *value, const struct catalog *catalog, int64_t task, struct slice uid,

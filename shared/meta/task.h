@@ -6,8 +6,14 @@
  * task wins, later ones are ignored by every reader. JSON, versioned:
  *
  *   {"v":1,"type":"indexCreation","nonce":"<32 hex>","uid":"…","enqueued_at":ms,
- *    "primary_key":"id","partitions":12,"partitioner":"murmur2","topic":"…"|absent}
+ *    "primary_key":"id","partitions":12,"partitioner":"murmur2","topic":"…"|absent,
+ *    "dedup_window":N|absent,"sources":[…]|absent}
  *   {"v":1,"type":"indexDeletion","nonce":"…","uid":"…","enqueued_at":ms}
+ *   {"v":1,"type":"recordSkip","nonce":"…","uid":"…","enqueued_at":ms,
+ *    "index":"<id>","partition":p,"offset":o,"reason":"…"}
+ *   {"v":1,"type":"sourceAddition","nonce":"…","uid":"…","enqueued_at":ms,"source":{…}}
+ *   {"v":1,"type":"sourceUpdate","nonce":"…","uid":"…","enqueued_at":ms,"name":"…",
+ *    "paused":true|false|absent,"start_ms":ms|absent}: a start begins a new life
  *   final: key = taskUid in decimal,
  *   {"v":1,"task":N,"kind":"final","status":"succeeded"|"failed","error":{"code","message"}|absent,
  *    "started_at":ms,"finished_at":ms}

@@ -3,16 +3,18 @@
  *
  * Little-endian, length-prefixed, versioned. A batch carries ranges of any
  * number of shards of one node; the ranges of one shard follow each other in
- * order. Layout of version 2 (all lengths u32):
+ * order. Layout of version 3 (all lengths u32):
  *
  *   u32 magic "MRB1"  u16 version  u16 0  u64 batch id  u32 ranges
  *   range: u32 bytes of the rest
  *     u64 index id  i32 partition  u64[2] incarnation  u64 session
  *     u64 rules digest  i64 from  i64 to  i64 log end
  *     i64 anchor offset  i64 anchor timestamp  u64 anchor checksum
- *     u32 operations  u32 identities  u32 skipped
+ *     u32 operations  u32 identities  u32 skipped  u32 origins
  *     identity:  i64 offset  u64[2] key (low, high)  u64 operation
  *     skipped:   i64 offset
+ *     origin:    i64 offset of the log  u8 source length  source
+ *                u32 life  i32 partition  i64 offset  u32 n
  *     operation: u8 kind  u8 flags (1 = fresh)  u16 id length
  *                u32 body length  i64 offset  i64 key timestamp  u32 key seq
  *                id  body
@@ -26,6 +28,7 @@
  *   answer: u64 index id  i32 partition  u8 result  u64[2] incarnation
  *     u64 session  i64 received  i64 stored
  *     i64 anchor offset  i64 anchor timestamp  u64 anchor checksum
+ *     u8 marks (1: identities in its window, 2: origins)
  *
  * Decoding borrows from the bytes and trusts none of them; every decoder has
  * a fuzz target. Bound: BATCH_BYTES_MAX.
@@ -35,7 +38,7 @@
 
 #include "shared/record/memtable.h"
 
-#define BATCH_VERSION 2
+#define BATCH_VERSION 3
 #define BATCH_BYTES_MAX (32U * 1024 * 1024)
 #define BATCH_RANGES_MAX 65536
 
@@ -63,9 +66,11 @@ struct range {
 	uint32_t ops_len;
 	uint32_t identities_len;
 	uint32_t skipped_len;
+	uint32_t origins_len;
 	struct slice ops;        /* encoded; walk with range_next */
 	struct slice identities; /* encoded; walk with range_next_identity */
 	struct slice skipped;    /* encoded; walk with range_next_skipped */
+	struct slice origins;    /* encoded; walk with range_next_origin */
 };
 
 enum range_result {
@@ -87,6 +92,8 @@ struct range_answer {
 	int64_t received;
 	int64_t stored;
 	struct anchor anchor; /* of received */
+	bool has_identities;  /* its window holds some: whoever starts here asks for them (marks.h) */
+	bool has_origins;     /* it knows some: likewise */
 };
 
 /* A batch under construction; `buffer` is the frame once finished. */
@@ -97,8 +104,8 @@ struct batch_writer {
 };
 
 void batch_begin(struct batch_writer *writer, struct buffer *buffer, uint64_t batch_id);
-/* Appends one range; from, to, anchor, operations, identities and skipped
- * offsets come from the memtable, everything else from `range`. */
+/* Appends one range; from, to, anchor, operations, identities, skipped
+ * offsets and origins come from the memtable, everything else from `range`. */
 void batch_add(struct batch_writer *writer, const struct range *range, const struct memtable *memtable);
 /* False if the buffer failed. */
 bool batch_end(struct batch_writer *writer);
@@ -111,14 +118,15 @@ struct batch_reader {
 
 /* ERROR_FORMAT or ERROR_VERSION, REJECT. */
 int batch_open(struct batch_reader *batch, struct slice frame, struct error *error);
-/* 1 and a range, 0 at the end, or negative. Checks from <= to and every operation, identity and skipped offset
- * of the range: well-formed, as many as it says, each list at rising offsets inside [from, to). */
+/* 1 and a range, 0 at the end, or negative. Checks from <= to and every operation, identity, skipped offset and
+ * origin of the range: well-formed, as many as it says, each list at rising offsets inside [from, to). */
 int batch_next(struct batch_reader *batch, struct range *range, struct error *error);
 /* Walks range->ops: start with *at = 0; 1 and an operation (borrowed), 0 at the end, or negative. */
 int range_next(const struct range *range, size_t *at, struct op *op, struct error *error);
 /* Walk what batch_next has checked, as range_next does; false at the end. */
 bool range_next_identity(const struct range *range, size_t *at, struct identity_entry *entry);
 bool range_next_skipped(const struct range *range, size_t *at, int64_t *offset);
+bool range_next_origin(const struct range *range, size_t *at, struct origin_entry *entry);
 
 void batch_answer_begin(struct batch_writer *writer, struct buffer *buffer, uint64_t batch_id);
 void batch_answer_add(struct batch_writer *writer, const struct range_answer *answer);

@@ -15,13 +15,13 @@
  * is the only operation of its range: memtable_is_full sees to that, if it is
  * asked with memtable_op_bytes.
  *
- * Beside the operations stand the identities of the range, of duplicates too,
- * and the offsets that were skipped by record. What was noted at or above `to`
+ * Beside the operations stand the identities and the origins of the range, of
+ * duplicates too, and the offsets that were skipped by record. What was noted at or above `to`
  * belongs to an operation that was not added yet, and is not told.
  *
- * Copies what it keeps, but for origins. Bounds: RANGE_BYTES_MAX or one
- * operation, and never across a multiple of RANGE_SEAL offsets, so at most
- * RANGE_SEAL identities and skipped offsets. Owner: one thread.
+ * Copies what it keeps. Bounds: RANGE_BYTES_MAX or one operation, and never
+ * across a multiple of RANGE_SEAL offsets, so at most RANGE_SEAL identities,
+ * origins and skipped offsets. Owner: one thread.
  */
 #ifndef MILLRACE_RECORD_MEMTABLE_H
 #define MILLRACE_RECORD_MEMTABLE_H
@@ -47,6 +47,12 @@ struct identity_entry {
 	struct identity identity;
 };
 
+/* The origin of the record at `offset` of the log. */
+struct origin_entry {
+	int64_t offset;
+	struct origin origin; /* the source is borrowed */
+};
+
 struct memtable;
 
 /* An empty one over [from, from); NULL when out of memory. */
@@ -70,6 +76,8 @@ void memtable_cover(struct memtable *memtable, int64_t to);
 bool memtable_note_identity(struct memtable *memtable, int64_t offset, const struct identity *identity);
 /* The same for an offset that a record in `meta` tells to skip. */
 bool memtable_note_skipped(struct memtable *memtable, int64_t offset);
+/* The same for where an imported record comes from. */
+bool memtable_note_origin(struct memtable *memtable, int64_t offset, const struct origin *origin);
 /* Every record read is also an anchor, refused ones too. */
 void memtable_set_anchor(struct memtable *memtable, struct anchor anchor);
 
@@ -85,5 +93,7 @@ const struct op *memtable_next(const struct memtable *memtable, size_t *at);
 /* The same for identities and skipped offsets. */
 const struct identity_entry *memtable_next_identity(const struct memtable *memtable, size_t *at);
 const int64_t *memtable_next_skipped(const struct memtable *memtable, size_t *at);
+/* Origins below `to`; one that a later one of its source partition exceeds may be left out. */
+bool memtable_next_origin(const struct memtable *memtable, size_t *at, struct origin_entry *entry);
 
 #endif

@@ -124,7 +124,11 @@ enum refusal_code {
 	REFUSAL_NOT_AN_OBJECT,
 	REFUSAL_ID_MISMATCH,
 	REFUSAL_UNEXPECTED_KEY,
-	REFUSAL_INVALID_FILTER
+	REFUSAL_INVALID_FILTER,
+	/* not decided by record_decode, but by what the log held before, or by a record in `meta` */
+	REFUSAL_IDEMPOTENCY_KEY_REUSED,
+	REFUSAL_TOO_MANY_SOURCES,
+	REFUSAL_SKIPPED
 };
 
 struct refusal {
