@@ -398,6 +398,8 @@ static void carry(struct feeding *feeding, const struct feeder_action *action)
 	case FEEDER_ACTION_COMMIT:
 		commit(feeding, action);
 		break;
+	case FEEDER_ACTION_FILL: /* no generation has marks yet */
+		break;
 	case FEEDER_ACTION_REPORT:
 		report(feeding, action);
 		break;

@@ -24,6 +24,9 @@ static const struct refusal_row refusal_rows[] = {
 	[REFUSAL_ID_MISMATCH] = {"id_mismatch", "TASK_PUT"},
 	[REFUSAL_UNEXPECTED_KEY] = {"unexpected_key", "KEY_CONVERTER"},
 	[REFUSAL_INVALID_FILTER] = {"invalid_filter", "VALUE_CONVERTER"},
+	[REFUSAL_IDEMPOTENCY_KEY_REUSED] = {"idempotency_key_reused", "TASK_PUT"},
+	[REFUSAL_TOO_MANY_SOURCES] = {"too_many_sources", "HEADER_CONVERTER"},
+	[REFUSAL_SKIPPED] = {"skipped", "TASK_PUT"},
 };
 
 const char *refusal_name(enum refusal_code code)

@@ -156,6 +156,8 @@ static void act(struct sim *sim, struct sim_ingest *ingest, const struct feeder_
 	case FEEDER_ACTION_COMMIT:
 		commit(sim, ingest, action);
 		break;
+	case FEEDER_ACTION_FILL: /* no generation has marks yet */
+		break;
 	case FEEDER_ACTION_REPORT:
 		sim_trace(sim, "ingest %d, shard %u: %s", (int)(ingest - sim->ingests),
 		          shard_of(ingest, action->slot),
