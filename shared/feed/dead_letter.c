@@ -51,14 +51,15 @@ static void add_own(struct draft *draft, const struct dead_letter_source *source
 {
 	const struct record *record = source->record;
 	const struct refusal *refusal = source->refusal;
-	const char *name = refusal_name(refusal->code);
+	const char *name = source->code != NULL ? source->code : refusal_name(refusal->code);
+	const char *stage = source->code != NULL ? source->stage : refusal_stage(refusal->code);
 
 	add_text(draft, "__connect.errors.topic", "%s", source->topic);
 	add_text(draft, "__connect.errors.partition", "%" PRId32, source->partition);
 	add_text(draft, "__connect.errors.offset", "%" PRId64, record->offset);
 	add_text(draft, "__connect.errors.connector.name", "millrace-ingest");
 	add_text(draft, "__connect.errors.task.id", "0");
-	add_text(draft, "__connect.errors.stage", "%s", refusal_stage(refusal->code));
+	add_text(draft, "__connect.errors.stage", "%s", stage);
 	add_text(draft, "__connect.errors.class.name", "millrace");
 	add_text(draft, "__connect.errors.exception.class.name", "%s", name);
 	add_text(draft, "__connect.errors.exception.message", "%s", refusal->text);

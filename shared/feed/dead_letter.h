@@ -31,6 +31,8 @@ struct dead_letter_source {
 	const char *index; /* its uid */
 	const struct record *record;
 	const struct refusal *refusal;
+	const char *code; /* of a judge other than record_decode; NULL: the refusal's */
+	const char *stage;
 };
 
 struct dead_letter {
