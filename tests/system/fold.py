@@ -1,167 +1,34 @@
 """The fold of a log, computed apart from the product's code.
 
-From the contract of a record (shared/record/record.h) and an independent
-Kafka client: what a replica must hold after the records of its partition up to
-an offset. Nothing here asks a Millrace program.
+From the contract of a record (fold_record.py) and an independent Kafka client:
+what a replica must hold after the records of its partition up to an offset,
+and what became of each of them. Nothing here asks a Millrace program.
 """
 import json
-import re
-import zlib
 from dataclasses import dataclass, field
 
 import confluent_kafka
 
+import fold_filter
 from children import wait_until
 from document_digest import document_digest
+from fold_json import merged, parse
+from fold_record import (BARRIERS, DELETE, DELETE_ALL, MERGE, MERGE_IF_EXISTS, PUT_IF_EXISTS, Index, Record, Refused, decode,
+                         partition_of)
 
-ID = re.compile(rb"[A-Za-z0-9_-]+")
-DIGITS = re.compile(rb"[0-9]{1,19}")
-I64_MAX = 2**63 - 1
-U32_MAX = 2**32 - 1
+__all__ = ["Index", "Record", "Shard", "Verdict", "fold_topic", "partition_of", "records_of"]
 
-
-class Refused(Exception):
-    """A record that becomes a dead letter; its argument is the code."""
-
-
-class Number(str):
-    """A number as it was written: reading it as a float would lose what the text said."""
+APPLIED, DUPLICATE, DEAD, SKIPPED = "applied", "duplicate", "dead", "skipped"
+SOURCES_MAX = 4096  # source partitions of one shard
 
 
-@dataclass
-class Index:
-    """What decides the meaning of a record; the limits are those of a new generation."""
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one record: exactly one of these for every offset that holds one."""
 
-    id: int
-    topic: str
-    partitions: int
-    primary_key: str = "id"
-    partitioner: str = "murmur2"
-    id_bytes_max: int = 511
-    document_bytes_max: int = 4 * 1024 * 1024
-    depth_max: int = 128
-
-
-@dataclass
-class Record:
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: list = field(default_factory=list)  # (name, bytes or None), in order
-
-
-def murmur2(key):
-    """As Kafka's Java clients: seed 0x9747b28c, 32 bits."""
-    m, mask = 0x5BD1E995, 0xFFFFFFFF
-    h = 0x9747B28C ^ len(key)
-    whole = len(key) & ~3
-    for at in range(0, whole, 4):
-        k = int.from_bytes(key[at:at + 4], "little") * m & mask
-        k = (k ^ k >> 24) * m & mask
-        h = (h * m & mask) ^ k
-    if whole < len(key):
-        h = (h ^ int.from_bytes(key[whole:], "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15
-
-
-def partition_of(index, key):
-    """The only partition that may hold the key; None where any may."""
-    if index.partitioner == "none":
-        return None
-    if index.partitioner == "murmur2":
-        return (murmur2(key) & 0x7FFFFFFF) % index.partitions
-    return zlib.crc32(key) % index.partitions
-
-
-def parse(value):
-    """Strict JSON; objects become lists of (name, value), numbers stay text. Raises ValueError."""
-
-    def constant(name):
-        raise ValueError(name)
-
-    parsed = json.loads(value.decode("utf-8"), object_pairs_hook=Members, parse_int=Number, parse_float=Number,
-                        parse_constant=constant)
-    return parsed
-
-
-class Members(list):
-    """An object's members in order, repeated names too."""
-
-
-def depth(value):
-    """Nesting of arrays and objects; a surrogate without its twin is no text. Raises ValueError."""
-    deepest, open_values = 0, [(value, 1)]
-    while open_values:
-        value, level = open_values.pop()
-        if isinstance(value, str):
-            value.encode("utf-8")
-        elif isinstance(value, Members):
-            deepest = max(deepest, level)
-            for name, member in value:
-                name.encode("utf-8")
-                open_values.append((member, level + 1))
-        elif isinstance(value, list):
-            deepest = max(deepest, level)
-            open_values += [(item, level + 1) for item in value]
-    return deepest
-
-
-def check_key(index, partition, record):
-    if not record.key:
-        raise Refused("missing_key")
-    if len(record.key) > index.id_bytes_max or not ID.fullmatch(record.key):
-        raise Refused("invalid_document_id")
-    if partition_of(index, record.key) not in (None, partition):
-        raise Refused("wrong_partition")
-
-
-def number_of(text, maximum):
-    if text is None or not DIGITS.fullmatch(text) or int(text) > maximum:
-        raise Refused("invalid_header")
-    return int(text)
-
-
-def check_headers(record):
-    """(is it a put, insertion key if it creates). The last header of a name counts."""
-    headers = dict(record.headers)
-    operation = headers.get("op", b"put")
-    if operation not in (b"put", b"delete"):
-        raise Refused("unknown_operation")
-    seq = number_of(headers["seq"], U32_MAX) if "seq" in headers else 0
-    key = (record.timestamp_ms, seq)
-    if "created" in headers:
-        timestamp, slash, seq = (headers["created"] or b"").partition(b"/")
-        if not slash:
-            raise Refused("invalid_header")
-        key = (number_of(timestamp, I64_MAX), number_of(seq, U32_MAX))
-    return operation == b"put" and bool(record.value), key
-
-
-def check_body(index, record):
-    """The body that is stored."""
-    if len(record.value) > index.document_bytes_max:
-        raise Refused("too_large")
-    try:
-        parsed = parse(record.value)
-        nesting = depth(parsed)
-    except RecursionError:
-        raise Refused("too_deep") from None
-    except ValueError:
-        raise Refused("not_json") from None
-    if nesting > index.depth_max:
-        raise Refused("too_deep")
-    if not isinstance(parsed, Members):
-        raise Refused("not_an_object")
-    ids = [value for name, value in parsed if name == index.primary_key]
-    if any(not isinstance(value, str) or value.encode() != record.key for value in ids):
-        raise Refused("id_mismatch")
-    if ids:
-        return record.value
-    rest = record.value[record.value.index(b"{") + 1:]
-    added = json.dumps({index.primary_key: record.key.decode()}, ensure_ascii=False, separators=(",", ":"))
-    return added[:-1].encode() + (b"," if parsed else b"") + rest
+    outcome: str
+    code: str | None = None  # of a dead letter, skipped ones too
+    earlier: int | None = None  # the offset whose identity decided; of a duplicate by origin None
 
 
 @dataclass
@@ -171,26 +38,102 @@ class Shard:
     index: Index
     partition: int
     end: int = 0  # what `received` is after it
-    records: int = 0
+    skips: frozenset = frozenset()  # offsets that a record in `meta` tells to skip
     documents: dict = field(default_factory=dict)  # id → (body, (timestamp, seq)), bytes and numbers
-    dead_letters: dict = field(default_factory=dict)  # offset → code
+    verdicts: dict = field(default_factory=dict)  # offset → Verdict
+    affected: dict = field(default_factory=dict)  # offset of a barrier → documents that it deleted
+    identities: dict = field(default_factory=dict)  # identity → (offset, operation) of its last occurrence
+    origins: dict = field(default_factory=dict)  # (source, partition) → highest (life, offset, n)
+    merges_too_large: int = 0
+
+    @property
+    def records(self):
+        return len(self.verdicts)
+
+    @property
+    def dead_letters(self):
+        """offset → code"""
+        return {offset: verdict.code for offset, verdict in self.verdicts.items() if verdict.code}
+
+    def count(self, outcome):
+        return sum(verdict.outcome == outcome for verdict in self.verdicts.values())
 
     def apply(self, record):
+        """The record's operation, whether it was applied or not; None where it has none."""
         assert record.offset >= self.end, "offsets rise"
         self.end = record.offset + 1
-        self.records += 1
+        if record.offset in self.skips:
+            self.verdicts[record.offset] = Verdict(SKIPPED, "skipped")
+            return None
         try:
-            check_key(self.index, self.partition, record)
-            put, key = check_headers(record)
-            body = check_body(self.index, record) if put else None
+            operation = decode(self.index, self.partition, record)
         except Refused as refused:
-            self.dead_letters[record.offset] = refused.args[0]
+            self.verdicts[record.offset] = Verdict(DEAD, refused.args[0])
+            return None
+        self.verdicts[record.offset] = verdict = self._judge(record.offset, operation)
+        if verdict.outcome == APPLIED:
+            self._do(record.offset, operation)
+        return operation
+
+    # -- what the log held before -------------------------------------------
+
+    def _judge(self, offset, operation):
+        by_origin = self._judge_origin(operation.origin)
+        by_identity = self._judge_identity(offset, operation)
+        return by_origin or by_identity or Verdict(APPLIED)
+
+    def _judge_origin(self, origin):
+        """Not higher than the highest of its source partition: imported before."""
+        if origin is None:
+            return None
+        source, life, partition, *place = origin
+        highest = self.origins.get((source, partition))
+        if highest is None and len(self.origins) >= SOURCES_MAX:
+            return Verdict(DEAD, "too_many_sources")
+        if highest is not None and (life, *place) <= highest:
+            return Verdict(DUPLICATE)
+        self.origins[source, partition] = (life, *place)
+        return None
+
+    def _judge_identity(self, offset, operation):
+        """The last occurrence within the window decides, whatever became of it."""
+        window = self.index.dedup_window if self.index.contract > 1 else 0
+        if operation.identity is None or window == 0:
+            return None
+        earlier, before = self.identities.get(operation.identity, (None, None))
+        self.identities[operation.identity] = (offset, operation.same())
+        if earlier is None or earlier < offset - window:
+            return None
+        if before == operation.same():
+            return Verdict(DUPLICATE, earlier=earlier)
+        return Verdict(DEAD, "idempotency_key_reused", earlier)
+
+    # -- what it does to documents ------------------------------------------
+
+    def _do(self, offset, operation):
+        if operation.kind in BARRIERS:
+            gone = [id for id, (body, _) in self.documents.items() if self._is_meant(operation, body)]
+            for id in gone:
+                del self.documents[id]
+            self.affected[offset] = len(gone)
             return
-        if body is None:
-            self.documents.pop(record.key, None)
-        else:
-            earlier = self.documents.get(record.key)
-            self.documents[record.key] = (body, earlier[1] if earlier else key)
+        earlier = self.documents.get(operation.id)
+        if operation.kind == DELETE:
+            self.documents.pop(operation.id, None)
+        elif earlier or operation.kind not in (PUT_IF_EXISTS, MERGE_IF_EXISTS):
+            body = operation.body
+            if earlier and operation.kind in (MERGE, MERGE_IF_EXISTS):
+                body = merged(earlier[0], operation.body)
+                if len(body) > self.index.document_bytes_max:
+                    self.merges_too_large += 1
+                    return
+            self.documents[operation.id] = (body, earlier[1] if earlier else operation.created)
+
+    @staticmethod
+    def _is_meant(operation, body):
+        return operation.kind == DELETE_ALL or fold_filter.matches(operation.filter, parse(body))
+
+    # -- what a replica tells -----------------------------------------------
 
     def in_order(self):
         """[(id, body, (timestamp, seq))] by insertion key."""
@@ -232,13 +175,35 @@ def records_of(bootstrap, topic, deadline_s=60):
     return found, {p: (low, high) for p, low, high in places}
 
 
-def fold_topic(bootstrap, index):
-    """[Shard], one a partition, folded up to the ends that the topic has now."""
+def learn(bootstrap, index):
+    """Takes over what `meta` records of an index whose log Millrace made: its rules. Returns {partition: skipped offsets}."""
+    cluster, separator, _ = index.topic.partition(".docs.")
+    skips = {}
+    if not separator:
+        return skips
+    records, _ = records_of(bootstrap, f"{cluster}.meta")
+    for _, record in records:
+        key = (record.key or b"").decode()
+        if record.value and key == f"index/{index.id:016x}":
+            index.obey(json.loads(record.value)["rules"])
+        elif record.value and key.startswith(f"skip/{index.id:016x}/"):
+            skips[int(key.rsplit("/", 1)[1])] = json.loads(record.value)["offsets"]
+    return skips
+
+
+def fold_topic(bootstrap, index, watch=None):
+    """[Shard], one a partition, folded up to the ends that the topic has now.
+
+    `watch(shard, record, operation)` is called after each record.
+    """
+    skips = learn(bootstrap, index)
     records, places = records_of(bootstrap, index.topic)
     assert len(places) == index.partitions, f"{index.topic} has {len(places)} partitions, not {index.partitions}"
-    shards = [Shard(index, p, end=places[p][0]) for p in range(index.partitions)]
+    shards = [Shard(index, p, end=places[p][0], skips=frozenset(skips.get(p, ()))) for p in range(index.partitions)]
     for partition, record in records:
-        shards[partition].apply(record)
+        operation = shards[partition].apply(record)
+        if watch:
+            watch(shards[partition], record, operation)
     for shard in shards:
         shard.end = places[shard.partition][1]  # also behind markers, which are no records
     return shards
