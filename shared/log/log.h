@@ -122,6 +122,11 @@ struct log_message {
 };
 
 int log_producer_open(const struct config *config, struct log_producer **producer, struct error *error);
+/* The same, and a message that cannot be delivered is the last one: all that follow it fail too, so what the log has
+ * of this producer is a beginning of what was sent to that partition. Nothing times out. Batches have at most
+ * `batch_bytes`, which should be what the topic takes. */
+int log_producer_open_gapless(const struct config *config, size_t batch_bytes, struct log_producer **producer,
+                              struct error *error);
 /* Waits for what is queued, at most timeout_ms, then completes the rest with an error. */
 void log_producer_close(struct log_producer *producer, int timeout_ms);
 /* Copies the message. ERROR_LIMIT (RETRY) when the queue is full, ERROR_LIMIT (REJECT) when larger than

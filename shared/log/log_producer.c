@@ -80,10 +80,13 @@ static void *producer_run(void *context)
 	return NULL;
 }
 
-int log_producer_open(const struct config *config, struct log_producer **producer, struct error *error)
+static int producer_open(const struct config *config, const struct log_property *fixed,
+                         struct log_producer **producer, struct error *error)
 {
-	const struct log_handle_options options = {
-		.type = RD_KAFKA_PRODUCER, .defaults = producer_defaults, .delivered = on_delivered};
+	const struct log_handle_options options = {.type = RD_KAFKA_PRODUCER,
+	                                           .defaults = producer_defaults,
+	                                           .fixed = fixed,
+	                                           .delivered = on_delivered};
 	struct log_producer *opened = calloc(1, sizeof *opened);
 	int status;
 
@@ -102,6 +105,26 @@ int log_producer_open(const struct config *config, struct log_producer **produce
 	}
 	*producer = opened;
 	return 0;
+}
+
+int log_producer_open(const struct config *config, struct log_producer **producer, struct error *error)
+{
+	return producer_open(config, NULL, producer, error);
+}
+
+int log_producer_open_gapless(const struct config *config, size_t batch_bytes, struct log_producer **producer,
+                              struct error *error)
+{
+	char bytes[24];
+	/* The guarantee does not cover what times out here, so nothing does. A batch beyond the topic's limit would be
+	 * refused as a whole. */
+	const struct log_property fixed[] = {{"enable.gapless.guarantee", "true"},
+	                                     {"message.timeout.ms", "0"},
+	                                     {"batch.size", bytes},
+	                                     {NULL, NULL}};
+
+	(void)snprintf(bytes, sizeof bytes, "%zu", batch_bytes);
+	return producer_open(config, fixed, producer, error);
 }
 
 void log_producer_close(struct log_producer *producer, int timeout_ms)
