@@ -158,6 +158,7 @@ int task_history_request(struct task_history *history, int64_t offset, struct sl
 
 	if (result < 0)
 		return error_prefix(error, "task %lld", (long long)offset);
+	task_request_deinit(&request); /* its sources are of no interest here */
 	if (!known(history, offset, &entry))
 		return 0;
 	entry.type = request.type;
@@ -223,6 +224,11 @@ bool task_entry_is_reflected(const struct task_entry *entry, const struct catalo
 		                     : catalog_names_task(catalog) > entry->task;
 	case TASK_TYPE_INDEX_DELETION:
 		return index == NULL || index->task > entry->task;
+	case TASK_TYPE_RECORD_SKIP:
+	case TASK_TYPE_SOURCE_ADDITION:
+	case TASK_TYPE_SOURCE_UPDATE:
+		/* no search shows them: what imports and feeds obeys the records once it has read them */
+		return true;
 	}
 	return true;
 }

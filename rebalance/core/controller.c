@@ -54,6 +54,8 @@ void controller_free(struct controller *controller)
 	buffer_deinit(&controller->keys);
 	buffer_deinit(&controller->values);
 	free(controller->work.starts);
+	for (size_t i = controller->pending_first; i < controller->pending_len; i++)
+		task_request_deinit(&controller->pending[i].request);
 	free(controller->pending);
 	free(controller->finals);
 	free(controller);
@@ -266,6 +268,7 @@ static struct pending_task *oldest_pending(struct controller *controller)
 
 		if (pending->task >= oldest && !has_final(controller, pending->task))
 			return pending;
+		task_request_deinit(&pending->request);
 		controller->pending_first++;
 		forget_work(controller);
 	}
@@ -336,8 +339,12 @@ static void next_for(struct controller *controller, const struct pending_task *p
 		controller_fail(controller, "bad_request", "the request cannot be read: %s", pending->reason);
 	else if (pending->request.type == TASK_TYPE_INDEX_CREATION)
 		more = controller_create_index(controller, pending, now_ms);
-	else
+	else if (pending->request.type == TASK_TYPE_INDEX_DELETION)
 		more = controller_delete_index(controller, pending, now_ms);
+	else
+		controller_fail(controller, "bad_request",
+		                "this controller does not know requests of type %s",
+		                task_type_name(pending->request.type));
 	if (!more)
 		write_final(controller, pending, now_ms);
 }

@@ -2,6 +2,8 @@
 
 #include "shared/base/map.h"
 #include "shared/meta/catalog_record.h"
+#include "shared/meta/skips.h"
+#include "shared/meta/source.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,6 +31,7 @@ struct catalog {
 	size_t indexes_size;
 	struct catalog_names names;
 	struct map shards; /* SHARD_KEY_BYTES → struct shard_entry */
+	struct skips skips;
 	struct cluster_record cluster;
 	bool has_cluster;
 	bool has_meta;
@@ -55,7 +58,8 @@ void catalog_free(struct catalog *catalog)
 	if (catalog == NULL)
 		return;
 	for (size_t i = 0; i < catalog->indexes_len; i++)
-		free(catalog->indexes[i].base);
+		index_record_deinit(&catalog->indexes[i]);
+	skips_deinit(&catalog->skips);
 	while ((entry = map_next(&catalog->shards, &at)) != NULL)
 		free((void *)(uintptr_t)entry->value); /* NOLINT(performance-no-int-to-ptr) */
 	map_deinit(&catalog->shards);
@@ -99,13 +103,13 @@ static bool indexes_reserve(struct catalog *catalog)
 	return true;
 }
 
-/* Takes index->base on success. */
+/* Takes what `index` owns on success. */
 static int index_store(struct catalog *catalog, const struct index_record *index, struct error *error)
 {
 	size_t at = index_position(catalog, index->id);
 
 	if (at < catalog->indexes_len && catalog->indexes[at].id == index->id) {
-		free(catalog->indexes[at].base);
+		index_record_deinit(&catalog->indexes[at]);
 		catalog->indexes[at] = *index;
 		return 0;
 	}
@@ -134,7 +138,7 @@ static int index_apply(struct catalog *catalog, uint64_t id, struct slice value,
 		status = error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                   "member id is not the id in the record's key");
 	if (status != 0)
-		free(index.base);
+		index_record_deinit(&index);
 	return status;
 }
 
@@ -221,6 +225,7 @@ enum key_kind {
 	KEY_KIND_UNKNOWN = 0,
 	KEY_KIND_NAMES,
 	KEY_KIND_INDEX,
+	KEY_KIND_SKIP,
 	KEY_KIND_CLUSTER,
 	KEY_KIND_SHARD
 };
@@ -246,10 +251,19 @@ static bool partition_parse(struct slice text, int32_t *partition)
 	return value < INDEX_PARTITIONS_MAX;
 }
 
+/* `prefix`, an index id, a slash and a partition. */
+static bool shard_name_parse(struct slice text, struct slice prefix, struct key *key)
+{
+	return slice_starts_with(text, prefix) && text.len > prefix.len + 17 &&
+	       text.ptr[prefix.len + 16] == '/' &&
+	       index_id_parse(slice_of(text.ptr + prefix.len, 16), &key->index_id) &&
+	       partition_parse(slice_of(text.ptr + prefix.len + 17, text.len - prefix.len - 17),
+	                       &key->partition);
+}
+
 static struct key key_parse(enum catalog_topic topic, struct slice text)
 {
 	struct slice index = slice_string("index/");
-	struct slice shard = slice_string("shard/");
 	struct key key = {0};
 
 	if (topic == CATALOG_TOPIC_META && slice_equal(text, slice_string("names")))
@@ -259,11 +273,9 @@ static struct key key_parse(enum catalog_topic topic, struct slice text)
 	else if (topic == CATALOG_TOPIC_META && slice_starts_with(text, index) &&
 	         index_id_parse(slice_of(text.ptr + index.len, text.len - index.len), &key.index_id))
 		key.kind = KEY_KIND_INDEX;
-	else if (topic == CATALOG_TOPIC_TOPOLOGY && slice_starts_with(text, shard) &&
-	         text.len > shard.len + 17 && text.ptr[shard.len + 16] == '/' &&
-	         index_id_parse(slice_of(text.ptr + shard.len, 16), &key.index_id) &&
-	         partition_parse(slice_of(text.ptr + shard.len + 17, text.len - shard.len - 17),
-	                         &key.partition))
+	else if (topic == CATALOG_TOPIC_META && shard_name_parse(text, slice_string("skip/"), &key))
+		key.kind = KEY_KIND_SKIP;
+	else if (topic == CATALOG_TOPIC_TOPOLOGY && shard_name_parse(text, slice_string("shard/"), &key))
 		key.kind = KEY_KIND_SHARD;
 	return key;
 }
@@ -326,6 +338,9 @@ int catalog_apply(struct catalog *catalog, enum catalog_topic topic, int64_t off
 		break;
 	case KEY_KIND_INDEX:
 		status = index_apply(catalog, parsed.index_id, value, error);
+		break;
+	case KEY_KIND_SKIP:
+		status = skips_apply(&catalog->skips, parsed.index_id, parsed.partition, value, error);
 		break;
 	case KEY_KIND_CLUSTER:
 		status = cluster_apply(catalog, value, error);
@@ -396,6 +411,11 @@ const struct shard_record *catalog_shard(const struct catalog *catalog, uint64_t
 	return entry == NULL ? NULL : &entry->record;
 }
 
+const int64_t *catalog_skips(const struct catalog *catalog, uint64_t index_id, int32_t partition, size_t *len)
+{
+	return skips_find(&catalog->skips, index_id, partition, len);
+}
+
 const struct placement *catalog_placement(const struct shard_record *shard, const char *node)
 {
 	for (size_t i = 0; i < shard->replicas_len; i++)
@@ -447,20 +467,10 @@ bool catalog_topic_used(const struct catalog *catalog, const char *topic)
 static bool copy_indexes(struct catalog *to, const struct catalog *from)
 {
 	for (size_t i = 0; i < from->indexes_len; i++) {
-		struct index_record index = from->indexes[i];
-
-		if (!indexes_reserve(to))
+		if (!indexes_reserve(to) ||
+		    !index_record_copy(&to->indexes[to->indexes_len], &from->indexes[i]))
 			return false;
-		if (index.base != NULL) {
-			size_t bytes = (size_t)index.partitions * sizeof *index.base;
-			int64_t *base = malloc(bytes);
-
-			if (base == NULL)
-				return false;
-			memcpy(base, index.base, bytes);
-			index.base = base;
-		}
-		to->indexes[to->indexes_len++] = index;
+		to->indexes_len++;
 	}
 	return true;
 }
@@ -511,7 +521,8 @@ struct catalog *catalog_copy(const struct catalog *catalog)
 	copy->unreadable =
 		copy_array(catalog->unreadable, catalog->unreadable_len, sizeof *copy->unreadable, &ok);
 	copy->unreadable_len = catalog->unreadable_len;
-	if (ok && copy_indexes(copy, catalog) && copy_shards(copy, catalog))
+	if (ok && copy_indexes(copy, catalog) && copy_shards(copy, catalog) &&
+	    skips_copy(&copy->skips, &catalog->skips))
 		return copy;
 	catalog_free(copy);
 	return NULL;

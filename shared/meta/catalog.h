@@ -43,9 +43,10 @@
 #define NODES_MAX 64
 #define REPLICAS_MAX 8
 #define INDEXES_MAX 4096
-#define SKIPS_MAX 1024                      /* of one shard */
-#define SOURCES_MAX 64                      /* of one index */
-#define SOURCE_RULES_BYTES_MAX (64U * 1024) /* of one source, canonical */
+#define SKIPS_MAX 1024                        /* of one shard */
+#define SOURCES_MAX 64                        /* of one index */
+#define SOURCE_RULES_BYTES_MAX (64U * 1024)   /* of one source, canonical */
+#define SOURCES_RULES_BYTES_MAX (512U * 1024) /* of one index, so that its record is one Kafka takes */
 
 enum index_state {
 	INDEX_STATE_CREATING = 1, /* topic chosen, not yet usable */
@@ -81,7 +82,8 @@ struct index_record {
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
 	bool writable;
 	struct rules rules;
-	struct source_record *sources; /* [sources_len], memory as `base`; NULL if there is none */
+	struct source_record
+		*sources; /* [sources_len], memory as `base`, one allocation; NULL if there is none */
 	size_t sources_len;
 	int64_t task;
 	int64_t created_at_ms;

@@ -1,6 +1,7 @@
 #include "shared/meta/catalog_record.h"
 
 #include "shared/base/assert.h"
+#include "shared/meta/source.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -161,15 +162,6 @@ static const char *state_name(enum index_state state)
 	return names[state];
 }
 
-static bool topic_is_valid(const char *topic)
-{
-	for (const char *at = topic; *at != 0; at++)
-		if (!((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
-		      (*at >= '0' && *at <= '9') || *at == '.' || *at == '_' || *at == '-'))
-			return false;
-	return strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
-}
-
 static int base_read(yyjson_val *array, struct index_record *index, struct error *error)
 {
 	size_t i, len;
@@ -206,7 +198,7 @@ static int index_fill(yyjson_val *root, struct index_record *index, struct error
 	    !index_uid_is_valid(slice_string(index->uid)))
 		return malformed(error, "uid");
 	if (!meta_record_text(root, "topic", index->topic, sizeof index->topic) ||
-	    !topic_is_valid(index->topic))
+	    !topic_name_is_valid(slice_string(index->topic)))
 		return malformed(error, "topic");
 	if (!json_get_string(root, "state", &state) || !state_parse(state, &index->state))
 		return malformed(error, "state");
@@ -238,10 +230,37 @@ int index_record_read(struct slice value, struct index_record *index, struct err
 	if (status != 0)
 		return status;
 	status = index_fill(yyjson_doc_get_root(doc), &out, error);
+	if (status == 0 && yyjson_obj_get(yyjson_doc_get_root(doc), "sources") != NULL)
+		status = sources_read(value, "sources", &out.sources, &out.sources_len, error);
 	if (status == 0)
 		*index = out;
+	else
+		index_record_deinit(&out);
 	yyjson_doc_free(doc);
 	return status;
+}
+
+void index_record_deinit(struct index_record *index)
+{
+	free(index->base);
+	free(index->sources);
+}
+
+bool index_record_copy(struct index_record *to, const struct index_record *from)
+{
+	struct index_record copy = *from;
+	size_t bytes = (size_t)from->partitions * sizeof *from->base;
+
+	copy.base = from->base == NULL ? NULL : malloc(bytes);
+	copy.sources = sources_copy(from->sources, from->sources_len, NULL);
+	if ((from->base != NULL && copy.base == NULL) || (from->sources_len > 0 && copy.sources == NULL)) {
+		index_record_deinit(&copy);
+		return false;
+	}
+	if (from->base != NULL)
+		memcpy(copy.base, from->base, bytes);
+	*to = copy;
+	return true;
 }
 
 static void append_member(struct buffer *value, const char *name, const char *text)
@@ -272,6 +291,10 @@ void catalog_write_index(struct buffer *value, const struct index_record *index)
 	append_member(value, "primary_key", index->primary_key);
 	buffer_printf(value, ",\"writable\":%s,\"rules\":", index->writable ? "true" : "false");
 	rules_append(value, &index->rules);
+	if (index->sources_len > 0) {
+		buffer_append_string(value, ",\"sources\":");
+		sources_append(value, index->sources, index->sources_len);
+	}
 	buffer_printf(value, ",\"created_at\":%" PRId64 ",\"updated_at\":%" PRId64 "}", index->created_at_ms,
 	              index->updated_at_ms);
 }

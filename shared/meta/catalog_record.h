@@ -26,8 +26,11 @@ struct catalog_names {
 };
 
 int names_record_read(struct slice value, struct catalog_names *names, struct error *error);
-/* `index->base` is allocated unless it stays NULL; free() it. */
+/* What the index owns is allocated: index_record_deinit. */
 int index_record_read(struct slice value, struct index_record *index, struct error *error);
+void index_record_deinit(struct index_record *index);
+/* A deep copy; false when out of memory: nothing is written. */
+bool index_record_copy(struct index_record *to, const struct index_record *from);
 int cluster_record_read(struct slice value, struct cluster_record *cluster, struct error *error);
 int shard_record_read(struct slice value, struct shard_record *shard, struct error *error);
 

@@ -2,14 +2,24 @@
 
 #include "shared/base/hash.h"
 #include "shared/meta/catalog_record.h"
+#include "shared/meta/source.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define NONCE_DIGITS 32
 
+static const char *const type_names[] = {
+	[TASK_TYPE_INDEX_CREATION] = "indexCreation", [TASK_TYPE_INDEX_DELETION] = "indexDeletion",
+	[TASK_TYPE_RECORD_SKIP] = "recordSkip",       [TASK_TYPE_SOURCE_ADDITION] = "sourceAddition",
+	[TASK_TYPE_SOURCE_UPDATE] = "sourceUpdate",
+};
+
+#define TYPES (sizeof type_names / sizeof *type_names)
+
 const char *task_type_name(enum task_type type)
 {
-	return type == TASK_TYPE_INDEX_CREATION ? "indexCreation" : "indexDeletion";
+	return type_names[type];
 }
 
 static void append_member(struct buffer *value, const char *name, const char *text)
@@ -18,18 +28,63 @@ static void append_member(struct buffer *value, const char *name, const char *te
 	json_append_string(value, slice_string(text));
 }
 
+static void write_creation(struct buffer *value, const struct task_request *request)
+{
+	append_member(value, "primary_key", request->primary_key);
+	buffer_printf(value, ",\"partitions\":%" PRId32, request->partitions);
+	append_member(value, "partitioner", partitioner_name(request->partitioner));
+	if (request->topic[0] != 0)
+		append_member(value, "topic", request->topic);
+	if (request->has_dedup_window)
+		buffer_printf(value, ",\"dedup_window\":%" PRId64, request->dedup_window);
+	if (request->sources_len > 0) {
+		buffer_append_string(value, ",\"sources\":");
+		sources_append(value, request->sources, request->sources_len);
+	}
+}
+
+static void write_skip(struct buffer *value, const struct task_request *request)
+{
+	char id[17];
+
+	index_id_print(request->index_id, id);
+	append_member(value, "index", id);
+	buffer_printf(value, ",\"partition\":%" PRId32 ",\"offset\":%" PRId64, request->partition,
+	              request->offset);
+	append_member(value, "reason", request->reason);
+}
+
+static void write_update(struct buffer *value, const struct task_request *request)
+{
+	append_member(value, "name", request->source);
+	if (request->has_paused)
+		buffer_printf(value, ",\"paused\":%s", request->paused ? "true" : "false");
+	if (request->has_start)
+		buffer_printf(value, ",\"start_ms\":%" PRId64, request->start_ms);
+}
+
 void task_request_write(struct buffer *value, const struct task_request *request)
 {
 	buffer_printf(value, "{\"v\":%d,\"type\":\"%s\",\"nonce\":\"%s\"", TASK_VERSION,
 	              task_type_name(request->type), request->nonce);
 	append_member(value, "uid", request->uid);
 	buffer_printf(value, ",\"enqueued_at\":%" PRId64, request->enqueued_at_ms);
-	if (request->type == TASK_TYPE_INDEX_CREATION) {
-		append_member(value, "primary_key", request->primary_key);
-		buffer_printf(value, ",\"partitions\":%" PRId32, request->partitions);
-		append_member(value, "partitioner", partitioner_name(request->partitioner));
-		if (request->topic[0] != 0)
-			append_member(value, "topic", request->topic);
+	switch (request->type) {
+	case TASK_TYPE_INDEX_CREATION:
+		write_creation(value, request);
+		break;
+	case TASK_TYPE_INDEX_DELETION:
+		break;
+	case TASK_TYPE_RECORD_SKIP:
+		write_skip(value, request);
+		break;
+	case TASK_TYPE_SOURCE_ADDITION:
+		buffer_append_string(value, ",\"source\":");
+		source_append(value, request->sources);
+		break;
+	case TASK_TYPE_SOURCE_UPDATE:
+		write_update(value, request);
+		break;
 	}
 	buffer_append_string(value, "}");
 }
@@ -63,7 +118,68 @@ static int creation_fill(yyjson_val *root, struct task_request *request, struct 
 	if (yyjson_obj_get(root, "topic") != NULL &&
 	    !meta_record_text(root, "topic", request->topic, sizeof request->topic))
 		return malformed(error, "topic");
+	request->has_dedup_window = yyjson_obj_get(root, "dedup_window") != NULL;
+	if (request->has_dedup_window && !json_get_i64(root, "dedup_window", &request->dedup_window))
+		return malformed(error, "dedup_window");
 	return 0;
+}
+
+static int skip_fill(yyjson_val *root, struct task_request *request, struct error *error)
+{
+	struct slice index;
+	int64_t partition;
+
+	if (!json_get_string(root, "index", &index) || !index_id_parse(index, &request->index_id))
+		return malformed(error, "index");
+	if (!json_get_i64(root, "partition", &partition) || partition < 0 ||
+	    partition >= INDEX_PARTITIONS_MAX)
+		return malformed(error, "partition");
+	request->partition = (int32_t)partition;
+	if (!json_get_i64(root, "offset", &request->offset) || request->offset < 0)
+		return malformed(error, "offset");
+	if (!meta_record_text(root, "reason", request->reason, sizeof request->reason))
+		return malformed(error, "reason");
+	return 0;
+}
+
+static int update_fill(yyjson_val *root, struct task_request *request, struct error *error)
+{
+	request->has_paused = yyjson_obj_get(root, "paused") != NULL;
+	request->has_start = yyjson_obj_get(root, "start_ms") != NULL;
+	if (!meta_record_text(root, "name", request->source, sizeof request->source))
+		return malformed(error, "name");
+	if (request->has_paused && !json_get_bool(root, "paused", &request->paused))
+		return malformed(error, "paused");
+	if (request->has_start &&
+	    (!json_get_i64(root, "start_ms", &request->start_ms) || request->start_ms < 0))
+		return malformed(error, "start_ms");
+	return 0;
+}
+
+/* The sources of a creation, the one of an addition: read from the record's text, so that numbers in rules stay as
+ * written. */
+static int sources_fill(yyjson_val *root, struct slice value, struct task_request *request,
+                        struct error *error)
+{
+	const char *member = request->type == TASK_TYPE_SOURCE_ADDITION ? "source" : "sources";
+	yyjson_val *found = yyjson_obj_get(root, member);
+	bool one = request->type == TASK_TYPE_SOURCE_ADDITION;
+
+	if (!one && (found == NULL || request->type != TASK_TYPE_INDEX_CREATION))
+		return 0;
+	if (one ? !yyjson_is_obj(found) : !yyjson_is_arr(found))
+		return malformed(error, member);
+	return sources_read(value, member, &request->sources, &request->sources_len, error);
+}
+
+static bool type_parse(struct slice text, enum task_type *type)
+{
+	for (size_t i = TASK_TYPE_INDEX_CREATION; i < TYPES; i++)
+		if (slice_equal(text, slice_string(type_names[i]))) {
+			*type = (enum task_type)i;
+			return true;
+		}
+	return false;
 }
 
 static int request_fill(yyjson_val *root, struct task_request *request, struct error *error)
@@ -72,11 +188,7 @@ static int request_fill(yyjson_val *root, struct task_request *request, struct e
 
 	if (!json_get_string(root, "type", &type))
 		return malformed(error, "type");
-	if (slice_equal(type, slice_string(task_type_name(TASK_TYPE_INDEX_CREATION))))
-		request->type = TASK_TYPE_INDEX_CREATION;
-	else if (slice_equal(type, slice_string(task_type_name(TASK_TYPE_INDEX_DELETION))))
-		request->type = TASK_TYPE_INDEX_DELETION;
-	else
+	if (!type_parse(type, &request->type))
 		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
 		                 "request of type %.40s is not known to this program",
 		                 (const char *)type.ptr);
@@ -87,7 +199,18 @@ static int request_fill(yyjson_val *root, struct task_request *request, struct e
 		return malformed(error, "uid");
 	if (!json_get_i64(root, "enqueued_at", &request->enqueued_at_ms))
 		return malformed(error, "enqueued_at");
-	return request->type == TASK_TYPE_INDEX_CREATION ? creation_fill(root, request, error) : 0;
+	switch (request->type) {
+	case TASK_TYPE_INDEX_CREATION:
+		return creation_fill(root, request, error);
+	case TASK_TYPE_RECORD_SKIP:
+		return skip_fill(root, request, error);
+	case TASK_TYPE_SOURCE_UPDATE:
+		return update_fill(root, request, error);
+	case TASK_TYPE_INDEX_DELETION:
+	case TASK_TYPE_SOURCE_ADDITION:
+		break;
+	}
+	return 0;
 }
 
 int task_request_parse(struct slice value, struct task_request *request, struct error *error)
@@ -100,9 +223,16 @@ int task_request_parse(struct slice value, struct task_request *request, struct 
 		return status;
 	status = request_fill(yyjson_doc_get_root(doc), &out, error);
 	if (status == 0)
+		status = sources_fill(yyjson_doc_get_root(doc), value, &out, error);
+	if (status == 0)
 		*request = out;
 	yyjson_doc_free(doc);
 	return status;
+}
+
+void task_request_deinit(struct task_request *request)
+{
+	free(request->sources);
 }
 
 void task_final_write(struct buffer *value, const struct task_final *final)

@@ -7,7 +7,7 @@
  *
  *   {"v":1,"type":"indexCreation","nonce":"<32 hex>","uid":"…","enqueued_at":ms,
  *    "primary_key":"id","partitions":12,"partitioner":"murmur2","topic":"…"|absent,
- *    "dedup_window":N|absent,"sources":[…]|absent}
+ *    "dedup_window":N|absent,"sources":[…]|absent}: sources as source.h reads them
  *   {"v":1,"type":"indexDeletion","nonce":"…","uid":"…","enqueued_at":ms}
  *   {"v":1,"type":"recordSkip","nonce":"…","uid":"…","enqueued_at":ms,
  *    "index":"<id>","partition":p,"offset":o,"reason":"…"}
@@ -18,7 +18,7 @@
  *   {"v":1,"task":N,"kind":"final","status":"succeeded"|"failed","error":{"code","message"}|absent,
  *    "started_at":ms,"finished_at":ms}
  *
- * Plain values. Pure core.
+ * Plain values, but for the sources of a request. Pure core.
  */
 #ifndef MILLRACE_META_TASK_H
 #define MILLRACE_META_TASK_H
@@ -29,18 +29,38 @@
 
 enum task_type {
 	TASK_TYPE_INDEX_CREATION = 1,
-	TASK_TYPE_INDEX_DELETION
+	TASK_TYPE_INDEX_DELETION,
+	TASK_TYPE_RECORD_SKIP,
+	TASK_TYPE_SOURCE_ADDITION,
+	TASK_TYPE_SOURCE_UPDATE
 };
+#define TASK_REASON_BYTES_MAX 255
 
 struct task_request {
 	enum task_type type;
 	char nonce[33];
 	char uid[INDEX_UID_BYTES_MAX + 1];
 	int64_t enqueued_at_ms;
-	char primary_key[INDEX_UID_BYTES_MAX + 1]; /* creation only, as the rest */
+	/* creation */
+	char primary_key[INDEX_UID_BYTES_MAX + 1];
 	int32_t partitions;
 	enum partitioner partitioner;
 	char topic[TOPIC_BYTES_MAX + 1]; /* "": Millrace names and creates it */
+	bool has_dedup_window;
+	int64_t dedup_window;
+	struct source_record *sources; /* one allocation; addition: exactly one, with life 1 */
+	size_t sources_len;
+	/* skip */
+	uint64_t index_id;
+	int32_t partition;
+	int64_t offset;
+	char reason[TASK_REASON_BYTES_MAX + 1]; /* for a person */
+	/* update */
+	char source[TOPIC_BYTES_MAX + 1]; /* its name */
+	bool has_paused;
+	bool paused;
+	bool has_start;
+	int64_t start_ms;
 };
 
 struct task_final {
@@ -54,7 +74,9 @@ struct task_final {
 
 const char *task_type_name(enum task_type type); /* "indexCreation", … */
 void task_request_write(struct buffer *value, const struct task_request *request);
+/* On success the caller calls task_request_deinit. */
 int task_request_parse(struct slice value, struct task_request *request, struct error *error);
+void task_request_deinit(struct task_request *request);
 void task_final_write(struct buffer *value, const struct task_final *final);
 int task_final_parse(struct slice value, struct task_final *final, struct error *error);
 /* The id of the index that creation request `task` with `nonce` makes. */

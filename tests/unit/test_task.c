@@ -20,6 +20,32 @@ static const char adoption[] = "{\"v\":1,\"type\":\"indexCreation\",\"nonce\":"
 static const char deletion[] = "{\"v\":1,\"type\":\"indexDeletion\",\"nonce\":"
 			       "\"00112233445566778899aabbccddeeff\",\"uid\":\"packages\","
 			       "\"enqueued_at\":1700000000000}";
+static const char import[] =
+	"{\"v\":1,\"type\":\"indexCreation\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\","
+	"\"enqueued_at\":1700000000000,\"primary_key\":\"id\",\"partitions\":12,\"partitioner\":\"murmur2\","
+	"\"dedup_window\":0,\"sources\":[{\"name\":\"a\",\"topic\":\"shop.a\",\"life\":1,\"paused\":false,"
+	"\"start_ms\":0,\"rules\":{\"id\":\"key\"}},{\"name\":\"b\",\"topic\":\"shop.b\",\"life\":1,"
+	"\"paused\":false,\"start_ms\":0,\"rules\":{}}]}";
+static const char skip[] =
+	"{\"v\":1,\"type\":\"recordSkip\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\","
+	"\"enqueued_at\":1700000000000,\"index\":\"00000000000000aa\",\"partition\":1023,"
+	"\"offset\":9223372036854775807,\"reason\":\"it ended the \\\"worker\\\" 3 times\"}";
+static const char addition[] =
+	"{\"v\":1,\"type\":\"sourceAddition\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\","
+	"\"enqueued_at\":1700000000000,\"source\":{\"name\":\"logs\",\"pattern\":\"^logs\",\"life\":1,"
+	"\"paused\":false,\"start_ms\":7,\"rules\":{\"where\":[{\"field\":\"a\",\"op\":\"=\",\"value\":1.0}]}"
+	"}}";
+static const char update[] =
+	"{\"v\":1,\"type\":\"sourceUpdate\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\","
+	"\"enqueued_at\":1700000000000,\"name\":\"logs\",\"paused\":false,\"start_ms\":0}";
+static const char pause[] =
+	"{\"v\":1,\"type\":\"sourceUpdate\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\","
+	"\"enqueued_at\":1700000000000,\"name\":\"logs\",\"paused\":true}";
 static const char succeeded[] =
 	"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"succeeded\",\"started_at\":1,\"finished_at\":2}";
 static const char failed[] = "{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"failed\",\"error\":{"
@@ -34,17 +60,19 @@ static void check_text(struct buffer *buffer, const char *expected)
 
 static void test_request_round_trips(void)
 {
-	static const char *const texts[] = {creation, adoption, deletion};
+	static const char *const texts[] = {creation, adoption, deletion, import,
+	                                    skip,     addition, update,   pause};
 	struct buffer buffer;
 
 	buffer_init(&buffer, 1 << 16);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		struct task_request request;
 		struct error error;
 
 		CU_ASSERT_EQUAL(task_request_parse(slice_string(texts[i]), &request, &error), 0);
 		task_request_write(&buffer, &request);
 		check_text(&buffer, texts[i]);
+		task_request_deinit(&request);
 	}
 	buffer_deinit(&buffer);
 }
@@ -63,6 +91,29 @@ static void test_request_members(void)
 	CU_ASSERT_EQUAL(request.partitions, 1);
 	CU_ASSERT_EQUAL(request.partitioner, PARTITIONER_NONE);
 	CU_ASSERT_EQUAL(request.enqueued_at_ms, 1700000000000);
+	CU_ASSERT_FALSE(request.has_dedup_window);
+	CU_ASSERT_PTR_NULL(request.sources);
+	task_request_deinit(&request);
+	CU_ASSERT_EQUAL(task_request_parse(slice_string(import), &request, &error), 0);
+	CU_ASSERT_TRUE(request.has_dedup_window);
+	CU_ASSERT_EQUAL(request.dedup_window, 0);
+	CU_ASSERT_EQUAL_FATAL(request.sources_len, 2);
+	CU_ASSERT_STRING_EQUAL(request.sources[1].topic, "shop.b");
+	task_request_deinit(&request);
+	CU_ASSERT_EQUAL(task_request_parse(slice_string(skip), &request, &error), 0);
+	CU_ASSERT_EQUAL(request.type, TASK_TYPE_RECORD_SKIP);
+	CU_ASSERT_EQUAL(request.index_id, 0xaa);
+	CU_ASSERT_EQUAL(request.partition, 1023);
+	CU_ASSERT_EQUAL(request.offset, INT64_MAX);
+	CU_ASSERT_STRING_EQUAL(request.reason, "it ended the \"worker\" 3 times");
+	task_request_deinit(&request);
+	CU_ASSERT_EQUAL(task_request_parse(slice_string(pause), &request, &error), 0);
+	CU_ASSERT_EQUAL(request.type, TASK_TYPE_SOURCE_UPDATE);
+	CU_ASSERT_STRING_EQUAL(request.source, "logs");
+	CU_ASSERT_TRUE(request.has_paused);
+	CU_ASSERT_TRUE(request.paused);
+	CU_ASSERT_FALSE(request.has_start);
+	task_request_deinit(&request);
 }
 
 static void test_final_round_trips(void)
@@ -106,6 +157,26 @@ static const struct {
 	{creation, "murmur2", "md5", ERROR_FORMAT},
 	{adoption, "\"shop.orders\"", "\"\"", ERROR_FORMAT},
 	{deletion, "}", "", ERROR_FORMAT},
+	{import, "\"dedup_window\":0", "\"dedup_window\":\"0\"", ERROR_FORMAT},
+	{import, "\"sources\":[", "\"sources\":{},\"x\":[", ERROR_FORMAT},
+	{import, "\"name\":\"b\"", "\"name\":\"a\"", ERROR_FORMAT},
+	{import, "\"topic\":\"shop.b\"", "\"topic\":\"shop/b\"", ERROR_FORMAT},
+	{skip, "00000000000000aa", "aa", ERROR_FORMAT},
+	{skip, "1023", "1024", ERROR_FORMAT},
+	{skip, "1023", "-1", ERROR_FORMAT},
+	{skip, "9223372036854775807", "-1", ERROR_FORMAT},
+	{skip, "9223372036854775807", "9223372036854775808", ERROR_FORMAT},
+	{skip, "9223372036854775807", "1.5", ERROR_FORMAT},
+	{skip, "\"reason\":\"", "\"reason\":\"\",\"x\":\"", ERROR_FORMAT},
+	{addition, "\"source\":{", "\"source\":[],\"x\":{", ERROR_FORMAT},
+	{addition, "\"source\":{", "\"x\":{", ERROR_FORMAT},
+	{addition, "\"name\":\"logs\",", "", ERROR_FORMAT},
+	{addition, "^logs", "logs", ERROR_FORMAT},
+	{addition, "\"life\":1", "\"life\":0", ERROR_FORMAT},
+	{update, "\"name\":\"logs\"", "\"name\":7", ERROR_FORMAT},
+	{update, "\"paused\":false", "\"paused\":null", ERROR_FORMAT},
+	{update, "\"start_ms\":0", "\"start_ms\":-1", ERROR_FORMAT},
+	{update, "\"start_ms\":0", "\"start_ms\":\"now\"", ERROR_FORMAT},
 };
 
 static void test_refused_requests(void)
