@@ -20,6 +20,7 @@
 
 #include "shared/cli/cli.h"
 #include "shared/log/log.h"
+#include "shared/meta/catalog.h"
 
 #define DLQ_GROUPS_MAX 1000
 #define DLQ_SHOWN_MAX 1000
@@ -44,6 +45,9 @@ struct dlq_range {
 	int64_t to; /* exclusive */
 };
 
+/* The same for an index's log, to be read in the same way; its config and connection are there, and its partitions are
+ * the index's. */
+int dlq_open_log(struct dlq *log, const struct index_record *index, struct error *error);
 /* 0 to go on, or negative after filling `error`. */
 typedef int dlq_take(void *context, int32_t partition, const struct record *record, struct error *error);
 
@@ -55,6 +59,11 @@ int dlq_read(struct dlq *dlq, const struct dlq_range *range, dlq_take *take, voi
              struct error *error);
 /* Gives every record of the topic, partition by partition, and shows on stderr how far it is. */
 int dlq_read_all(struct dlq *dlq, dlq_take *take, void *context, struct error *error);
+
+/* ---- cli_dlq_meta.c ---- */
+
+/* Folds the topic meta to its end. */
+int dlq_read_meta(const struct config *config, struct catalog *catalog, struct error *error);
 
 /* ---- cli_dlq_letter.c ---- */
 

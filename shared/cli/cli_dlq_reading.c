@@ -95,6 +95,29 @@ int dlq_open(struct dlq *dlq, const struct config *config, struct error *error)
 	return rc != 0 ? rc : log_feed_open(config, &dlq->feed, error);
 }
 
+int dlq_open_log(struct dlq *log, const struct index_record *index, struct error *error)
+{
+	int32_t partitions;
+	int rc = log_topic_partitions(log->connection, index->topic, ASK_MS, &partitions, error);
+
+	if (rc == ERROR_NOT_FOUND)
+		return error_set(error, rc, ERROR_ACTION_REJECT,
+		                 "the index's log, topic %s, is not in this Kafka any more", index->topic);
+	if (rc != 0)
+		return rc;
+	if (partitions < index->partitions)
+		return error_set(error, ERROR_STATE, ERROR_ACTION_REJECT,
+		                 "topic %s has %" PRId32 " partitions, the index has %" PRId32, index->topic,
+		                 partitions, index->partitions);
+	log->topic = index->topic;
+	log->partitions = index->partitions;
+	log->ends = calloc((size_t)log->partitions, sizeof *log->ends);
+	if (log->ends == NULL)
+		return error_memory(error, (size_t)log->partitions * sizeof *log->ends);
+	rc = ask_ends(log, error);
+	return rc != 0 ? rc : log_feed_open(log->config, &log->feed, error);
+}
+
 void dlq_close(struct dlq *dlq)
 {
 	log_feed_close(dlq->feed);

@@ -22,7 +22,7 @@
 
 #define WHERE_RECORDS_MAX 20
 #define WHERE_TROUBLE_BYTES 512
-#define WHERE_REASON_BYTES 256
+#define WHERE_REASON_BYTES 512
 #define WHERE_BODY_BYTES_MAX (64U << 20)
 
 /* Empty: none. */

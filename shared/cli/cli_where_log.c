@@ -1,17 +1,12 @@
 /* What Kafka says: the index's record, the document's records in the log, and its dead letters. */
 #include "shared/cli/cli_dlq.h"
 #include "shared/cli/cli_where.h"
-#include "shared/runtime/clock.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #define ASK_MS 10000
-#define META_SILENCE_MS 30000
-#define META_STEP_MS 200
 #define ARENA_BYTES (64U * 1024)
 
 static void note(struct where_trouble *trouble, const struct error *error)
@@ -26,57 +21,6 @@ static void copy_slice(char *text, size_t size, struct slice bytes)
 }
 
 /* ---- the index's record ---- */
-
-/* Reads meta to its end. */
-static int fold_meta(struct log_reader *reader, struct catalog *catalog, struct error *error)
-{
-	int64_t heard_ms = clock_monotonic_ms();
-	enum log_event event = LOG_EVENT_NONE;
-	struct error unreadable; /* the catalog remembers which */
-	struct record record;
-	size_t topic;
-
-	while (event != LOG_EVENT_END) {
-		int rc = log_reader_next(reader, META_STEP_MS, &event, &topic, &record, error);
-
-		if (rc != 0)
-			return rc;
-		if (event == LOG_EVENT_RECORD)
-			(void)catalog_apply(catalog, CATALOG_TOPIC_META, record.offset, record.key,
-			                    record.value, &unreadable);
-		if (event != LOG_EVENT_NONE)
-			heard_ms = clock_monotonic_ms();
-		else if (clock_monotonic_ms() - heard_ms >= META_SILENCE_MS)
-			return error_set(error, ERROR_TIMEOUT, ERROR_ACTION_RETRY,
-			                 "Kafka gave nothing more of the topic meta for %d s",
-			                 META_SILENCE_MS / 1000);
-	}
-	return 0;
-}
-
-/* The reader waits for Kafka, but not for ever. */
-static int read_meta(const struct config *config, struct catalog *catalog, struct error *error)
-{
-	static const char *const suffixes[] = {"meta"};
-	const struct itimerspec patience = {.it_value = {.tv_sec = META_SILENCE_MS / 1000}};
-	struct log_reader *reader = NULL;
-	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	int rc;
-
-	if (timer < 0 || timerfd_settime(timer, 0, &patience, NULL) != 0) {
-		rc = error_set(error, ERROR_STATE, ERROR_ACTION_RETRY, "no timer is left");
-	} else {
-		log_set_stop(timer);
-		rc = log_reader_open(config, suffixes, 1, &reader, error);
-		log_set_stop(-1);
-	}
-	if (rc == 0)
-		rc = fold_meta(reader, catalog, error);
-	log_reader_close(reader);
-	if (timer >= 0)
-		(void)close(timer);
-	return rc;
-}
 
 static int find_index(const struct where *where, const struct catalog *catalog,
                       const struct index_record **index, struct error *error)
@@ -204,46 +148,13 @@ static int read_records(struct where *where, struct dlq *log, struct error *erro
 	return rc;
 }
 
-static int ask_ends(struct dlq *log, struct error *error)
-{
-	int32_t numbers[INDEX_PARTITIONS_MAX];
-	const struct log_partitions asked = {log->topic, numbers, (size_t)log->partitions};
-
-	for (int32_t i = 0; i < log->partitions; i++)
-		numbers[i] = i;
-	return log_ask_all_ends(log->connection, &asked, ASK_MS, log->ends, error);
-}
-
-static int open_log(struct dlq *log, const struct index_record *index, struct error *error)
-{
-	int32_t partitions;
-	int rc = log_topic_partitions(log->connection, index->topic, ASK_MS, &partitions, error);
-
-	if (rc == ERROR_NOT_FOUND)
-		return error_set(error, rc, ERROR_ACTION_REJECT,
-		                 "the index's log, topic %s, is not in this Kafka any more", index->topic);
-	if (rc != 0)
-		return rc;
-	if (partitions < index->partitions)
-		return error_set(error, ERROR_STATE, ERROR_ACTION_REJECT,
-		                 "topic %s has %" PRId32 " partitions, the index has %" PRId32, index->topic,
-		                 partitions, index->partitions);
-	log->topic = index->topic;
-	log->partitions = index->partitions;
-	log->ends = calloc((size_t)log->partitions, sizeof *log->ends);
-	if (log->ends == NULL)
-		return error_memory(error, (size_t)log->partitions * sizeof *log->ends);
-	rc = ask_ends(log, error);
-	return rc != 0 ? rc : log_feed_open(log->config, &log->feed, error);
-}
-
 /* `base`: of each partition; records below it are of no concern to this generation. */
 static int read_log(struct where *where, struct dlq *log, const int64_t *base, struct error *error)
 {
 	struct log_ends known[INDEX_PARTITIONS_MAX];
 	struct where_log *told = &where->log;
 	struct error ignored;
-	int rc = open_log(log, &where->index, error);
+	int rc = dlq_open_log(log, &where->index, error);
 
 	if (rc != 0)
 		return rc;
@@ -331,7 +242,7 @@ static void read_letters(struct where *where)
 static int learn_index(struct where *where, struct catalog *catalog, const struct index_record **index,
                        struct error *error)
 {
-	int rc = read_meta(where->cli->config, catalog, error);
+	int rc = dlq_read_meta(where->cli->config, catalog, error);
 
 	if (rc == 0)
 		rc = find_index(where, catalog, index, error);
