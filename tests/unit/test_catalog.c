@@ -2,23 +2,8 @@
  * The catalog as programs see it: literal records in, lookups out; records of
  * other versions and malformed ones change nothing and are remembered.
  */
-#include "shared/meta/catalog.h"
+#include "tests/unit/catalog_bed.h"
 
-#include "shared/base/assert.h"
-#include "tests/unit/suite.h"
-
-#include <stdlib.h>
-
-#define ID_A 0x00000000000000aaULL
-#define ID_B 0x00000000000000bbULL
-
-static const char index_a[] =
-	"{\"v\":1,\"task\":3,\"id\":\"00000000000000aa\",\"uid\":\"packages\",\"topic\":\"millrace.docs."
-	"packages\","
-	"\"own_topic\":true,\"state\":\"active\",\"generation\":1,\"partitions\":2,\"base\":[0,7],"
-	"\"partitioner\":\"murmur2\",\"primary_key\":\"id\",\"writable\":true,\"rules\":{\"contract\":1,"
-	"\"id_bytes_max\":511,\"document_bytes_max\":4194304,\"depth_max\":128,\"dedup_window\":0},"
-	"\"created_at\":1000,\"updated_at\":2000}";
 static const char index_b[] =
 	"{\"v\":1,\"task\":9,\"id\":\"00000000000000bb\",\"uid\":\"packages\",\"topic\":\"millrace.docs."
 	"packages.9\","
@@ -39,26 +24,6 @@ static const char cluster_known[] =
 static const char shard_a1[] =
 	"{\"v\":1,\"task\":3,\"index\":\"00000000000000aa\",\"generation\":1,\"partition\":1,\"replicas\":["
 	"{\"node\":\"n1\",\"incarnation\":\"\",\"state\":\"active\",\"in_sync\":true}]}";
-
-static int apply(struct catalog *catalog, enum catalog_topic topic, const char *key, const char *value,
-                 struct error *error)
-{
-	return catalog_apply(catalog, topic, 42, slice_string(key), slice_string(value), error);
-}
-
-static int apply_meta(struct catalog *catalog, const char *key, const char *value)
-{
-	struct error error;
-
-	return apply(catalog, CATALOG_TOPIC_META, key, value, &error);
-}
-
-static int apply_topology(struct catalog *catalog, const char *key, const char *value)
-{
-	struct error error;
-
-	return apply(catalog, CATALOG_TOPIC_TOPOLOGY, key, value, &error);
-}
 
 static struct catalog *filled(void)
 {
@@ -172,19 +137,6 @@ static void test_other_version(void)
 	CU_ASSERT_EQUAL(apply_meta(catalog, "index/00000000000000aa", index_a), 0);
 	CU_ASSERT_PTR_NULL(catalog_unreadable(catalog, ID_A));
 	catalog_free(catalog);
-}
-
-/* Replaces the first `from` in `text`; free() the answer. */
-static char *replaced(const char *text, const char *from, const char *to)
-{
-	const char *at = strstr(text, from);
-	char *copy = malloc(strlen(text) + strlen(to) + 1);
-
-	ASSERT(at != NULL && copy != NULL);
-	memcpy(copy, text, (size_t)(at - text));
-	strcpy(copy + (at - text), to);
-	strcat(copy, at + strlen(from));
-	return copy;
 }
 
 static const struct {
@@ -307,14 +259,6 @@ static void test_tombstones_delete_nothing(void)
 	CU_ASSERT_EQUAL(apply_topology(catalog, "shard/00000000000000aa/1", ""), 0);
 	check_filled(catalog);
 	catalog_free(catalog);
-}
-
-static char *text_of(struct buffer *buffer)
-{
-	size_t len;
-
-	buffer_put_u8(buffer, 0);
-	return (char *)buffer_take(buffer, &len);
 }
 
 static void test_round_trips(void)
