@@ -28,7 +28,7 @@ static void add_text(struct draft *draft, const char *name, const char *format, 
 
 static void add_text(struct draft *draft, const char *name, const char *format, ...)
 {
-	char text[320];
+	char text[sizeof((struct refusal *)NULL)->text];
 	struct slice copy = slice_of(NULL, 0);
 	va_list args;
 	int len;

@@ -1,6 +1,7 @@
 #include "shared/record/batch.h"
 
 #include "shared/base/assert.h"
+#include "shared/record/record_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,7 +9,8 @@
 #define BATCH_MAGIC 0x3142524dU  /* "MRB1" */
 #define ANSWER_MAGIC 0x3141524dU /* "MRA1" */
 #define OP_FLAG_FRESH 1U
-#define IDENTITY_BYTES 32U
+#define MARK_IDENTITIES 1U
+#define MARK_ORIGINS 2U
 #define SKIPPED_BYTES 8U
 
 bool incarnation_equal(struct incarnation a, struct incarnation b)
@@ -158,12 +160,8 @@ static void put_identities(struct buffer *buffer, size_t at_count, const struct 
 	uint32_t count = 0;
 	size_t next = 0;
 
-	for (; (entry = memtable_next_identity(memtable, &next)) != NULL; count++) {
-		buffer_put_i64(buffer, entry->offset);
-		buffer_put_u64(buffer, entry->identity.key.low);
-		buffer_put_u64(buffer, entry->identity.key.high);
-		buffer_put_u64(buffer, entry->identity.operation);
-	}
+	for (; (entry = memtable_next_identity(memtable, &next)) != NULL; count++)
+		identity_put(buffer, entry);
 	buffer_set_u32(buffer, at_count, count);
 }
 
@@ -175,6 +173,19 @@ static void put_skipped(struct buffer *buffer, size_t at_count, const struct mem
 
 	for (; (offset = memtable_next_skipped(memtable, &next)) != NULL; count++)
 		buffer_put_i64(buffer, *offset);
+	buffer_set_u32(buffer, at_count, count);
+}
+
+static void put_origins(struct buffer *buffer, size_t at_count, const struct memtable *memtable)
+{
+	struct origin_entry entry;
+	uint32_t count = 0;
+	size_t next = 0;
+
+	for (; memtable_next_origin(memtable, &next, &entry); count++) {
+		buffer_put_i64(buffer, entry.offset);
+		origin_put(buffer, &entry.origin);
+	}
 	buffer_set_u32(buffer, at_count, count);
 }
 
@@ -201,8 +212,10 @@ void batch_add(struct batch_writer *writer, const struct range *range, const str
 	buffer_put_u32(buffer, (uint32_t)memtable_count(memtable));
 	buffer_put_u32(buffer, 0);
 	buffer_put_u32(buffer, 0);
+	buffer_put_u32(buffer, 0);
 	put_identities(buffer, at_counts + 4, memtable);
 	put_skipped(buffer, at_counts + 8, memtable);
+	put_origins(buffer, at_counts + 12, memtable);
 	while ((op = memtable_next(memtable, &next)) != NULL)
 		put_op(buffer, op);
 	buffer_set_u32(buffer, at, (uint32_t)(buffer->len - at - 4));
@@ -225,11 +238,12 @@ static int check_range(const struct range *range, struct error *error)
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                 "range [%" PRId64 ", %" PRId64 ") of partition %" PRId32 " is none",
 		                 range->from, range->to, range->partition);
-	if (range->identities_len > RANGE_SEAL || range->skipped_len > RANGE_SEAL)
+	if (range->identities_len > RANGE_SEAL || range->skipped_len > RANGE_SEAL ||
+	    range->origins_len > RANGE_SEAL)
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT,
-		                 "range with %" PRIu32 " identities and %" PRIu32
-		                 " skipped offsets, at most %d of each are allowed",
-		                 range->identities_len, range->skipped_len, RANGE_SEAL);
+		                 "range with %" PRIu32 " identities, %" PRIu32 " skipped offsets and %" PRIu32
+		                 " origins, at most %d of each are allowed",
+		                 range->identities_len, range->skipped_len, range->origins_len, RANGE_SEAL);
 	return 0;
 }
 
@@ -238,14 +252,15 @@ static int check_offset(const struct range *range, int64_t last, int64_t offset,
 	if (offset > last && offset >= range->from && offset < range->to)
 		return 0;
 	return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
-	                 "an identity or skipped offset %" PRId64 " of the range [%" PRId64 ", %" PRId64
-	                 ") is out of order",
+	                 "an identity, origin or skipped offset at %" PRId64 " of the range [%" PRId64
+	                 ", %" PRId64 ") is out of order",
 	                 offset, range->from, range->to);
 }
 
 static int check_notes(const struct range *range, struct error *error)
 {
 	struct identity_entry entry;
+	struct origin_entry origin;
 	int64_t offset;
 	int64_t last;
 	size_t at = 0;
@@ -256,6 +271,9 @@ static int check_notes(const struct range *range, struct error *error)
 	at = 0;
 	for (last = -1; rc == 0 && range_next_skipped(range, &at, &offset); last = offset)
 		rc = check_offset(range, last, offset, error);
+	at = 0;
+	for (last = -1; rc == 0 && range_next_origin(range, &at, &origin); last = origin.offset)
+		rc = check_offset(range, last, origin.offset, error);
 	return rc;
 }
 
@@ -292,6 +310,29 @@ static int cut_off(struct error *error)
 	return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "the batch frame is cut off");
 }
 
+/* The three lists and what follows them. */
+static int read_lists(struct reader *reader, struct range *range, struct error *error)
+{
+	const uint8_t *begin;
+
+	range->identities = reader_take(reader, range->identities_len * IDENTITY_BYTES);
+	range->skipped = reader_take(reader, range->skipped_len * SKIPPED_BYTES);
+	begin = reader->ptr;
+	for (uint32_t i = 0; i < range->origins_len; i++) {
+		struct origin origin;
+
+		(void)reader_i64(reader);
+		if (!origin_read(reader, &origin))
+			return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+			                 "an origin of the range [%" PRId64 ", %" PRId64
+			                 ") is cut off or none",
+			                 range->from, range->to);
+	}
+	range->origins = slice_of(begin, (size_t)(reader->ptr - begin));
+	range->ops = reader_take(reader, reader_left(reader));
+	return reader_failed(reader) ? cut_off(error) : 0;
+}
+
 int batch_next(struct batch_reader *batch, struct range *range, struct error *error)
 {
 	struct reader reader;
@@ -313,17 +354,14 @@ int batch_next(struct batch_reader *batch, struct range *range, struct error *er
 	next.ops_len = reader_u32(&reader);
 	next.identities_len = reader_u32(&reader);
 	next.skipped_len = reader_u32(&reader);
+	next.origins_len = reader_u32(&reader);
 	if (reader_failed(&batch->reader) || reader_failed(&reader))
 		return cut_off(error);
 	rc = check_range(&next, error);
-	if (rc != 0)
-		return rc;
-	next.identities = reader_take(&reader, next.identities_len * IDENTITY_BYTES);
-	next.skipped = reader_take(&reader, next.skipped_len * SKIPPED_BYTES);
-	next.ops = reader_take(&reader, reader_left(&reader));
-	if (reader_failed(&reader))
-		return cut_off(error);
-	rc = check_notes(&next, error);
+	if (rc == 0)
+		rc = read_lists(&reader, &next, error);
+	if (rc == 0)
+		rc = check_notes(&next, error);
 	if (rc == 0)
 		rc = check_ops(&next, error);
 	if (rc != 0)
@@ -398,10 +436,7 @@ bool range_next_identity(const struct range *range, size_t *at, struct identity_
 	if (*at == range->identities.len)
 		return false;
 	reader = reader_of(slice_of(range->identities.ptr + *at, IDENTITY_BYTES));
-	entry->offset = reader_i64(&reader);
-	entry->identity.key.low = reader_u64(&reader);
-	entry->identity.key.high = reader_u64(&reader);
-	entry->identity.operation = reader_u64(&reader);
+	identity_read(&reader, entry);
 	*at += IDENTITY_BYTES;
 	return true;
 }
@@ -415,6 +450,19 @@ bool range_next_skipped(const struct range *range, size_t *at, int64_t *offset)
 	reader = reader_of(slice_of(range->skipped.ptr + *at, SKIPPED_BYTES));
 	*offset = reader_i64(&reader);
 	*at += SKIPPED_BYTES;
+	return true;
+}
+
+bool range_next_origin(const struct range *range, size_t *at, struct origin_entry *entry)
+{
+	struct reader reader;
+
+	if (*at == range->origins.len)
+		return false;
+	reader = reader_of(slice_of(range->origins.ptr + *at, range->origins.len - *at));
+	entry->offset = reader_i64(&reader);
+	(void)origin_read(&reader, &entry->origin);
+	*at = (size_t)(reader.ptr - range->origins.ptr);
 	return true;
 }
 
@@ -435,6 +483,8 @@ void batch_answer_add(struct batch_writer *writer, const struct range_answer *an
 	buffer_put_i64(buffer, answer->received);
 	buffer_put_i64(buffer, answer->stored);
 	put_anchor(buffer, &answer->anchor);
+	buffer_put_u8(buffer, (uint8_t)((answer->has_identities ? MARK_IDENTITIES : 0U) |
+	                                (answer->has_origins ? MARK_ORIGINS : 0U)));
 	writer->ranges++;
 }
 
@@ -453,6 +503,7 @@ int batch_answer_next(struct batch_reader *batch, struct range_answer *answer, s
 	struct reader *reader = &batch->reader;
 	struct range_answer next;
 	uint8_t result;
+	uint8_t marks;
 
 	if (batch->ranges_left == 0)
 		return check_end(batch, "answer", error);
@@ -464,10 +515,14 @@ int batch_answer_next(struct batch_reader *batch, struct range_answer *answer, s
 	next.received = reader_i64(reader);
 	next.stored = reader_i64(reader);
 	next.anchor = read_anchor(reader);
-	if (reader_failed(reader) || result < RANGE_RESULT_APPLIED || result > RANGE_RESULT_STOPPED)
+	marks = reader_u8(reader);
+	if (reader_failed(reader) || result < RANGE_RESULT_APPLIED || result > RANGE_RESULT_STOPPED ||
+	    marks > (MARK_IDENTITIES | MARK_ORIGINS))
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                 "the answer to batch %" PRIu64 " is cut off or malformed", batch->batch_id);
 	next.result = (enum range_result)result;
+	next.has_identities = (marks & MARK_IDENTITIES) != 0;
+	next.has_origins = (marks & MARK_ORIGINS) != 0;
 	*answer = next;
 	batch->ranges_left--;
 	return 1;

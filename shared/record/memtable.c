@@ -2,6 +2,7 @@
 
 #include "shared/base/assert.h"
 #include "shared/base/map.h"
+#include "shared/record/record_private.h"
 
 #include <stdlib.h>
 
@@ -24,6 +25,12 @@ struct memtable_op {
 	struct past past;
 };
 
+/* The highest of its source partition when it was noted. */
+struct memtable_origin {
+	struct origin_entry entry;
+	int64_t exceeded_at; /* offset of the next higher one; INT64_MAX: none */
+};
+
 struct memtable {
 	int64_t from;
 	int64_t to;
@@ -42,6 +49,11 @@ struct memtable {
 	int64_t *skipped;
 	size_t skipped_len;
 	size_t skipped_size;
+	struct memtable_origin *origins;
+	size_t origins_len;
+	size_t origins_size;
+	int64_t origin_noted; /* the offset noted last; -1: none */
+	struct map highest;   /* source partition → place in origins */
 };
 
 struct memtable *memtable_new(int64_t from)
@@ -53,8 +65,10 @@ struct memtable *memtable_new(int64_t from)
 	memtable->from = from;
 	memtable->to = from;
 	memtable->anchor.offset = -1;
+	memtable->origin_noted = -1;
 	arena_init(&memtable->arena, MEMTABLE_BLOCK_BYTES);
 	map_init(&memtable->newest);
+	map_init(&memtable->highest);
 	return memtable;
 }
 
@@ -64,9 +78,11 @@ void memtable_free(struct memtable *memtable)
 		return;
 	arena_deinit(&memtable->arena);
 	map_deinit(&memtable->newest);
+	map_deinit(&memtable->highest);
 	free(memtable->ops);
 	free(memtable->identities);
 	free(memtable->skipped);
+	free(memtable->origins);
 	free(memtable);
 }
 
@@ -215,6 +231,63 @@ bool memtable_note_skipped(struct memtable *memtable, int64_t offset)
 	return true;
 }
 
+static bool origins_reserve(struct memtable *memtable)
+{
+	struct memtable_origin *origins =
+		with_room(memtable->origins, memtable->origins_len, &memtable->origins_size, sizeof *origins);
+
+	if (origins != NULL)
+		memtable->origins = origins;
+	return origins != NULL;
+}
+
+/* Its partition's four bytes, then its source. */
+static struct slice source_partition(const struct origin *origin, uint8_t *bytes)
+{
+	memcpy(bytes, &origin->partition, sizeof origin->partition);
+	memcpy(bytes + sizeof origin->partition, origin->source.ptr, origin->source.len);
+	return slice_of(bytes, sizeof origin->partition + origin->source.len);
+}
+
+/* The first of its source partition: copied as the map's key, in which its source stands. */
+static bool add_source_partition(struct memtable *memtable, struct slice key, struct origin *origin)
+{
+	struct slice copy;
+
+	if (!arena_copy(&memtable->arena, key, &copy) ||
+	    !map_put(&memtable->highest, copy, memtable->origins_len))
+		return false;
+	origin->source = slice_of(copy.ptr + sizeof origin->partition, origin->source.len);
+	return true;
+}
+
+bool memtable_note_origin(struct memtable *memtable, int64_t offset, const struct origin *origin)
+{
+	uint8_t bytes[sizeof origin->partition + RECORD_SOURCE_BYTES_MAX];
+	struct memtable_origin noted = {{offset, *origin}, INT64_MAX};
+	struct slice key;
+	uint64_t *place;
+
+	ASSERT(origin->source.len > 0 && origin->source.len <= RECORD_SOURCE_BYTES_MAX);
+	if (!is_next(memtable, offset, memtable->origin_noted))
+		return true;
+	key = source_partition(origin, bytes);
+	place = map_get(&memtable->highest, key);
+	if (place != NULL && !origin_is_higher(origin, &memtable->origins[*place].entry.origin))
+		return true;
+	if (!origins_reserve(memtable) ||
+	    (place == NULL && !add_source_partition(memtable, key, &noted.entry.origin)))
+		return false;
+	if (place != NULL) {
+		noted.entry.origin.source = memtable->origins[*place].entry.origin.source;
+		memtable->origins[*place].exceeded_at = offset;
+		*place = memtable->origins_len;
+	}
+	memtable->origins[memtable->origins_len++] = noted;
+	memtable->origin_noted = offset;
+	return true;
+}
+
 void memtable_cover(struct memtable *memtable, int64_t to)
 {
 	ASSERT(to <= memtable_seal(memtable));
@@ -252,7 +325,9 @@ size_t memtable_bytes(const struct memtable *memtable)
 	return sizeof *memtable + arena_bytes(&memtable->arena) + memtable->ops_size * sizeof *memtable->ops +
 	       memtable->newest.size * sizeof *memtable->newest.entries +
 	       memtable->identities_size * sizeof *memtable->identities +
-	       memtable->skipped_size * sizeof *memtable->skipped;
+	       memtable->skipped_size * sizeof *memtable->skipped +
+	       memtable->origins_size * sizeof *memtable->origins +
+	       memtable->highest.size * sizeof *memtable->highest.entries;
 }
 
 const struct op *memtable_next(const struct memtable *memtable, size_t *at)
@@ -278,4 +353,17 @@ const int64_t *memtable_next_skipped(const struct memtable *memtable, size_t *at
 	if (*at == memtable->skipped_len || memtable->skipped[*at] >= memtable->to)
 		return NULL;
 	return &memtable->skipped[(*at)++];
+}
+
+bool memtable_next_origin(const struct memtable *memtable, size_t *at, struct origin_entry *entry)
+{
+	while (*at < memtable->origins_len && memtable->origins[*at].entry.offset < memtable->to) {
+		const struct memtable_origin *noted = &memtable->origins[(*at)++];
+
+		if (noted->exceeded_at >= memtable->to) {
+			*entry = noted->entry;
+			return true;
+		}
+	}
+	return false;
 }

@@ -93,7 +93,8 @@ const struct op *memtable_next(const struct memtable *memtable, size_t *at);
 /* The same for identities and skipped offsets. */
 const struct identity_entry *memtable_next_identity(const struct memtable *memtable, size_t *at);
 const int64_t *memtable_next_skipped(const struct memtable *memtable, size_t *at);
-/* Origins below `to`; one that a later one of its source partition exceeds may be left out. */
+/* Origins below `to`, at rising offsets: of each source partition the highest alone, where it came first; valid as
+ * long as the memtable is. */
 bool memtable_next_origin(const struct memtable *memtable, size_t *at, struct origin_entry *entry);
 
 #endif

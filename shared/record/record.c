@@ -1,10 +1,13 @@
 #include "shared/record/record_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/filter/filter.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+
+#define FILTER_BLOCK_BYTES 4096
 
 struct refusal_row {
 	const char *name;
@@ -206,14 +209,45 @@ static enum record_verdict check_body(const struct body_check *check)
 	return verdict;
 }
 
-/* The shape of a filter only. What is between the quotes is judged by the filter's own grammar, and refused with
- * the same code. */
-static enum record_verdict check_filter_shape(const struct body_check *check, yyjson_val *root)
+/* Whether a filter parses does not depend on how its literals are folded. */
+static bool fold_nothing(void *context, struct slice text, struct buffer *folded)
 {
-	if (yyjson_get_len(root) == 0 || !(yyjson_is_str(root) || yyjson_is_arr(root)))
-		return record_refuse(check->refusal, REFUSAL_INVALID_FILTER,
-		                     "the value of delete-by-filter is no filter: a JSON string or array "
-		                     "that is not empty");
+	(void)context;
+	buffer_append_slice(folded, text);
+	return !buffer_failed(folded);
+}
+
+/* Whole characters only. */
+static enum record_verdict refuse_filter(struct refusal *refusal, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len >= sizeof refusal->text) {
+		len = sizeof refusal->text - 1;
+		while (len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80)
+			len--;
+	}
+	return record_refuse(refusal, REFUSAL_INVALID_FILTER, "%.*s", (int)len, text);
+}
+
+/* The grammar and the bounds of filter.h; the tree is not kept. */
+static enum record_verdict check_grammar(const struct body_check *check)
+{
+	static const struct filter_fold fold = {fold_nothing, NULL};
+	struct filter_refusal why;
+	struct filter *filter = NULL;
+	struct arena tree;
+	int rc;
+
+	arena_init(&tree, FILTER_BLOCK_BYTES);
+	rc = filter_parse(check->record->value, &fold, &tree, &filter, &why);
+	arena_deinit(&tree);
+	if (rc == ERROR_MEMORY)
+		return RECORD_VERDICT_MEMORY;
+	if (rc != 0)
+		return refuse_filter(check->refusal, why.text);
+	if (filter == NULL)
+		return refuse_filter(check->refusal, "Sending an empty filter is forbidden.");
 	check->op->body = check->record->value;
 	return RECORD_VERDICT_APPLY;
 }
@@ -230,9 +264,8 @@ static enum record_verdict check_filter(const struct body_check *check)
 	verdict = parse_value(check, "filter", &doc);
 	if (verdict != RECORD_VERDICT_APPLY)
 		return verdict;
-	verdict = check_filter_shape(check, yyjson_doc_get_root(doc));
 	yyjson_doc_free(doc);
-	return verdict;
+	return check_grammar(check);
 }
 
 static enum record_verdict check_value(const struct body_check *check)

@@ -22,8 +22,9 @@
  *      leading zeros.
  * The last two operations are barriers. A barrier stands for a whole partition:
  * it has no key (unexpected_key) and the empty id, and is looked for in no
- * other partition. The value of delete-by-filter is a filter, a JSON string or
- * array that is not empty (invalid_filter); that of delete-all says nothing.
+ * other partition. The value of delete-by-filter is a filter as filter.h
+ * parses it, with a condition in it; invalid_filter says in Meilisearch's words
+ * why it is none. That of delete-all says nothing.
  */
 #ifndef MILLRACE_RECORD_RECORD_H
 #define MILLRACE_RECORD_RECORD_H
@@ -133,7 +134,7 @@ enum refusal_code {
 
 struct refusal {
 	enum refusal_code code;
-	char text[256]; /* for a person: what is wrong and what to change */
+	char text[512]; /* for a person: what is wrong and what to change */
 };
 
 /* "missing_key", …: what dead letters and metrics carry. */

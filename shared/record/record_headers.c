@@ -134,8 +134,7 @@ static enum record_verdict insertion_key_of(const struct record *record, uint32_
 	return RECORD_VERDICT_APPLY;
 }
 
-/* A topic's name by Kafka's rules. */
-static bool source_is_valid(struct slice source)
+bool record_source_is_valid(struct slice source)
 {
 	if (source.len == 0 || source.len > RECORD_SOURCE_BYTES_MAX)
 		return false;
@@ -160,7 +159,7 @@ static bool parse_origin(struct slice text, uint32_t contract, struct origin *or
 
 	if (!cut_last(text, '.', &rest, &pieces[3]) || !cut_last(rest, '/', &rest, &pieces[2]) ||
 	    !cut_last(rest, '/', &rest, &pieces[1]) || !cut_last(rest, '.', &source, &pieces[0]) ||
-	    !source_is_valid(source))
+	    !record_source_is_valid(source))
 		return false;
 	for (size_t i = 0; i < 4; i++)
 		if (!parse_number(pieces[i], contract, bounds[i], &numbers[i]))

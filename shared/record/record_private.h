@@ -4,7 +4,12 @@
 #ifndef MILLRACE_RECORD_RECORD_PRIVATE_H
 #define MILLRACE_RECORD_RECORD_PRIVATE_H
 
-#include "shared/record/record.h"
+#include "shared/record/memtable.h"
+
+/* Of an encoded origin, behind its source. */
+#define ORIGIN_NUMBERS_BYTES 20U
+/* Of an encoded identity_entry. */
+#define IDENTITY_BYTES 32U
 
 /* Fills `refusal`; always RECORD_VERDICT_REFUSE. */
 enum record_verdict record_refuse(struct refusal *refusal, enum refusal_code code, const char *format, ...)
@@ -21,5 +26,17 @@ enum record_verdict record_headers(const struct record *record, uint32_t contrac
                                    struct refusal *refusal);
 /* identity.operation of an operation that has kind, id and body. */
 uint64_t record_operation_digest(const struct op *op);
+/* A topic's name by Kafka's rules. */
+bool record_source_is_valid(struct slice source);
+
+/* True if (life, offset, n) of `a` is above that of `b`. */
+bool origin_is_higher(const struct origin *a, const struct origin *b);
+/* u8 source length, source, u32 life, i32 partition, i64 offset, u32 n. */
+void origin_put(struct buffer *buffer, const struct origin *origin);
+/* False if it is cut off or no origin; the source is borrowed. */
+bool origin_read(struct reader *reader, struct origin *origin);
+/* i64 offset, u64[2] key, u64 operation. */
+void identity_put(struct buffer *buffer, const struct identity_entry *entry);
+void identity_read(struct reader *reader, struct identity_entry *entry);
 
 #endif

@@ -25,6 +25,21 @@ static void check_notes(const struct range *range)
 	ASSERT(count == range->skipped_len && count <= RANGE_SEAL);
 }
 
+static void check_origins(const struct range *range)
+{
+	struct origin_entry entry;
+	int64_t last = range->from - 1;
+	uint32_t count = 0;
+	size_t at = 0;
+
+	for (; range_next_origin(range, &at, &entry); last = entry.offset, count++) {
+		ASSERT(entry.offset > last && entry.offset < range->to);
+		ASSERT(entry.origin.source.len >= 1 && entry.origin.source.len <= RECORD_SOURCE_BYTES_MAX);
+		ASSERT(entry.origin.partition >= 0 && entry.origin.offset >= 0);
+	}
+	ASSERT(count == range->origins_len && count <= RANGE_SEAL && at == range->origins.len);
+}
+
 static void check(const struct range *range)
 {
 	int64_t offset_next = range->from;
@@ -44,6 +59,7 @@ static void check(const struct range *range)
 	}
 	ASSERT(at == range->ops.len && count == range->ops_len);
 	check_notes(range);
+	check_origins(range);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

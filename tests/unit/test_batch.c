@@ -54,6 +54,11 @@ static struct memtable *example_memtable(void)
 	}
 	for (int64_t offset = 110; offset <= 112; offset++)
 		CU_ASSERT_TRUE(memtable_note_skipped(memtable, offset));
+	for (int64_t i = 0; i < 2; i++) {
+		struct origin origin = {slice_string("orders"), 3, (int32_t)(4 + i), 0x1122334455 + i, 6};
+
+		CU_ASSERT_TRUE(memtable_note_origin(memtable, 105 + 3 * i, &origin));
+	}
 	memtable_cover(memtable, 120);
 	memtable_set_anchor(memtable, (struct anchor){119, 77, 88});
 	return memtable;
@@ -134,6 +139,24 @@ static void check_notes(const struct range *range)
 	CU_ASSERT_FALSE(range_next_skipped(range, &at, &offset));
 }
 
+static void check_origins(const struct range *range)
+{
+	struct origin_entry entry;
+	size_t at = 0;
+
+	CU_ASSERT_EQUAL(range->origins_len, 2);
+	for (int64_t i = 0; i < 2; i++) {
+		CU_ASSERT_TRUE_FATAL(range_next_origin(range, &at, &entry));
+		CU_ASSERT_EQUAL(entry.offset, 105 + 3 * i);
+		CU_ASSERT_TRUE(slice_equal(entry.origin.source, slice_string("orders")));
+		CU_ASSERT_EQUAL(entry.origin.life, 3);
+		CU_ASSERT_EQUAL(entry.origin.partition, 4 + i);
+		CU_ASSERT_EQUAL(entry.origin.offset, 0x1122334455 + i);
+		CU_ASSERT_EQUAL(entry.origin.n, 6);
+	}
+	CU_ASSERT_FALSE(range_next_origin(range, &at, &entry));
+}
+
 static void test_round_trip(void)
 {
 	struct batch_reader reader;
@@ -148,9 +171,11 @@ static void test_round_trip(void)
 	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
 	check_first(&range);
 	check_notes(&range);
+	check_origins(&range);
 	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
 	CU_ASSERT_EQUAL(range.identities_len, 0);
 	CU_ASSERT_EQUAL(range.skipped_len, 0);
+	CU_ASSERT_EQUAL(range.origins_len, 0);
 	CU_ASSERT_EQUAL(range.partition, 8);
 	CU_ASSERT_EQUAL(range.from, 5);
 	CU_ASSERT_EQUAL(range.to, 5);
@@ -208,12 +233,18 @@ enum place {
 	PLACE_OPS_LEN = PLACE_TO + 8 + 8 + 24,
 	PLACE_IDENTITIES = PLACE_OPS_LEN + 4,
 	PLACE_SKIPPED = PLACE_IDENTITIES + 4,
-	PLACE_FIRST_IDENTITY = PLACE_SKIPPED + 4,
+	PLACE_ORIGINS = PLACE_SKIPPED + 4,
+	PLACE_FIRST_IDENTITY = PLACE_ORIGINS + 4,
 	PLACE_SECOND_IDENTITY = PLACE_FIRST_IDENTITY + 32,
 	PLACE_FIRST_SKIPPED = PLACE_SECOND_IDENTITY + 32,
 	PLACE_SECOND_SKIPPED = PLACE_FIRST_SKIPPED + 8,
 	PLACE_THIRD_SKIPPED = PLACE_SECOND_SKIPPED + 8,
-	PLACE_OP = PLACE_THIRD_SKIPPED + 8,
+	PLACE_FIRST_ORIGIN = PLACE_THIRD_SKIPPED + 8,
+	PLACE_SOURCE = PLACE_FIRST_ORIGIN + 8,
+	PLACE_SOURCE_PARTITION = PLACE_SOURCE + 1 + 6 + 4,
+	PLACE_SOURCE_OFFSET = PLACE_SOURCE_PARTITION + 4,
+	PLACE_SECOND_ORIGIN = PLACE_SOURCE_OFFSET + 8 + 4,
+	PLACE_OP = PLACE_SECOND_ORIGIN + 8 + 1 + 6 + 20,
 	PLACE_OP_OFFSET = PLACE_OP + 8,
 	PLACE_SECOND_OP = PLACE_OP + 28 + 1 + 10
 };
@@ -225,8 +256,8 @@ static const struct {
 	int code;
 } lies[] = {
 	{"magic", 0, 'X', ERROR_FORMAT},
-	{"the version before", PLACE_VERSION, 1, ERROR_VERSION},
-	{"the version after", PLACE_VERSION, 3, ERROR_VERSION},
+	{"the version before", PLACE_VERSION, 2, ERROR_VERSION},
+	{"the version after", PLACE_VERSION, 4, ERROR_VERSION},
 	{"more ranges than there are", PLACE_RANGES, 3, ERROR_FORMAT},
 	{"fewer ranges", PLACE_RANGES, 1, ERROR_FORMAT},
 	{"65537 ranges", PLACE_RANGES + 2, 2, ERROR_LIMIT},
@@ -245,13 +276,26 @@ static const struct {
 	{"identity at to", PLACE_SECOND_IDENTITY, 120, ERROR_FORMAT},
 	{"identities of one offset", PLACE_SECOND_IDENTITY, 104, ERROR_FORMAT},
 	{"identities that fall", PLACE_SECOND_IDENTITY, 103, ERROR_FORMAT},
-	{"fewer skipped offsets", PLACE_SKIPPED, 2, ERROR_VERSION},
+	{"fewer skipped offsets", PLACE_SKIPPED, 2, ERROR_FORMAT},
 	{"more skipped offsets", PLACE_SKIPPED, 4, ERROR_FORMAT},
 	{"4099 skipped offsets", PLACE_SKIPPED + 1, 0x10, ERROR_LIMIT},
 	{"skipped offset before from", PLACE_FIRST_SKIPPED, 99, ERROR_FORMAT},
 	{"skipped offset at to", PLACE_THIRD_SKIPPED, 120, ERROR_FORMAT},
 	{"skipped offset twice", PLACE_SECOND_SKIPPED, 110, ERROR_FORMAT},
 	{"skipped offsets that fall", PLACE_THIRD_SKIPPED, 111, ERROR_FORMAT},
+	{"fewer origins", PLACE_ORIGINS, 1, ERROR_VERSION},
+	{"more origins", PLACE_ORIGINS, 3, ERROR_FORMAT},
+	{"4098 origins", PLACE_ORIGINS + 1, 0x10, ERROR_LIMIT},
+	{"origin before from", PLACE_FIRST_ORIGIN, 99, ERROR_FORMAT},
+	{"origin below zero", PLACE_FIRST_ORIGIN + 7, 0x80, ERROR_FORMAT},
+	{"origin at to", PLACE_SECOND_ORIGIN, 120, ERROR_FORMAT},
+	{"origins of one offset", PLACE_SECOND_ORIGIN, 105, ERROR_FORMAT},
+	{"origins that fall", PLACE_SECOND_ORIGIN, 104, ERROR_FORMAT},
+	{"origin without a source", PLACE_SOURCE, 0, ERROR_FORMAT},
+	{"source of 250 bytes", PLACE_SOURCE, 250, ERROR_FORMAT},
+	{"source that no topic is called", PLACE_SOURCE + 1, '/', ERROR_FORMAT},
+	{"partition of a source below zero", PLACE_SOURCE_PARTITION + 3, 0x80, ERROR_FORMAT},
+	{"offset of a source below zero", PLACE_SOURCE_OFFSET + 7, 0x80, ERROR_FORMAT},
 	{"operation 0", PLACE_OP, 0, ERROR_VERSION},
 	{"operation 8", PLACE_OP, 8, ERROR_VERSION},
 	{"filter with an id", PLACE_OP, 6, ERROR_FORMAT},
@@ -380,6 +424,7 @@ static void test_notes_stop_at_to(void)
 {
 	struct memtable *memtable = memtable_new(100);
 	struct identity identity = {{1, 2}, 3};
+	struct origin origin = {slice_string("orders"), 1, 2, 3, 4};
 	struct batch_writer writer;
 	struct batch_reader reader;
 	struct buffer frame;
@@ -391,6 +436,7 @@ static void test_notes_stop_at_to(void)
 	memtable_cover(memtable, 101);
 	CU_ASSERT_TRUE(memtable_note_identity(memtable, 101, &identity));
 	CU_ASSERT_TRUE(memtable_note_skipped(memtable, 102));
+	CU_ASSERT_TRUE(memtable_note_origin(memtable, 103, &origin));
 	buffer_init(&frame, BATCH_BYTES_MAX);
 	batch_begin(&writer, &frame, 42);
 	batch_add(&writer, &example, memtable);
@@ -399,6 +445,7 @@ static void test_notes_stop_at_to(void)
 	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
 	CU_ASSERT_EQUAL(range.identities_len, 1);
 	CU_ASSERT_EQUAL(range.skipped_len, 0);
+	CU_ASSERT_EQUAL(range.origins_len, 0);
 	buffer_deinit(&frame);
 	memtable_free(memtable);
 }
@@ -410,6 +457,7 @@ static void build_answer(struct buffer *frame)
 
 	second.result = RANGE_RESULT_STOPPED;
 	second.anchor.offset = -1;
+	second.has_origins = true;
 	batch_answer_begin(&writer, frame, 43);
 	batch_answer_add(&writer, &example_answer);
 	batch_answer_add(&writer, &second);
@@ -460,6 +508,8 @@ static void test_answer_round_trip(void)
 	CU_ASSERT_EQUAL(answers[0].anchor.checksum, 0xe5);
 	CU_ASSERT_EQUAL(answers[1].result, RANGE_RESULT_STOPPED);
 	CU_ASSERT_EQUAL(answers[1].anchor.offset, -1);
+	CU_ASSERT_FALSE(answers[0].has_identities || answers[0].has_origins);
+	CU_ASSERT_TRUE(!answers[1].has_identities && answers[1].has_origins);
 	buffer_deinit(&frame);
 }
 
@@ -490,6 +540,12 @@ static void test_answer_lies(void)
 	CU_ASSERT_EQUAL(read_answer(buffer_slice(&frame), answers), ERROR_FORMAT);
 	frame.ptr[20 + 12] = 1;
 	CU_ASSERT_EQUAL(read_answer(buffer_slice(&frame), answers), 0);
+	frame.ptr[20 + 77] = 3; /* the first one's marks */
+	CU_ASSERT_EQUAL(read_answer(buffer_slice(&frame), answers), 0);
+	CU_ASSERT_TRUE(answers[0].has_identities && answers[0].has_origins);
+	frame.ptr[20 + 77] = 4;
+	CU_ASSERT_EQUAL(read_answer(buffer_slice(&frame), answers), ERROR_FORMAT);
+	frame.ptr[20 + 77] = 0;
 	frame.ptr[PLACE_VERSION] = 0;
 	CU_ASSERT_EQUAL(read_answer(buffer_slice(&frame), answers), ERROR_VERSION);
 	buffer_clear(&frame);
@@ -523,7 +579,7 @@ int main(void)
 		{"frames that lie", test_lies},
 		{"every kind of operation", test_kinds},
 		{"a barrier is alone in its range", test_barrier_is_alone},
-		{"identities and skipped offsets stop at to", test_notes_stop_at_to},
+		{"identities, origins and skipped offsets stop at to", test_notes_stop_at_to},
 		{"answer: round trip", test_answer_round_trip},
 		{"answer: every truncation", test_answer_truncations},
 		{"answer: frames that lie", test_answer_lies},

@@ -366,60 +366,6 @@ static void test_barriers_are_alone(void)
 	}
 }
 
-static void test_identities(void)
-{
-	struct memtable *memtable = memtable_new(10);
-	const struct identity_entry *entry;
-	struct identity identity = {{7, 8}, 9};
-	size_t empty = memtable_bytes(memtable);
-	size_t count = 0;
-	size_t at = 0;
-
-	CU_ASSERT_TRUE(memtable_note_identity(memtable, 10, &identity));
-	CU_ASSERT_PTR_NULL(memtable_next_identity(memtable, &at)); /* its record is not there yet */
-	CU_ASSERT_TRUE(memtable_note_identity(memtable, 10, &identity));
-	memtable_cover(memtable, 11);
-	entry = memtable_next_identity(memtable, &at);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
-	CU_ASSERT_EQUAL(entry->offset, 10);
-	CU_ASSERT_TRUE(hash128_equal(entry->identity.key, identity.key));
-	CU_ASSERT_EQUAL(entry->identity.operation, 9);
-	CU_ASSERT_PTR_NULL(memtable_next_identity(memtable, &at));
-	for (int64_t offset = 11; offset < RANGE_SEAL; offset++)
-		CU_ASSERT_TRUE(memtable_note_identity(memtable, offset, &identity));
-	memtable_cover(memtable, RANGE_SEAL);
-	for (at = 0; (entry = memtable_next_identity(memtable, &at)) != NULL; count++)
-		CU_ASSERT_EQUAL(entry->offset, 10 + (int64_t)count);
-	CU_ASSERT_EQUAL(count, RANGE_SEAL - 10);
-	CU_ASSERT_TRUE(memtable_bytes(memtable) >= empty + count * 32);
-	CU_ASSERT_EQUAL(memtable_count(memtable), 0);
-	memtable_free(memtable);
-}
-
-static void test_skipped(void)
-{
-	struct memtable *memtable = memtable_new(0);
-	size_t empty = memtable_bytes(memtable);
-	const int64_t *offset;
-	size_t count = 0;
-	size_t at = 0;
-
-	for (int64_t next = 0; next < RANGE_SEAL; next += 2) {
-		CU_ASSERT_TRUE(memtable_note_skipped(memtable, next));
-		CU_ASSERT_TRUE(memtable_note_skipped(memtable, next));
-		CU_ASSERT_PTR_NULL(memtable_next_skipped(memtable, &at));
-		memtable_cover(memtable, next + 1);
-		offset = memtable_next_skipped(memtable, &at);
-		CU_ASSERT_PTR_NOT_NULL_FATAL(offset);
-		CU_ASSERT_EQUAL(*offset, next);
-	}
-	for (at = 0; memtable_next_skipped(memtable, &at) != NULL; count++)
-		continue;
-	CU_ASSERT_EQUAL(count, RANGE_SEAL / 2);
-	CU_ASSERT_TRUE(memtable_bytes(memtable) >= empty + count * 8);
-	memtable_free(memtable);
-}
-
 static void test_copies(void)
 {
 	char id[] = "a";
@@ -504,8 +450,6 @@ int main(void)
 		{"coalescing", test_coalescing},
 		{"merges and if-exists one by one", test_one_by_one},
 		{"barriers are alone", test_barriers_are_alone},
-		{"identities", test_identities},
-		{"skipped offsets", test_skipped},
 		{"copies", test_copies},
 		{"seal", test_seal},
 		{"size", test_size},
