@@ -33,6 +33,19 @@ enum knockout {
 	KNOCKOUT_ORDER_DROPS,        /* node: drops a replica that a record does not name */
 	KNOCKOUT_TOKEN_IGNORED,      /* query: a waiter's token is not looked at */
 	KNOCKOUT_FINALS_IGNORED,     /* query: offsets of finals are not required */
+	KNOCKOUT_FIRST_OCCURRENCE,   /* feed: the first, not the last occurrence of an identity decides */
+	KNOCKOUT_REPLAY_DUPLICATE,   /* feed: an occurrence at the record's own offset counts */
+	KNOCKOUT_TABLE_NOT_SEEDED,   /* feed: identities and origins are not fetched when feeding starts */
+	KNOCKOUT_TABLE_FROM_SIBLING_AHEAD, /* feed: they are taken from a replica that stands elsewhere */
+	KNOCKOUT_MARKS_KEPT_OVER_REWIND,   /* feed: they are kept when a reader goes back */
+	KNOCKOUT_LIFE_IGNORED,             /* record: origins are compared without their life */
+	KNOCKOUT_IDENTITY_WITHOUT_ID,      /* record: an identity is the idempotency key alone */
+	KNOCKOUT_BODY_BYTES_AS_OPERATION,  /* record: an operation is its body's bytes as they came */
+	KNOCKOUT_COALESCE_OVER_BARRIER,    /* record: a barrier shares its range with other operations */
+	KNOCKOUT_DELETE_PUT_AS_UPDATE,     /* record: a put after a delete does not create */
+	KNOCKOUT_ORIGIN_IGNORED,       /* feed: an imported record is not compared with what was imported */
+	KNOCKOUT_RULES_DIGEST_IGNORED, /* node: a range made under other rules is applied */
+	KNOCKOUT_SKIP_NOT_RECORDED,    /* feed: an offset is skipped without a word */
 	KNOCKOUTS
 };
 

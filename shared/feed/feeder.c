@@ -24,9 +24,18 @@ static void drop_lanes(struct feeder *feeder, struct feed_shard *shard)
 {
 	for (unsigned lane = 0; lane < FEEDER_LANES; lane++) {
 		feed_drop_ranges(feeder, &shard->lanes[lane]);
+		feed_drop_marks(&shard->lanes[lane]);
 		feeder->lanes_running -= feed_is_running(&shard->lanes[lane]);
 		shard->lanes[lane].state = LANE_STATE_IDLE;
 	}
+}
+
+static void drop_shard(struct feeder *feeder, struct feed_shard *shard)
+{
+	drop_lanes(feeder, shard);
+	free(shard->skips);
+	shard->skips = NULL;
+	shard->skips_len = 0;
 }
 
 void feeder_free(struct feeder *feeder)
@@ -35,7 +44,7 @@ void feeder_free(struct feeder *feeder)
 		return;
 	for (uint32_t i = 0; i < feeder->shards_len; i++)
 		if (feeder->shards[i].used)
-			drop_lanes(feeder, &feeder->shards[i]);
+			drop_shard(feeder, &feeder->shards[i]);
 	for (uint32_t i = 0; i < feeder->nodes_len; i++) {
 		buffer_deinit(&feeder->nodes[i].frame);
 		free(feeder->nodes[i].sent_slots);
@@ -98,6 +107,7 @@ int feeder_add_shard(struct feeder *feeder, const struct index_record *index, in
 	uint32_t free_slot = 0;
 	uint32_t epoch;
 	uint32_t questions;
+	uint32_t fills;
 	int rc;
 
 	while (free_slot < feeder->shards_len && feeder->shards[free_slot].used)
@@ -112,16 +122,19 @@ int feeder_add_shard(struct feeder *feeder, const struct index_record *index, in
 	/* late reports to a former user of the slot are strangers */
 	epoch = shard->epoch + 1;
 	questions = shard->questions;
+	fills = shard->fills;
 	*shard = (struct feed_shard){
 		.used = true,
 		.listed = shard->listed,
 		.todo = shard->todo,
 		.epoch = epoch,
 		.questions = questions,
+		.fills = fills,
 		.state = FEEDER_STATE_ASKING,
 		.index_id = index->id,
 		.partition = partition,
 		.partitions = index->partitions,
+		.base = index->base != NULL ? index->base[partition] : 0,
 		.partitioner = index->partitioner,
 		.rules = index->rules,
 		.rules_digest = rules_digest(&index->rules),
@@ -141,12 +154,31 @@ void feeder_remove_shard(struct feeder *feeder, uint32_t slot)
 
 	if (shard == NULL)
 		return;
-	drop_lanes(feeder, shard);
+	drop_shard(feeder, shard);
 	shard->used = false;
 	shard->members_len = 0;
 	shard->epoch++;
 	shard->todo = 0;
 	feed_todo(feeder, slot, FEED_TODO_HALT << FEEDER_LANE_LIVE | FEED_TODO_HALT << FEEDER_LANE_BEHIND);
+}
+
+int feeder_set_skips(struct feeder *feeder, uint32_t slot, const int64_t *offsets, size_t offsets_len,
+                     struct error *error)
+{
+	struct feed_shard *shard = feed_shard_at(feeder, slot);
+	int64_t *skips = NULL;
+
+	ASSERT(shard != NULL && offsets_len <= SKIPS_MAX);
+	if (offsets_len > 0) {
+		skips = malloc(offsets_len * sizeof *skips);
+		if (skips == NULL)
+			return error_memory(error, offsets_len * sizeof *skips);
+		memcpy(skips, offsets, offsets_len * sizeof *skips);
+	}
+	free(shard->skips);
+	shard->skips = skips;
+	shard->skips_len = offsets_len;
+	return 0;
 }
 
 struct feed_member *feed_member_on(struct feed_shard *shard, uint32_t node)
@@ -175,6 +207,8 @@ static void remove_members(struct feeder *feeder, uint32_t slot, const struct fe
 		if (replica_on(replicas, replicas_len, shard->members[i].node) != NULL)
 			continue;
 		feed_detach(feeder, slot, &shard->members[i]);
+		for (unsigned lane = 0; lane < FEEDER_LANES; lane++)
+			shard->lanes[lane].marks.waits_for[0] = '\0'; /* on whom, shows soon again */
 		shard->members[i] = shard->members[--shard->members_len];
 	}
 }
@@ -271,6 +305,7 @@ void feeder_tick(struct feeder *feeder, int64_t now_ms)
 		if (feeder->shards[slot].live_wait_ms <= now_ms)
 			feed_place(feeder, slot);
 		feed_cut(feeder, slot);
+		feed_fill_again(feeder, slot);
 		feed_behind_turn(feeder, slot);
 	}
 	feeder->flush_check = true;
@@ -302,6 +337,7 @@ int64_t feeder_deadline_ms(const struct feeder *feeder)
 			continue;
 		due = feed_cut_ms(feeder, shard);
 		due = shard->live_wait_ms < due ? shard->live_wait_ms : due;
+		due = feed_fill_ms(shard) < due ? feed_fill_ms(shard) : due;
 		deadline = due < deadline ? due : deadline;
 		for (size_t i = 0; i < shard->members_len; i++) {
 			due = member_deadline_ms(feeder, shard, &shard->members[i]);

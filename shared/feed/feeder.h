@@ -60,6 +60,9 @@
  *     First its origin (not higher than known: duplicate), then its identity
  *     (the same operation: duplicate; another: dead letter). Duplicates and
  *     dead letters leave their identity and origin in the range like all others.
+ *     A record of a source partition beyond ORIGINS_MAX is refused, and its
+ *     origin is nowhere. Without a window (dedup_window 0) identities are not
+ *     looked at.
  *   - An offset that a record in `meta` says to skip is not decoded, becomes a
  *     dead letter `skipped`, and is told to the replicas.
  *   - A batch without an answer is sent again: receipt is idempotent.
@@ -104,7 +107,8 @@ struct feeder_options {
 	size_t batch_bytes_max;
 	struct flush_rule flush;
 	bool replay; /* only BEHIND, up to the committed offset: no dead letters, no commits */
-	/* An empty store for the window of this reader, in place of an earlier one, whose window is freed by then. */
+	/* An empty store for the window of this reader, in place of an earlier one, whose window is freed by then. Asked for
+	 * with the first identity that the reader meets. May be NULL where no rules have a window. */
 	struct window_store (*shelf)(void *context, uint32_t reader);
 	void *shelf_context;
 };
@@ -215,7 +219,9 @@ void feeder_filled(struct feeder *feeder, const struct feeder_fill *fill, const 
 int feeder_set_skips(struct feeder *feeder, uint32_t slot, const int64_t *offsets, size_t offsets_len,
                      struct error *error);
 /* The next record of the partition. Take the actions before the next event. 0, or (RETRY) ERROR_MEMORY, or
- * ERROR_LIMIT or ERROR_STORAGE of the window's store: nothing changed, offer it again. */
+ * ERROR_LIMIT or ERROR_STORAGE of the window's store: nothing changed, offer this record again before anything else of
+ * the reader, or report feeder_read_failed. A leaf that the store has lost or damaged is no error here: the reader
+ * starts anew. */
 int feeder_record(struct feeder *feeder, uint32_t reader, const struct record *record, int64_t now_ms,
                   struct error *error);
 /* The reader stands at `position`, behind markers and holes, at the end of the log. */
@@ -256,15 +262,18 @@ struct feeder_status {
 	int64_t oldest_ms; /* timestamp of the oldest record that LIVE's members have not all received; -1 none */
 	size_t memory_bytes;
 	size_t dead_letters_pending;
-	uint64_t records;        /* read by LIVE while FEEDING, again after a rewind too */
-	uint64_t deleted;        /* of them */
-	uint64_t refused;        /* of them: dead letters */
-	uint64_t duplicates;     /* of them, by identity or origin */
-	uint64_t skipped;        /* of them, by record; not among the refused */
-	size_t window_memory;    /* bytes, of all lanes */
-	size_t window_stored;    /* likewise, in the store */
-	uint64_t cuts;           /* replicas that LIVE has cut because memory was full */
-	const char *stop_reason; /* STOPPED, else "" */
+	uint64_t records;           /* read by LIVE while FEEDING, again after a rewind too */
+	uint64_t deleted;           /* of them */
+	uint64_t refused;           /* of them: dead letters */
+	uint64_t duplicates;        /* of them, by identity or origin */
+	uint64_t origin_duplicates; /* of these, by origin */
+	uint64_t skipped;           /* of them, by record; not among the refused */
+	size_t window_memory;       /* bytes, of all lanes */
+	size_t window_stored;       /* likewise, in the store */
+	uint64_t holes;             /* offsets without a record that LIVE passed while FEEDING */
+	uint64_t cuts;              /* replicas that LIVE has cut because memory was full */
+	const char *stop_reason;    /* STOPPED, else "" */
+	const char *waits_for; /* what keeps a reader's identities and origins from it, "" if nothing does */
 };
 
 /* False if there is no such slot. */

@@ -32,7 +32,8 @@ static bool take_todo(struct feeder *feeder, uint32_t slot, struct feeder_action
 	struct feed_shard *shard = &feeder->shards[slot];
 	unsigned bit = shard->todo & -shard->todo;
 	enum feeder_lane lane =
-		bit & (unsigned)(FEED_TODO_HALT << FEEDER_LANE_BEHIND | FEED_TODO_START << FEEDER_LANE_BEHIND)
+		bit & (unsigned)(FEED_TODO_HALT << FEEDER_LANE_BEHIND |
+	                         FEED_TODO_START << FEEDER_LANE_BEHIND | FEED_TODO_FILL << FEEDER_LANE_BEHIND)
 			? FEEDER_LANE_BEHIND
 			: FEEDER_LANE_LIVE;
 	bool more = false;
@@ -45,9 +46,17 @@ static bool take_todo(struct feeder *feeder, uint32_t slot, struct feeder_action
 	};
 	if (bit < FEED_TODO_START) {
 		action->kind = FEEDER_ACTION_HALT;
-	} else if (bit < FEED_TODO_ASK) {
+	} else if (bit < FEED_TODO_FILL) {
 		action->kind = FEEDER_ACTION_START;
 		action->offset = shard->lanes[lane].read_from;
+	} else if (bit < FEED_TODO_ASK) {
+		const struct feed_marks *marks = &shard->lanes[lane].marks;
+
+		action->kind = FEEDER_ACTION_FILL;
+		action->epoch = marks->epoch;
+		action->node = marks->source;
+		action->received = marks->received;
+		action->offset = marks->next;
 	} else if (bit == FEED_TODO_ASK) {
 		more = take_question(shard, action);
 	} else if (bit == FEED_TODO_COMMIT) {
@@ -114,6 +123,21 @@ static void mark_lowest(const struct feed_shard *shard, struct feeder_status *st
 	}
 }
 
+static void measure_marks(const struct feed_shard *shard, struct feeder_status *status)
+{
+	status->waits_for = "";
+	for (unsigned lane = FEEDER_LANES; lane-- > 0;) {
+		const struct feed_marks *marks = &shard->lanes[lane].marks;
+
+		if (marks->waits_for[0] != '\0')
+			status->waits_for = marks->waits_for;
+		if (marks->window == NULL)
+			continue;
+		status->window_memory += window_memory(marks->window);
+		status->window_stored += window_stored(marks->window);
+	}
+}
+
 bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feeder_status *status)
 {
 	const struct feed_shard *shard = feed_shard_at(feeder, slot);
@@ -137,10 +161,15 @@ bool feeder_shard_status(const struct feeder *feeder, uint32_t slot, struct feed
 		.records = shard->records,
 		.deleted = shard->deleted,
 		.refused = shard->refused,
+		.duplicates = shard->duplicates,
+		.origin_duplicates = shard->origin_duplicates,
+		.skipped = shard->skipped,
+		.holes = shard->holes,
 		.cuts = shard->cuts,
 		.stop_reason = shard->stop_reason,
 	};
 	mark_lowest(shard, status);
+	measure_marks(shard, status);
 	for (const struct feed_range *range = live->first; range != NULL; range = range->next) {
 		status->dead_letters_pending += range->dead_letters_pending;
 		if (status->oldest_ms < 0)

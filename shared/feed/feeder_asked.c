@@ -221,6 +221,8 @@ static void learn_member(struct feed_member *member, const struct feeder_asked *
 	member->received = replica->received;
 	member->stored = replica->stored;
 	member->anchor = replica->anchor;
+	member->has_identities = replica->has_identities;
+	member->has_origins = replica->has_origins;
 	member->anchor_found = false;
 	if (KNOCKOUT(START_COMMITTED) && asked->committed >= 0) {
 		member->received = asked->committed;

@@ -422,6 +422,8 @@ static void range_received(struct feeder *feeder, uint32_t slot, struct feed_mem
 	}
 	member->received = answer->received;
 	member->stored = answer->stored;
+	member->has_identities = answer->has_identities;
+	member->has_origins = answer->has_origins;
 	member->announce = false;
 	member->pause_ms = 0;
 	member->poll_ms = feeder->now_ms + FEEDER_POLL_MS;

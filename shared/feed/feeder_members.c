@@ -19,9 +19,12 @@ static void lane_halt(struct feeder *feeder, uint32_t slot, enum feeder_lane at)
 	if (!feed_is_running(lane))
 		return;
 	feed_drop_ranges(feeder, lane);
+	if (!KNOCKOUT(MARKS_KEPT_OVER_REWIND))
+		feed_drop_marks(lane);
+	lane->marks.waits_for[0] = '\0';
 	lane->state = LANE_STATE_IDLE;
 	feeder->lanes_running--;
-	shard->todo &= ~(unsigned)(FEED_TODO_START << at);
+	shard->todo &= ~(unsigned)(FEED_TODO_START << at | FEED_TODO_FILL << at);
 	feed_todo(feeder, slot, FEED_TODO_HALT << at);
 	if (at == FEEDER_LANE_LIVE) {
 		shard->epoch++;
@@ -52,10 +55,12 @@ void feed_detach(struct feeder *feeder, uint32_t slot, struct feed_member *membe
 	}
 	leave_lane(shard, member);
 	member->state = MEMBER_STATE_WAITING;
-	if (lane->members == 0)
+	if (lane->members == 0) {
 		lane_halt(feeder, slot, member->lane);
-	else
-		feed_release(feeder, shard, lane);
+		return;
+	}
+	feed_release(feeder, shard, lane);
+	feed_source_left(feeder, slot, member->lane);
 }
 
 void feed_ask_again(struct feeder *feeder, uint32_t slot, struct feed_member *member, int64_t pause_ms)
@@ -77,6 +82,23 @@ void feed_lane_ask_later(struct feeder *feeder, uint32_t slot, enum feeder_lane 
 	for (size_t i = 0; i < shard->members_len; i++)
 		if (shard->members[i].state == MEMBER_STATE_FED && shard->members[i].lane == lane)
 			feed_ask_later(feeder, slot, &shard->members[i]);
+}
+
+void feed_lane_ask_again(struct feeder *feeder, uint32_t slot, enum feeder_lane at)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+
+	for (size_t i = 0; i < shard->members_len; i++) {
+		struct feed_member *member = &shard->members[i];
+
+		if (member->state != MEMBER_STATE_FED || member->lane != at)
+			continue;
+		leave_lane(shard, member);
+		member->state = MEMBER_STATE_WAITING;
+		member->sent_batch = 0;
+		member->retry_ms = feeder->now_ms;
+	}
+	lane_halt(feeder, slot, at);
 }
 
 static void join_lane(struct feeder *feeder, struct feed_shard *shard, struct feed_member *member,
@@ -101,8 +123,9 @@ static void lane_start(struct feeder *feeder, uint32_t slot, enum feeder_lane at
 	struct feed_lane *lane = &shard->lanes[at];
 
 	feed_drop_ranges(feeder, lane);
+	if (!KNOCKOUT(MARKS_KEPT_OVER_REWIND) || !lane->marks.filled)
+		feed_drop_marks(lane);
 	feeder->lanes_running += !feed_is_running(lane);
-	lane->state = LANE_STATE_ANCHORING;
 	lane->position = start;
 	lane->read_from = start;
 	lane->before = (struct anchor){.offset = -1};
@@ -120,13 +143,15 @@ static void lane_start(struct feeder *feeder, uint32_t slot, enum feeder_lane at
 			lane->read_from = member->anchor.offset;
 	}
 	if (at == FEEDER_LANE_BEHIND && lane->read_from >= feed_bound(feeder, shard)) {
+		/* nothing to read, so nothing to judge: what was before is fetched when there is */
 		lane->state = LANE_STATE_AT_BOUND;
+		shard->todo &= ~(unsigned)(FEED_TODO_START << at | FEED_TODO_FILL << at);
 		feed_todo(feeder, slot, FEED_TODO_HALT << at);
 		return;
 	}
 	if (at == FEEDER_LANE_LIVE)
 		shard->epoch++;
-	feed_todo(feeder, slot, FEED_TODO_START << at);
+	feed_begin(feeder, slot, at);
 }
 
 /* ---- placing ---- */
@@ -193,7 +218,6 @@ static void start_live(struct feeder *feeder, uint32_t slot, bool others)
 			join_lane(feeder, shard, &shard->members[i], FEEDER_LANE_LIVE);
 	shard->state = FEEDER_STATE_ANCHORING;
 	lane_start(feeder, slot, FEEDER_LANE_LIVE, start);
-	feed_check_ready(feeder, slot, FEEDER_LANE_LIVE);
 }
 
 /* Starts LIVE if it is time; false while the answers of other replicas are worth waiting for. */
@@ -237,7 +261,6 @@ static void restart_behind(struct feeder *feeder, uint32_t slot)
 			start = member->received;
 	}
 	lane_start(feeder, slot, FEEDER_LANE_BEHIND, start);
-	feed_check_ready(feeder, slot, FEEDER_LANE_BEHIND);
 }
 
 void feed_place(struct feeder *feeder, uint32_t slot)
@@ -277,10 +300,12 @@ void feed_move_up(struct feeder *feeder, uint32_t slot, struct feed_member *memb
 		return;
 	leave_lane(shard, member);
 	join_lane(feeder, shard, member, FEEDER_LANE_LIVE);
-	if (behind->members == 0)
+	if (behind->members == 0) {
 		lane_halt(feeder, slot, FEEDER_LANE_BEHIND);
-	else
-		feed_release(feeder, shard, behind);
+		return;
+	}
+	feed_release(feeder, shard, behind);
+	feed_source_left(feeder, slot, FEEDER_LANE_BEHIND);
 }
 
 void feed_behind_turn(struct feeder *feeder, uint32_t slot)
@@ -309,6 +334,10 @@ void feed_behind_turn(struct feeder *feeder, uint32_t slot)
 			for (size_t i = 0; i < shard->members_len; i++)
 				if (shard->members[i].state == MEMBER_STATE_FED)
 					feed_ask_again(feeder, slot, &shard->members[i], REPLAY_ASK_MS);
+		return;
+	}
+	if (!behind->marks.filled) {
+		feed_begin(feeder, slot, FEEDER_LANE_BEHIND);
 		return;
 	}
 	behind->state = behind->checks > 0 ? LANE_STATE_ANCHORING : LANE_STATE_READING;

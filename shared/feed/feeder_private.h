@@ -1,8 +1,8 @@
 /*
  * The feeder's own structures, shared by feeder.c (life, shards, time),
  * feeder_members.c (replicas and lanes), feeder_asked.c (questions and
- * anchors), feeder_records.c (what readers read), feeder_flush.c (ranges, batches, answers) and
- * feeder_actions.c (actions, status), and nobody else.
+ * anchors), feeder_marks.c (what the log held before), feeder_records.c (what readers read),
+ * feeder_flush.c (ranges, batches, answers) and feeder_actions.c (actions, status), and nobody else.
  *
  * What is to be done for a shard is a set of bits, not a queue: each action
  * says only "bring this to its present value", so a burst of events cannot
@@ -13,13 +13,14 @@
 
 #include "shared/feed/feeder.h"
 
-/* In the order in which they are carried out; HALT and START once for each lane. */
+/* In the order in which they are carried out; HALT, START and FILL once for each lane. */
 enum feed_todo {
 	FEED_TODO_HALT = 1,
 	FEED_TODO_START = 4,
-	FEED_TODO_ASK = 16,
-	FEED_TODO_COMMIT = 32,
-	FEED_TODO_REPORT = 64
+	FEED_TODO_FILL = 16,
+	FEED_TODO_ASK = 64,
+	FEED_TODO_COMMIT = 128,
+	FEED_TODO_REPORT = 256
 };
 
 /* A memtable on its way; the last of a lane's list is the active one unless sealed. */
@@ -35,9 +36,28 @@ struct feed_range {
 
 enum lane_state {
 	LANE_STATE_IDLE = 0,
+	LANE_STATE_FILLING,   /* fetches what the log held before `position`; does not read yet */
 	LANE_STATE_ANCHORING, /* reads below `position`, to find its lowest member's anchor */
 	LANE_STATE_READING,
 	LANE_STATE_AT_BOUND /* BEHIND: there is nothing more that it may read */
+};
+
+/* What a lane knows of the log before `position`, by which it judges what it reads. */
+struct feed_marks {
+	bool filled;             /* it knows what there was before it began to read */
+	struct origins *origins; /* NULL: there was none */
+	int64_t origin_at; /* the offset whose origin was noted last: judged before, offered again or not; -1 */
+	struct window *window; /* NULL: there was no identity at or above `low` */
+	int64_t low;
+	bool learning; /* identities of [low, position) are read from the log first */
+	/* FILLING */
+	uint32_t source;  /* the node that is asked */
+	int64_t received; /* where its replica must stand */
+	uint32_t epoch;
+	int64_t next;     /* the page that is asked for begins here */
+	int64_t retry_ms; /* asked for again then; INT64_MAX: an answer is on its way */
+	int64_t pause_ms;
+	char waits_for[256];
 };
 
 struct feed_lane {
@@ -52,6 +72,7 @@ struct feed_lane {
 	struct feed_range *last;
 	size_t memory_bytes;
 	int64_t first_received_ms; /* when some member, but not all, had received `first`; INT64_MAX */
+	struct feed_marks marks;
 };
 
 enum member_state {
@@ -78,6 +99,9 @@ struct feed_member {
 	bool checking;        /* the reader has not passed [anchor, received) yet */
 	bool anchor_found;
 	unsigned anchor_misses;
+	bool has_identities; /* as of `received` */
+	bool has_origins;    /* likewise */
+	unsigned fill_failures;
 
 	uint64_t sent_batch; /* 0: nothing that counts is in flight */
 	bool announce;       /* the replica has not yet heard of the log's end */
@@ -93,16 +117,20 @@ struct feed_shard {
 	unsigned todo;
 	uint32_t epoch;     /* of LIVE's reading, for dead letters */
 	uint32_t questions; /* asked so far: their epochs */
+	uint32_t fills;     /* begun so far: likewise */
 	enum feeder_state state;
 
 	uint64_t index_id;
 	int32_t partition;
 	int32_t partitions;
+	int64_t base; /* where the log began */
 	enum partitioner partitioner;
 	struct rules rules;
 	uint64_t rules_digest;
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
 
+	int64_t *skips; /* rising */
+	size_t skips_len;
 	size_t members_len;
 	struct feed_member members[REPLICAS_MAX];
 	struct feed_lane lanes[FEEDER_LANES];
@@ -119,6 +147,10 @@ struct feed_shard {
 	uint64_t records;
 	uint64_t deleted;
 	uint64_t refused;
+	uint64_t duplicates;
+	uint64_t origin_duplicates;
+	uint64_t skipped;
+	uint64_t holes;
 	uint64_t cuts;
 };
 
@@ -186,6 +218,8 @@ void feed_ask_again(struct feeder *feeder, uint32_t slot, struct feed_member *me
 void feed_ask_later(struct feeder *feeder, uint32_t slot, struct feed_member *member);
 /* All members of a lane. */
 void feed_lane_ask_later(struct feeder *feeder, uint32_t slot, enum feeder_lane lane);
+/* The same at once: nothing is wrong with them. */
+void feed_lane_ask_again(struct feeder *feeder, uint32_t slot, enum feeder_lane lane);
 /* Gives every replica that is ready its lane. */
 void feed_place(struct feeder *feeder, uint32_t slot);
 /* A member of BEHIND that needs nothing that LIVE has let go of becomes a member of LIVE. */
@@ -205,6 +239,42 @@ void feed_check_anchors(struct feeder *feeder, uint32_t slot, enum feeder_lane l
                         const struct record *record, int64_t position);
 /* ANCHORING ends when the anchor of every replica that needs the first range was found. */
 void feed_check_ready(struct feeder *feeder, uint32_t slot, enum feeder_lane at);
+
+/* feeder_marks.c */
+/* Forgets what the lane knows of the log. */
+void feed_drop_marks(struct feed_lane *lane);
+/* The lane's members and `position` are set: it reads, after what was before is known. */
+void feed_begin(struct feeder *feeder, uint32_t slot, enum feeder_lane at);
+/* A member has left a lane that has others: one that is being filled from it needs another source. */
+void feed_source_left(struct feeder *feeder, uint32_t slot, enum feeder_lane at);
+/* Asks again for a page that could not be kept. */
+void feed_fill_again(struct feeder *feeder, uint32_t slot);
+/* When feed_fill_again has something to do; INT64_MAX if never. */
+int64_t feed_fill_ms(const struct feed_shard *shard);
+/* Keeps the occurrence of an identity. ERROR_MEMORY, or the store's: nothing changed. */
+int feed_learn(struct feeder *feeder, uint32_t reader, const struct op *op, struct error *error);
+
+enum feed_outcome {
+	FEED_OUTCOME_APPLIED = 1,
+	FEED_OUTCOME_DUPLICATE,
+	FEED_OUTCOME_IMPORTED_BEFORE, /* a duplicate by its origin */
+	FEED_OUTCOME_REFUSED,
+	FEED_OUTCOME_SKIPPED
+};
+
+struct feed_judgement {
+	enum feed_outcome outcome;
+	struct op op; /* of what was decoded: else without identity and origin */
+	struct refusal refusal;
+};
+
+/* Judges a decoded operation, taken as APPLIED, by what the log held before it, and keeps its identity. An identity or
+ * origin that is not to be noted is taken from it. Fails as the window does; asked again it says the same. */
+int feed_judge(struct feeder *feeder, uint32_t reader, struct feed_judgement *judgement, struct error *error);
+/* Keeps the operation's origin; what feed_judge says of this offset stays as it was. ERROR_MEMORY. */
+int feed_note_origin(struct feed_lane *lane, const struct op *op, struct error *error);
+/* The window's store keeps the lane from going on. */
+void feed_waits_for(struct feed_lane *lane, const struct error *error);
 
 /* feeder_records.c */
 /* How far BEHIND may read. */

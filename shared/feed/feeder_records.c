@@ -2,15 +2,18 @@
 #include "shared/feed/feeder_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/knockout.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 int64_t feed_bound(const struct feeder *feeder, const struct feed_shard *shard)
 {
 	const struct feed_lane *live = &shard->lanes[FEEDER_LANE_LIVE];
 
 	/* what LIVE's lowest member has received vouches for nothing before its anchor was found */
-	if (feeder->options.replay || !feed_is_running(live) || live->state == LANE_STATE_ANCHORING)
+	if (feeder->options.replay || !feed_is_running(live) || live->state == LANE_STATE_FILLING ||
+	    live->state == LANE_STATE_ANCHORING)
 		return shard->committed;
 	for (const struct feed_range *range = live->first; range != NULL; range = range->next)
 		if (range->dead_letters_pending > 0)
@@ -33,44 +36,91 @@ static void emit_dead_letter(struct feeder *feeder, uint32_t slot, const struct 
 	};
 }
 
-/* Counts what LIVE has taken: an operation, or a record that was refused (NULL). */
-static void account(struct feed_shard *shard, const struct op *op)
+/* Counts what LIVE has taken. */
+static void account(struct feed_shard *shard, const struct feed_judgement *judgement)
 {
 	shard->records++;
-	if (op == NULL)
+	switch (judgement->outcome) {
+	case FEED_OUTCOME_APPLIED:
+		shard->deleted += judgement->op.kind == OP_KIND_DELETE;
+		break;
+	case FEED_OUTCOME_IMPORTED_BEFORE:
+		shard->origin_duplicates++;
+		shard->duplicates++;
+		break;
+	case FEED_OUTCOME_DUPLICATE:
+		shard->duplicates++;
+		break;
+	case FEED_OUTCOME_REFUSED:
 		shard->refused++;
-	else
-		shard->deleted += op->kind == OP_KIND_DELETE;
+		break;
+	case FEED_OUTCOME_SKIPPED:
+		shard->skipped++;
+		break;
+	}
 }
 
-/* Puts a decoded record into its range; false when out of memory, then nothing changed. */
-static bool take_record(struct feeder *feeder, uint32_t reader, const struct record *record,
-                        const struct op *op, const struct refusal *refusal)
+static bool needs_dead_letter(const struct feed_judgement *judgement)
 {
-	uint32_t slot = FEEDER_READER_SLOT(reader);
+	return judgement->outcome == FEED_OUTCOME_REFUSED ||
+	       (judgement->outcome == FEED_OUTCOME_SKIPPED && !KNOCKOUT(SKIP_NOT_RECORDED));
+}
+
+/* What LIVE does beside: BEHIND reads only what LIVE has dealt with. */
+static void take_live(struct feeder *feeder, uint32_t slot, const struct record *record,
+                      const struct feed_judgement *judgement)
+{
 	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *lane = &shard->lanes[FEEDER_LANE_LIVE];
+	struct feed_range *range = lane->last;
+
+	account(shard, judgement);
+	shard->holes += (uint64_t)(record->offset - lane->position);
+	if (judgement->outcome == FEED_OUTCOME_APPLIED && record->timestamp_ms >= 0 &&
+	    (range->oldest_ms < 0 || record->timestamp_ms < range->oldest_ms))
+		range->oldest_ms = record->timestamp_ms;
+	if (needs_dead_letter(judgement) && record->offset >= shard->committed) {
+		range->dead_letters_pending++;
+		emit_dead_letter(feeder, slot, record, &judgement->refusal);
+	}
+}
+
+/* Everything of the record goes into the range; false when out of memory, then it can be put there again. */
+static bool put_record(struct feed_lane *lane, struct memtable *memtable, int64_t offset,
+                       const struct feed_judgement *judgement)
+{
+	const struct op *op = &judgement->op;
+	struct error error;
+
+	if (judgement->outcome == FEED_OUTCOME_SKIPPED)
+		return KNOCKOUT(SKIP_NOT_RECORDED) || memtable_note_skipped(memtable, offset);
+	if (op->has_identity && !memtable_note_identity(memtable, offset, &op->identity))
+		return false;
+	if (op->origin.source.ptr != NULL &&
+	    (!memtable_note_origin(memtable, offset, &op->origin) || feed_note_origin(lane, op, &error) != 0))
+		return false;
+	return judgement->outcome != FEED_OUTCOME_APPLIED || memtable_add(memtable, op);
+}
+
+/* Puts a judged record into its range. ERROR_MEMORY: nothing changed that the record, offered again, would notice. */
+static int take_record(struct feeder *feeder, uint32_t reader, const struct record *record,
+                       const struct feed_judgement *judgement, struct error *error)
+{
+	struct feed_shard *shard = &feeder->shards[FEEDER_READER_SLOT(reader)];
 	struct feed_lane *lane = &shard->lanes[FEEDER_READER_LANE(reader)];
-	size_t bytes = op != NULL ? op->id.len + op->body.len : 0;
+	size_t bytes = judgement->outcome == FEED_OUTCOME_APPLIED ? memtable_op_bytes(&judgement->op) : 0;
 	struct feed_range *range = feed_active(feeder, lane, record->offset, bytes);
 
-	if (range == NULL || (op != NULL && !memtable_add(range->memtable, op))) {
+	if (range == NULL || !put_record(lane, range->memtable, record->offset, judgement)) {
 		feed_measure(feeder, lane);
-		return false;
+		return error_set(error, ERROR_MEMORY, ERROR_ACTION_RETRY,
+		                 "out of memory for the record at offset %" PRId64, record->offset);
 	}
 	memtable_cover(range->memtable, record->offset + 1);
 	memtable_set_anchor(range->memtable,
 	                    (struct anchor){record->offset, record->timestamp_ms, record_checksum(record)});
-	/* BEHIND reads only what LIVE has dealt with */
-	if (FEEDER_READER_LANE(reader) == FEEDER_LANE_LIVE) {
-		account(shard, op);
-		if (op != NULL && record->timestamp_ms >= 0 &&
-		    (range->oldest_ms < 0 || record->timestamp_ms < range->oldest_ms))
-			range->oldest_ms = record->timestamp_ms;
-		if (op == NULL && record->offset >= shard->committed) {
-			range->dead_letters_pending++;
-			emit_dead_letter(feeder, slot, record, refusal);
-		}
-	}
+	if (FEEDER_READER_LANE(reader) == FEEDER_LANE_LIVE)
+		take_live(feeder, FEEDER_READER_SLOT(reader), record, judgement);
 	if (feeder->options.flush.count_max > 0 &&
 	    memtable_count(range->memtable) >= feeder->options.flush.count_max)
 		range->sealed = true;
@@ -79,7 +129,7 @@ static bool take_record(struct feeder *feeder, uint32_t reader, const struct rec
 		shard->log_end = lane->position;
 	feed_measure(feeder, lane);
 	feeder->flush_check = true;
-	return true;
+	return 0;
 }
 
 /* What was read below where every member stands is for nobody. */
@@ -89,10 +139,27 @@ static void let_go(struct feeder *feeder, struct feed_shard *shard, struct feed_
 		feed_release(feeder, shard, lane);
 }
 
-static int feed_record(struct feeder *feeder, uint32_t reader, const struct record *record,
-                       struct error *error)
+/* A record in `meta` says that nobody decodes it. */
+static bool is_skipped(const struct feed_shard *shard, int64_t offset)
 {
-	struct feed_shard *shard = &feeder->shards[FEEDER_READER_SLOT(reader)];
+	size_t low = 0;
+	size_t high = shard->skips_len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (shard->skips[middle] < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < shard->skips_len && shard->skips[low] == offset;
+}
+
+/* Its meaning by itself. ERROR_MEMORY. */
+static int decode(struct feeder *feeder, const struct feed_shard *shard, const struct record *record,
+                  struct feed_judgement *judgement, struct error *error)
+{
 	struct record_place place = {
 		.rules = &shard->rules,
 		.partitioner = shard->partitioner,
@@ -100,21 +167,79 @@ static int feed_record(struct feeder *feeder, uint32_t reader, const struct reco
 		.partitions = shard->partitions,
 		.primary_key = slice_string(shard->primary_key),
 	};
-	enum record_verdict verdict;
-	struct refusal refusal;
-	struct op op;
-	bool taken = false;
 
-	verdict = record_decode(record, &place, &feeder->scratch, &op, &refusal);
-	if (verdict != RECORD_VERDICT_MEMORY)
-		taken = take_record(feeder, reader, record, verdict == RECORD_VERDICT_APPLY ? &op : NULL,
-		                    &refusal);
+	judgement->op.has_identity = false;
+	judgement->op.origin.source = slice_of(NULL, 0);
+	if (shard->skips_len > 0 && is_skipped(shard, record->offset)) {
+		judgement->outcome = FEED_OUTCOME_SKIPPED;
+		judgement->refusal.code = REFUSAL_SKIPPED;
+		(void)snprintf(judgement->refusal.text, sizeof judgement->refusal.text,
+		               "the cluster has recorded that this offset is to be skipped");
+		return 0;
+	}
+	switch (record_decode(record, &place, &feeder->scratch, &judgement->op, &judgement->refusal)) {
+	case RECORD_VERDICT_APPLY:
+		judgement->outcome = FEED_OUTCOME_APPLIED;
+		return 0;
+	case RECORD_VERDICT_REFUSE:
+		judgement->outcome = FEED_OUTCOME_REFUSED;
+		return 0;
+	case RECORD_VERDICT_MEMORY:
+		break;
+	}
+	return error_set(error, ERROR_MEMORY, ERROR_ACTION_RETRY,
+	                 "out of memory for the record at offset %" PRId64, record->offset);
+}
+
+static int judge_and_take(struct feeder *feeder, uint32_t reader, const struct record *record,
+                          struct error *error)
+{
+	struct feed_shard *shard = &feeder->shards[FEEDER_READER_SLOT(reader)];
+	struct feed_judgement judgement;
+	int rc = decode(feeder, shard, record, &judgement, error);
+
+	if (rc == 0 && (judgement.op.has_identity || judgement.op.origin.source.ptr != NULL))
+		rc = feed_judge(feeder, reader, &judgement, error);
+	return rc == 0 ? take_record(feeder, reader, record, &judgement, error) : rc;
+}
+
+/* A record from before the lane's start: only its identity matters. */
+static int learn_record(struct feeder *feeder, uint32_t reader, const struct record *record,
+                        struct error *error)
+{
+	struct feed_shard *shard = &feeder->shards[FEEDER_READER_SLOT(reader)];
+	struct feed_judgement judgement;
+	int rc;
+
+	if (record->offset < shard->lanes[FEEDER_READER_LANE(reader)].marks.low)
+		return 0;
+	rc = decode(feeder, shard, record, &judgement, error);
+	return rc == 0 && judgement.op.has_identity ? feed_learn(feeder, reader, &judgement.op, error) : rc;
+}
+
+/* Reads a record of which the lane needs something; what a store has lost makes the lane start anew. */
+static int feed_record(struct feeder *feeder, uint32_t reader, const struct record *record,
+                       struct error *error)
+{
+	uint32_t slot = FEEDER_READER_SLOT(reader);
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *lane = &shard->lanes[FEEDER_READER_LANE(reader)];
+	int rc = record->offset < lane->position ? learn_record(feeder, reader, record, error)
+	                                         : judge_and_take(feeder, reader, record, error);
+
 	if (arena_bytes(&feeder->scratch) > 0)
 		arena_clear(&feeder->scratch);
-	if (!taken)
-		return error_set(error, ERROR_MEMORY, ERROR_ACTION_RETRY,
-		                 "out of memory for the record at offset %" PRId64, record->offset);
-	let_go(feeder, shard, &shard->lanes[FEEDER_READER_LANE(reader)]);
+	if (rc == 0) {
+		lane->marks.waits_for[0] = '\0';
+		let_go(feeder, shard, lane);
+		return 0;
+	}
+	if (rc == ERROR_MEMORY || rc == ERROR_LIMIT || rc == ERROR_STORAGE) {
+		feed_waits_for(lane, error);
+		return rc;
+	}
+	feed_lane_ask_later(feeder, slot, FEEDER_READER_LANE(reader));
+	feed_waits_for(lane, error);
 	return 0;
 }
 
@@ -141,7 +266,7 @@ static void rest_at_bound(struct feeder *feeder, uint32_t slot, struct feed_lane
 {
 	if (lane->state == LANE_STATE_READING && !cover(feeder, &feeder->shards[slot], lane, bound))
 		return;
-	lane->read_from = lane->state == LANE_STATE_READING ? lane->position : bound;
+	lane->read_from = lane->state == LANE_STATE_READING && !lane->marks.learning ? lane->position : bound;
 	lane->state = LANE_STATE_AT_BOUND;
 	feeder->shards[slot].todo &= ~(unsigned)(FEED_TODO_START << FEEDER_LANE_BEHIND);
 	feed_todo(feeder, slot, FEED_TODO_HALT << FEEDER_LANE_BEHIND);
@@ -168,8 +293,11 @@ int feeder_record(struct feeder *feeder, uint32_t reader, const struct record *r
 		rest_at_bound(feeder, slot, lane, feed_bound(feeder, shard));
 		return 0;
 	}
+	if (lane->marks.learning && record->offset < lane->position && feed_is_running(lane))
+		return feed_record(feeder, reader, record, error);
 	if (lane->state != LANE_STATE_READING || record->offset < lane->position)
 		return 0;
+	lane->marks.learning = false;
 	return feed_record(feeder, reader, record, error);
 }
 
@@ -177,14 +305,17 @@ static void live_end(struct feeder *feeder, uint32_t slot, int64_t position)
 {
 	struct feed_shard *shard = &feeder->shards[slot];
 	struct feed_lane *lane = &shard->lanes[FEEDER_LANE_LIVE];
+	uint64_t holes;
 
 	if (position < lane->position) {
 		feed_lane_ask_later(feeder, slot,
 		                    FEEDER_LANE_LIVE); /* the log lost its tail: asking shows it */
 		return;
 	}
+	holes = (uint64_t)(position - lane->position);
 	if (lane->state != LANE_STATE_READING || !cover(feeder, shard, lane, position))
 		return; /* out of memory: the next end covers it */
+	shard->holes += holes;
 	if (shard->log_end < position)
 		shard->log_end = position;
 	feeder->flush_check = true;

@@ -1,6 +1,7 @@
 #include "shared/feed/window.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/knockout.h"
 #include "shared/feed/window_leaf.h"
 
 #include <stdlib.h>
@@ -119,7 +120,11 @@ static const struct occurrence *find_recent(const struct window *window, const s
 {
 	uint32_t at = window->recent_len > 0 ? *slot_of(window, occurrence->identity) : NONE;
 
-	while (at != NONE && window->recent[at].fact.offset >= occurrence->offset)
+	while (at != NONE && window->recent[at].fact.offset >= occurrence->offset &&
+	       !KNOCKOUT(REPLAY_DUPLICATE))
+		at = window->recent[at].before;
+	while (KNOCKOUT(FIRST_OCCURRENCE) && at != NONE && window->recent[at].before != NONE &&
+	       window->recent[window->recent[at].before].fact.offset >= occurrence->offset - window->length)
 		at = window->recent[at].before;
 	return at == NONE ? NULL : &window->recent[at].fact;
 }

@@ -32,7 +32,9 @@
 #include "shared/base/error.h"
 #include "shared/base/hash.h"
 
+#ifndef WINDOW_LEAF /* the simulation has shorter logs */
 #define WINDOW_LEAF 65536
+#endif
 
 struct occurrence {
 	int64_t offset;
