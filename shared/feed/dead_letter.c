@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define OWN_HEADERS_MAX 18
+#define OWN_HEADERS_MAX 19
 /* Record and batch headers of Kafka's format 2, and the lengths of one header as varints. */
 #define MESSAGE_OVERHEAD 128
 #define HEADER_OVERHEAD 10
@@ -68,6 +68,8 @@ static void add_own(struct draft *draft, const struct dead_letter_source *source
 	add_text(draft, "millrace.index", "%s", source->index);
 	add(draft, "millrace.document_id", first_bytes(record->key, RECORD_ID_BYTES_MAX));
 	add_text(draft, "millrace.attempts", "1");
+	if (record->timestamp_ms >= 0)
+		add_text(draft, "millrace.timestamp", "%" PRId64, record->timestamp_ms);
 }
 
 size_t dead_letter_bytes(const struct dead_letter *letter)

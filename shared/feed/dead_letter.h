@@ -6,7 +6,10 @@
  *
  *   __connect.errors.topic .partition .offset .connector.name .task.id .stage
  *   .class.name .exception.class.name .exception.message .exception.stacktrace
- *   millrace.error.code .index .document_id .attempts
+ *   millrace.error.code .index .document_id .attempts .timestamp
+ *
+ * The last is the record's own time in ms, absent where it has none: the topic
+ * may stamp its messages with the time of their arrival.
  *
  * A message larger than `bytes_max` is cut until it fits. The value is cut
  * first; if that is not enough, the original headers are left out, and the

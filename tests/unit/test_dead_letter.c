@@ -78,6 +78,7 @@ static void test_headers(void)
 		{"millrace.index", "books"},
 		{"millrace.document_id", "kkk"},
 		{"millrace.attempts", "1"},
+		{"millrace.timestamp", "1700000000000"},
 	};
 	uint8_t bytes[8];
 	struct record record = record_of(3, 5, bytes);
@@ -107,6 +108,7 @@ static void test_nulls(void)
 	CU_ASSERT_PTR_NULL(letter.value.ptr);
 	CU_ASSERT_EQUAL(letter.timestamp_ms, 0);
 	CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.document_id"), "");
+	CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.timestamp"), "(none)");
 	CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.truncated"), "(none)");
 	arena_deinit(&arena);
 }
