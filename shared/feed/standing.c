@@ -79,6 +79,18 @@ static bool read_anchor(yyjson_val *object, struct anchor *anchor)
 	       get_u64(object, "checksum", &anchor->checksum) && anchor->offset >= -1;
 }
 
+/* A node that has none may leave them out. */
+static bool read_marks(yyjson_val *entry, struct range_answer *answer)
+{
+	int64_t marks = 0;
+
+	if (yyjson_obj_get(entry, "marks") != NULL && !json_get_i64(entry, "marks", &marks))
+		return false;
+	answer->has_identities = (marks & 1) != 0;
+	answer->has_origins = (marks & 2) != 0;
+	return marks >= 0 && marks <= 3;
+}
+
 static bool read_entry(yyjson_val *entry, struct range_answer *answer, struct slice *stop_reason)
 {
 	struct slice state;
@@ -90,8 +102,9 @@ static bool read_entry(yyjson_val *entry, struct range_answer *answer, struct sl
 	    !get_u64(entry, "session", &answer->session) ||
 	    !json_get_i64(entry, "received", &answer->received) ||
 	    !json_get_i64(entry, "stored", &answer->stored) ||
-	    !read_anchor(yyjson_obj_get(entry, "anchor"), &answer->anchor) || answer->stored < 0 ||
-	    answer->stored > answer->received || answer->anchor.offset >= answer->received)
+	    !read_anchor(yyjson_obj_get(entry, "anchor"), &answer->anchor) || !read_marks(entry, answer) ||
+	    answer->stored < 0 || answer->stored > answer->received ||
+	    answer->anchor.offset >= answer->received)
 		return false;
 	*stop_reason = slice_of(NULL, 0);
 	answer->result = RANGE_RESULT_ALREADY;

@@ -1,12 +1,12 @@
 #include "shared/feeding/leaves.h"
 
 #include "shared/base/assert.h"
+#include "shared/runtime/directory.h"
 
 #include <errno.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_BYTES_MAX 4096
@@ -27,7 +27,8 @@ static int failed(const struct leaves *leaves, int rc, const char *what, struct 
 {
 	if (rc == MDB_MAP_FULL)
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY,
-		                 "the identities of the owned partitions need more than %llu bytes in %s",
+		                 "the identities of these partitions need more than %llu bytes in %s; raise "
+		                 "ingest.table",
 		                 (unsigned long long)leaves->bytes_max, leaves->path);
 	if (rc == MDB_NOTFOUND)
 		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_RETRY, "%s: no such leaf",
@@ -73,11 +74,19 @@ static int table_open(struct leaves *leaves, struct error *error)
 	return rc == 0 ? 0 : failed(leaves, rc, "open", error);
 }
 
+static int environment_make(struct leaves *leaves, struct error *error)
+{
+	int rc = mdb_env_create(&leaves->env);
+
+	if (rc == 0)
+		rc = mdb_env_set_mapsize(leaves->env, (size_t)leaves->bytes_max);
+	return rc == 0 ? 0 : failed(leaves, rc, "make", error);
+}
+
 int leaves_open(const char *directory, uint64_t bytes_max, struct leaves **leaves, struct error *error)
 {
 	struct leaves *new = calloc(1, sizeof *new);
 	int result;
-	int rc;
 
 	if (new == NULL)
 		return error_memory(error, sizeof *new);
@@ -88,10 +97,11 @@ int leaves_open(const char *directory, uint64_t bytes_max, struct leaves **leave
 		return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
 		                 "the directory's name is too long: %.100s…", directory);
 	}
-	rc = mkdir(directory, 0700) != 0 && errno != EEXIST ? errno : mdb_env_create(&new->env);
-	if (rc == 0)
-		rc = mdb_env_set_mapsize(new->env, (size_t)bytes_max);
-	result = rc == 0 ? file_open(new, error) : failed(new, rc, "make", error);
+	result = directory_make(directory, error);
+	if (result == 0)
+		result = environment_make(new, error);
+	if (result == 0)
+		result = file_open(new, error);
 	if (result == 0)
 		result = table_open(new, error);
 	if (result < 0)

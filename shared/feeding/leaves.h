@@ -17,7 +17,7 @@
 
 struct leaves;
 
-/* Makes the directory if it is missing (its parent must exist). ERROR_STORAGE names the path. */
+/* Makes the directory if it is missing. ERROR_STORAGE names the path. */
 int leaves_open(const char *directory, uint64_t bytes_max, struct leaves **leaves, struct error *error);
 /* Every shelf's window must have been freed. NULL does nothing. */
 void leaves_close(struct leaves *leaves);

@@ -55,6 +55,30 @@ static void test_entry_is_read(void)
 	CU_ASSERT_STRING_EQUAL(reason, "");
 }
 
+static void test_marks(void)
+{
+	static const struct {
+		const char *text;
+		bool identities;
+		bool origins;
+	} rows[] = {
+		{ENTRY(GOOD), false, false},
+		{ENTRY(GOOD ",\"marks\":0"), false, false},
+		{ENTRY(GOOD ",\"marks\":1"), true, false},
+		{ENTRY(GOOD ",\"marks\":2"), false, true},
+		{ENTRY(GOOD ",\"marks\":3"), true, true},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct range_answer found;
+		char reason[64];
+
+		CU_ASSERT_EQUAL_FATAL(find(rows[i].text, &found, reason), 0);
+		CU_ASSERT_EQUAL(found.has_identities, rows[i].identities);
+		CU_ASSERT_EQUAL(found.has_origins, rows[i].origins);
+	}
+}
+
 static void test_not_listed(void)
 {
 	struct range_answer found;
@@ -108,6 +132,9 @@ static void test_refused(void)
 		ENTRY(STATE "," INCARNATION "," SESSION "," MARKS
 	                    ",\"anchor\":{\"offset\":-2,\"timestamp\":0,\"checksum\":\"0000000000000000\"}"),
 		ENTRY(STATE "," INCARNATION "," SESSION "," MARKS ",\"anchor\":null"),
+		ENTRY(GOOD ",\"marks\":4"),
+		ENTRY(GOOD ",\"marks\":-1"),
+		ENTRY(GOOD ",\"marks\":true"),
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -148,9 +175,13 @@ static void test_who_answers(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{"who answers", test_who_answers}, {"entry is read", test_entry_is_read},
-		{"not listed", test_not_listed},   {"stopped", test_stopped},
-		{"refused", test_refused},         CU_TEST_INFO_NULL,
+		{"who answers", test_who_answers},
+		{"entry is read", test_entry_is_read},
+		{"marks", test_marks},
+		{"not listed", test_not_listed},
+		{"stopped", test_stopped},
+		{"refused", test_refused},
+		CU_TEST_INFO_NULL,
 	};
 
 	return suite_run("standing", tests);
