@@ -274,6 +274,7 @@ static int take(struct office *office, struct error *error)
 		.kafka_id = office->kafka_id,
 		.url = office->url,
 		.rf = (int32_t)config_int(office->config, "topology.rf"),
+		.dedup_window = config_int(office->config, "index_defaults.dedup_window"),
 		.nodes = office->nodes,
 		.nodes_len = office->nodes_len,
 	};

@@ -37,6 +37,7 @@ struct controller *controller_new(const struct controller_options *options)
 		.kafka_id = controller->kafka_id,
 		.url = controller->url,
 		.rf = options->rf,
+		.dedup_window = options->dedup_window,
 		.nodes = controller->nodes,
 		.nodes_len = options->nodes_len,
 	};
@@ -54,6 +55,7 @@ void controller_free(struct controller *controller)
 	buffer_deinit(&controller->keys);
 	buffer_deinit(&controller->values);
 	free(controller->work.starts);
+	free(controller->work.index.sources);
 	for (size_t i = controller->pending_first; i < controller->pending_len; i++)
 		task_request_deinit(&controller->pending[i].request);
 	free(controller->pending);
@@ -254,6 +256,7 @@ void controller_fail(struct controller *controller, const char *code, const char
 static void forget_work(struct controller *controller)
 {
 	free(controller->work.starts);
+	free(controller->work.index.sources);
 	controller->work = (struct work){0};
 }
 
@@ -329,24 +332,39 @@ static void write_final(struct controller *controller, const struct pending_task
 	controller_write(controller, CONTROLLER_TOPIC_TASK_STATES, pending->task, "%" PRId64, pending->task);
 }
 
-static void next_for(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
+static bool step(struct controller *controller, const struct pending_task *pending, int64_t now_ms,
+                 bool *waits)
+{
+	switch (pending->request.type) {
+	case TASK_TYPE_INDEX_CREATION:
+		return controller_create_index(controller, pending, now_ms);
+	case TASK_TYPE_INDEX_DELETION:
+		return controller_delete_index(controller, pending, now_ms);
+	case TASK_TYPE_RECORD_SKIP:
+		return controller_skip_record(controller, pending, waits);
+	case TASK_TYPE_SOURCE_ADDITION:
+		return controller_add_source(controller, pending, now_ms);
+	case TASK_TYPE_SOURCE_UPDATE:
+		return controller_update_source(controller, pending, now_ms);
+	}
+	return false;
+}
+
+/* Its next action; false if it waits for what nodes tell. */
+static bool next_for(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
 {
 	bool more = false;
+	bool waits = false;
 
 	if (controller->work.started_ms == 0)
 		controller->work.started_ms = now_ms;
 	if (!pending->readable)
 		controller_fail(controller, "bad_request", "the request cannot be read: %s", pending->reason);
-	else if (pending->request.type == TASK_TYPE_INDEX_CREATION)
-		more = controller_create_index(controller, pending, now_ms);
-	else if (pending->request.type == TASK_TYPE_INDEX_DELETION)
-		more = controller_delete_index(controller, pending, now_ms);
 	else
-		controller_fail(controller, "bad_request",
-		                "this controller does not know requests of type %s",
-		                task_type_name(pending->request.type));
-	if (!more)
+		more = step(controller, pending, now_ms, &waits);
+	if (!more && !waits)
 		write_final(controller, pending, now_ms);
+	return !waits;
 }
 
 /* Shards and requests in turn, so that neither waits for the other's end. */
@@ -357,11 +375,10 @@ static bool next_work(struct controller *controller, const struct pending_task *
 	controller->shards_first = !first;
 	if (first && controller_change_shards(controller))
 		return true;
-	if (pending != NULL)
-		next_for(controller, pending, wall_ms);
-	else if (!controller_delete_topics(controller, wall_ms))
-		return !first && controller_change_shards(controller);
-	return true;
+	if (pending != NULL ? next_for(controller, pending, wall_ms)
+	                    : controller_delete_topics(controller, wall_ms))
+		return true;
+	return !first && controller_change_shards(controller);
 }
 
 bool controller_next(struct controller *controller, struct controller_time now,

@@ -20,7 +20,10 @@
  * shards; add the name; final. Deletion: record the index as deleted; remove
  * the name; final; then delete the topic, if Millrace created it, and record
  * that (own_topic false), so that nobody's later topic of that name is
- * touched.
+ * touched. Sources (controller_source.c) are written into the index's record,
+ * with their rules in canonical form. A skip (controller_skip.c) is recorded
+ * only while every replica tells that it has not applied that offset; for
+ * those who have not told yet it waits at most MARKS_SILENT_MS.
  *
  * Names: `<cluster>.docs.<uid>`, or with `.<taskUid>` where that name exists
  * in Kafka or was ever an index's topic. Ids: task_index_id.
@@ -67,6 +70,7 @@ struct controller_options {
 	const char *kafka_id; /* Kafka's cluster id */
 	const char *url;      /* of our own admin listener, for the cluster record; "": not known */
 	int32_t rf;
+	int64_t dedup_window;            /* of an index whose creation names none */
 	const struct node_record *nodes; /* configured: id, group, url */
 	size_t nodes_len;
 };

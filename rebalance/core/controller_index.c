@@ -8,13 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool write_index(struct controller *controller, const struct index_record *index, int64_t task)
+void controller_write_index(struct controller *controller, const struct index_record *index, int64_t task)
 {
 	char id[17];
 
 	index_id_print(index->id, id);
 	catalog_write_index(&controller->values, index);
 	controller_write(controller, CONTROLLER_TOPIC_META, task, "index/%s", id);
+}
+
+static bool write_index(struct controller *controller, const struct index_record *index, int64_t task)
+{
+	controller_write_index(controller, index, task);
 	return true;
 }
 
@@ -37,6 +42,11 @@ static bool check_request(struct controller *controller, const struct task_reque
 		controller_fail(controller, "invalid_index_partitions",
 		                "%" PRId32 " partitions were asked for; 1 to %d are allowed",
 		                request->partitions, INDEX_PARTITIONS_MAX);
+	} else if (request->has_dedup_window &&
+	           (request->dedup_window < 0 || request->dedup_window > RULES_DEDUP_WINDOW_MAX)) {
+		controller_fail(controller, "invalid_index_dedup_window",
+		                "a dedup window of %" PRId64 " offsets was asked for; 0 to %d are allowed",
+		                request->dedup_window, RULES_DEDUP_WINDOW_MAX);
 	} else if (catalog_resolve(controller->catalog, slice_string(request->uid)) != NULL) {
 		controller_fail(controller, "index_already_exists", "Index `%s` already exists.",
 		                request->uid);
@@ -90,6 +100,9 @@ static void begin_index(struct controller *controller, const struct pending_task
 	index->partitions = request->partitions;
 	index->partitioner = request->partitioner;
 	index->rules = rules_default();
+	if (index->rules.contract > 1) /* the first one knows no identities */
+		index->rules.dedup_window =
+			request->has_dedup_window ? request->dedup_window : controller->options.dedup_window;
 	index->task = pending->task;
 	index->created_at_ms = now_ms;
 	index->updated_at_ms = now_ms;
@@ -120,8 +133,11 @@ static bool record_index(struct controller *controller, const struct pending_tas
 			                work->index.topic);
 			return false;
 		}
-		if (work->index.id == 0)
+		if (work->index.id == 0) {
 			begin_index(controller, pending, now_ms);
+			if (!controller_add_sources(controller, &work->index, &pending->request))
+				return false;
+		}
 		controller_topic_action(controller, CONTROLLER_ACTION_INSPECT_TOPIC, work->index.topic, 0,
 		                        pending->task);
 		return true;

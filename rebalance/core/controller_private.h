@@ -1,6 +1,7 @@
 /*
  * The controller's own structures, shared by controller.c (what is read and
  * what comes next), controller_index.c (creation and deletion),
+ * controller_source.c (what is imported), controller_skip.c (what is skipped),
  * controller_nodes.c (who is asked, and who has registered),
  * controller_shards.c (marks and moves) and controller_status.c, and nobody
  * else.
@@ -28,7 +29,7 @@ struct work {
 	bool topic_made; /* of the index that is being created */
 	bool failed;     /* `final` says why */
 	int64_t *starts;
-	struct index_record index; /* creation, before it is recorded */
+	struct index_record index; /* creation, before it is recorded; owns its sources */
 	struct task_final final;
 };
 
@@ -96,6 +97,19 @@ bool controller_delete_index(struct controller *controller, const struct pending
 /* Topics of deleted indexes that are still to be deleted; false if there is none. */
 bool controller_delete_topics(struct controller *controller, int64_t now_ms);
 void controller_topic_result(struct controller *controller, const struct controller_result *result);
+void controller_write_index(struct controller *controller, const struct index_record *index, int64_t task);
+
+/* controller_source.c: likewise. */
+bool controller_add_source(struct controller *controller, const struct pending_task *pending, int64_t now_ms);
+bool controller_update_source(struct controller *controller, const struct pending_task *pending,
+                              int64_t now_ms);
+/* Adds the request's sources to those of `index`, which it owns: checked, canonical, in their first life. False after
+ * controller_fail. */
+bool controller_add_sources(struct controller *controller, struct index_record *index,
+                            const struct task_request *request);
+
+/* controller_skip.c: likewise; *waits if a replica has yet to tell what it has applied: there is no action then. */
+bool controller_skip_record(struct controller *controller, const struct pending_task *pending, bool *waits);
 
 /* controller_nodes.c */
 void controller_tick(struct controller *controller, int64_t now_ms);

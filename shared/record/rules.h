@@ -20,6 +20,7 @@
 
 #define RULES_CONTRACT 1     /* of a new generation, and the highest that replicas fold */
 #define RULES_CONTRACT_MAX 2 /* the highest that record_decode knows */
+#define RULES_DEDUP_WINDOW_MAX 1000000000
 
 enum partitioner {
 	PARTITIONER_NONE = 0, /* any partition may hold any key */
