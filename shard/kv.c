@@ -290,6 +290,13 @@ int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct 
 	return rc == 0 ? 0 : kv_error(txn->kv, rc, table_names[table], error);
 }
 
+int kv_clear(struct kv_txn *txn, enum kv_table table, struct error *error)
+{
+	int rc = mdb_drop(txn->txn, txn->kv->tables[table], 0);
+
+	return rc == 0 ? 0 : kv_error(txn->kv, rc, table_names[table], error);
+}
+
 int kv_count(struct kv_txn *txn, enum kv_table table, uint64_t *count, struct error *error)
 {
 	MDB_stat status;

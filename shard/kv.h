@@ -57,6 +57,8 @@ int kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct sli
            struct error *error);
 /* ERROR_NOT_FOUND if it was not there. */
 int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct error *error);
+/* Deletes every entry of a table. */
+int kv_clear(struct kv_txn *txn, enum kv_table table, struct error *error);
 /* Entries in a table. */
 int kv_count(struct kv_txn *txn, enum kv_table table, uint64_t *count, struct error *error);
 

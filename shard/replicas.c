@@ -134,7 +134,9 @@ static int replica_open_at(struct node *node, struct held *held, const struct in
 	                                    .partition = held->partition,
 	                                    .base = index->base[held->partition],
 	                                    .rules_digest = rules_digest(&index->rules),
-	                                    .incarnation = incarnation_draw()};
+	                                    .incarnation = incarnation_draw(),
+	                                    .document_bytes_max = index->rules.document_bytes_max,
+	                                    .dedup_window = index->rules.dedup_window};
 	char path[REPLICA_PATH_BYTES_MAX];
 	struct kv *kv;
 

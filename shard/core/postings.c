@@ -155,6 +155,18 @@ void postings_add_rising(struct postings *set, uint64_t base, const uint32_t *nu
 	}
 }
 
+void postings_add_range(struct postings *set, uint64_t from, uint64_t to)
+{
+	while (from < to) {
+		uint64_t block = from >> POSTINGS_BLOCK_BITS;
+		uint64_t first = block << POSTINGS_BLOCK_BITS;
+		uint64_t end = to - first < BLOCK_NUMBERS ? to : first + BLOCK_NUMBERS;
+
+		roaring_bitmap_add_range(block_need(set, block), from - first, end - first);
+		from = end;
+	}
+}
+
 void postings_remove(struct postings *set, uint64_t number)
 {
 	roaring_bitmap_t *bits = block_find(set, number >> POSTINGS_BLOCK_BITS);
@@ -207,6 +219,40 @@ void postings_list(const struct postings *set, uint64_t *numbers)
 		lister.first = set->blocks[i].block << POSTINGS_BLOCK_BITS;
 		roaring_iterate(set->blocks[i].bits, list_one, &lister);
 	}
+}
+
+bool postings_next(const struct postings *set, uint64_t from, uint64_t *number)
+{
+	uint64_t block = from >> POSTINGS_BLOCK_BITS;
+
+	for (size_t at = block_seek(set, block); at < set->len; at++) {
+		const struct postings_block *found = &set->blocks[at];
+		uint32_t low = found->block == block ? (uint32_t)(from % BLOCK_NUMBERS) : 0;
+		roaring_uint32_iterator_t iterator;
+
+		roaring_iterator_init(found->bits, &iterator);
+		if (!roaring_uint32_iterator_move_equalorlarger(&iterator, low))
+			continue;
+		*number = (found->block << POSTINGS_BLOCK_BITS) + iterator.current_value;
+		return true;
+	}
+	return false;
+}
+
+size_t postings_bytes(const struct postings *set)
+{
+	size_t bytes = set->size * sizeof *set->blocks;
+
+	for (size_t i = 0; i < set->len; i++)
+		bytes += sizeof *set->blocks[i].bits +
+		         roaring_bitmap_portable_size_in_bytes(set->blocks[i].bits);
+	return bytes;
+}
+
+void postings_or(struct postings *set, const struct postings *other)
+{
+	for (size_t i = 0; i < other->len; i++)
+		roaring_bitmap_or_inplace(block_need(set, other->blocks[i].block), other->blocks[i].bits);
 }
 
 /* Keeps in `set` what is in `other` (both) or what is not. */

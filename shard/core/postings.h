@@ -40,13 +40,21 @@ void postings_clear(struct postings *set);
 void postings_add(struct postings *set, uint64_t number);
 /* base + numbers[i], rising. */
 void postings_add_rising(struct postings *set, uint64_t base, const uint32_t *numbers, size_t len);
+/* from, from + 1, … up to and without `to`. */
+void postings_add_range(struct postings *set, uint64_t from, uint64_t to);
 void postings_remove(struct postings *set, uint64_t number);
 bool postings_contains(struct postings *set, uint64_t number);
 uint64_t postings_count(const struct postings *set);
 /* Writes the numbers in rising order; room for postings_count. */
 void postings_list(const struct postings *set, uint64_t *numbers);
 
+/* The first number at or above `from`; false if there is none. */
+bool postings_next(const struct postings *set, uint64_t from, uint64_t *number);
+/* Memory held, about. */
+size_t postings_bytes(const struct postings *set);
+
 /* `other` is another set. */
+void postings_or(struct postings *set, const struct postings *other);
 void postings_and(struct postings *set, const struct postings *other);
 void postings_and_not(struct postings *set, const struct postings *other);
 /* Adds what `other` has in one block. */

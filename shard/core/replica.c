@@ -141,6 +141,8 @@ static int state_load(struct replica *replica, struct kv_txn *txn, struct error 
 		if (stored_state_decode(value, &found, &replica->now, error) != 0 ||
 		    identity_check(&found, &replica->identity, error) != 0)
 			return error->code;
+		found.document_bytes_max = replica->identity.document_bytes_max;
+		found.dedup_window = replica->identity.dedup_window;
 		replica->identity = found;
 		return seals_load(replica, txn, error);
 	}
@@ -271,6 +273,7 @@ void replica_status(const struct replica *replica, struct replica_status *status
 		.body_bytes = replica->now.body_bytes,
 		.segments = replica->segments_len,
 		.applied = replica->applied,
+		.merges_too_large = replica->merges_too_large,
 	};
 	for (size_t i = 0; i < replica->segments_len; i++)
 		status->memory_bytes += replica->segments[i]->bytes;

@@ -12,6 +12,15 @@
  *   from > received → GAP; else the operations at or above received are
  *   applied in order and received becomes `to`.
  *
+ * The fold (enum op_kind): a merge is record_merge of what is there and the
+ * operation's body, and creates like a put where there is nothing; the
+ * if-exists operations do nothing there. A document keeps its insertion key
+ * until a delete. A merge into a document whose outcome has more than
+ * `document_bytes_max` bytes changes nothing. delete-by-filter deletes what
+ * filter_matches says, on bodies folded by words_fold. No content can make an
+ * operation fail that record_decode let pass: it fails for memory, or where the
+ * store does, and then the range has not come.
+ *
  * State: RECOVERING from every (re)start until received >= a log end that was
  * read after this session began (a range's log_end counts only if it names
  * this session); then ACTIVE until the session ends, with the process or by
@@ -59,6 +68,9 @@ struct replica_identity {
 	int64_t base; /* received of an empty incarnation */
 	uint64_t rules_digest;
 	struct incarnation incarnation; /* in: used only when the store is empty */
+	/* what of the rules it folds by; not stored, the digest stands for them */
+	uint32_t document_bytes_max; /* of a merge's outcome */
+	int64_t dedup_window;        /* offsets that identities are kept for */
 };
 
 struct replica;
@@ -86,15 +98,16 @@ struct replica_status {
 	uint64_t rules_digest;
 	int64_t received;
 	int64_t stored;
-	int64_t log_end;       /* the newest known; -1 none */
-	struct anchor anchor;  /* of received */
-	struct hash128 digest; /* of the fold up to received */
-	uint64_t documents;    /* live, as of received */
-	uint64_t body_bytes;   /* of live documents */
-	size_t memory_bytes;   /* of segments not yet stored */
-	size_t segments;       /* in memory */
-	uint64_t applied;      /* operations since opening; those that were there already do not count */
-	char stop_reason[256]; /* STOPPED only */
+	int64_t log_end;           /* the newest known; -1 none */
+	struct anchor anchor;      /* of received */
+	struct hash128 digest;     /* of the fold up to received */
+	uint64_t documents;        /* live, as of received */
+	uint64_t body_bytes;       /* of live documents */
+	size_t memory_bytes;       /* of segments not yet stored */
+	size_t segments;           /* in memory */
+	uint64_t applied;          /* operations since opening; those that were there already do not count */
+	uint64_t merges_too_large; /* of them, merges that left what was there */
+	char stop_reason[256];     /* STOPPED only */
 };
 
 void replica_status(const struct replica *replica, struct replica_status *status);

@@ -1,15 +1,18 @@
 /*
  * What the parts of a replica share: replica.c (life and state),
- * replica_receive.c, replica_store.c, replica_read.c, replica_search.c,
- * walk.c. Nobody else includes this.
+ * replica_receive.c with replica_fold.c and replica_barrier.c (intake.h),
+ * replica_store.c with its parts (store_job.h), replica_read.c,
+ * replica_search.c, walk.c. Nobody else includes this.
  *
  * The newest state of an id is its version in `overlay` if there is one, else
  * what IDS says. `overlay` covers everything after the last store that ended
  * on the owner's thread, a superset of what is not on disk; so it does not
  * matter whether a running job has already committed.
  *
- * `deleted` holds the numbers of superseded versions that a memory segment or
- * the store may still list. A number is taken out when neither can any more.
+ * `deleted` holds the numbers of versions that a memory segment or the store
+ * may still list, and that were superseded, or killed by a barrier; a killed
+ * one may still be the newest of its id, which then has no document. A number
+ * is taken out when neither can list it any more.
  */
 #ifndef MILLRACE_SHARD_CORE_REPLICA_PRIVATE_H
 #define MILLRACE_SHARD_CORE_REPLICA_PRIVATE_H
@@ -26,6 +29,7 @@ struct replica {
 	uint64_t session;
 	struct mark now;  /* of received */
 	uint64_t applied; /* operations since opening */
+	uint64_t merges_too_large;
 	int64_t stored;
 	int64_t log_end;  /* newest known in this session, -1 none */
 	int64_t level_at; /* first known in this session: received >= it makes the replica active */

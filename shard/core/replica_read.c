@@ -99,6 +99,8 @@ static int get_stored(struct replica *replica, struct slice id, struct arena *ar
 	if (kv_begin(replica->kv, false, &txn, error) != 0)
 		return error->code;
 	rc = replica_stored_id(txn, id, &entry, error);
+	if (rc == 0 && postings_contains(&replica->deleted, entry.number))
+		rc = error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "deleted by a barrier");
 	if (rc == 0)
 		rc = replica_document(replica, txn, entry.number, &found, error);
 	if (rc == 0 && !slice_equal(found.id, id))
@@ -130,7 +132,7 @@ int replica_get(struct replica *replica, struct slice id, bool stale_ok, struct 
 	if (version != NULL) {
 		struct stored_document found = {version->key, version->id, version->body};
 
-		if (version->kind != OP_KIND_PUT)
+		if (version->kind != OP_KIND_PUT || postings_contains(&replica->deleted, version->number))
 			return not_found(id, error);
 		return document_copy(document, &found, 0, arena, error);
 	}

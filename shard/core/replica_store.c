@@ -1,4 +1,5 @@
-#include "shard/core/replica_private.h"
+/* The life of a store job: which prefix, its documents and the state, and what the replica lets go of afterwards. */
+#include "shard/core/store_job.h"
 
 #include "shared/base/assert.h"
 #include "shared/base/knockout.h"
@@ -7,54 +8,13 @@
 
 /* Bytes of bodies that one transaction takes, unless one segment has more. */
 #define STORE_BYTES_MAX (8U * 1024 * 1024)
-/* One dictionary of the merge is that of the words taken out. */
-#define STORE_SEGMENTS_MAX (DICTIONARY_MERGE_MAX - 1)
 
-/* A stored version that the job replaces or removes. */
-struct leaving {
-	uint64_t number;
-	struct insertion_key key;
-};
-
-struct replica_store_job {
-	struct kv *kv;
-	struct segment *segments[STORE_SEGMENTS_MAX]; /* the replica's, frozen */
-	size_t segments_len;
-	size_t versions_len; /* of them, how many are stored: all */
-	bool in_part;        /* or not, if that rule is knocked out */
-	struct replica_identity identity;
-	struct mark end;
-	/* from here on the run's own */
-	struct kv_txn *txn;
-	struct map newest; /* id → struct version * */
-	struct leaving *leaving;
-	size_t leaving_len;
-	uint8_t *written; /* a bit a number from number_first: put by this job */
-	uint64_t number_first;
-	uint64_t numbers;
-	struct words *words;
-	struct dictionary_builder
-		*builder; /* words → places in `leaving`: stored numbers may lie far apart */
-	struct buffer scratch;
-	size_t adding; /* place of the leaving version whose words are collected */
-	struct postings block;
-};
-
-/* Versions of the job in offset order; NULL after the last. */
-struct version_cursor {
-	const struct replica_store_job *job;
-	size_t segment;
-	const struct chunk *chunk;
-	size_t at;
-	size_t given;
-};
-
-static struct version_cursor versions_of(const struct replica_store_job *job)
+struct version_cursor job_versions(const struct replica_store_job *job)
 {
 	return (struct version_cursor){job, 0, job->segments[0]->first, 0, 0};
 }
 
-static const struct version *version_next(struct version_cursor *cursor)
+const struct version *job_version_next(struct version_cursor *cursor)
 {
 	if (cursor->given == cursor->job->versions_len)
 		return NULL;
@@ -68,9 +28,14 @@ static const struct version *version_next(struct version_cursor *cursor)
 	return &cursor->chunk->versions[cursor->at++];
 }
 
-static bool is_newest(const struct replica_store_job *job, const struct version *version)
+bool job_is_newest(const struct replica_store_job *job, const struct version *version)
 {
 	return *map_get(&job->newest, version->id) == (uint64_t)(uintptr_t)version;
+}
+
+bool job_is_put(struct replica_store_job *job, const struct version *version)
+{
+	return version->kind == OP_KIND_PUT && !postings_contains(&job->killed, version->number);
 }
 
 static void job_free(struct replica_store_job *job)
@@ -84,6 +49,7 @@ static void job_free(struct replica_store_job *job)
 	dictionary_builder_free(job->builder);
 	buffer_deinit(&job->scratch);
 	postings_deinit(&job->block);
+	postings_deinit(&job->killed);
 	free(job);
 }
 
@@ -113,6 +79,7 @@ struct replica_store_job *replica_store_begin(struct replica *replica)
 		return NULL;
 	map_init(&job->newest);
 	postings_init(&job->block);
+	postings_init(&job->killed);
 	buffer_init(&job->scratch, STORED_VALUE_BYTES_MAX);
 	job->kv = replica->kv;
 	job->identity = replica->identity;
@@ -130,13 +97,6 @@ struct replica_store_job *replica_store_begin(struct replica *replica)
 	return job;
 }
 
-static bool leaving_word(void *context, struct slice word)
-{
-	struct replica_store_job *job = context;
-
-	return dictionary_builder_add(job->builder, word, job->adding);
-}
-
 static void written_set(struct replica_store_job *job, uint64_t number)
 {
 	uint64_t at = number - job->number_first;
@@ -144,7 +104,7 @@ static void written_set(struct replica_store_job *job, uint64_t number)
 	job->written[at / 8] = (uint8_t)(job->written[at / 8] | 1U << (at % 8));
 }
 
-static bool written_has(const struct replica_store_job *job, uint64_t number)
+bool job_writes(const struct replica_store_job *job, uint64_t number)
 {
 	uint64_t at = number - job->number_first;
 
@@ -154,12 +114,16 @@ static bool written_has(const struct replica_store_job *job, uint64_t number)
 /* The last version of each id wins; the others are never written. */
 static int newest_find(struct replica_store_job *job, struct error *error)
 {
-	struct version_cursor cursor = versions_of(job);
+	struct version_cursor cursor = job_versions(job);
 	const struct version *version;
 
-	while ((version = version_next(&cursor)) != NULL)
+	while ((version = job_version_next(&cursor)) != NULL)
 		if (!map_put(&job->newest, version->id, (uint64_t)(uintptr_t)version))
 			return error_memory(error, sizeof *version);
+	for (size_t i = 0; i < job->segments_len; i++) {
+		postings_or(&job->killed, &job->segments[i]->killed);
+		job->cleared = job->cleared || job->segments[i]->cleared;
+	}
 	job->number_first = 1;
 	for (size_t i = job->segments_len; i-- > 0;) {
 		const struct segment *segment = job->segments[i];
@@ -172,90 +136,14 @@ static int newest_find(struct replica_store_job *job, struct error *error)
 	}
 	job->numbers -= job->numbers == 0 ? 0 : job->number_first;
 	job->written = calloc(job->numbers / 8 + 1, 1);
-	job->leaving = malloc((job->newest.count + 1) * sizeof *job->leaving);
 	job->words = words_new();
 	job->builder = dictionary_builder_new();
-	if (job->written == NULL || job->leaving == NULL || job->words == NULL || job->builder == NULL)
+	if (job->written == NULL || job->words == NULL || job->builder == NULL)
 		return error_memory(error, job->versions_len);
-	return 0;
-}
-
-/* What is stored under the ids of the job, and what that does to the mark. */
-static int leaving_find(struct replica_store_job *job, struct mark *mark, struct error *error)
-{
-	struct version_cursor cursor = versions_of(job);
-	const struct version *version;
-	struct stored_id entry;
-
-	while ((version = version_next(&cursor)) != NULL) {
-		if (!is_newest(job, version))
-			continue;
-		if (version->kind == OP_KIND_PUT) {
+	cursor = job_versions(job);
+	while ((version = job_version_next(&cursor)) != NULL)
+		if (job_is_newest(job, version) && job_is_put(job, version))
 			written_set(job, version->number);
-			hash128_add(&mark->digest, version->digest);
-			mark->documents++;
-			mark->body_bytes += version->body.len;
-		}
-		if (replica_stored_id(job->txn, version->id, &entry, error) == 0) {
-			job->leaving[job->leaving_len++] = (struct leaving){entry.number, entry.key};
-			hash128_subtract(&mark->digest, entry.digest);
-			mark->documents--;
-			mark->body_bytes -= entry.body_bytes;
-		} else if (error->code != ERROR_NOT_FOUND) {
-			return error->code;
-		}
-	}
-	return 0;
-}
-
-static int leaving_compare(const void *a, const void *b)
-{
-	const struct leaving *left = a;
-	const struct leaving *right = b;
-
-	return left->number < right->number ? -1 : left->number > right->number;
-}
-
-/* Something that must be there is not. */
-static int missing(struct error *error, uint64_t number)
-{
-	if (error->code != ERROR_NOT_FOUND)
-		return error->code;
-	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-	                 "stored document %llu lacks its body or its place in the order",
-	                 (unsigned long long)number);
-}
-
-/* Collects the words of a leaving document and takes it out of DOCUMENTS and ORDER. */
-static int leaving_remove(struct replica_store_job *job, size_t place, struct error *error)
-{
-	const struct leaving *leaving = &job->leaving[place];
-	struct stored_key key = stored_number_key(leaving->number);
-	struct words_sink sink = {leaving_word, job};
-	struct stored_document document;
-	struct stored_key order;
-	struct slice value;
-
-	if (kv_get(job->txn, KV_TABLE_DOCUMENTS, stored_key_slice(&key), &value, error) != 0)
-		return missing(error, leaving->number);
-	if (stored_document_decode(leaving->number, value, &document, error) != 0)
-		return error->code;
-	job->adding = place;
-	if (words_of_body(job->words, document.body, &sink, error) != 0)
-		return error->code;
-	order = stored_order_key(leaving->key, document.id, leaving->number);
-	if (kv_delete(job->txn, KV_TABLE_ORDER, stored_key_slice(&order), error) != 0)
-		return missing(error, leaving->number);
-	return kv_delete(job->txn, KV_TABLE_DOCUMENTS, stored_key_slice(&key), error);
-}
-
-static int leaving_remove_all(struct replica_store_job *job, struct error *error)
-{
-	/* by number, so that each page is met once */
-	qsort(job->leaving, job->leaving_len, sizeof *job->leaving, leaving_compare);
-	for (size_t i = 0; i < job->leaving_len; i++)
-		if (leaving_remove(job, i, error) != 0)
-			return error->code;
 	return 0;
 }
 
@@ -285,13 +173,13 @@ static int document_put(struct replica_store_job *job, const struct version *ver
 
 static int documents_put(struct replica_store_job *job, struct error *error)
 {
-	struct version_cursor cursor = versions_of(job);
+	struct version_cursor cursor = job_versions(job);
 	const struct version *version;
 
-	while ((version = version_next(&cursor)) != NULL) {
-		if (!is_newest(job, version))
+	while ((version = job_version_next(&cursor)) != NULL) {
+		if (!job_is_newest(job, version))
 			continue;
-		if (version->kind == OP_KIND_PUT) {
+		if (job_is_put(job, version)) {
 			if (document_put(job, version, error) != 0)
 				return error->code;
 		} else if (kv_delete(job->txn, KV_TABLE_IDS, version->id, error) != 0 &&
@@ -300,122 +188,6 @@ static int documents_put(struct replica_store_job *job, struct error *error)
 		}
 	}
 	return 0;
-}
-
-/* Numbers of one word that leave and that come, both rising; walked block by block. */
-struct change {
-	const struct dictionary *const *parts; /* [0]: leaving */
-	size_t parts_len;
-	size_t *heads; /* at the word, or beyond it where the part lacks it */
-	struct slice word;
-	struct postings leaving;
-	struct postings coming;
-};
-
-static int block_write(struct replica_store_job *job, struct change *change, uint64_t block,
-                       struct error *error)
-{
-	struct stored_key key = stored_postings_key(change->word, block);
-	struct slice value;
-	bool known;
-
-	postings_clear(&job->block);
-	known = kv_get(job->txn, KV_TABLE_POSTINGS, stored_key_slice(&key), &value, error) == 0;
-	if (!known && error->code != ERROR_NOT_FOUND)
-		return error->code;
-	if (known && postings_decode(&job->block, block, stored_key_slice(&key), value, error) != 0)
-		return error->code;
-	postings_and_not(&job->block, &change->leaving);
-	postings_or_block(&job->block, &change->coming, block);
-	buffer_clear(&job->scratch);
-	if (postings_encode(&job->block, block, stored_key_slice(&key), &job->scratch)) {
-		if (buffer_failed(&job->scratch))
-			return error_memory(error, job->scratch.len);
-		return kv_put(job->txn, KV_TABLE_POSTINGS, stored_key_slice(&key),
-		              buffer_slice(&job->scratch), error);
-	}
-	return known ? kv_delete(job->txn, KV_TABLE_POSTINGS, stored_key_slice(&key), error) : 0;
-}
-
-/* Collects the word's numbers from every part that has it, and moves those heads on. */
-static void change_collect(struct replica_store_job *job, struct change *change)
-{
-	postings_clear(&change->leaving);
-	postings_clear(&change->coming);
-	for (size_t i = 0; i < change->parts_len; i++) {
-		struct dictionary_entry entry;
-
-		if (change->heads[i] == dictionary_len(change->parts[i]))
-			continue;
-		entry = dictionary_at(change->parts[i], change->heads[i]);
-		if (!slice_equal(entry.word, change->word))
-			continue;
-		change->heads[i]++;
-		if (i == 0) {
-			for (size_t k = 0; k < entry.numbers_len; k++)
-				postings_add(&change->leaving,
-				             job->leaving[entry.base + entry.numbers[k]].number);
-			continue;
-		}
-		for (size_t k = 0; k < entry.numbers_len; k++)
-			if (written_has(job, entry.base + entry.numbers[k]))
-				postings_add(&change->coming, entry.base + entry.numbers[k]);
-	}
-}
-
-static int change_write(struct replica_store_job *job, struct change *change, struct error *error)
-{
-	size_t a = 0;
-	size_t b = 0;
-	uint64_t left;
-	uint64_t right;
-
-	for (;;) {
-		bool has_left = postings_block_at(&change->leaving, a, &left);
-		bool has_right = postings_block_at(&change->coming, b, &right);
-		uint64_t block;
-
-		if (!has_left && !has_right)
-			return 0;
-		block = !has_right || (has_left && left <= right) ? left : right;
-		a += has_left && left == block;
-		b += has_right && right == block;
-		if (block_write(job, change, block, error) != 0)
-			return error->code;
-	}
-}
-
-static int postings_write(struct replica_store_job *job, const struct dictionary *leaving,
-                          struct error *error)
-{
-	const struct dictionary *parts[DICTIONARY_MERGE_MAX] = {leaving};
-	size_t heads[DICTIONARY_MERGE_MAX] = {0};
-	struct change change = {.parts = parts, .parts_len = job->segments_len + 1, .heads = heads};
-	int rc = 0;
-
-	for (size_t i = 0; i < job->segments_len; i++)
-		parts[i + 1] = job->segments[i]->dictionary;
-	postings_init(&change.leaving);
-	postings_init(&change.coming);
-	while (rc == 0 && dictionary_heads(parts, heads, change.parts_len, &change.word)) {
-		change_collect(job, &change);
-		rc = change_write(job, &change, error);
-	}
-	postings_deinit(&change.leaving);
-	postings_deinit(&change.coming);
-	return rc;
-}
-
-static int index_write(struct replica_store_job *job, struct error *error)
-{
-	struct dictionary *leaving = dictionary_build(job->builder);
-	int rc;
-
-	if (leaving == NULL)
-		return error_memory(error, job->leaving_len);
-	rc = postings_write(job, leaving, error);
-	dictionary_free(leaving);
-	return rc;
 }
 
 static int state_read(struct replica_store_job *job, struct mark *mark, struct error *error)
@@ -465,10 +237,10 @@ static int state_write(struct replica_store_job *job, struct error *error)
 static int mark_check(struct replica_store_job *job, const struct mark *mark, struct error *error)
 {
 	const struct version *version;
-	struct version_cursor cursor = versions_of(job);
+	struct version_cursor cursor = job_versions(job);
 
 	if (job->in_part) {
-		while ((version = version_next(&cursor)) != NULL)
+		while ((version = job_version_next(&cursor)) != NULL)
 			job->end.received = version->offset + 1;
 		job->end.seals_len = 0;
 		job->end.digest = mark->digest;
@@ -490,9 +262,8 @@ static int job_write(struct replica_store_job *job, struct error *error)
 
 	if (state_read(job, &mark, error) != 0 || leaving_find(job, &mark, error) != 0 ||
 	    mark_check(job, &mark, error) != 0 ||
-	    (KNOCKOUT(WATERMARK_APART) && state_write(job, error) != 0) ||
-	    leaving_remove_all(job, error) != 0 || documents_put(job, error) != 0 ||
-	    index_write(job, error) != 0)
+	    (KNOCKOUT(WATERMARK_APART) && state_write(job, error) != 0) || leaving_remove(job, error) != 0 ||
+	    documents_put(job, error) != 0 || postings_write(job, true, error) != 0)
 		return error->code;
 	return KNOCKOUT(WATERMARK_APART) ? 0 : state_write(job, error);
 }
@@ -512,17 +283,18 @@ int replica_store_run(struct replica_store_job *job, struct error *error)
 /* A version that is stored now and still the newest is found by its id from here on. */
 static void versions_release(struct replica *replica, const struct replica_store_job *job)
 {
-	struct version_cursor cursor = versions_of(job);
+	struct version_cursor cursor = job_versions(job);
 	const struct version *version;
 
-	while ((version = version_next(&cursor)) != NULL) {
+	while ((version = job_version_next(&cursor)) != NULL) {
 		if (overlay_get(replica, version->id) == version)
 			map_remove(&replica->overlay, version->id);
-		if (version->kind == OP_KIND_PUT && !written_has(job, version->number))
+		if (version->kind == OP_KIND_PUT && !job_writes(job, version->number))
 			postings_remove(&replica->deleted, version->number);
 	}
 	for (size_t i = 0; i < job->leaving_len; i++)
 		postings_remove(&replica->deleted, job->leaving[i].number);
+	postings_and_not(&replica->deleted, &job->killed);
 	if (replica->overlay.count == 0) {
 		/* an idle replica keeps no table of its busiest moment */
 		map_deinit(&replica->overlay);

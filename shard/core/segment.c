@@ -52,6 +52,7 @@ static struct segment *segment_alloc(size_t puts)
 
 	if (segment == NULL)
 		return NULL;
+	postings_init(&segment->killed);
 	segment->puts = malloc((puts + 1) * sizeof *segment->puts);
 	segment->order = malloc((puts + 1) * sizeof *segment->order);
 	if (segment->puts == NULL || segment->order == NULL) {
@@ -104,6 +105,7 @@ struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, 
 /* Frees what is not the chunks'. */
 static void segment_free_shell(struct segment *segment)
 {
+	postings_deinit(&segment->killed);
 	dictionary_free(segment->dictionary);
 	free(segment->puts);
 	free(segment->order);
@@ -121,6 +123,14 @@ void segment_free(struct segment *segment)
 		segment->first = next;
 	}
 	segment_free_shell(segment);
+}
+
+void segment_kill(struct segment *segment, struct postings *killed, bool all)
+{
+	segment->killed = *killed;
+	segment->cleared = all;
+	segment->bytes += postings_bytes(killed);
+	postings_init(killed);
 }
 
 void segment_cover(struct segment *segment, const struct mark *end)
@@ -209,10 +219,13 @@ struct segment *segment_merge(struct segment *const *segments, size_t len)
 			segment_add_chunk(merged, chunk);
 			chunk = next;
 		}
+		postings_or(&merged->killed, &segments[i]->killed);
+		merged->cleared = merged->cleared || segments[i]->cleared;
 	}
 	order_merge(merged, segments, len);
 	merged->end = segments[len - 1]->end;
-	merged->bytes += sizeof *merged + dictionary_bytes(merged->dictionary) + 2 * puts * sizeof(void *);
+	merged->bytes += sizeof *merged + dictionary_bytes(merged->dictionary) + 2 * puts * sizeof(void *) +
+	                 postings_bytes(&merged->killed);
 	for (size_t i = 0; i < len; i++)
 		segment_free_shell(segments[i]);
 	return merged;

@@ -1,11 +1,16 @@
 /*
  * Segment: what some neighbouring ranges put into memory, searchable.
  *
- * A chunk holds the versions of one range, copied once: puts and deletes in
- * offset order. A segment owns one or more chunks, a dictionary over their
- * words, and its puts by number and by insertion key; merging joins the
- * chunks of neighbours and never moves a version, so pointers to versions
- * stay valid for the life of the segment that owns them.
+ * A chunk holds the versions of one range, copied once: for each id that the
+ * range touched, what it left of it, a document or none. A segment owns one or
+ * more chunks, a dictionary over their words, and its puts by number and by
+ * insertion key; merging joins the chunks of neighbours and never moves a
+ * version, so pointers to versions stay valid for the life of the segment that
+ * owns them.
+ *
+ * What a barrier deleted is a set of numbers, of versions in earlier segments,
+ * in this one and in the store: it has no version of its own. `cleared` says
+ * that one of the barriers deleted everything.
  *
  * Puts are numbered without gaps from segment to segment. `end` is the state
  * of the whole fold after the segment's last range, so that any prefix of
@@ -18,6 +23,7 @@
 #define MILLRACE_SHARD_CORE_SEGMENT_H
 
 #include "shard/core/dictionary.h"
+#include "shard/core/postings.h"
 #include "shard/core/stored.h"
 
 /* Neighbours of one size class that become one segment. */
@@ -53,6 +59,8 @@ struct segment {
 	const struct version **puts;
 	const struct version **order; /* the same by insertion key, id, number */
 	size_t versions_len;
+	struct postings killed; /* by barriers; unlike the rest not const for who asks it */
+	bool cleared;
 	size_t bytes;      /* all memory of it */
 	size_t body_bytes; /* of its versions */
 	struct mark end;
@@ -65,6 +73,8 @@ void chunk_free(struct chunk *chunk);
 /* Takes chunk and dictionary. NULL when out of memory; then they stay the caller's. */
 struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, const struct mark *end);
 void segment_free(struct segment *segment);
+/* What a barrier deleted, all of it if `all`; takes the set and leaves it empty. */
+void segment_kill(struct segment *segment, struct postings *killed, bool all);
 /* An empty range after the segment's last: only the mark moves. */
 void segment_cover(struct segment *segment, const struct mark *end);
 

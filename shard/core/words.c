@@ -346,3 +346,63 @@ int words_of_body(struct words *words, struct slice body, const struct words_sin
 	yyjson_doc_free(doc);
 	return rc;
 }
+
+static int text16_lower(struct text16 *to, const struct text16 *from, struct error *error)
+{
+	UErrorCode code = U_ZERO_ERROR;
+
+	if (text16_reserve(to, (int64_t)from->len + 16, error) != 0)
+		return error->code;
+	to->len = u_strToLower(to->ptr, to->size, from->ptr, from->len, "", &code);
+	if (code == U_BUFFER_OVERFLOW_ERROR) {
+		code = U_ZERO_ERROR;
+		if (text16_reserve(to, (int64_t)to->len + 1, error) != 0)
+			return error->code;
+		to->len = u_strToLower(to->ptr, to->size, from->ptr, from->len, "", &code);
+	}
+	return U_FAILURE(code) ? icu_error(code, error) : 0;
+}
+
+static int text16_append(const struct text16 *text, struct buffer *to, struct error *error)
+{
+	/* a unit of UTF-16 becomes at most three bytes */
+	uint8_t *bytes = buffer_grow(to, (size_t)text->len * 3);
+	UErrorCode code = U_ZERO_ERROR;
+	int32_t len = 0;
+
+	if (bytes == NULL)
+		return error_memory(error, (size_t)text->len * 3);
+	u_strToUTF8((char *)bytes, text->len * 3, &len, text->ptr, text->len, &code);
+	to->len -= (size_t)(text->len * 3 - (U_FAILURE(code) ? 0 : len));
+	return U_FAILURE(code) ? icu_error(code, error) : 0;
+}
+
+/* ASCII is its own decomposition. */
+static bool fold_ascii(struct slice text, struct buffer *folded)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] >= 0x80)
+			return false;
+	for (size_t i = 0; i < text.len; i++) {
+		uint8_t c = text.ptr[i];
+
+		buffer_put_u8(folded, c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c);
+	}
+	return true;
+}
+
+int words_fold(struct words *words, struct slice text, struct buffer *folded, struct error *error)
+{
+	UErrorCode code = U_ZERO_ERROR;
+	const UNormalizer2 *form = unorm2_getNFKDInstance(&code);
+
+	if (fold_ascii(text, folded))
+		return buffer_failed(folded) ? error_memory(error, text.len) : 0;
+	if (U_FAILURE(code))
+		return icu_error(code, error);
+	if (text16_of(&words->source, text, error) != 0 ||
+	    text16_normalize(&words->decomposed, words->source.ptr, words->source.len, form, error) != 0 ||
+	    text16_lower(&words->folded, &words->decomposed, error) != 0)
+		return error->code;
+	return text16_append(&words->folded, folded, error);
+}

@@ -13,6 +13,9 @@
  * Words of a document: every string value at any depth, numbers and booleans
  * by their JSON text; keys and null are not words.
  *
+ * Folding for filters (shared/filter) stands here too: NFKD, then Unicode's
+ * lower case without a locale.
+ *
  * What comes out is part of a replica's format: words_version changes with
  * ICU's data. This module alone includes unicode/.
  *
@@ -23,8 +26,8 @@
 #ifndef MILLRACE_SHARD_CORE_WORDS_H
 #define MILLRACE_SHARD_CORE_WORDS_H
 
+#include "shared/base/buffer.h"
 #include "shared/base/error.h"
-#include "shared/base/slice.h"
 
 #define WORD_BYTES_MAX 250
 
@@ -47,5 +50,7 @@ int words_of_text(struct words *words, struct slice text, const struct words_sin
 /* True if the text last cut ended inside a word, false if after a separator. */
 bool words_is_open(const struct words *words);
 int words_of_body(struct words *words, struct slice body, const struct words_sink *sink, struct error *error);
+/* Appends `text` folded for a filter; invalid UTF-8 counts as U+FFFD. */
+int words_fold(struct words *words, struct slice text, struct buffer *folded, struct error *error);
 
 #endif

@@ -190,7 +190,9 @@ void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard)
 	                                    .index_id = sim->index.id,
 	                                    .generation = sim->index.generation,
 	                                    .partition = (int32_t)shard,
-	                                    .rules_digest = rules_digest(&sim->index.rules)};
+	                                    .rules_digest = rules_digest(&sim->index.rules),
+	                                    .document_bytes_max = sim->index.rules.document_bytes_max,
+	                                    .dedup_window = sim->index.rules.dedup_window};
 	struct replica_status status;
 	struct replica *replica;
 	struct sim_disk copy;

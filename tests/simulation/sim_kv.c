@@ -339,6 +339,15 @@ int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct 
 	return 0;
 }
 
+int kv_clear(struct kv_txn *txn, enum kv_table table, struct error *error)
+{
+	if (begin_write(txn, slice_string("every"), error) != 0)
+		return error->code;
+	writable(txn, table)->len = 0;
+	arena_clear(&txn->lent);
+	return 0;
+}
+
 int kv_count(struct kv_txn *txn, enum kv_table table, uint64_t *count, struct error *error)
 {
 	if (call(txn->disk, error) != 0)

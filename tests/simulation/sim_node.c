@@ -63,6 +63,8 @@ static void open_replica(struct sim *sim, struct sim_node *node, uint32_t shard)
 		.base = sim->index.base[shard],
 		.rules_digest = rules_digest(&sim->index.rules),
 		.incarnation = {{++sim->serial, 77}},
+		.document_bytes_max = sim->index.rules.document_bytes_max,
+		.dedup_window = sim->index.rules.dedup_window,
 	};
 	struct error error;
 

@@ -159,7 +159,8 @@ static inline struct replica_identity identity_of(const struct model *model)
 	                                 .partition = 3,
 	                                 .base = BASE,
 	                                 .rules_digest = RULES,
-	                                 .incarnation = model->incarnation};
+	                                 .incarnation = model->incarnation,
+	                                 .document_bytes_max = 4U << 20};
 }
 
 static inline void reopen(struct model *model, const char *directory)

@@ -16,6 +16,7 @@
 #define kv_get real_get
 #define kv_put real_put
 #define kv_delete real_delete
+#define kv_clear real_clear
 #define kv_count real_count
 #define kv_cursor_open real_cursor_open
 #define kv_cursor_close real_cursor_close
@@ -36,6 +37,7 @@ void kv_close(struct kv *kv);
 #undef kv_get
 #undef kv_put
 #undef kv_delete
+#undef kv_clear
 #undef kv_count
 #undef kv_cursor_open
 #undef kv_cursor_close
@@ -103,6 +105,11 @@ int kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct sli
 int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct error *error)
 {
 	return fails(error) ? error->code : real_delete(txn, table, key, error);
+}
+
+int kv_clear(struct kv_txn *txn, enum kv_table table, struct error *error)
+{
+	return fails(error) ? error->code : real_clear(txn, table, error);
 }
 
 int kv_count(struct kv_txn *txn, enum kv_table table, uint64_t *count, struct error *error)
