@@ -37,6 +37,7 @@ static const struct need needs[] = {
 	{"ingest", LOG_RESOURCE_TOPIC, "topology", "Read", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_TOPIC, "slots", "Describe", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_TOPIC, "dead-letter", "Write DescribeConfigs", CONDITION_ALWAYS},
+	{"ingest", LOG_RESOURCE_TOPIC, "tasks", "Write", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_TOPIC, DOCS, "Read DescribeConfigs", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_GROUP, "ingest", "Read", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_GROUP, "ingest-slots", "Read", CONDITION_ALWAYS},

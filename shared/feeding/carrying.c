@@ -34,8 +34,7 @@ static void node_answered(struct feeding *feeding, uint32_t node_at, const struc
 	node->unreachable = error->code != 0;
 }
 
-/* Takes over the body, or says why there is none. On the HTTP client's thread. */
-static void take_answer(const struct http_answer *answer, struct buffer *body, struct error *error)
+void carrying_take_answer(const struct http_answer *answer, struct buffer *body, struct error *error)
 {
 	error->code = 0;
 	if (answer->status == 200) {
@@ -57,7 +56,7 @@ static void question_answered(void *context, const struct http_answer *answer)
 {
 	struct question *question = context;
 
-	take_answer(answer, &question->answer, &question->node_error);
+	carrying_take_answer(answer, &question->answer, &question->node_error);
 	asking_put(question->asking, question);
 }
 
@@ -172,7 +171,7 @@ static void batch_answered(void *context, const struct http_answer *answer)
 {
 	struct batch_answer *batch = context;
 
-	take_answer(answer, &batch->frame, &batch->error);
+	carrying_take_answer(answer, &batch->frame, &batch->error);
 	if (batch->error.code != 0)
 		buffer_clear(&batch->frame);
 	ASSERT(mailbox_put(batch->inbox, &batch->message));
@@ -398,7 +397,8 @@ static void carry(struct feeding *feeding, const struct feeder_action *action)
 	case FEEDER_ACTION_COMMIT:
 		commit(feeding, action);
 		break;
-	case FEEDER_ACTION_FILL: /* no generation has marks yet */
+	case FEEDER_ACTION_FILL:
+		filling_ask(feeding, action);
 		break;
 	case FEEDER_ACTION_REPORT:
 		report(feeding, action);
@@ -446,6 +446,12 @@ void carrying_receive(struct feeding *feeding)
 			break;
 		case MESSAGE_KIND_LOG_OPENED:
 			receive_opened(feeding, (struct log_opened *)message);
+			break;
+		case MESSAGE_KIND_MARKS:
+			filling_receive(feeding, (struct marks_answer *)message);
+			break;
+		case MESSAGE_KIND_SKIP_ASKED:
+			holding_receive(feeding, (struct skip_asked *)message);
 			break;
 		case MESSAGE_KIND_FEED_ENDED:
 			ASSERT(false); /* goes the other way */

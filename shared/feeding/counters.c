@@ -18,6 +18,32 @@ static struct series *labelled(struct metric *metric, const char *value)
 	return metric_series(metric, (const char *const[]){value});
 }
 
+/* Of what is known of the log before a record. */
+static void init_marks(struct counters *counters, enum feeding_mode mode)
+{
+	struct metric *pages = METRIC(METRIC_TYPE_COUNTER, "fill_pages_total",
+	                              "Pages of marks asked of nodes, by what came of them", "result");
+
+	counters->window_memory = metric_series(
+		METRIC(METRIC_TYPE_GAUGE, "window_bytes", "Memory held by windows of identities", ""), NULL);
+	counters->table_bytes =
+		metric_series(METRIC(METRIC_TYPE_GAUGE, "table_bytes",
+	                             "Size of the table of identities on disk, of at most ingest.table", ""),
+	                      NULL);
+	counters->table_failing =
+		metric_series(METRIC(METRIC_TYPE_GAUGE, "table_failing",
+	                             "1 while partitions wait because the table of identities is full or its "
+	                             "disk fails",
+	                             ""),
+	                      NULL);
+	counters->fill_seconds = metric_series(
+		METRIC(METRIC_TYPE_HISTOGRAM, "fill_seconds",
+	               "What the log held before a start, taken from the replica that stands there", ""),
+		NULL);
+	counters->pages_given = labelled(pages, "given");
+	counters->pages_missing = labelled(pages, "missing");
+}
+
 void counters_init(struct counters *counters, enum feeding_mode mode)
 {
 	struct metric *batches = METRIC(METRIC_TYPE_COUNTER, "batches_total",
@@ -28,7 +54,9 @@ void counters_init(struct counters *counters, enum feeding_mode mode)
 	               "Replicas by what feeds them: live, behind, or none while they are asked", "lane");
 
 	counters->records = METRIC(METRIC_TYPE_COUNTER, "records_total",
-	                           "Records read; again after a rewind too", "topic,outcome");
+	                           "Offsets read, by what became of them; again after a rewind too. control: "
+	                           "no record, a transaction's marker or a gap",
+	                           "topic,outcome");
 	counters->dead_letters = METRIC(METRIC_TYPE_COUNTER, "dead_letters_total",
 	                                "Dead letters acknowledged by Kafka", "code");
 	counters->lag = METRIC(METRIC_TYPE_GAUGE, "lag_records",
@@ -69,6 +97,8 @@ void counters_init(struct counters *counters, enum feeding_mode mode)
 	counters->shards[FEEDER_STATE_ANCHORING] = labelled(shards, "anchoring");
 	counters->shards[FEEDER_STATE_FEEDING] = labelled(shards, "feeding");
 	counters->shards[FEEDER_STATE_STOPPED] = labelled(shards, "stopped");
+	counters->held = labelled(shards, "held");
+	init_marks(counters, mode);
 }
 
 void counters_node(struct counters *counters, struct fed_node *node)
@@ -85,6 +115,11 @@ void counters_shard(struct counters *counters, struct fed_shard *shard)
 	shard->deleted = metric_series(counters->records, (const char *const[]){shard->topic, "deleted"});
 	shard->dead_lettered =
 		metric_series(counters->records, (const char *const[]){shard->topic, "dead_lettered"});
+	shard->duplicate = metric_series(counters->records, (const char *const[]){shard->topic, "duplicate"});
+	shard->imported_before =
+		metric_series(counters->records, (const char *const[]){shard->topic, "imported_before"});
+	shard->skipped = metric_series(counters->records, (const char *const[]){shard->topic, "skipped"});
+	shard->control = metric_series(counters->records, (const char *const[]){shard->topic, "control"});
 	shard->lag = metric_series(counters->lag, (const char *const[]){shard->topic, partition});
 	shard->lag_seconds =
 		metric_series(counters->lag_seconds, (const char *const[]){shard->topic, partition});
@@ -114,16 +149,40 @@ void counters_observe(struct feeding *feeding)
 			series_observe(feeding->counters.visibility, seconds_since(timestamp_ms));
 }
 
+/* Every offset is one of these. */
+static void count_offsets(struct fed_shard *shard, const struct fed_counts *now)
+{
+	const struct fed_counts *before = &shard->counts;
+	uint64_t deleted = now->deleted - before->deleted;
+	uint64_t refused = now->refused - before->refused;
+	uint64_t duplicates = now->duplicates - before->duplicates;
+	uint64_t imported = now->origin_duplicates - before->origin_duplicates;
+	uint64_t skipped = now->skipped - before->skipped;
+
+	series_add(shard->indexed, now->records - before->records - deleted - refused - duplicates - skipped);
+	series_add(shard->deleted, deleted);
+	series_add(shard->dead_lettered, refused);
+	series_add(shard->duplicate, duplicates - imported);
+	series_add(shard->imported_before, imported);
+	series_add(shard->skipped, skipped);
+	series_add(shard->control, now->holes - before->holes);
+}
+
 static void update_shard(const struct counters *counters, struct fed_shard *shard,
                          const struct feeder_status *status)
 {
-	struct fed_counts now = {status->records, status->deleted, status->refused, status->cuts};
-	uint64_t deleted = now.deleted - shard->counts.deleted;
-	uint64_t refused = now.refused - shard->counts.refused;
+	const struct fed_counts now = {
+		.records = status->records,
+		.deleted = status->deleted,
+		.refused = status->refused,
+		.duplicates = status->duplicates,
+		.origin_duplicates = status->origin_duplicates,
+		.skipped = status->skipped,
+		.holes = status->holes,
+		.cuts = status->cuts,
+	};
 
-	series_add(shard->indexed, now.records - shard->counts.records - deleted - refused);
-	series_add(shard->deleted, deleted);
-	series_add(shard->dead_lettered, refused);
+	count_offsets(shard, &now);
 	series_add(counters->cuts, now.cuts - shard->counts.cuts);
 	shard->counts = now;
 	if (status->received >= 0 && status->log_end >= status->received)
@@ -171,6 +230,9 @@ void counters_update(struct feeding *feeding)
 	unsigned states[FEEDER_STATE_STOPPED + 1] = {0};
 	unsigned lanes[FEEDER_LANES + 1] = {0};
 	struct feeder_status status;
+	size_t window_bytes = 0;
+	unsigned held = 0;
+	size_t at = 0;
 
 	for (uint32_t slot = 0; slot < feeding->fed_len; slot++) {
 		if (!feeding->fed[slot].used || !feeder_shard_status(feeding->feeder, slot, &status))
@@ -178,11 +240,18 @@ void counters_update(struct feeding *feeding)
 		update_shard(counters, &feeding->fed[slot], &status);
 		count_replicas(feeding, slot, lanes);
 		states[status.state]++;
+		window_bytes += status.window_memory;
 	}
+	while (holding_next(feeding, &at) != NULL)
+		held++;
 	for (int state = FEEDER_STATE_ASKING; state <= FEEDER_STATE_STOPPED; state++)
 		series_set(counters->shards[state], states[state]);
 	for (int lane = 0; lane < FEEDER_LANES; lane++)
 		series_set(counters->lanes[lane], lanes[lane]);
 	series_set(counters->unfed, lanes[FEEDER_LANES]);
+	series_set(counters->held, held);
+	series_set(counters->window_memory, (double)window_bytes);
+	series_set(counters->table_bytes, (double)table_bytes(feeding));
+	series_set(counters->table_failing, feeding->table_trouble.code != 0);
 	series_set(counters->memory, (double)feeder_memory_bytes(feeding->feeder));
 }

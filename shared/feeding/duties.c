@@ -53,6 +53,7 @@ static void remove_shard(struct feeding *feeding, uint32_t slot)
 	struct fed_shard *shard = &feeding->fed[slot];
 
 	feeder_remove_shard(feeding->feeder, slot);
+	filling_forget(feeding, slot);
 	(void)map_remove(&feeding->by_shard, slice_of(shard->key, sizeof shard->key));
 	shard->used = false;
 	if (shard->lag != NULL)
@@ -239,6 +240,23 @@ static int add_shard(struct feeding *feeding, const struct index_record *index, 
 	return 0;
 }
 
+/* What is to be skipped, before anything is read. */
+static int tell_skips(struct feeding *feeding, uint32_t slot, struct error *error)
+{
+	struct fed_shard *shard = &feeding->fed[slot];
+	size_t len;
+	const int64_t *offsets = catalog_skips(feeding->catalog, shard->index_id, shard->partition, &len);
+	int rc;
+
+	/* their number only grows */
+	if (len == shard->skips_len)
+		return 0;
+	rc = feeder_set_skips(feeding->feeder, slot, offsets, len, error);
+	if (rc == 0)
+		shard->skips_len = len;
+	return rc;
+}
+
 static int follow_shard(struct feeding *feeding, const struct index_record *index,
                         const struct shard_record *record, struct error *error)
 {
@@ -256,10 +274,15 @@ static int follow_shard(struct feeding *feeding, const struct index_record *inde
 	if (known != NULL) {
 		slot = (uint32_t)*known;
 	} else {
+		if (holding_holds(feeding, index, record->partition))
+			return 0;
 		rc = add_shard(feeding, index, record->partition, &slot, error);
 		if (rc != 0)
 			return rc;
 	}
+	rc = tell_skips(feeding, slot, error);
+	if (rc != 0)
+		return rc;
 	tell_replicas(feeding, slot, &list);
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include "shared/feeding/feeding_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/feed/dead_letter.h"
 #include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
 #include "shared/runtime/process.h"
@@ -47,6 +48,8 @@ static int open_parts(struct feeding *feeding, struct error *error)
 		.memory_bytes_max = feeding->options.memory_bytes,
 		.batch_bytes_max = BATCH_TARGET_BYTES,
 		.replay = feeding->options.mode == FEEDING_MODE_REPLAY,
+		.shelf = table_shelf,
+		.shelf_context = feeding,
 	};
 
 	if (!flush_rule_parse(feeding->options.flush, &options.flush))
@@ -57,11 +60,15 @@ static int open_parts(struct feeding *feeding, struct error *error)
 	feeding->feeder = feeder_new(&options, random_u64() >> 1);
 	feeding->catalog = catalog_new();
 	feeding->fed = calloc(FEEDER_SHARDS_MAX, sizeof *feeding->fed);
-	/* one message a node, a question, a dead letter, and the reader: a put never fails */
-	feeding->inbox = mailbox_new(NODES_MAX + QUESTIONS_MAX + FEEDING_DEAD_LETTERS_MAX + 1);
+	/* one message a node, a question, a dead letter, a page, a skip, and the reader: a put never fails */
+	feeding->inbox =
+		mailbox_new(NODES_MAX + QUESTIONS_MAX + FEEDING_DEAD_LETTERS_MAX + FEEDING_PAGES_MAX + 2);
 	if (feeding->feeder == NULL || feeding->catalog == NULL || feeding->fed == NULL ||
 	    feeding->inbox == NULL)
 		return error_memory(error, FEEDER_SHARDS_MAX * sizeof *feeding->fed);
+	filling_init(feeding);
+	if (!options.replay)
+		holding_open(feeding);
 	return 0;
 }
 
@@ -90,7 +97,8 @@ static int open_connections(struct feeding *feeding, struct error *error)
 	if (rc == 0 && live)
 		rc = log_feed_open(feeding->config, &feeding->feeds[FEEDER_LANE_LIVE], error);
 	if (rc == 0 && live)
-		rc = log_producer_open(feeding->config, &feeding->producer, error);
+		rc = log_producer_open_bounded(feeding->config, DEAD_LETTER_BYTES_MIN, &feeding->producer,
+		                               error);
 	if (rc == 0)
 		rc = http_client_start(&options, &feeding->client, error);
 	if (rc == 0)
@@ -321,8 +329,11 @@ bool feeding_close(struct feeding *feeding)
 		log_connection_close(feeding->connection);
 	for (uint32_t i = 0; i < NODES_MAX; i++)
 		buffer_deinit(&feeding->nodes[i].answer.frame);
+	filling_deinit(feeding);
 	mailbox_free(feeding->inbox);
 	feeder_free(feeding->feeder);
+	leaves_close(feeding->leaves);
+	suspects_close(feeding->suspects);
 	catalog_free(feeding->catalog);
 	map_deinit(&feeding->by_shard);
 	arena_deinit(&feeding->scratch);

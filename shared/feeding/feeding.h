@@ -16,6 +16,12 @@
  * batches in flight are waited for (at most FEEDING_SHUTDOWN_MS) and the
  * group is left.
  *
+ * Identities that do not fit in memory are kept in a file under ingest.data of
+ * at most ingest.table bytes (leaves.h); full, the partition waits and says so.
+ * There too is noted which record is being dealt with (suspects.h; LIVE): a
+ * partition at whose record the program has died again and again is held until
+ * `meta` says to skip it.
+ *
  * Bounds: memory_bytes for memtables, FEEDING_DEAD_LETTERS_MAX and
  * FEEDING_DEAD_LETTER_BYTES_MAX of unacknowledged dead letters (then reading
  * waits), QUESTIONS_MAX, FEEDER_SHARDS_MAX.

@@ -1,8 +1,10 @@
 /*
  * What the files of the engine share, and nobody else: feeding.c (life and
  * loop), duties.c (which shards are ours), reading.c (records from the log to
- * the feeder), carrying.c (the feeder's actions and what comes back), asking.c
- * (questions to Kafka), status.c (JSON), counters.c (metrics).
+ * the feeder), carrying.c (the feeder's actions and what comes back), filling.c
+ * (marks of nodes), table.c (where identities are kept), holding.c (records that
+ * end the program), asking.c (questions to Kafka), status.c (JSON), counters.c
+ * (metrics).
  *
  * Everything here belongs to the owner thread unless it says otherwise.
  */
@@ -12,10 +14,14 @@
 #include "shared/base/map.h"
 #include "shared/feeding/asking.h"
 #include "shared/feeding/feeding.h"
+#include "shared/feeding/leaves.h"
+#include "shared/feeding/suspects.h"
 #include "shared/http/http_client.h"
 #include "shared/runtime/metrics.h"
 
 #include <stdatomic.h>
+
+#define FEEDING_PAGES_MAX 8 /* pages of marks in flight */
 
 /* The answer to the one batch in flight to a node; filled on the HTTP client's thread. */
 struct batch_answer {
@@ -25,6 +31,29 @@ struct batch_answer {
 	uint64_t batch_id;
 	struct buffer frame; /* empty for none */
 	struct error error;  /* why */
+};
+
+/* A page of marks on its way; filled on the HTTP client's thread. */
+struct marks_answer {
+	struct message message;
+	struct mailbox *inbox;
+	bool in_flight;
+	bool forgotten; /* nobody waits for it any more */
+	uint32_t node;
+	struct feeder_fill fill;
+	struct buffer page;
+	struct error error;
+};
+
+/* A request to skip a record on its way into `tasks`; filled on the producer's thread. */
+struct skip_asked {
+	struct message message;
+	struct mailbox *inbox;
+	bool in_flight;
+	struct suspect suspect;
+	int64_t task;
+	int64_t remind_ms; /* what was asked for is asked for again then */
+	struct error error;
 };
 
 struct fed_node {
@@ -41,14 +70,42 @@ struct fed_counts {
 	uint64_t records;
 	uint64_t deleted;
 	uint64_t refused;
+	uint64_t duplicates;
+	uint64_t origin_duplicates; /* of these */
+	uint64_t skipped;
+	uint64_t holes;
 	uint64_t cuts;
+};
+
+/* What a reader wants to know of the log before its start. */
+struct fed_fill {
+	bool wanted;  /* to be asked as soon as there is room */
+	bool failing; /* said so */
+	uint32_t epoch;
+	uint32_t node;
+	int64_t received;
+	int64_t from;
+	int64_t begun_ms;
+	uint64_t identities; /* so far */
+	uint64_t origins;
+};
+
+/* The leaves of a reader's window. */
+struct fed_shelf {
+	struct feeding *feeding;
+	bool open; /* some leaf was to be kept */
+	struct shelf shelf;
+	struct window_store store;
 };
 
 /* One of a shard's two readers. */
 struct fed_reader {
-	bool reading; /* between START and HALT */
-	bool ready;   /* the log may have something for it */
-	bool started; /* at least once */
+	bool reading;     /* between START and HALT */
+	bool ready;       /* the log may have something for it */
+	bool started;     /* at least once */
+	int64_t again_ms; /* no record is offered before: one could not be taken */
+	struct fed_fill fill;
+	struct fed_shelf shelf;
 };
 
 /* A shard of ours, by the feeder's slot. */
@@ -61,6 +118,7 @@ struct fed_shard {
 	int32_t partition;
 	struct feeder_replica replicas[REPLICAS_MAX]; /* as the feeder was told */
 	size_t replicas_len;
+	size_t skips_len;                 /* likewise */
 	uint64_t obstacles[REPLICAS_MAX]; /* hashes of what was said to be in the way of each; 0: nothing */
 	char uid[INDEX_UID_BYTES_MAX + 1];
 	char topic[TOPIC_BYTES_MAX + 1];
@@ -68,6 +126,10 @@ struct fed_shard {
 	struct series *indexed;
 	struct series *deleted;
 	struct series *dead_lettered;
+	struct series *duplicate;
+	struct series *imported_before;
+	struct series *skipped;
+	struct series *control;
 	struct series *lag;
 	struct series *lag_seconds;
 	struct series *progress;
@@ -87,6 +149,13 @@ struct counters {
 	struct series *lanes[FEEDER_LANES];
 	struct series *unfed;
 	struct series *memory;
+	struct series *window_memory;
+	struct series *table_bytes;
+	struct series *table_failing;
+	struct series *fill_seconds;
+	struct series *pages_given;
+	struct series *pages_missing;
+	struct series *held;
 	struct series *cuts;
 	struct series *commits;
 	struct series *rewinds;
@@ -131,6 +200,15 @@ struct feeding {
 	uint32_t nodes_len;
 	unsigned batches_in_flight;
 
+	struct marks_answer pages[FEEDING_PAGES_MAX];
+	uint32_t fill_next;         /* reader whose turn it is */
+	struct leaves *leaves;      /* NULL: nothing was ever to be kept */
+	struct error table_trouble; /* code 0, or why the last leaf could not be kept */
+	struct suspects *suspects;  /* NULL: REPLAY, or they cannot be kept */
+	struct skip_asked skip;
+	struct suspect held_said[SUSPECTS_MAX];
+	uint32_t held_said_len;
+
 	struct question *questions[NODES_MAX]; /* being collected, one a node at most */
 	size_t questions_open;
 	struct arena scratch;
@@ -167,12 +245,37 @@ void reading_ready(struct feeding *feeding, enum feeder_lane lane);
 void reading_rest(struct feeding *feeding);
 
 /* carrying.c */
+/* Takes over the body of a node's answer, or says why there is none. On the HTTP client's thread. */
+void carrying_take_answer(const struct http_answer *answer, struct buffer *body, struct error *error);
 /* Carries out what the feeder wants until it wants nothing more. */
 void carrying_drain(struct feeding *feeding);
 /* Takes everything out of the inbox. */
 void carrying_receive(struct feeding *feeding);
 /* Frees what is still in the inbox, after every sender has ended. */
 void carrying_discard(struct feeding *feeding);
+
+/* filling.c */
+void filling_init(struct feeding *feeding);
+void filling_deinit(struct feeding *feeding);
+/* Carries out FILL, now or as soon as there is room. */
+void filling_ask(struct feeding *feeding, const struct feeder_action *action);
+void filling_receive(struct feeding *feeding, struct marks_answer *answer);
+/* The shard is given back. */
+void filling_forget(struct feeding *feeding, uint32_t slot);
+
+/* table.c */
+/* feeder_options.shelf; the context is the engine. */
+struct window_store table_shelf(void *context, uint32_t reader);
+uint64_t table_bytes(const struct feeding *feeding);
+
+/* holding.c */
+/* Without the file, which is said, nothing is held. */
+void holding_open(struct feeding *feeding);
+/* True if the shard must not be taken yet; asks for the skip that it waits for. */
+bool holding_holds(struct feeding *feeding, const struct index_record *index, int32_t partition);
+void holding_receive(struct feeding *feeding, struct skip_asked *asked);
+/* Each record for which a shard of ours is held; start with *at = 0. NULL after the last. */
+const struct suspect *holding_next(const struct feeding *feeding, size_t *at);
 
 /* counters.c */
 void counters_init(struct counters *counters, enum feeding_mode mode);

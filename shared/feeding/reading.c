@@ -9,6 +9,8 @@
 #define TURN_RECORDS_BEHIND 64
 /* An idle handle has threads, connections and buffers. */
 #define BEHIND_REST_MS 60000
+/* A record that cannot be taken now, for memory or for room in the table, is offered again. */
+#define AGAIN_MS 1000
 
 static void apply(struct feeding *feeding, size_t topic, const struct record *record)
 {
@@ -91,6 +93,7 @@ void reading_start(struct feeding *feeding, const struct feeder_action *action)
 		feeding->behind_readers++;
 	reader->reading = true;
 	reader->ready = true;
+	reader->again_ms = 0;
 	if (reader->started)
 		series_add(feeding->counters.rewinds, 1);
 	reader->started = true;
@@ -130,7 +133,7 @@ static bool may_proceed(const struct feeding *feeding, uint32_t reader)
 	const struct fed_shard *shard = &feeding->fed[FEEDER_READER_SLOT(reader)];
 	const struct fed_reader *at = reader_at(feeding, reader);
 
-	if (!shard->used || !at->reading || !at->ready || feeding->stopping)
+	if (!shard->used || !at->reading || !at->ready || feeding->stopping || at->again_ms > feeding->now_ms)
 		return false;
 	/* a record gives one dead letter at most, so there is always room for the next one */
 	if (FEEDER_READER_LANE(reader) == FEEDER_LANE_LIVE &&
@@ -140,14 +143,34 @@ static bool may_proceed(const struct feeding *feeding, uint32_t reader)
 	return feeder_wants(feeding->feeder, reader);
 }
 
-static void take_record(struct feeding *feeding, uint32_t reader, const struct record *record)
+/* The record at `offset` is read and offered again after a pause; the feeder keeps what it has. */
+static void offer_again(struct feeding *feeding, uint32_t reader, int64_t offset)
 {
+	const struct fed_shard *shard = &feeding->fed[FEEDER_READER_SLOT(reader)];
 	struct error error;
 
-	/* out of memory: the record is read again after a pause */
-	if (feeder_record(feeding->feeder, reader, record, feeding->now_ms, &error) != 0)
+	if (log_feed_start(feeding->feeds[FEEDER_READER_LANE(reader)], FEEDER_READER_SLOT(reader),
+	                   shard->topic, shard->partition, offset, &error) == 0)
+		reader_at(feeding, reader)->again_ms = feeding->now_ms + AGAIN_MS;
+	else
 		lost_position(feeding, reader, error.text);
+}
+
+static void take_record(struct feeding *feeding, uint32_t reader, const struct record *record)
+{
+	const struct fed_shard *shard = &feeding->fed[FEEDER_READER_SLOT(reader)];
+	int64_t offset = record->offset;
+	struct error error;
+	int rc;
+
+	if (feeding->suspects != NULL)
+		suspects_note(feeding->suspects, shard->index_id, shard->partition, offset);
+	rc = feeder_record(feeding->feeder, reader, record, feeding->now_ms, &error);
 	carrying_drain(feeding); /* now: a dead letter's action borrows the record */
+	if (feeding->suspects != NULL)
+		suspects_strike(feeding->suspects);
+	if (rc != 0)
+		offer_again(feeding, reader, offset);
 }
 
 /* One event of the reader's partition; false if there is none now. */

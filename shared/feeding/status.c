@@ -42,6 +42,19 @@ static void append_replicas(const struct feeding *feeding, uint32_t slot, struct
 	buffer_append_string(body, "]");
 }
 
+/* What the log before a record has to say of it. */
+static void append_judged(const struct feeder_status *status, struct buffer *body)
+{
+	buffer_printf(body,
+	              ",\"duplicates\":%" PRIu64 ",\"imported_before\":%" PRIu64 ",\"skipped\":%" PRIu64
+	              ",\"control\":%" PRIu64,
+	              status->duplicates - status->origin_duplicates, status->origin_duplicates,
+	              status->skipped, status->holes);
+	buffer_printf(body, ",\"window_bytes\":%zu,\"table_bytes\":%zu,\"waits_for\":", status->window_memory,
+	              status->window_stored);
+	json_append_string(body, slice_string(status->waits_for));
+}
+
 static void append_shard(const struct feeding *feeding, uint32_t slot, struct buffer *body)
 {
 	const struct fed_shard *shard = &feeding->fed[slot];
@@ -64,11 +77,43 @@ static void append_shard(const struct feeding *feeding, uint32_t slot, struct bu
 		buffer_append_string(body, ",\"lag\":null");
 	buffer_printf(body, ",\"records\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"dead_letters_pending\":%zu",
 	              status.records, status.refused, status.dead_letters_pending);
+	append_judged(&status, body);
 	buffer_printf(body, ",\"memory_bytes\":%zu,\"stop_reason\":", status.memory_bytes);
 	json_append_string(body, slice_string(status.stop_reason));
 	buffer_append_string(body, ",");
 	append_replicas(feeding, slot, body);
 	buffer_append_string(body, "}");
+}
+
+static void append_table(const struct feeding *feeding, struct buffer *body)
+{
+	bool failing = feeding->table_trouble.code != 0;
+
+	buffer_printf(body, ",\"table\":{\"bytes\":%" PRIu64 ",\"bytes_max\":%" PRId64 ",\"trouble\":",
+	              table_bytes(feeding), config_bytes(feeding->config, "ingest.table"));
+	json_append_string(body, slice_string(failing ? feeding->table_trouble.text : ""));
+	buffer_append_string(body, "}");
+}
+
+/* Shards that are not fed because of a record that ends the program. */
+static void append_held(const struct feeding *feeding, struct buffer *body)
+{
+	const struct suspect *held;
+	size_t at = 0;
+
+	buffer_append_string(body, ",\"held\":[");
+	while ((held = holding_next(feeding, &at)) != NULL) {
+		const struct index_record *index = catalog_index(feeding->catalog, held->index_id);
+
+		buffer_printf(body, "%s{\"index\":\"%016" PRIx64 "\",\"uid\":\"%s\",\"topic\":\"%s\"",
+		              body->ptr[body->len - 1] == '[' ? "" : ",", held->index_id,
+		              index != NULL ? index->uid : "", index != NULL ? index->topic : "");
+		buffer_printf(body,
+		              ",\"partition\":%" PRId32 ",\"offset\":%" PRId64 ",\"deaths\":%" PRIu32
+		              ",\"task\":%" PRId64 "}",
+		              held->partition, held->offset, held->deaths, held->task);
+	}
+	buffer_append_string(body, "]");
 }
 
 void feeding_status(const struct feeding *feeding, struct buffer *body)
@@ -78,4 +123,6 @@ void feeding_status(const struct feeding *feeding, struct buffer *body)
 		if (feeding->fed[slot].used)
 			append_shard(feeding, slot, body);
 	buffer_printf(body, "],\"memory_bytes\":%zu", feeder_memory_bytes(feeding->feeder));
+	append_table(feeding, body);
+	append_held(feeding, body);
 }

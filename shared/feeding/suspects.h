@@ -7,8 +7,7 @@
  * with a note that was not struck out counts a death at that record; a record
  * that is dealt with after all is no suspect any more. After SUSPECT_DEATHS
  * deaths at one record, its partition is held until a record in `meta` says
- * to skip that offset (catalog.h), which suspects_asked remembers to have been
- * asked for.
+ * to skip that offset (catalog.h); suspects_asked remembers the request for it.
  *
  * A file belongs to one process at a time: several that name the same
  * directory have a file each, at most SUSPECT_FILES_MAX. A note is about a

@@ -122,6 +122,10 @@ struct log_message {
 };
 
 int log_producer_open(const struct config *config, struct log_producer **producer, struct error *error);
+/* The same, and messages share a batch only up to so many bytes: a topic that takes less than a batch has would refuse
+ * all of them for one. */
+int log_producer_open_bounded(const struct config *config, size_t batch_bytes, struct log_producer **producer,
+                              struct error *error);
 /* The same, and a message that cannot be delivered is the last one: all that follow it fail too, so what the log has
  * of this producer is a beginning of what was sent to that partition. Nothing times out. Batches have at most
  * `batch_bytes`, which should be what the topic takes. */

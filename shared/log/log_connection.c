@@ -486,9 +486,16 @@ bool log_own_topic(size_t i, struct log_topic *topic)
 	static const char *const compacted[] = {"cleanup.policy", "compact", NULL};
 	/* no limit: a request or final that left its topic could be applied again or be asked for in vain */
 	static const char *const kept[] = {"cleanup.policy", "delete", "retention.ms", "-1", NULL};
-	static const char *const letters[] = {
-		"cleanup.policy", "delete", "retention.ms", "604800000", "max.message.bytes",
-		"10485760",       NULL};
+	/* kept for so long after the refusal, however old the record is */
+	static const char *const letters[] = {"cleanup.policy",
+	                                      "delete",
+	                                      "retention.ms",
+	                                      "604800000",
+	                                      "max.message.bytes",
+	                                      "10485760",
+	                                      "message.timestamp.type",
+	                                      "LogAppendTime",
+	                                      NULL};
 	static const char *const empty[] = {"cleanup.policy", "delete", NULL};
 	static const struct log_topic topics[] = {
 		{"meta", 1, compacted},   {"topology", 1, compacted},  {"tasks", 1, kept},

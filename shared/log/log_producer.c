@@ -112,6 +112,16 @@ int log_producer_open(const struct config *config, struct log_producer **produce
 	return producer_open(config, NULL, producer, error);
 }
 
+int log_producer_open_bounded(const struct config *config, size_t batch_bytes, struct log_producer **producer,
+                              struct error *error)
+{
+	char bytes[24];
+	const struct log_property fixed[] = {{"batch.size", bytes}, {NULL, NULL}};
+
+	(void)snprintf(bytes, sizeof bytes, "%zu", batch_bytes);
+	return producer_open(config, fixed, producer, error);
+}
+
 int log_producer_open_gapless(const struct config *config, size_t batch_bytes, struct log_producer **producer,
                               struct error *error)
 {
