@@ -6,29 +6,25 @@
 #define SEARCHES_MAX 6
 #define PAGE_MAX 64
 
-/* The fold at `received`, computed anew, in insertion order. */
-static size_t fold_documents(const struct sim_log *log, const struct timeline *timeline, int64_t received,
-                             struct fold_document *documents)
+/* The fold at `received` in insertion order. */
+static size_t fold_documents(const struct timeline *timeline, int64_t received,
+                             const struct fold_document *documents[DOCUMENTS_MAX])
 {
-	struct fold fold = {0};
-	size_t place = timeline_place(timeline, received);
+	const struct fold_point *point = timeline_point(timeline, received);
 	size_t len = 0;
 
-	for (size_t i = 0; i < place; i++)
-		fold_apply(&fold, log->index_id, timeline->entries[i]);
 	for (size_t i = 0; i < DOCUMENTS_MAX; i++) {
-		struct fold_document *document = &fold.documents[i];
+		const struct fold_document *document = point->at[i];
 		size_t at = len;
 
-		if (document->entry == NULL)
+		if (document == NULL)
 			continue;
-		while (at > 0 && insertion_key_compare(document->key, document->entry->record.key,
-		                                       documents[at - 1].key,
-		                                       documents[at - 1].entry->record.key) < 0) {
+		while (at > 0 && insertion_key_compare(document->key, document->id, documents[at - 1]->key,
+		                                       documents[at - 1]->id) < 0) {
 			documents[at] = documents[at - 1];
 			at--;
 		}
-		documents[at] = *document;
+		documents[at] = document;
 		len++;
 	}
 	return len;
@@ -36,15 +32,14 @@ static size_t fold_documents(const struct sim_log *log, const struct timeline *t
 
 static bool same_document(const struct document *document, const struct fold_document *expected)
 {
-	return slice_equal(document->id, expected->entry->record.key) &&
-	       slice_equal(document->body, expected->entry->stored) &&
+	return slice_equal(document->id, expected->id) && slice_equal(document->body, expected->text) &&
 	       document->key.timestamp_ms == expected->key.timestamp_ms &&
 	       document->key.seq == expected->key.seq;
 }
 
 void check_listing(struct sim *sim, struct replica *replica, const struct timeline *timeline, uint32_t shard)
 {
-	struct fold_document expected[DOCUMENTS_MAX];
+	const struct fold_document *expected[DOCUMENTS_MAX];
 	struct document_page page;
 	struct replica_status status;
 	struct error error;
@@ -53,7 +48,7 @@ void check_listing(struct sim *sim, struct replica *replica, const struct timeli
 	size_t len;
 
 	replica_status(replica, &status);
-	len = fold_documents(&sim->logs[shard], timeline, status.received, expected);
+	len = fold_documents(timeline, status.received, expected);
 	arena_init(&arena, 4096);
 	if (replica_list(replica, &request, &page, &error) != 0) {
 		sim_violate(sim, "a listing succeeds", "shard %u: %s", shard, error.text);
@@ -63,21 +58,21 @@ void check_listing(struct sim *sim, struct replica *replica, const struct timeli
 		            (long long)status.received, page.count, len);
 	} else {
 		for (size_t i = 0; i < len; i++)
-			if (!same_document(&page.documents[i], &expected[i]))
+			if (!same_document(&page.documents[i], expected[i]))
 				sim_violate(sim, "state is the fold of the log up to received",
 				            "shard %u at %lld: found %.*s at %lld/%u, expected %.*s at "
 				            "%lld/%u (offset %lld)",
 				            shard, (long long)status.received,
 				            SLICE_ARGS(page.documents[i].body),
 				            (long long)page.documents[i].key.timestamp_ms,
-				            page.documents[i].key.seq, SLICE_ARGS(expected[i].entry->stored),
-				            (long long)expected[i].key.timestamp_ms, expected[i].key.seq,
-				            (long long)expected[i].entry->offset);
+				            page.documents[i].key.seq, SLICE_ARGS(expected[i]->text),
+				            (long long)expected[i]->key.timestamp_ms, expected[i]->key.seq,
+				            (long long)expected[i]->entry->offset);
 	}
 	arena_deinit(&arena);
 }
 
-/* A search for the word that only this record has finds its document, or nothing if the fold lacks it. */
+/* A search for the word that only this operation brings finds its document, or nothing if the fold lacks it. */
 static void search_word(struct sim *sim, struct sim_replica *held, const struct log_entry *entry,
                         const struct fold_document *expected)
 {
@@ -118,8 +113,8 @@ static bool text_matches(const char *text, const char *query)
 }
 
 /* A word that several documents have: all of them, in insertion order, and no other. */
-static void search_several(struct sim *sim, struct sim_replica *held, const struct fold_document *expected,
-                           size_t len)
+static void search_several(struct sim *sim, struct sim_replica *held,
+                           const struct fold_document *const expected[], size_t len)
 {
 	static const char *const queries[] = {"river ", "riv", "Resum\303\251", "mill ", "ston", ""};
 	static const char *const folded[] = {"river ", "riv", "resume", "mill ", "ston", ""};
@@ -135,9 +130,11 @@ static void search_several(struct sim *sim, struct sim_replica *held, const stru
 	if (replica_search(held->replica, slice_string(queries[choice]), &request, &page, &error) != 0)
 		sim_violate(sim, "a search succeeds", "%s", error.text);
 	for (size_t i = 0; i < len; i++) {
-		if (!text_matches(expected[i].entry->text, folded[choice]))
+		const struct member *text = fold_member(expected[i], MEMBER_TEXT);
+
+		if (!text_matches(text == NULL ? "" : text->text, folded[choice]))
 			continue;
-		same = same && hits < page.count && same_document(&page.documents[hits], &expected[i]);
+		same = same && hits < page.count && same_document(&page.documents[hits], expected[i]);
 		hits++;
 	}
 	if (!same || page.count != hits || page.total != hits)
@@ -146,12 +143,18 @@ static void search_several(struct sim *sim, struct sim_replica *held, const stru
 	arena_deinit(&arena);
 }
 
+static bool has_word(const struct fold_document *document, uint32_t number)
+{
+	const struct member *word = fold_member(document, MEMBER_WORD);
+
+	return word != NULL && word->number == number;
+}
+
 void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard)
 {
-	const struct sim_log *log = &sim->logs[shard];
-	const struct timeline *timeline = sim_log_timeline(log, held->log_life);
-	struct fold_document expected[DOCUMENTS_MAX];
-	size_t len = fold_documents(log, timeline, held->received, expected);
+	const struct timeline *timeline = sim_log_timeline(&sim->logs[shard], held->log_life);
+	const struct fold_document *expected[DOCUMENTS_MAX];
+	size_t len = fold_documents(timeline, held->received, expected);
 	size_t place = timeline_place(timeline, held->received);
 
 	tally_add(&sim->tally->searches, 1);
@@ -161,9 +164,9 @@ void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard)
 		const struct fold_document *found = NULL;
 
 		for (size_t at = 0; at < len; at++)
-			if (expected[at].entry == entry)
-				found = &expected[at];
-		if (!entry->refused && entry->kind == OP_KIND_PUT)
+			if (has_word(expected[at], entry->word_number))
+				found = expected[at];
+		if (entry->word_number > 0)
 			search_word(sim, held, entry, found);
 	}
 }

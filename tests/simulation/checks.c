@@ -109,12 +109,12 @@ static void check_fold(struct sim *sim, struct replica *replica, const struct ti
                        uint32_t shard)
 {
 	struct replica_status status;
-	struct fold_point point;
+	const struct fold_point *point;
 
 	replica_status(replica, &status);
 	point = timeline_point(timeline, status.received);
-	if (hash128_equal(point.digest, status.digest) && point.documents == status.documents &&
-	    point.body_bytes == status.body_bytes)
+	if (hash128_equal(point->digest, status.digest) && point->documents == status.documents &&
+	    point->body_bytes == status.body_bytes)
 		return;
 	check_listing(sim, replica, timeline, shard);
 	sim_violate(sim, "state is the fold of the log up to received",

@@ -2,7 +2,7 @@
  * simulation: runs schedules, and proves that it would notice a broken rule.
  *
  *   simulation [--schedules N] [--jobs J]     seeds.txt, schedules 1..N, every knock-out
- *   simulation --seed S [--knockout NAME]     one schedule, with its trace
+ *   simulation --seed S [--knockout NAME]     one schedule, with its trace; S/1, S/2: by that contract
  *   simulation --knockout NAME                only that knock-out
  *   simulation --survey N [--jobs J]          schedules 1..N without stopping; what each found, in a line
  *   simulation SEED, simulation NAME          the same, shorter
@@ -60,7 +60,8 @@ static const char *const knockout_names[KNOCKOUTS] = {
 struct worker {
 	pid_t pid;
 	enum knockout knockout;
-	bool survey; /* goes on after a violation */
+	bool survey;       /* goes on after a violation */
+	uint32_t contract; /* 0: as each seed draws it */
 	uint64_t first;
 	uint64_t step;
 	uint64_t last;
@@ -81,8 +82,8 @@ struct board {
 struct options {
 	uint64_t schedules;
 	uint32_t jobs;
-	uint64_t seed;   /* 0: all */
-	uint64_t survey; /* 0: none */
+	struct schedule schedule; /* seed 0: all */
+	uint64_t survey;          /* 0: none */
 	enum knockout knockout;
 	const char *seeds;
 };
@@ -98,7 +99,7 @@ static void work(struct worker *worker)
 	for (worker->at = worker->first; worker->at <= worker->last; worker->at += worker->step) {
 		if (worker->knockout == KNOCKOUT_NONE && __atomic_load_n(&board->stop, __ATOMIC_RELAXED))
 			return;
-		schedule_run(worker->at, tally, NULL, &result);
+		schedule_run((struct schedule){worker->at, worker->contract}, tally, NULL, &result);
 		worker->done++;
 		if (!result.violated)
 			continue;
@@ -158,7 +159,7 @@ static void finish(struct worker *worker)
 }
 
 /* The schedule once more in a child, its trace to `out`, of which the last lines are printed. */
-static void print_trace(uint64_t seed, enum knockout knockout)
+static void print_trace(struct schedule schedule, enum knockout knockout)
 {
 	char(*lines)[TRACE_LINE_BYTES] = calloc(TRACE_LINES, sizeof *lines);
 	size_t len = 0;
@@ -175,7 +176,7 @@ static void print_trace(uint64_t seed, enum knockout knockout)
 
 		close(pipes[0]);
 		knockout_active = knockout;
-		schedule_run(seed, &board->knocked_out, fdopen(pipes[1], "w"), &result);
+		schedule_run(schedule, &board->knocked_out, fdopen(pipes[1], "w"), &result);
 		_exit(0);
 	}
 	close(pipes[1]);
@@ -225,18 +226,20 @@ static void print_violation(const struct worker *worker)
 {
 	printf("VIOLATED after %" PRIu64 " schedules of this worker: %s: %s\n", worker->done,
 	       worker->invariant, worker->violation);
-	print_trace(worker->at, worker->knockout);
-	printf("build/dev/bin/simulation --seed %" PRIu64 "\n", worker->at);
+	print_trace((struct schedule){worker->at, worker->contract}, worker->knockout);
+	printf("build/dev/bin/simulation --seed %" PRIu64, worker->at);
+	printf(worker->contract > 0 ? "/%" PRIu32 "\n" : "\n", worker->contract);
 }
 
 /* Number of workers that found a violation. */
-static uint32_t run_schedules(uint64_t first, uint64_t last, uint32_t jobs)
+static uint32_t run_schedules(struct schedule first, uint64_t last, uint32_t jobs)
 {
 	uint32_t found = 0;
 
 	board->stop = false;
 	for (uint32_t i = 0; i < jobs; i++) {
-		board->workers[i] = (struct worker){.first = first + i, .step = jobs, .last = last};
+		board->workers[i] = (struct worker){
+			.contract = first.contract, .first = first.seed + i, .step = jobs, .last = last};
 		start(&board->workers[i]);
 	}
 	for (uint32_t i = 0; i < jobs; i++) {
@@ -250,18 +253,31 @@ static uint32_t run_schedules(uint64_t first, uint64_t last, uint32_t jobs)
 }
 
 /* Each seed of the file twice: no violation, and the same course. Runs in this process' children. */
-static bool run_seed_twice(uint64_t seed)
+static bool run_seed_twice(struct schedule schedule)
 {
 	struct schedule_result first;
 	struct schedule_result second;
 
-	if (run_schedules(seed, seed, 1) > 0)
+	if (run_schedules(schedule, schedule.seed, 1) > 0)
 		return false;
-	schedule_run(seed, &board->knocked_out, NULL, &first);
-	schedule_run(seed, &board->knocked_out, NULL, &second);
+	schedule_run(schedule, &board->knocked_out, NULL, &first);
+	schedule_run(schedule, &board->knocked_out, NULL, &second);
 	if (first.hash != second.hash)
-		printf("VIOLATED: seed %" PRIu64 " took two different courses\n", seed);
+		printf("VIOLATED: seed %" PRIu64 " took two different courses\n", schedule.seed);
 	return first.hash == second.hash;
+}
+
+/* "SEED" or "SEED/CONTRACT", whatever follows. */
+static bool parse_seed(const char *text, struct schedule *schedule)
+{
+	char *end;
+
+	*schedule = (struct schedule){strtoull(text, &end, 10), 0};
+	if (end == text)
+		return false;
+	if (*end == '/')
+		schedule->contract = (uint32_t)strtoul(end + 1, NULL, 10);
+	return true;
 }
 
 static bool run_seeds(const char *path)
@@ -276,13 +292,12 @@ static bool run_seeds(const char *path)
 		return false;
 	}
 	while (fgets(line, sizeof line, file) != NULL && count < SEEDS_MAX) {
-		char *end;
-		uint64_t seed = strtoull(line, &end, 10);
+		struct schedule schedule;
 
-		if (end == line)
+		if (!parse_seed(line, &schedule))
 			continue;
 		count++;
-		good = run_seed_twice(seed) && good;
+		good = run_seed_twice(schedule) && good;
 	}
 	fclose(file);
 	printf("seeds: %" PRIu64 " known seeds, each the same course twice: %s\n", count,
@@ -325,7 +340,7 @@ static int run_one(const struct options *options)
 	struct schedule_result result;
 
 	knockout_active = options->knockout;
-	schedule_run(options->seed, &board->tally, stdout, &result);
+	schedule_run(options->schedule, &board->tally, stdout, &result);
 	tally_print(&board->tally, stdout);
 	if (result.violated)
 		printf("VIOLATED %s: %s\n", result.invariant, result.violation);
@@ -340,7 +355,7 @@ static int run_all(const struct options *options)
 	uint32_t failed;
 	bool seeds_good = run_seeds(options->seeds);
 
-	found = run_schedules(1, options->schedules, options->jobs);
+	found = run_schedules((struct schedule){1, 0}, options->schedules, options->jobs);
 	tally_print(&board->tally, stdout);
 	caught = run_knockouts(KNOCKOUT_RANGE_CHAIN, KNOCKOUTS - 1, options->jobs);
 	printf("simulation: %" PRIu64 " schedules, %u violations, %u/%u knock-outs caught\n",
@@ -365,9 +380,7 @@ static enum knockout knockout_of(const char *name)
 /* A seed, or a knock-out. */
 static void parse_name(const char *name, struct options *options)
 {
-	if (name[0] >= '0' && name[0] <= '9')
-		options->seed = strtoull(name, NULL, 10);
-	else
+	if (!parse_seed(name, &options->schedule))
 		options->knockout = knockout_of(name);
 }
 
@@ -381,7 +394,7 @@ static void parse(int argc, char **argv, struct options *options)
 		else if (strcmp(argv[i], "--jobs") == 0)
 			options->jobs = (uint32_t)strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--seed") == 0)
-			options->seed = strtoull(argv[i + 1], NULL, 10);
+			(void)parse_seed(argv[i + 1], &options->schedule);
 		else if (strcmp(argv[i], "--survey") == 0)
 			options->survey = strtoull(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--seeds") == 0)
@@ -413,7 +426,7 @@ int main(int argc, char **argv)
 		perror("simulation: mmap");
 		return 1;
 	}
-	if (options.seed != 0)
+	if (options.schedule.seed != 0)
 		return run_one(&options);
 	if (options.survey != 0)
 		return run_survey(options.survey, options.jobs);

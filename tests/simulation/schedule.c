@@ -1,5 +1,6 @@
 /* One schedule: a world is drawn, faults rage, then they end and everything must come right. */
 #include "shared/base/assert.h"
+#include "tests/simulation/records.h"
 #include "tests/simulation/sim.h"
 
 #include <inttypes.h>
@@ -81,7 +82,9 @@ static void make_index(struct sim *sim)
 		.created_at_ms = 1,
 		.updated_at_ms = 1,
 	};
-	sim->index.rules.document_bytes_max = 400;
+	sim->index.rules.contract = sim->swarm.contract;
+	sim->index.rules.document_bytes_max = RECORDS_BYTES_MAX;
+	sim->index.rules.dedup_window = sim->swarm.dedup_window;
 }
 
 static void start_all(struct sim *sim, enum process_kind kind, enum event_kind event, uint32_t count)
@@ -221,17 +224,17 @@ static void end(struct sim *sim)
 	arena_deinit(&sim->arena);
 }
 
-void schedule_run(uint64_t seed, struct tally *tally, FILE *trace, struct schedule_result *result)
+void schedule_run(struct schedule schedule, struct tally *tally, FILE *trace, struct schedule_result *result)
 {
 	struct sim *sim = calloc(1, sizeof *sim);
 
 	ASSERT(sim != NULL);
-	sim->seed = seed;
+	sim->seed = schedule.seed;
 	sim->tally = tally;
 	sim->trace = trace;
 	arena_init(&sim->arena, 1 << 16);
-	dice_seed(&sim->dice, seed);
-	swarm_draw(&sim->swarm, &sim->dice);
+	dice_seed(&sim->dice, schedule.seed);
+	swarm_draw(&sim->swarm, &sim->dice, schedule.seed, schedule.contract);
 	begin(sim);
 	while (sim->now_ms < sim->swarm.safety_ms && sim->events_run < SAFETY_EVENTS_MAX && sim_step(sim))
 		continue;

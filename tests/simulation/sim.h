@@ -429,7 +429,13 @@ struct schedule_result {
 	uint64_t hash;
 };
 
-/* Runs one schedule from its seed. `tally` is added to. */
-void schedule_run(uint64_t seed, struct tally *tally, FILE *trace, struct schedule_result *result);
+/* Everything that happens is a function of this. */
+struct schedule {
+	uint64_t seed;
+	uint32_t contract; /* 0: drawn from the seed */
+};
+
+/* Runs one schedule. `tally` is added to. */
+void schedule_run(struct schedule schedule, struct tally *tally, FILE *trace, struct schedule_result *result);
 
 #endif

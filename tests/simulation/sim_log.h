@@ -8,24 +8,23 @@
  * it was before is kept for comparison). Every entry knows, from the way it
  * was made, what it means; no product code decides that.
  *
- * A timeline holds all entries ever appended in one life, those behind the
- * log's start too, with the fold after each (fold.h). Memory is the arena's
- * but for the timelines' arrays. Owner: one thread.
+ * A timeline (timeline.h) holds all entries ever appended in one life. Memory
+ * is the arena's but for the timelines' arrays. Owner: one thread.
  */
 #ifndef MILLRACE_TESTS_SIMULATION_SIM_LOG_H
 #define MILLRACE_TESTS_SIMULATION_SIM_LOG_H
 
 #include "shared/base/arena.h"
 #include "tests/simulation/dice.h"
-#include "tests/simulation/fold.h"
 #include "tests/simulation/swarm.h"
+#include "tests/simulation/timeline.h"
 
-struct timeline {
-	struct log_entry **entries;
-	struct fold_point *points; /* after entry i */
-	size_t len;
-	size_t size;
-	struct fold fold; /* after the last entry */
+#define SOURCES 3 /* partitions of topics that are imported into one shard */
+
+/* How far a partition of a source was imported, and where an importer stands that was replaced but never ended. */
+struct sim_source {
+	struct origin now;
+	struct origin zombie;
 };
 
 struct sim_log {
@@ -40,6 +39,8 @@ struct sim_log {
 
 	int64_t clock_ms; /* of the producers' timestamps */
 	uint32_t made;
+	struct sim_source sources[SOURCES];
+	uint32_t deadly; /* made so far */
 	uint64_t index_id;
 	int32_t partition;
 	const struct swarm *swarm;
@@ -61,8 +62,4 @@ void sim_log_cut(struct sim_log *log, size_t place, bool recreated, struct dice 
 const struct log_entry *sim_log_read(const struct sim_log *log, int64_t offset);
 /* The entries of a life. */
 const struct timeline *sim_log_timeline(const struct sim_log *log, uint32_t life);
-/* How many entries lie below `offset`, and the fold after them. */
-size_t timeline_place(const struct timeline *timeline, int64_t offset);
-struct fold_point timeline_point(const struct timeline *timeline, int64_t offset);
-
 #endif

@@ -1,5 +1,7 @@
 #include "tests/simulation/swarm.h"
 
+#define CONTRACT_2_PERMILLE 0 /* until feeders judge by marks */
+
 static uint32_t rate(struct dice *dice, uint32_t permille_max)
 {
 	return dice_chance(dice, 500) ? (uint32_t)dice_between(dice, 1, permille_max) : 0;
@@ -67,7 +69,36 @@ static void draw_network(struct swarm *swarm, struct dice *dice)
 	swarm->commit_lost_permille = rate(dice, 300);
 }
 
-void swarm_draw(struct swarm *swarm, struct dice *dice)
+static void draw_contract(struct swarm *swarm, uint64_t seed, uint32_t contract)
+{
+	struct dice dice;
+
+	dice_seed(&dice, ~seed);
+	swarm->contract = dice_chance(&dice, CONTRACT_2_PERMILLE) ? 2 : 1;
+	if (contract != 0)
+		swarm->contract = contract;
+	if (swarm->contract == 1)
+		return;
+	swarm->dedup_window = dice_between(&dice, 20, 400);
+	if (dice_chance(&dice, 150))
+		swarm->dedup_window = dice_between(&dice, 5000, 20000);
+	if (dice_chance(&dice, 40))
+		swarm->dedup_window = 0;
+	swarm->merge_permille = rate(&dice, 500);
+	swarm->exists_permille = rate(&dice, 500);
+	swarm->barrier_permille = rate(&dice, 80);
+	swarm->identity_permille = dice_chance(&dice, 800) ? (uint32_t)dice_between(&dice, 100, 1000) : 0;
+	swarm->import_permille = dice_chance(&dice, 500) ? (uint32_t)dice_between(&dice, 100, 1000) : 0;
+	swarm->repeat_permille = rate(&dice, 500);
+	swarm->conflict_permille = rate(&dice, 400);
+	swarm->deadly_max = dice_chance(&dice, 150) ? 2 : 0;
+	swarm->shelf_full_permille = dice_chance(&dice, 200) ? 200 : 0;
+	swarm->shelf_failed_permille = dice_chance(&dice, 200) ? 100 : 0;
+	swarm->shelf_damaged_permille = dice_chance(&dice, 200) ? 60 : 0;
+	swarm->other_rules = swarm->ingests == 2 && dice_chance(&dice, 100);
+}
+
+void swarm_draw(struct swarm *swarm, struct dice *dice, uint64_t seed, uint32_t contract)
 {
 	/* these leave a shard stopped for good, so they are rare */
 	static const uint32_t permille[FAULTS] = {
@@ -89,4 +120,5 @@ void swarm_draw(struct swarm *swarm, struct dice *dice)
 	swarm->safety_ms = dice_between(dice, 500, swarm->controllers > 0 ? 20000 : 8000);
 	if (dice_chance(dice, 500)) /* to the end */
 		swarm->produce_ms_max = 1 + 2 * swarm->safety_ms / swarm->records;
+	draw_contract(swarm, seed, contract);
 }

@@ -36,6 +36,21 @@ struct swarm {
 	uint32_t delete_permille;
 	uint32_t refuse_permille;
 
+	uint32_t contract;
+	int64_t dedup_window;
+	uint32_t merge_permille;
+	uint32_t exists_permille;
+	uint32_t barrier_permille;
+	uint32_t identity_permille;
+	uint32_t import_permille;
+	uint32_t repeat_permille;
+	uint32_t conflict_permille; /* of what is repeated */
+	uint32_t deadly_max;        /* records a shard that end whoever decodes them */
+	uint32_t shelf_full_permille;
+	uint32_t shelf_failed_permille;
+	uint32_t shelf_damaged_permille;
+	bool other_rules; /* one ingest believes in other rules than are recorded */
+
 	struct feeder_options feeder;
 	uint32_t read_max; /* records a read */
 	size_t node_memory_bytes;
@@ -69,6 +84,7 @@ struct swarm {
 	int64_t safety_ms;
 };
 
-void swarm_draw(struct swarm *swarm, struct dice *dice);
+/* `contract` 0: drawn too, and by dice of its own, so that the rest of a seed's world does not depend on it. */
+void swarm_draw(struct swarm *swarm, struct dice *dice, uint64_t seed, uint32_t contract);
 
 #endif
