@@ -12,6 +12,7 @@
 #include "shared/feed/feeder.h"
 
 #include "tests/unit/suite.h"
+#include "tests/unit/window_shelf.h"
 
 #include <stdio.h>
 
@@ -29,6 +30,9 @@ struct stage {
 	uint32_t letter_epoch;        /* of the last DEAD_LETTER */
 	int64_t now_ms;
 	struct record record; /* the last one given */
+	struct record_header headers[2];
+	struct shelf shelves[FEEDER_LANES];
+	unsigned shelves_asked;
 	struct feeder_action action;
 	struct feeder_action sent[STAGE_NODES]; /* each node's last SEND */
 };
@@ -226,14 +230,27 @@ static inline void set_replicas(struct stage *stage, const char *marks)
 	feeder_set_replicas(stage->feeder, stage->slot, replicas, len, stage->now_ms);
 }
 
-/* A shard whose replicas were just asked. */
-static inline void raise_replicas(struct stage *stage, struct feeder_options options, const char *marks)
+/* What the lane's window before this one had on its shelf is gone by now. */
+static inline struct window_store shelf_of_lane(void *context, uint32_t reader)
+{
+	struct stage *stage = context;
+	struct shelf *shelf = &stage->shelves[FEEDER_READER_LANE(reader)];
+
+	stage->shelves_asked++;
+	CU_ASSERT_TRUE(shelf_is_empty(shelf));
+	return store_of(shelf);
+}
+
+/* A shard of this index whose replicas were just asked. */
+static inline void raise_index(struct stage *stage, struct feeder_options options, const char *marks,
+                               struct index_record index)
 {
 	static const char *const names[STAGE_NODES] = {"n1", "n2", "n3"};
-	struct index_record index = index_record();
 	struct error error;
 
 	*stage = (struct stage){.now_ms = 10000};
+	options.shelf = shelf_of_lane;
+	options.shelf_context = stage;
 	stage->feeder = feeder_new(&options, BATCH_FIRST);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(stage->feeder);
 	for (size_t i = 0; i < STAGE_NODES; i++)
@@ -245,6 +262,11 @@ static inline void raise_replicas(struct stage *stage, struct feeder_options opt
 	for (size_t i = 0; i < strlen(marks); i++)
 		expect_ask(stage, i);
 	expect_nothing(stage);
+}
+
+static inline void raise_replicas(struct stage *stage, struct feeder_options options, const char *marks)
+{
+	raise_index(stage, options, marks, index_record());
 }
 
 static inline void raise_stage(struct stage *stage, struct feeder_options options)
@@ -370,13 +392,11 @@ static inline void acknowledge(struct stage *stage, int64_t offset, bool acknowl
 
 /* ---- scenes ---- */
 
-/* A shard that LIVE feeds from `received` on, all its replicas there, every question answered and nothing in flight. */
-static inline void feed_replicas(struct stage *stage, struct feeder_options options, const char *marks,
-                                 int64_t received)
+/* LIVE feeds from `received` on, all replicas there, every question answered and nothing in flight. */
+static inline void begin_feeding(struct stage *stage, const char *marks, int64_t received)
 {
 	struct feeder_asked asked = asked_of(received);
 
-	raise_replicas(stage, options, marks);
 	for (size_t i = 0; i < strlen(marks); i++)
 		reply_of(stage, i, &asked);
 	expect_start(stage, FEEDER_LANE_LIVE, received);
@@ -391,6 +411,13 @@ static inline void feed_replicas(struct stage *stage, struct feeder_options opti
 		answer_of(stage, i, RANGE_RESULT_ALREADY, received, received);
 	expect_commit(stage, received);
 	expect_nothing(stage);
+}
+
+static inline void feed_replicas(struct stage *stage, struct feeder_options options, const char *marks,
+                                 int64_t received)
+{
+	raise_replicas(stage, options, marks);
+	begin_feeding(stage, marks, received);
 }
 
 static inline void feed_from(struct stage *stage, struct feeder_options options, int64_t received)

@@ -4,11 +4,11 @@
 #include "shared/feed/window.h"
 
 #include "tests/unit/suite.h"
+#include "tests/unit/window_shelf.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define LEAVES_MAX 64
 #define LENGTH 100000
 #define OFFSETS (3 * WINDOW_LEAF)
 /* Millions of them: CUnit keeps no count of those that hold. */
@@ -17,65 +17,6 @@
 		if (!(condition)) \
 			CU_FAIL_FATAL(#condition); \
 	} while (0)
-
-/* ---- a store in memory ---- */
-
-struct shelf {
-	uint8_t *bytes[LEAVES_MAX];
-	size_t len[LEAVES_MAX];
-	int puts_left; /* then it fails; negative: never */
-	int gets;
-};
-
-static int shelf_put(void *context, int64_t leaf, struct slice bytes, struct error *error)
-{
-	struct shelf *shelf = context;
-
-	if (shelf->puts_left == 0)
-		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "the shelf is full");
-	shelf->puts_left -= shelf->puts_left > 0;
-	CU_ASSERT_FATAL(leaf >= 0 && leaf < LEAVES_MAX);
-	free(shelf->bytes[leaf]);
-	shelf->bytes[leaf] = malloc(bytes.len);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(shelf->bytes[leaf]);
-	memcpy(shelf->bytes[leaf], bytes.ptr, bytes.len);
-	shelf->len[leaf] = bytes.len;
-	return 0;
-}
-
-static int shelf_get(void *context, int64_t leaf, struct slice *bytes, struct error *error)
-{
-	struct shelf *shelf = context;
-
-	shelf->gets++;
-	if (shelf->bytes[leaf] == NULL)
-		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_RETRY, "no leaf %d", (int)leaf);
-	*bytes = slice_of(shelf->bytes[leaf], shelf->len[leaf]);
-	return 0;
-}
-
-static void shelf_drop(void *context, int64_t leaf)
-{
-	struct shelf *shelf = context;
-
-	free(shelf->bytes[leaf]);
-	shelf->bytes[leaf] = NULL;
-}
-
-static struct window_store store_of(struct shelf *shelf)
-{
-	memset(shelf, 0, sizeof *shelf);
-	shelf->puts_left = -1;
-	return (struct window_store){shelf, shelf_put, shelf_get, shelf_drop};
-}
-
-static bool shelf_is_empty(const struct shelf *shelf)
-{
-	for (size_t i = 0; i < LEAVES_MAX; i++)
-		if (shelf->bytes[i] != NULL)
-			return false;
-	return true;
-}
 
 /* ---- what happened ---- */
 
