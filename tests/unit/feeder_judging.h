@@ -18,12 +18,10 @@ static inline struct index_record judging_index(int64_t window)
 	return index;
 }
 
-/* A record with an idempotency key and an origin, or without (NULL). The stage keeps its headers. */
-static inline struct record keyed(struct stage *stage, int64_t offset, const char *id, const char *value,
-                                  const char *key, const char *origin)
+/* The record with an idempotency key and an origin, or without (NULL). The stage keeps its headers. */
+static inline struct record keyed(struct stage *stage, struct record record, const char *key,
+                                  const char *origin)
 {
-	struct record record = record_at(offset, id, value);
-
 	record.headers = stage->headers;
 	if (key != NULL)
 		stage->headers[record.headers_len++] =
@@ -37,12 +35,12 @@ static inline struct record keyed(struct stage *stage, int64_t offset, const cha
 static inline void give_keyed(struct stage *stage, int64_t offset, const char *id, const char *value,
                               const char *key)
 {
-	give_to(stage, live(stage), keyed(stage, offset, id, value, key, NULL));
+	give_to(stage, live(stage), keyed(stage, record_at(offset, id, value), key, NULL));
 }
 
 static inline void give_imported(struct stage *stage, int64_t offset, const char *id, const char *origin)
 {
-	give_to(stage, live(stage), keyed(stage, offset, id, "{}", NULL, origin));
+	give_to(stage, live(stage), keyed(stage, record_at(offset, id, "{}"), NULL, origin));
 }
 
 /* What a replica keeps of the record. */
@@ -50,7 +48,7 @@ static inline struct identity_entry identity_at(struct stage *stage, int64_t off
                                                 const char *value, const char *key)
 {
 	struct index_record index = judging_index(1);
-	struct record record = keyed(stage, offset, id, value, key, NULL);
+	struct record record = keyed(stage, record_at(offset, id, value), key, NULL);
 	struct record_place place = {
 		.rules = &index.rules, .partitions = 1, .primary_key = slice_string(index.primary_key)};
 	struct identity_entry entry = {.offset = offset};

@@ -49,8 +49,9 @@ static void test_identities(void)
 
 	raise_judging(&stage, JUDGING_WINDOW, 100);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		enum fate fate = fate_of(
-			&stage, keyed(&stage, rows[i].offset, rows[i].id, rows[i].value, rows[i].key, NULL));
+		enum fate fate =
+			fate_of(&stage, keyed(&stage, record_at(rows[i].offset, rows[i].id, rows[i].value),
+		                              rows[i].key, NULL));
 
 		if (fate != rows[i].fate)
 			(void)fprintf(stderr, "row %zu\n", i);
@@ -129,16 +130,18 @@ static void test_no_identity_no_window(void)
 	feeder_free(stage.feeder);
 
 	raise_judging(&stage, 0, 0);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 0, "a", "{}", "k", NULL)), FATE_APPLIED);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(0, "a", "{}"), "k", NULL)), FATE_APPLIED);
 	range = next_range(&stage, 0, 1);
 	CU_ASSERT_EQUAL(range.identities_len, 0);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 1, "a", "{}", "k", NULL)), FATE_APPLIED);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(1, "a", "{}"), "k", NULL)), FATE_APPLIED);
 	CU_ASSERT_EQUAL(stage.shelves_asked, 0);
 	feeder_free(stage.feeder);
 
 	feed_from(&stage, adaptive(), 0); /* contract 1 */
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 0, "a", "{}", "k", "no origin")), FATE_APPLIED);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 1, "a", "{}", "k", "no origin")), FATE_APPLIED);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(0, "a", "{}"), "k", "no origin")),
+	                FATE_APPLIED);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(1, "a", "{}"), "k", "no origin")),
+	                FATE_APPLIED);
 	CU_ASSERT_EQUAL(stage.shelves_asked, 0);
 	feeder_free(stage.feeder);
 }
@@ -163,7 +166,8 @@ static void test_origins(void)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		/* whatever the distance */
 		int64_t offset = 50 + (int64_t)i * 1000;
-		enum fate fate = fate_of(&stage, keyed(&stage, offset, "a", "{}", NULL, rows[i].origin));
+		enum fate fate =
+			fate_of(&stage, keyed(&stage, record_at(offset, "a", "{}"), NULL, rows[i].origin));
 
 		if (fate != rows[i].fate)
 			(void)fprintf(stderr, "row %zu\n", i);
@@ -202,20 +206,22 @@ static void test_origin_before_identity(void)
 	struct stage stage;
 
 	raise_judging(&stage, JUDGING_WINDOW, 0);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 0, "a", "{\"x\":1}", "k", "s.0/0/1.0")), FATE_APPLIED);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(0, "a", "{\"x\":1}"), "k", "s.0/0/1.0")),
+	                FATE_APPLIED);
 	(void)next_range(&stage, 0, 1);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 1, "a", "{\"x\":2}", "k", "s.0/0/1.0")),
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(1, "a", "{\"x\":2}"), "k", "s.0/0/1.0")),
 	                FATE_DUPLICATE);
 	CU_ASSERT_EQUAL(status_of(&stage).origin_duplicates, 1);
 	range = next_range(&stage, 1, 2);
 	CU_ASSERT_EQUAL(range.identities_len, 1);
 	/* the last occurrence said 2 */
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 2, "a", "{\"x\":2}", "k", "s.0/0/2.0")),
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(2, "a", "{\"x\":2}"), "k", "s.0/0/2.0")),
 	                FATE_DUPLICATE);
 	CU_ASSERT_EQUAL(status_of(&stage).origin_duplicates, 1);
 	(void)next_range(&stage, 2, 3);
 	/* a duplicate by its identity was imported nonetheless */
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 3, "b", "{}", NULL, "s.0/0/2.0")), FATE_DUPLICATE);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(3, "b", "{}"), NULL, "s.0/0/2.0")),
+	                FATE_DUPLICATE);
 	CU_ASSERT_EQUAL(status_of(&stage).origin_duplicates, 2);
 	feeder_free(stage.feeder);
 }
@@ -231,11 +237,11 @@ static void test_too_many_sources(void)
 	raise_judging(&stage, JUDGING_WINDOW, 0);
 	for (int i = 0; i < ORIGINS_MAX; i++) {
 		(void)snprintf(origin, sizeof origin, "s.0/%d/0.0", i);
-		if (fate_of(&stage, keyed(&stage, i, "a", "{}", NULL, origin)) != FATE_APPLIED)
+		if (fate_of(&stage, keyed(&stage, record_at(i, "a", "{}"), NULL, origin)) != FATE_APPLIED)
 			CU_FAIL_FATAL("a source partition within the bound is refused");
 	}
 	(void)next_range(&stage, 0, ORIGINS_MAX);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, ORIGINS_MAX, "a", "{}", "k", "t.0/0/0.0")),
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(ORIGINS_MAX, "a", "{}"), "k", "t.0/0/0.0")),
 	                FATE_REFUSED);
 	CU_ASSERT_EQUAL(stage.action.refusal.code, REFUSAL_TOO_MANY_SOURCES);
 	CU_ASSERT_PTR_NOT_NULL(strstr(stage.action.refusal.text, "source t "));
@@ -245,8 +251,9 @@ static void test_too_many_sources(void)
 	CU_ASSERT_EQUAL(range.origins_len, 0);
 	CU_ASSERT_FALSE(range_next_origin(&range, &at, &entry));
 	/* known ones go on */
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, ORIGINS_MAX + 1, "a", "{}", NULL, "s.0/7/1.0")),
-	                FATE_APPLIED);
+	CU_ASSERT_EQUAL(
+		fate_of(&stage, keyed(&stage, record_at(ORIGINS_MAX + 1, "a", "{}"), NULL, "s.0/7/1.0")),
+		FATE_APPLIED);
 	feeder_free(stage.feeder);
 }
 
@@ -265,7 +272,7 @@ static void test_skips(void)
 	CU_ASSERT_EQUAL(feeder_set_skips(stage.feeder, stage.slot, skips, 3, &error), 0);
 	give_keyed(&stage, 0, "a", "{}", "k");
 	(void)next_range(&stage, 0, 1);
-	give_to(&stage, live(&stage), keyed(&stage, 1, "a", "{\"x\":", "k", "s.0/0/1.0"));
+	give_to(&stage, live(&stage), keyed(&stage, record_at(1, "a", "{\"x\":"), "k", "s.0/0/1.0"));
 	expect(&stage, FEEDER_ACTION_DEAD_LETTER);
 	CU_ASSERT_EQUAL(stage.action.offset, 1);
 	CU_ASSERT_EQUAL(stage.action.refusal.code, REFUSAL_SKIPPED);
@@ -277,13 +284,14 @@ static void test_skips(void)
 	CU_ASSERT_EQUAL(range.skipped_len, 1);
 	CU_ASSERT_TRUE(range_next_skipped(&range, &at, &offset));
 	CU_ASSERT_EQUAL(offset, 1);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 2, "a", "{}", "k", "s.0/0/1.0")), FATE_DUPLICATE);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(2, "a", "{}"), "k", "s.0/0/1.0")),
+	                FATE_DUPLICATE);
 	CU_ASSERT_EQUAL(status_of(&stage).origin_duplicates, 0); /* nothing of a skipped record is known */
 	CU_ASSERT_EQUAL(status_of(&stage).skipped, 1);
 	CU_ASSERT_EQUAL(status_of(&stage).refused, 0);
 	/* none any more: who reads it now decodes it */
 	CU_ASSERT_EQUAL(feeder_set_skips(stage.feeder, stage.slot, NULL, 0, &error), 0);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 3, "a", "{}", "k2", NULL)), FATE_APPLIED);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(3, "a", "{}"), "k2", NULL)), FATE_APPLIED);
 	feeder_free(stage.feeder);
 }
 
@@ -349,9 +357,9 @@ static void test_full_store(void)
 	struct error error;
 
 	raise_judging(&stage, 4 * WINDOW_LEAF, 0);
-	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, 0, "a", "{}", "k", NULL)), FATE_APPLIED);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(0, "a", "{}"), "k", NULL)), FATE_APPLIED);
 	stage.shelves[FEEDER_LANE_LIVE].puts_left = 0;
-	record = keyed(&stage, WINDOW_LEAF, "a", "{}", "k", "s.0/0/1.0");
+	record = keyed(&stage, record_at(WINDOW_LEAF, "a", "{}"), "k", "s.0/0/1.0");
 	for (int i = 0; i < 3; i++) {
 		struct feeder_status before = status_of(&stage);
 
@@ -420,10 +428,11 @@ static void test_damaged_store(void)
 		fill(&stage, &page);
 		expect_start(&stage, FEEDER_LANE_LIVE, WINDOW_LEAF);
 		CU_ASSERT_STRING_EQUAL(status_of(&stage).waits_for, "");
-		CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, WINDOW_LEAF, "c", "{}", "k", NULL)),
+		CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(WINDOW_LEAF, "c", "{}"), "k", NULL)),
 		                FATE_APPLIED);
-		CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, WINDOW_LEAF + 1, "a", "{}", "k", NULL)),
-		                FATE_DUPLICATE);
+		CU_ASSERT_EQUAL(
+			fate_of(&stage, keyed(&stage, record_at(WINDOW_LEAF + 1, "a", "{}"), "k", NULL)),
+			FATE_DUPLICATE);
 		CU_ASSERT_EQUAL(stage.shelves_asked, 2);
 		feeder_free(stage.feeder);
 	}
