@@ -280,6 +280,7 @@ static int apply_defaults(struct config *config, struct error *error)
 	if (config->nodes_len == 0)
 		config->nodes[config->nodes_len++] =
 			(struct config_node){"g0", "n1", "http://127.0.0.1:7731"};
+	sources_finish(config);
 	for (size_t i = 0; i < config->kafka_len; i++)
 		if (strcmp(config->kafka[i].name, "bootstrap.servers") == 0)
 			return 0;
@@ -427,6 +428,12 @@ size_t config_nodes(const struct config *config, const struct config_node **node
 	return config->nodes_len;
 }
 
+size_t config_sources(const struct config *config, const struct config_source **sources)
+{
+	*sources = config->sources;
+	return config->sources_len;
+}
+
 /* JSON's strings are YAML's. */
 static void print_text(struct buffer *buffer, const char *text, bool secret)
 {
@@ -484,6 +491,7 @@ void config_print(const struct config *config, struct buffer *buffer)
 		if (strcmp(path, "topology.rf") == 0)
 			print_nodes(config, buffer);
 	}
+	sources_print(config, buffer);
 	buffer_append_string(buffer, "kafka:\n");
 	for (size_t i = 0; i < config->kafka_len; i++) {
 		buffer_printf(buffer, "  %s: ", config->kafka[i].name);

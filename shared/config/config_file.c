@@ -1,19 +1,14 @@
+/* The YAML file: its sections of settings, librdkafka properties and nodes, each mistake with its place. */
 #include "shared/base/assert.h"
-#include "shared/config/config_private.h"
+#include "shared/config/config_yaml.h"
 
-#include <libfyaml.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NAME_BYTES_MAX 128
 
-struct file {
-	struct config *config;
-	const char *name; /* as messages show it */
-};
-
-static const char *place_at(const struct file *file, int line, int column)
+static const char *place_at(const struct yaml_file *file, int line, int column)
 {
 	char place[600];
 
@@ -22,7 +17,7 @@ static const char *place_at(const struct file *file, int line, int column)
 }
 
 /* Of a scalar; of anything else where its key stands. */
-static const char *place_of(const struct file *file, struct fy_node *node, const char *otherwise)
+const char *yaml_place(const struct yaml_file *file, struct fy_node *node, const char *otherwise)
 {
 	struct fy_token *token =
 		node != NULL && fy_node_is_scalar(node) ? fy_node_get_scalar_token(node) : NULL;
@@ -32,8 +27,8 @@ static const char *place_of(const struct file *file, struct fy_node *node, const
 	return mark == NULL ? otherwise : place_at(file, mark->line + 1, mark->column + 1);
 }
 
-/* An absent value (`ingest:`), which is a scalar without characters. */
-static bool is_null(struct fy_node *node)
+/* An absent value is a scalar without characters. */
+bool yaml_is_null(struct fy_node *node)
 {
 	size_t len = 0;
 	const char *text;
@@ -80,14 +75,14 @@ static int expand(const char *text, size_t len, const char *place, struct buffer
 	return 0;
 }
 
-static int read_scalar(const struct file *file, struct fy_node *node, const char *place, const char **text,
-                       struct error *error)
+int yaml_read_scalar(const struct yaml_file *file, struct fy_node *node, const char *place, const char **text,
+                     struct error *error)
 {
 	struct buffer out;
 	const char *raw;
 	size_t len = 0;
 
-	if (node == NULL || is_null(node))
+	if (node == NULL || yaml_is_null(node))
 		return config_refuse(error, place, "a value is missing");
 	if (!fy_node_is_scalar(node) || fy_node_is_alias(node))
 		return config_refuse(error, place, "expected a single value");
@@ -104,16 +99,15 @@ static int read_scalar(const struct file *file, struct fy_node *node, const char
 	return error->code;
 }
 
-/* The key's text and place; keys are plain words. */
-static int read_key(const struct file *file, struct fy_node_pair *pair, const char **name, const char **place,
-                    struct error *error)
+int yaml_read_key(const struct yaml_file *file, struct fy_node_pair *pair, const char **name,
+                  const char **place, struct error *error)
 {
 	struct fy_node *key = fy_node_pair_key(pair);
 	const char *raw;
 	size_t len = 0;
 
-	*place = place_of(file, key, file->name);
-	if (key == NULL || is_null(key) || !fy_node_is_scalar(key) || fy_node_is_alias(key))
+	*place = yaml_place(file, key, file->name);
+	if (key == NULL || yaml_is_null(key) || !fy_node_is_scalar(key) || fy_node_is_alias(key))
 		return config_refuse(error, *place, "expected a name");
 	raw = fy_node_get_scalar(key, &len);
 	if (len >= NAME_BYTES_MAX)
@@ -122,20 +116,20 @@ static int read_key(const struct file *file, struct fy_node_pair *pair, const ch
 	return 0;
 }
 
-typedef int read_member(const struct file *file, const char *section, struct fy_node_pair *pair,
+typedef int read_member(const struct yaml_file *file, const char *section, struct fy_node_pair *pair,
                         struct error *error);
 
 /* Calls `read` for each member of a mapping. */
-static int read_mapping(const struct file *file, const char *section, struct fy_node *node, read_member *read,
-                        struct error *error)
+static int read_mapping(const struct yaml_file *file, const char *section, struct fy_node *node,
+                        read_member *read, struct error *error)
 {
 	struct fy_node_pair *pair;
 	void *at = NULL;
 
-	if (is_null(node))
+	if (yaml_is_null(node))
 		return 0;
 	if (!fy_node_is_mapping(node))
-		return config_refuse(error, place_of(file, node, file->name), "expected a mapping in %s",
+		return config_refuse(error, yaml_place(file, node, file->name), "expected a mapping in %s",
 		                     section[0] == 0 ? "the file" : section);
 	while ((pair = fy_node_mapping_iterate(node, &at)) != NULL)
 		if (read(file, section, pair, error) != 0)
@@ -143,7 +137,7 @@ static int read_mapping(const struct file *file, const char *section, struct fy_
 	return 0;
 }
 
-static int read_kafka(const struct file *file, const char *section, struct fy_node_pair *pair,
+static int read_kafka(const struct yaml_file *file, const char *section, struct fy_node_pair *pair,
                       struct error *error)
 {
 	const char *name;
@@ -151,8 +145,8 @@ static int read_kafka(const struct file *file, const char *section, struct fy_no
 	const char *text;
 
 	(void)section;
-	if (read_key(file, pair, &name, &place, error) != 0 ||
-	    read_scalar(file, fy_node_pair_value(pair), place, &text, error) != 0)
+	if (yaml_read_key(file, pair, &name, &place, error) != 0 ||
+	    yaml_read_scalar(file, fy_node_pair_value(pair), place, &text, error) != 0)
 		return error->code;
 	return kafka_set(file->config, name, text, place, CONFIG_LEVEL_FILE, error);
 }
@@ -175,7 +169,7 @@ static bool is_node_id(const char *id)
 	       strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == len;
 }
 
-static int add_node(const struct file *file, const struct config_node *node, const char *place,
+static int add_node(const struct yaml_file *file, const struct config_node *node, const char *place,
                     struct error *error)
 {
 	struct config *config = file->config;
@@ -193,7 +187,7 @@ static int add_node(const struct file *file, const struct config_node *node, con
 	return 0;
 }
 
-static int read_node(const struct file *file, const char *group, struct fy_node *item, const char *place,
+static int read_node(const struct yaml_file *file, const char *group, struct fy_node *item, const char *place,
                      struct error *error)
 {
 	struct config_node node = {.group = group};
@@ -201,13 +195,13 @@ static int read_node(const struct file *file, const char *group, struct fy_node 
 	void *at = NULL;
 
 	if (!fy_node_is_mapping(item))
-		return config_refuse(error, place_of(file, item, place), "expected {id: …, url: …}");
+		return config_refuse(error, yaml_place(file, item, place), "expected {id: …, url: …}");
 	while ((pair = fy_node_mapping_iterate(item, &at)) != NULL) {
 		const char *name;
 		const char *text;
 
-		if (read_key(file, pair, &name, &place, error) != 0 ||
-		    read_scalar(file, fy_node_pair_value(pair), place, &text, error) != 0)
+		if (yaml_read_key(file, pair, &name, &place, error) != 0 ||
+		    yaml_read_scalar(file, fy_node_pair_value(pair), place, &text, error) != 0)
 			return error->code;
 		if (strcmp(name, "id") == 0 && is_node_id(text)) {
 			node.id = text;
@@ -233,7 +227,7 @@ static int read_node(const struct file *file, const char *group, struct fy_node 
 	return add_node(file, &node, place, error);
 }
 
-static int read_group(const struct file *file, const char *section, struct fy_node_pair *pair,
+static int read_group(const struct yaml_file *file, const char *section, struct fy_node_pair *pair,
                       struct error *error)
 {
 	struct fy_node *list = fy_node_pair_value(pair);
@@ -243,7 +237,7 @@ static int read_group(const struct file *file, const char *section, struct fy_no
 	void *at = NULL;
 
 	(void)section;
-	if (read_key(file, pair, &group, &place, error) != 0)
+	if (yaml_read_key(file, pair, &group, &place, error) != 0)
 		return error->code;
 	if (!is_node_id(group))
 		return config_refuse(
@@ -257,7 +251,7 @@ static int read_group(const struct file *file, const char *section, struct fy_no
 	return 0;
 }
 
-static int read_setting(const struct file *file, const char *section, struct fy_node_pair *pair,
+static int read_setting(const struct yaml_file *file, const char *section, struct fy_node_pair *pair,
                         struct error *error)
 {
 	const char *name;
@@ -265,7 +259,7 @@ static int read_setting(const struct file *file, const char *section, struct fy_
 	const char *text;
 	char path[2 * NAME_BYTES_MAX];
 
-	if (read_key(file, pair, &name, &place, error) != 0)
+	if (yaml_read_key(file, pair, &name, &place, error) != 0)
 		return error->code;
 	if (strcmp(section, "topology") == 0 && strcmp(name, "groups") == 0)
 		return read_mapping(file, "topology.groups", fy_node_pair_value(pair), read_group, error);
@@ -273,7 +267,7 @@ static int read_setting(const struct file *file, const char *section, struct fy_
 	/* first, because a key that nobody knows is the likelier mistake */
 	if (setting_find(path) < 0 && strlen(name) > 5 && strcmp(name + strlen(name) - 5, "_file") != 0)
 		return setting_set(file->config, path, "", place, CONFIG_LEVEL_FILE, error);
-	if (read_scalar(file, fy_node_pair_value(pair), place, &text, error) != 0)
+	if (yaml_read_scalar(file, fy_node_pair_value(pair), place, &text, error) != 0)
 		return error->code;
 	return setting_set(file->config, path, text, place, CONFIG_LEVEL_FILE, error);
 }
@@ -290,15 +284,14 @@ static int refuse_section(const char *name, const char *place, struct error *err
 	                     near == NULL ? "" : "`?)");
 }
 
-static int read_section(const struct file *file, const char *section, struct fy_node_pair *pair,
+static int read_section(const struct yaml_file *file, const char *section, struct fy_node_pair *pair,
                         struct error *error)
 {
 	struct fy_node *value = fy_node_pair_value(pair);
 	const char *name;
 	const char *place;
-	void *at = NULL;
 
-	if (read_key(file, pair, &name, &place, error) != 0)
+	if (yaml_read_key(file, pair, &name, &place, error) != 0)
 		return error->code;
 	if (setting_find(name) >= 0)
 		return read_setting(file, section, pair, error);
@@ -306,14 +299,9 @@ static int read_section(const struct file *file, const char *section, struct fy_
 		return read_mapping(file, name, value, read_kafka, error);
 	if (setting_is_section(name))
 		return read_mapping(file, name, value, read_setting, error);
-	if (strcmp(name, "sources") != 0)
-		return refuse_section(name, place, error);
-	if (is_null(value) || (fy_node_is_sequence(value) && fy_node_sequence_iterate(value, &at) == NULL))
-		return 0;
-	return config_refuse(
-		error, place,
-		"`sources` has entries, but importing is not available in this version: publish to the "
-		"index's own log, and leave `sources` empty");
+	if (strcmp(name, "sources") == 0)
+		return yaml_read_sources(file, value, place, error);
+	return refuse_section(name, place, error);
 }
 
 /* True if there are only blanks and comments, which libfyaml takes for an error. */
@@ -328,7 +316,7 @@ static bool is_empty(const char *text)
 }
 
 /* The first thing that libfyaml had to say. */
-static int refuse_syntax(const struct file *file, struct fy_diag *diag, struct error *error)
+static int refuse_syntax(const struct yaml_file *file, struct fy_diag *diag, struct error *error)
 {
 	void *at = NULL;
 	struct fy_diag_error *trouble = fy_diag_errors_iterate(diag, &at);
@@ -340,7 +328,7 @@ static int refuse_syntax(const struct file *file, struct fy_diag *diag, struct e
 
 int config_read_file(struct config *config, const char *path, struct error *error)
 {
-	struct file file = {config, path};
+	struct yaml_file file = {config, path};
 	struct fy_diag_cfg diag_cfg;
 	struct fy_parse_cfg cfg = {0};
 	struct fy_document *document;

@@ -3,8 +3,8 @@
  *
  * config.c holds the life of a struct config and its order of sources,
  * config_table.c the table of settings and what each type accepts,
- * config_file.c the YAML file, config_kafka.c the librdkafka properties.
- * Only config_file.c includes libfyaml.h.
+ * config_file.c the YAML file and config_source.c its list of sources
+ * (config_yaml.h), config_kafka.c the librdkafka properties.
  *
  * A place says where a value was written, for messages: "millrace.yaml:7:3",
  * "MILLRACE_QUERY_LISTEN" or "--listen".
@@ -18,6 +18,7 @@
 #define SETTINGS_MAX 40
 #define KAFKA_PROPERTIES_MAX 256
 #define CONFIG_NODES_MAX 64
+#define CONFIG_SOURCES_MAX 256
 #define CONFIG_FILE_BYTES_MAX (1 << 20)
 
 enum setting_type {
@@ -67,6 +68,9 @@ struct config {
 	size_t kafka_len;
 	struct config_node nodes[CONFIG_NODES_MAX];
 	size_t nodes_len;
+	struct config_source sources[CONFIG_SOURCES_MAX];
+	bool sources_derived[CONFIG_SOURCES_MAX]; /* its index is the topic's own */
+	size_t sources_len;
 	const char *ready_file;
 };
 
@@ -88,6 +92,13 @@ bool address_is_loopback(const char *address);
 
 /* config_file.c */
 int config_read_file(struct config *config, const char *path, struct error *error);
+
+/* config_source.c */
+/* Once all settings are known. */
+void sources_finish(struct config *config);
+/* The i-th name that an entry of `sources` may have; NULL behind the last. */
+const char *source_member(size_t i);
+void sources_print(const struct config *config, struct buffer *buffer);
 
 /* config_kafka.c */
 int kafka_set(struct config *config, const char *name, const char *value, const char *place,

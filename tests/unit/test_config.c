@@ -141,10 +141,6 @@ static const struct {
          "millrace.yaml:3:3: unknown key `listne` in `query` (did you mean `listen`?)"},
 	{"query: {zzzzzzzz: 5}\n", "millrace.yaml:1:9: unknown key `zzzzzzzz` in `query`"},
 	{"querry:\n  listen: x\n", "millrace.yaml:1:1: unknown key `querry` (did you mean `query`?)"},
-	{"sources: [{topic: a, index: b}]\n",
-         "millrace.yaml:1:1: `sources` has entries, but importing is not "
-         "available in this version: publish to the index's own log, and "
-         "leave `sources` empty"},
 	{"query: {timeout_ms: soon}\n", "millrace.yaml:1:9: `query.timeout_ms` is `soon`, expected a "
                                         "duration such as 5s, 50ms or 50"},
 	{"query: {timeout_ms: 61s}\n",
