@@ -82,6 +82,10 @@ void admin_answer(void *context)
 			buffer_append_string(&body, ",");
 			feeding_status(feeding, &body);
 		}
+		if (ingest->import != NULL) {
+			buffer_append_string(&body, ",");
+			import_status(ingest->import, &body);
+		}
 		buffer_append_string(&body, "}");
 		if (buffer_failed(&body))
 			respond_text(request, 503, "{\"message\":\"out of memory\",\"code\":\"memory\"}");

@@ -46,6 +46,8 @@ int ingest_open(const struct config *config, int signal_fd, struct ingest **inge
 	if (rc == 0)
 		rc = open_feeding(opened, signal_fd, error);
 	if (rc == 0)
+		rc = import_open(config, http_server_address(opened->server), &opened->import, error);
+	if (rc == 0)
 		rc = process_ready(config_ready_file(config), "millrace-ingest",
 		                   http_server_address(opened->server), NULL, error);
 	if (rc != 0) {
@@ -71,6 +73,8 @@ bool ingest_close(struct ingest *ingest)
 		admin_answer(ingest);
 		http_server_stop(ingest->server);
 	}
+	if (!import_close(ingest->import))
+		return false;
 	if (feeding != NULL && !feeding_close(feeding))
 		return false;
 	mailbox_free(ingest->visitors);

@@ -2,6 +2,7 @@
 #ifndef MILLRACE_INGEST_INGEST_PRIVATE_H
 #define MILLRACE_INGEST_INGEST_PRIVATE_H
 
+#include "ingest/import.h"
 #include "ingest/ingest.h"
 #include "shared/feeding/feeding.h"
 #include "shared/http/http_server.h"
@@ -14,6 +15,7 @@ struct ingest {
 	struct mailbox *visitors; /* struct http_request, for the engine's owner thread */
 	struct http_server *server;
 	_Atomic(struct feeding *) feeding; /* NULL until opened; the listener is there first */
+	struct import *import;             /* the same */
 };
 
 int admin_start(struct ingest *ingest, struct error *error);

@@ -222,3 +222,8 @@ void import_track_committed(struct import_track *track, const struct import_poin
 	if (track->state == IMPORT_TRACK_READING)
 		track->committed = point->offset;
 }
+
+void import_track_recommit(struct import_track *track)
+{
+	track->committed = -1;
+}

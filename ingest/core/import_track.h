@@ -102,5 +102,7 @@ void import_track_end(struct import_track *track, int64_t position);
 /* True if there is something to commit. */
 bool import_track_commit(const struct import_track *track, struct import_point *point);
 void import_track_committed(struct import_track *track, const struct import_point *point);
+/* What was committed may have been refused: once more. */
+void import_track_recommit(struct import_track *track);
 
 #endif

@@ -1,0 +1,271 @@
+/* The life of the import: open, one loop over everything that can happen, close. */
+#include "ingest/import_private.h"
+
+#include "shared/base/assert.h"
+#include "shared/runtime/clock.h"
+#include "shared/runtime/logline.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Groups want to be served, and gauges to be fresh. */
+#define TICK_MS 250
+#define STOP_MS 3000
+#define JOIN_S_MAX 10
+#define PRODUCER_CLOSE_MS 1000
+#define SCRATCH_BLOCK_BYTES (64U * 1024)
+#define STATUS_BYTES_MAX (4U * 1024 * 1024)
+/* Every message and letter of every source, and those of a producer that just ended. */
+#define INBOX_MAX (2 * IMPORT_SOURCES_MAX * (IMPORT_RECORDS_MAX + IMPORT_LETTERS_MAX))
+
+enum awaited {
+	AWAITED_STOP,
+	AWAITED_INBOX,
+	AWAITED_READER,
+	AWAITED_GROUPS,
+	AWAITED_FEED,
+	AWAITED
+};
+
+/* ---- what comes back ---- */
+
+static void receive_message(struct import *import, const struct import_sent *sent)
+{
+	struct import_part *part = import_part_find(import, sent->slot, sent->serial);
+	struct import_source *source = part == NULL ? NULL : part->source;
+
+	/* what an ended producer had is counted no more */
+	if (source == NULL || source->producer_number != sent->producer)
+		return;
+	source->out--;
+	source->out_bytes -= sent->bytes;
+	if (sent->error.code != 0) {
+		import_source_fail(source, &sent->error);
+		return;
+	}
+	source->retry_ms = 0;
+	source->counts.imported++;
+	series_add(source->counts.imported_total, 1);
+	source->counts.progress_ms = clock_wall_ms();
+	import_track_acknowledge(&part->track, sent->ticket);
+}
+
+static void receive(struct import *import)
+{
+	struct import_sent *sent;
+
+	while ((sent = mailbox_take(import->inbox)) != NULL) {
+		if (sent->letter != NULL)
+			import_letter_ended(import, sent->letter, &sent->error);
+		else
+			receive_message(import, sent);
+		free(sent);
+	}
+}
+
+/* ---- the loop ---- */
+
+static void wait_for_events(struct import *import, bool more)
+{
+	struct pollfd awaited[AWAITED] = {
+		[AWAITED_STOP] = {.fd = import->stop_fd, .events = POLLIN},
+		[AWAITED_INBOX] = {.fd = mailbox_fd(import->inbox), .events = POLLIN},
+		[AWAITED_READER] = {.fd = log_reader_fd(import->reader), .events = POLLIN},
+		[AWAITED_GROUPS] = {.fd = import->group_fd, .events = POLLIN},
+		[AWAITED_FEED] = {.fd = log_feed_fd(import->feed), .events = POLLIN},
+	};
+	eventfd_t count;
+
+	if (poll(awaited, AWAITED, more || import->reader_more ? 0 : TICK_MS) < 0)
+		ASSERT(errno == EINTR);
+	import->now_ms = clock_monotonic_ms();
+	if (awaited[AWAITED_READER].revents != 0)
+		import->reader_more = true;
+	if (awaited[AWAITED_GROUPS].revents != 0)
+		(void)eventfd_read(import->group_fd, &count);
+	if (awaited[AWAITED_FEED].revents == 0 && import->now_ms < import->tick_ms)
+		return;
+	(void)eventfd_read(log_feed_fd(import->feed), &count);
+	for (uint32_t i = 0; i < import->parts_end; i++)
+		if (import->parts[i] != NULL)
+			import->parts[i]->ready = true;
+}
+
+/* One turn of the loop. */
+static int turn(struct import *import, bool *more, struct error *error)
+{
+	int rc;
+
+	wait_for_events(import, *more);
+	receive(import);
+	rc = import->reader_more ? import_follow(import, error) : 0;
+	if (rc != 0)
+		return rc;
+	import_compare(import);
+	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++)
+		if (import->sources[i].used)
+			import_source_turn(&import->sources[i]);
+	import_letters_send(import);
+	*more = import_read(import);
+	if (import->now_ms >= import->tick_ms) {
+		import->tick_ms = import->now_ms + TICK_MS;
+		import_report(import);
+	}
+	return 0;
+}
+
+static size_t out_of_all(const struct import *import)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++)
+		if (import->sources[i].used)
+			out += import->sources[i].out;
+	return out;
+}
+
+/* What is out is waited for, so that it is committed. */
+static void finish(struct import *import)
+{
+	int64_t end_ms = clock_monotonic_ms() + STOP_MS;
+
+	while (out_of_all(import) > 0 && clock_monotonic_ms() < end_ms) {
+		struct pollfd inbox = {.fd = mailbox_fd(import->inbox), .events = POLLIN};
+
+		(void)poll(&inbox, 1, TICK_MS);
+		receive(import);
+	}
+	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++)
+		if (import->sources[i].used)
+			import_source_commit(&import->sources[i]);
+}
+
+static int open_parts(struct import *import, struct error *error)
+{
+	static const char *const suffixes[] = {"meta"};
+	int rc = log_connection_open(import->config, &import->connection, error);
+
+	if (rc == 0)
+		rc = log_feed_open(import->config, &import->feed, error);
+	if (rc == 0)
+		rc = log_reader_open(import->config, suffixes, 1, &import->reader, error);
+	return rc;
+}
+
+static void close_parts(struct import *import)
+{
+	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++)
+		if (import->sources[i].used) {
+			import_source_shut(&import->sources[i]);
+			arena_deinit(&import->sources[i].arena);
+		}
+	log_producer_close(import->letters_producer, PRODUCER_CLOSE_MS);
+	receive(import);
+	log_reader_close(import->reader);
+	log_feed_close(import->feed);
+	if (import->connection != NULL)
+		log_connection_close(import->connection);
+}
+
+static void *import_run(void *context)
+{
+	struct import *import = context;
+	struct error error;
+	bool more = false;
+	int rc = open_parts(import, &error);
+
+	while (rc == 0 && !atomic_load(&import->stopping))
+		rc = turn(import, &more, &error);
+	/* indexes go on being fed; this program must be looked after */
+	if (rc != 0 && !atomic_load(&import->stopping))
+		logline(LOG_LEVEL_ERROR, "import_ended", "error=\"%s\"", error.text);
+	if (rc == 0)
+		finish(import);
+	close_parts(import);
+	return NULL;
+}
+
+/* ---- life ---- */
+
+static void import_free(struct import *import)
+{
+	if (import->stop_fd >= 0)
+		(void)close(import->stop_fd);
+	if (import->group_fd >= 0)
+		(void)close(import->group_fd);
+	mailbox_free(import->inbox);
+	catalog_free(import->catalog);
+	arena_deinit(&import->scratch);
+	buffer_deinit(&import->status);
+	(void)pthread_mutex_destroy(&import->status_lock);
+	free(import);
+}
+
+static int open_own(struct import *import, struct error *error)
+{
+	import->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	import->group_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	import->inbox = mailbox_new(INBOX_MAX);
+	import->catalog = catalog_new();
+	if (import->stop_fd < 0 || import->group_fd < 0)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY, "eventfd: %s", strerror(errno));
+	if (import->inbox == NULL || import->catalog == NULL)
+		return error_memory(error, INBOX_MAX * sizeof(void *));
+	if (pthread_create(&import->thread, NULL, import_run, import) != 0)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY, "no thread for the import");
+	return 0;
+}
+
+int import_open(const struct config *config, const char *address, struct import **import, struct error *error)
+{
+	struct import *opened = calloc(1, sizeof *opened);
+	int rc;
+
+	if (opened == NULL)
+		return error_memory(error, sizeof *opened);
+	opened->config = config;
+	(void)snprintf(opened->address, sizeof opened->address, "%s", address);
+	opened->stop_fd = opened->group_fd = -1;
+	(void)pthread_mutex_init(&opened->status_lock, NULL);
+	arena_init(&opened->scratch, SCRATCH_BLOCK_BYTES);
+	buffer_init(&opened->status, STATUS_BYTES_MAX);
+	import_metrics_init(&opened->metrics);
+	rc = open_own(opened, error);
+	if (rc != 0) {
+		import_free(opened);
+		return rc;
+	}
+	*import = opened;
+	return 0;
+}
+
+bool import_close(struct import *import)
+{
+	struct timespec deadline;
+
+	if (import == NULL)
+		return true;
+	atomic_store(&import->stopping, true);
+	(void)eventfd_write(import->stop_fd, 1);
+	(void)clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += JOIN_S_MAX;
+	if (pthread_timedjoin_np(import->thread, NULL, &deadline) != 0)
+		return false;
+	import_free(import);
+	return true;
+}
+
+void import_status(struct import *import, struct buffer *body)
+{
+	(void)pthread_mutex_lock(&import->status_lock);
+	if (import->status.len == 0)
+		buffer_append_string(body, "\"sources\":[]");
+	else
+		buffer_append_slice(body, buffer_slice(&import->status));
+	(void)pthread_mutex_unlock(&import->status_lock);
+}
