@@ -128,6 +128,30 @@ static inline void no_fill(struct stage *stage)
 	feeder_filled(stage->feeder, &question, NULL, stage->now_ms);
 }
 
+/* A replica that says it has marks. */
+static inline struct feeder_asked marked(int64_t received, bool identities, bool origins)
+{
+	struct feeder_asked asked = asked_of(received);
+
+	asked.replica.has_identities = identities;
+	asked.replica.has_origins = origins;
+	return asked;
+}
+
+static inline void raise_marked(struct stage *stage, const char *marks)
+{
+	raise_index(stage, adaptive(), marks, judging_index(JUDGING_WINDOW));
+}
+
+/* LIVE was filled: it reads from `received` on, and sends where the log ends. */
+static inline void expect_fed(struct stage *stage, int64_t received)
+{
+	expect_start(stage, FEEDER_LANE_LIVE, received);
+	CU_ASSERT_EQUAL(state_of(stage), FEEDER_STATE_FEEDING);
+	if (status_of(stage).records == 0)
+		expect_report(stage, FEEDER_STATE_FEEDING);
+}
+
 /* ---- what became of the last record ---- */
 
 enum fate {
