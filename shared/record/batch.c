@@ -1,6 +1,7 @@
 #include "shared/record/batch.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/knockout.h"
 #include "shared/record/record_private.h"
 
 #include <inttypes.h>
@@ -296,7 +297,7 @@ static int check_ops(const struct range *range, struct error *error)
 		barrier = barrier || op_kind_is_barrier(op.kind);
 		count++;
 	}
-	if (rc == 0 && barrier && count > 1)
+	if (rc == 0 && barrier && count > 1 && !KNOCKOUT(COALESCE_OVER_BARRIER))
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                 "range with a barrier and %" PRIu32 " other operations", count - 1);
 	if (rc == 0 && count != range->ops_len)

@@ -1,6 +1,7 @@
 #include "shared/record/marks.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/knockout.h"
 #include "shared/record/record_private.h"
 
 #include <inttypes.h>
@@ -57,7 +58,7 @@ static int compare_places(const struct origin *a, const struct origin *b)
 
 bool origin_is_higher(const struct origin *a, const struct origin *b)
 {
-	if (a->life != b->life)
+	if (a->life != b->life && !KNOCKOUT(LIFE_IGNORED))
 		return a->life > b->life;
 	return a->offset != b->offset ? a->offset > b->offset : a->n > b->n;
 }

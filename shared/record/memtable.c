@@ -1,6 +1,7 @@
 #include "shared/record/memtable.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/knockout.h"
 #include "shared/base/map.h"
 #include "shared/record/record_private.h"
 
@@ -91,9 +92,15 @@ int64_t memtable_seal(const struct memtable *memtable)
 	return (memtable->from / RANGE_SEAL + 1) * RANGE_SEAL;
 }
 
+/* It shares its range with no other operation. */
+static bool is_alone(const struct op *op)
+{
+	return op_kind_is_barrier(op->kind) && !KNOCKOUT(COALESCE_OVER_BARRIER);
+}
+
 size_t memtable_op_bytes(const struct op *op)
 {
-	return op_kind_is_barrier(op->kind) ? RANGE_BYTES_ALONE : op->id.len + op->body.len;
+	return is_alone(op) ? RANGE_BYTES_ALONE : op->id.len + op->body.len;
 }
 
 bool memtable_is_full(const struct memtable *memtable, int64_t offset, size_t bytes)
@@ -156,7 +163,7 @@ static void chain(struct memtable *memtable, struct memtable_op *newer, size_t o
 	newer->older = older;
 	if (!replaces(newer->op.kind))
 		return;
-	newer->op.fresh = before.deleted;
+	newer->op.fresh = before.deleted && !KNOCKOUT(DELETE_PUT_AS_UPDATE);
 	if (newer->op.kind == OP_KIND_PUT)
 		newer->op.key = newer->past.created_key;
 	newer->older = NONE;
@@ -173,7 +180,7 @@ bool memtable_add(struct memtable *memtable, const struct op *op)
 	uint64_t *place = NULL;
 
 	ASSERT(op->offset >= memtable->to && op->offset < memtable_seal(memtable));
-	ASSERT(!memtable->barrier && !(barrier && memtable->ops_len > 0));
+	ASSERT(!memtable->barrier && !(is_alone(op) && memtable->ops_len > 0));
 	newer.op.origin = (struct origin){0};
 	if (!ops_reserve(memtable) || !arena_copy(&memtable->arena, op->id, &newer.op.id) ||
 	    !arena_copy(&memtable->arena, op->body, &newer.op.body))
@@ -187,7 +194,7 @@ bool memtable_add(struct memtable *memtable, const struct op *op)
 		*place = memtable->ops_len;
 	memtable->ops[memtable->ops_len++] = newer;
 	memtable->survivors++;
-	memtable->barrier = barrier;
+	memtable->barrier = is_alone(op);
 	memtable->body_bytes += newer.op.body.len + newer.op.id.len;
 	memtable->to = op->offset + 1;
 	return true;

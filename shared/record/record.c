@@ -1,6 +1,7 @@
 #include "shared/record/record_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/knockout.h"
 #include "shared/filter/filter.h"
 
 #include <inttypes.h>
@@ -322,7 +323,9 @@ enum record_verdict record_decode(const struct record *record, const struct reco
 	if (verdict != RECORD_VERDICT_APPLY)
 		return verdict;
 	if (decoded.has_identity)
-		decoded.identity.operation = record_operation_digest(&decoded);
+		decoded.identity.operation = KNOCKOUT(BODY_BYTES_AS_OPERATION)
+		                                     ? hash64_pieces(&record->value, 1)
+		                                     : record_operation_digest(&decoded);
 	*op = decoded;
 	return RECORD_VERDICT_APPLY;
 }

@@ -1,4 +1,5 @@
 /* Headers: which operation, when the document was created, which operation is repeated, what was imported. */
+#include "shared/base/knockout.h"
 #include "shared/record/record_private.h"
 
 /* Of a header's value this many bytes are quoted in a refusal's text. */
@@ -224,7 +225,8 @@ static enum record_verdict identity_of(const struct record *record, struct op *o
 	    (second != NULL && check_identifying(second, refusal) != RECORD_VERDICT_APPLY))
 		return RECORD_VERDICT_REFUSE;
 	op->has_identity = true;
-	op->identity.key = identity_key(op->id, first, second);
+	op->identity.key =
+		identity_key(KNOCKOUT(IDENTITY_WITHOUT_ID) ? slice_of(NULL, 0) : op->id, first, second);
 	return RECORD_VERDICT_APPLY;
 }
 
