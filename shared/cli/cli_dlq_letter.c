@@ -28,6 +28,20 @@ static struct slice added(const struct dlq_letter *letter, const char *name)
 	return slice_of(NULL, 0);
 }
 
+int64_t dlq_number(struct slice text, int64_t max)
+{
+	int64_t number = 0;
+
+	if (text.len == 0 || text.len > 18)
+		return -1;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9')
+			return -1;
+		number = 10 * number + text.ptr[i] - '0';
+	}
+	return number <= max ? number : -1;
+}
+
 void dlq_letter_read(int32_t partition, const struct record *record, struct dlq_letter *letter)
 {
 	*letter = (struct dlq_letter){
@@ -51,6 +65,7 @@ void dlq_letter_read(int32_t partition, const struct record *record, struct dlq_
 	letter->checksum = added(letter, "millrace.checksum");
 	letter->headers_omitted = added(letter, "millrace.headers_omitted");
 	letter->key_truncated = added(letter, "millrace.key_truncated");
+	letter->timestamp_ms = dlq_number(added(letter, "millrace.timestamp"), INT64_MAX);
 }
 
 /* ---- bytes ---- */
@@ -185,10 +200,20 @@ static void append_cuts(struct buffer *text, const struct dlq_letter *letter)
 	}
 }
 
+static void append_time(struct buffer *text, const char *label, int64_t timestamp_ms)
+{
+	char time[25];
+
+	if (timestamp_ms < 0)
+		return;
+	clock_print(timestamp_ms, time);
+	append_label(text, label);
+	buffer_printf(text, "%s\n", time);
+}
+
 static void append_summary(struct buffer *text, const struct dlq_letter *letter, const char *topic)
 {
 	const struct record *record = letter->record;
-	char time[25];
 
 	buffer_printf(text, "%" PRId32 "@%" PRId64 " of %s\n", letter->partition, record->offset, topic);
 	append_field(text, "index", letter->index);
@@ -196,10 +221,8 @@ static void append_summary(struct buffer *text, const struct dlq_letter *letter,
 	append_field(text, "reason", letter->reason);
 	append_field(text, "stage", letter->stage);
 	append_record(text, letter);
-	if (record->timestamp_ms >= 0) {
-		clock_print(record->timestamp_ms, time);
-		buffer_printf(text, "  %-*s %s\n", LABEL_WIDTH, "time", time);
-	}
+	append_time(text, "time", record->timestamp_ms);
+	append_time(text, "record time", letter->timestamp_ms);
 	append_field(text, "document id", letter->document_id);
 	append_field(text, "attempts", letter->attempts);
 	append_cuts(text, letter);
@@ -359,16 +382,11 @@ static void append_text(struct buffer *json, const char *name, struct slice text
 /* A header that holds a number; anything else in it is null. */
 static void append_number(struct buffer *json, const char *name, struct slice text)
 {
-	bool number = text.len > 0 && text.len <= 18;
-	int64_t value = 0;
+	int64_t number = dlq_number(text, INT64_MAX);
 
-	for (size_t i = 0; number && i < text.len; i++) {
-		number = text.ptr[i] >= '0' && text.ptr[i] <= '9';
-		value = 10 * value + text.ptr[i] - '0';
-	}
 	buffer_printf(json, ",\"%s\":", name);
-	if (number)
-		buffer_printf(json, "%" PRId64, value);
+	if (number >= 0)
+		buffer_printf(json, "%" PRId64, number);
 	else
 		buffer_append_string(json, "null");
 }
@@ -380,6 +398,8 @@ void dlq_letter_append(const struct dlq_letter *letter, struct buffer *json)
 	buffer_printf(json, "{\"partition\":%" PRId32 ",\"offset\":%" PRId64 ",\"time\":", letter->partition,
 	              record->offset);
 	dlq_append_time(json, record->timestamp_ms);
+	buffer_append_string(json, ",\"record_time\":");
+	dlq_append_time(json, letter->timestamp_ms);
 	append_text(json, "index", letter->index);
 	append_text(json, "code", letter->code);
 	append_text(json, "reason", letter->reason);

@@ -11,6 +11,7 @@
 
 #define ASK_MS 10000
 #define WAIT_MS 200
+#define SETTING_MS 5000
 /* A terminal gets a bar, once it is worth one; elsewhere a line now and then, as in docker/progress.py. */
 #define BAR_WIDTH 24
 #define REDRAW_MS 200
@@ -239,28 +240,94 @@ int dlq_read(struct dlq *dlq, const struct dlq_range *range, dlq_take *take, voi
 	return passage_read(&passage, error);
 }
 
-int dlq_read_all(struct dlq *dlq, dlq_take *take, void *context, struct error *error)
+/* Partition `first` and those behind it, before `end`. */
+static int read_partitions(struct dlq *dlq, int32_t first, int32_t end, struct passage *passage,
+                           struct error *error)
 {
 	struct progress progress = {.topic = dlq->topic,
 	                            .drawn_ms = clock_monotonic_ms(),
 	                            .terminal = isatty(STDERR_FILENO) == 1};
-	int64_t base = 0;
 	int rc = 0;
 
-	for (int32_t i = 0; i < dlq->partitions; i++)
+	for (int32_t i = first; i < end; i++)
 		progress.total += dlq->ends[i].end - dlq->ends[i].start;
-	for (int32_t i = 0; rc == 0 && i < dlq->partitions; i++) {
+	passage->dlq = dlq;
+	passage->progress = &progress;
+	passage->base = 0;
+	for (int32_t i = first; rc == 0 && i < end; i++) {
 		const struct dlq_range range = {i, dlq->ends[i].start, dlq->ends[i].end};
-		struct passage passage = {.dlq = dlq,
-		                          .range = &range,
-		                          .take = take,
-		                          .context = context,
-		                          .progress = &progress,
-		                          .base = base};
 
-		rc = passage_read(&passage, error);
-		base += range.to - range.from;
+		passage->range = &range;
+		rc = passage_read(passage, error);
+		passage->base += range.to - range.from;
 	}
 	progress_end(&progress);
 	return rc;
+}
+
+int dlq_read_all(struct dlq *dlq, dlq_take *take, void *context, struct error *error)
+{
+	struct passage passage = {.take = take, .context = context};
+
+	return read_partitions(dlq, 0, dlq->partitions, &passage, error);
+}
+
+/* ---- chosen ones ---- */
+
+static int say_no_partition(const struct dlq *dlq, int32_t partition, struct error *error)
+{
+	return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
+	                 "%s has %" PRId32 " partition%s, and none with number %" PRId32, dlq->topic,
+	                 dlq->partitions, dlq->partitions == 1 ? "" : "s", partition);
+}
+
+static int say_expired(struct dlq *dlq, int32_t partition, int64_t offset, struct error *error)
+{
+	const struct log_ends *ends = &dlq->ends[partition];
+	struct error ignored;
+	char retention[128];
+
+	if (log_topic_setting(dlq->connection, dlq->topic, "retention.ms", SETTING_MS, retention, &ignored) !=
+	    0)
+		(void)snprintf(retention, sizeof retention, "unknown");
+	if (ends->start == ends->end)
+		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
+		                 "%" PRId32 "@%" PRId64
+		                 " has left %s, which is empty now (its retention.ms is %s)",
+		                 partition, offset, dlq->topic, retention);
+	return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
+	                 "%" PRId32 "@%" PRId64 " has left %s, whose oldest dead letter is %" PRId32
+	                 "@%" PRId64 " (its retention.ms is %s)",
+	                 partition, offset, dlq->topic, partition, ends->start, retention);
+}
+
+int dlq_check_place(struct dlq *dlq, int32_t partition, int64_t offset, struct error *error)
+{
+	if (partition >= dlq->partitions)
+		return say_no_partition(dlq, partition, error);
+	if (offset < dlq->ends[partition].start)
+		return say_expired(dlq, partition, offset, error);
+	if (offset >= dlq->ends[partition].end)
+		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
+		                 "there is no %" PRId32 "@%" PRId64 " yet: the next dead letter will be "
+		                 "%" PRId32 "@%" PRId64,
+		                 partition, offset, partition, dlq->ends[partition].end);
+	return 0;
+}
+
+int dlq_read_chosen(struct dlq *dlq, const struct dlq_choice *choice, dlq_take *take, void *context,
+                    struct error *error)
+{
+	struct passage passage = {.take = take, .context = context};
+	const struct dlq_range range = {choice->partition, choice->offset, choice->offset + 1};
+	int rc;
+
+	if (!choice->placed && !choice->of_partition)
+		return dlq_read_all(dlq, take, context, error);
+	if (choice->partition >= dlq->partitions)
+		return say_no_partition(dlq, choice->partition, error);
+	if (!choice->placed)
+		return read_partitions(dlq, choice->partition, choice->partition + 1, &passage, error);
+	rc = dlq_check_place(dlq, choice->partition, choice->offset, error);
+	return rc != 0 ? rc : dlq_read(dlq, &range, take, context, error);
 }

@@ -7,7 +7,6 @@
 
 /* A letter as the broker takes it, every byte of it escaped. */
 #define JSON_BYTES_MAX (256U << 20)
-#define SETTING_MS 5000
 
 /* Where a letter stands, ordered by time. */
 struct place {
@@ -117,56 +116,19 @@ static int print(void *context, int32_t partition, const struct record *record, 
 
 /* ---- one, by its place ---- */
 
-static int say_expired(struct dlq *dlq, int32_t partition, int64_t offset, struct error *error)
-{
-	const struct log_ends *ends = &dlq->ends[partition];
-	struct error ignored;
-	char retention[128];
-
-	if (log_topic_setting(dlq->connection, dlq->topic, "retention.ms", SETTING_MS, retention, &ignored) !=
-	    0)
-		(void)snprintf(retention, sizeof retention, "unknown");
-	if (ends->start == ends->end)
-		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
-		                 "%" PRId32 "@%" PRId64
-		                 " has left %s, which is empty now (its retention.ms is %s)",
-		                 partition, offset, dlq->topic, retention);
-	return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
-	                 "%" PRId32 "@%" PRId64 " has left %s, whose oldest dead letter is %" PRId32
-	                 "@%" PRId64 " (its retention.ms is %s)",
-	                 partition, offset, dlq->topic, partition, ends->start, retention);
-}
-
-/* Whether the topic has, by its ends, such an offset. */
-static int check_place(struct dlq *dlq, int32_t partition, int64_t offset, struct error *error)
-{
-	if (partition >= dlq->partitions)
-		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
-		                 "%s has %" PRId32 " partition%s, and none with number %" PRId32, dlq->topic,
-		                 dlq->partitions, dlq->partitions == 1 ? "" : "s", partition);
-	if (offset < dlq->ends[partition].start)
-		return say_expired(dlq, partition, offset, error);
-	if (offset >= dlq->ends[partition].end)
-		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
-		                 "there is no %" PRId32 "@%" PRId64 " yet: the next dead letter will be "
-		                 "%" PRId32 "@%" PRId64,
-		                 partition, offset, partition, dlq->ends[partition].end);
-	return 0;
-}
-
 static int show_place(struct dlq *dlq, int32_t partition, int64_t offset, struct showing *showing,
                       struct error *error)
 {
 	const struct dlq_range range = {partition, offset, offset + 1};
 	size_t shown = showing->shown;
-	int rc = check_place(dlq, partition, offset, error);
+	int rc = dlq_check_place(dlq, partition, offset, error);
 
 	if (rc == 0)
 		rc = dlq_read(dlq, &range, print, showing, error);
 	if (rc != 0 || showing->shown > shown)
 		return rc;
 	if (offset < dlq->ends[partition].start) /* since we asked */
-		return say_expired(dlq, partition, offset, error);
+		return dlq_check_place(dlq, partition, offset, error);
 	return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
 	                 "%" PRId32 "@%" PRId64 " is no dead letter: Kafka has no record at that offset",
 	                 partition, offset);

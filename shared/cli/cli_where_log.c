@@ -179,21 +179,6 @@ static int read_log(struct where *where, struct dlq *log, const int64_t *base, s
 
 /* ---- dead letters ---- */
 
-/* -1 if it is no number. */
-static int64_t number_of(struct slice text)
-{
-	int64_t number = 0;
-
-	if (text.len == 0 || text.len > 18)
-		return -1;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] < '0' || text.ptr[i] > '9')
-			return -1;
-		number = 10 * number + text.ptr[i] - '0';
-	}
-	return number;
-}
-
 static int take_letter(void *context, int32_t partition, const struct record *record, struct error *error)
 {
 	struct where *where = context;
@@ -216,8 +201,8 @@ static int take_letter(void *context, int32_t partition, const struct record *re
 	found = &letters->list[letters->len++];
 	*found = (struct where_letter){.partition = partition,
 	                               .offset = record->offset,
-	                               .log_partition = number_of(letter.log_partition),
-	                               .log_offset = number_of(letter.log_offset)};
+	                               .log_partition = dlq_number(letter.log_partition, INT64_MAX),
+	                               .log_offset = dlq_number(letter.log_offset, INT64_MAX)};
 	copy_slice(found->code, sizeof found->code, letter.code);
 	copy_slice(found->reason, sizeof found->reason, letter.reason);
 	return 0;

@@ -41,7 +41,7 @@ class Shard:
     skips: frozenset = frozenset()  # offsets that a record in `meta` tells to skip
     documents: dict = field(default_factory=dict)  # id → (body, (timestamp, seq)), bytes and numbers
     verdicts: dict = field(default_factory=dict)  # offset → Verdict
-    affected: dict = field(default_factory=dict)  # offset of a barrier → documents that it deleted
+    affected: dict = field(default_factory=dict)  # offset of a barrier → ids that it deleted
     identities: dict = field(default_factory=dict)  # identity → (offset, operation) of its last occurrence
     origins: dict = field(default_factory=dict)  # (source, partition) → highest (life, offset, n)
     merges_too_large: int = 0
@@ -115,7 +115,7 @@ class Shard:
             gone = [id for id, (body, _) in self.documents.items() if self._is_meant(operation, body)]
             for id in gone:
                 del self.documents[id]
-            self.affected[offset] = len(gone)
+            self.affected[offset] = gone
             return
         earlier = self.documents.get(operation.id)
         if operation.kind == DELETE:

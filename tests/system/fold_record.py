@@ -18,6 +18,7 @@ I32_MAX = 2**31 - 1
 U32_MAX = 2**32 - 1
 I64_MAX = 2**63 - 1
 IDENTIFYING_BYTES_MAX = 1024
+FILTER_BYTES_MAX = 1024 * 1024
 
 PUT, DELETE, MERGE, PUT_IF_EXISTS, MERGE_IF_EXISTS, DELETE_BY_FILTER, DELETE_ALL = OPERATIONS = (
     "put", "delete", "merge", "put-if-exists", "merge-if-exists", "delete-by-filter", "delete-all")
@@ -189,6 +190,8 @@ def filter_of(index, record):
     if not record.value:
         raise Refused("invalid_filter")
     expression = parse_value(index, record)
+    if len(record.value) > FILTER_BYTES_MAX:
+        raise Refused("invalid_filter")
     is_text = isinstance(expression, str) and not isinstance(expression, Number)
     if not expression or isinstance(expression, Members) or not (is_text or isinstance(expression, list)):
         raise Refused("invalid_filter")

@@ -176,7 +176,7 @@ def assert_dead_letters(env, shards):
     topic = shards[0].index.topic
     found = {}
     for message in env.read_topic(f"{env.cluster}.dead-letter"):
-        headers = {name: (value or b"").decode() for name, value in message.headers()}
+        headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers()}
         if headers["__connect.errors.topic"] == topic:
             place = int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"])
             found[place] = headers["millrace.error.code"]

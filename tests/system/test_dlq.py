@@ -66,6 +66,7 @@ def expected_letter(message):
 
     return {
         "partition": message.partition(), "offset": message.offset(), "time": time_of(message.timestamp()[1]),
+        "record_time": time_of(int(headers["millrace.timestamp"])) if "millrace.timestamp" in headers else None,
         "index": text("millrace.index"), "code": text("millrace.error.code"),
         "reason": text("__connect.errors.exception.message"), "stage": text("__connect.errors.stage"),
         "document_id": text("millrace.document_id"), "attempts": number(text("millrace.attempts")),
@@ -345,8 +346,8 @@ def test_letters_larger_than_the_producer_sends(env):
 
 def test_words(env):
     for words, expected in [
-        ([], "expected ls or show (see --help)"),
-        (["replay"], "expected ls or show (see --help)"),
+        ([], "expected ls, show or replay (see --help)"),
+        (["resend"], "expected ls, show or replay (see --help)"),
         (["ls", "0@1"], "`ls` takes --index, --code and -o (see --help)"),
         (["ls", "--limit", "3"], "`ls` takes --index, --code and -o (see --help)"),
         (["ls", "-o", "xml"], "-o is `xml`, expected table or json"),
@@ -363,4 +364,4 @@ def test_words(env):
     ]:
         assert refuse(env, *words) == f"millrace dlq: {expected}", words
     help = env.millrace("--help").stdout
-    assert "dlq ls" in help and "dlq show PARTITION@OFFSET" in help and "replay" not in help
+    assert "dlq ls" in help and "dlq show PARTITION@OFFSET" in help and "dlq replay [PARTITION@OFFSET" in help

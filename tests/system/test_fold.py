@@ -47,9 +47,9 @@ def test_fold_operations(_env):
     fold.apply(put(7, b"a", b'{"n":7}', ("created", b"5.6")))
     assert fold.documents[b"a"] == (b'{"id":"a","n":7}', (5, 6))
     fold.apply(put(8, None, b'"n > 6 OR m = 99"', ("op", b"delete-by-filter")))
-    assert sorted(fold.documents) == [b"c"] and fold.affected == {8: 1}
+    assert sorted(fold.documents) == [b"c"] and fold.affected == {8: [b"a"]}
     fold.apply(put(9, None, b"ignored", ("op", b"delete-all")))
-    assert not fold.documents and fold.affected[9] == 1
+    assert not fold.documents and fold.affected[9] == [b"c"]
     assert set(fold.verdicts.values()) == {Verdict("applied")} and fold.end == 10
 
 
