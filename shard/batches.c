@@ -45,6 +45,12 @@ static bool work_begin(struct node *node)
 	return true;
 }
 
+/* One that only moves received does not. */
+static bool takes_memory(const struct range *range)
+{
+	return range->ops_len > 0 || range->identities_len > 0 || range->origins_len > 0;
+}
+
 /* False if the range's bytes are malformed: then the whole batch is refused, whatever was applied stays. */
 static bool range_receive(struct node *node, const struct range *range, struct range_answer *answer,
                           struct error *error)
@@ -57,7 +63,7 @@ static bool range_receive(struct node *node, const struct range *range, struct r
 	                                .anchor = {.offset = -1}};
 	if (held == NULL || held->replica == NULL)
 		return true;
-	if (node->memory_bytes >= node->memory_bytes_max && range->ops_len > 0) {
+	if (node->memory_bytes >= node->memory_bytes_max && takes_memory(range)) {
 		replica_answer(held->replica, answer);
 		if (answer->result != RANGE_RESULT_STOPPED)
 			answer->result = RANGE_RESULT_BUSY;

@@ -64,6 +64,17 @@ void counters_init(struct node_counters *counters)
 		single(METRIC_TYPE_COUNTER, "millrace_node_stores_failed_total", "Stores to be tried again");
 	counters->sessions_renewed = single(METRIC_TYPE_COUNTER, "millrace_node_sessions_renewed_total",
 	                                    "Sessions that replicas began without a restart");
+	counters->marks_pages = single(METRIC_TYPE_COUNTER, "millrace_node_marks_pages_total",
+	                               "Pages of identities and origins told to feeders");
+	counters->marks_bytes =
+		single(METRIC_TYPE_COUNTER, "millrace_node_marks_bytes_total", "Bytes of these pages");
+	counters->marks_seconds = single(METRIC_TYPE_HISTOGRAM, "millrace_node_marks_duration_seconds",
+	                                 "Time of the owner for one question for marks");
+	counters->merges_too_large =
+		single(METRIC_TYPE_COUNTER, "millrace_node_merges_too_large_total",
+	               "Merges that changed nothing because their outcome is larger than the rules allow");
+	counters->skipped = single(METRIC_TYPE_COUNTER, "millrace_node_skipped_offsets_total",
+	                           "Offsets received that a record tells to skip");
 	counters->waiting = single(METRIC_TYPE_GAUGE, "millrace_node_questions_waiting",
 	                           "Questions that wait until a shard has received what they ask for");
 	counters->memory_bytes = single(METRIC_TYPE_GAUGE, "millrace_node_memory_bytes",

@@ -85,6 +85,7 @@ static const struct route {
 	{"POST", "/get", TARGET_QUESTION, QUESTION_KIND_GET},
 	{"POST", "/verify", TARGET_QUESTION, QUESTION_KIND_VERIFY},
 	{"GET", "/shards", TARGET_QUESTION, QUESTION_KIND_SHARDS},
+	{"GET", "/marks", TARGET_QUESTION, QUESTION_KIND_MARKS},
 };
 
 /* NULL after an answer with 404 or 405. */

@@ -1,7 +1,7 @@
 /*
  * What the parts of the node share: node.c (life and loop), identity.c (whose
  * directory it is), following.c (meta and topology), replicas.c (what is held), storing.c (store jobs), http.c
- * (threads of the server), batches.c, questions.c, answers.c and status.c (answers),
+ * (threads of the server), batches.c, questions.c, answers.c, marks.c and status.c (answers),
  * counters.c (metrics). Everything is the owner thread's unless it says
  * otherwise.
  */
@@ -52,6 +52,8 @@ struct held {
 	bool recorded;             /* serving_recorded, by what has been read of topology */
 	int64_t received_now;      /* as last noted */
 	size_t memory_bytes;       /* as last counted */
+	uint64_t merges_too_large; /* of this opening, as last counted */
+	uint64_t skipped;
 	int64_t unstored_since_ms; /* -1: nothing waits */
 	int64_t store_retry_ms;    /* after a failed store */
 	bool unmerged;             /* replica_merge has more to do */
@@ -92,6 +94,11 @@ struct node_counters {
 	struct series *stores;
 	struct series *stores_failed;
 	struct series *sessions_renewed;
+	struct series *marks_pages;
+	struct series *marks_bytes;
+	struct series *marks_seconds;
+	struct series *merges_too_large;
+	struct series *skipped;
 	struct series *refused[SERVINGS]; /* questions, by why */
 	struct series *refused_deadline;
 	struct series *refused_full;

@@ -18,7 +18,8 @@ enum question_kind {
 	QUESTION_KIND_LIST,
 	QUESTION_KIND_GET,
 	QUESTION_KIND_VERIFY,
-	QUESTION_KIND_SHARDS
+	QUESTION_KIND_SHARDS,
+	QUESTION_KIND_MARKS
 };
 
 /* One shard that is asked. */
@@ -61,6 +62,9 @@ void question_drop(struct question *question);
 void question_refuse(struct question *question);
 /* answers.c: every shard serves. */
 void question_answer(struct question *question);
+
+/* marks.c */
+void question_marks(struct question *question);
 
 /* status.c */
 void question_verify(struct question *question);

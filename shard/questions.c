@@ -340,6 +340,8 @@ static bool question_begin(struct question *question)
 		question_drop(question);
 	else if (question->kind == QUESTION_KIND_SHARDS)
 		question_shards(question);
+	else if (question->kind == QUESTION_KIND_MARKS)
+		question_marks(question);
 	else if (!question_parse(question))
 		return false;
 	else if (question->kind == QUESTION_KIND_VERIFY)

@@ -199,6 +199,8 @@ static void held_release(struct node *node, struct held *held)
 	if (held->replica != NULL)
 		replica_close(held->replica);
 	held->replica = NULL;
+	held->merges_too_large = 0;
+	held->skipped = 0;
 	node->memory_bytes -= held->memory_bytes;
 	held->memory_bytes = 0;
 	held->unstored_since_ms = -1;
@@ -436,6 +438,15 @@ static const char *const state_events[] = {
 	[REPLICA_STATE_STOPPED] = "replica_stopped",
 };
 
+/* A replica counts from its opening on, the node from its own. */
+static void counts_note(struct node *node, struct held *held, const struct replica_status *status)
+{
+	series_add(node->counters.merges_too_large, status->merges_too_large - held->merges_too_large);
+	series_add(node->counters.skipped, status->skipped - held->skipped);
+	held->merges_too_large = status->merges_too_large;
+	held->skipped = status->skipped;
+}
+
 void replicas_note(struct node *node, struct held *held)
 {
 	struct replica_status status;
@@ -446,6 +457,7 @@ void replicas_note(struct node *node, struct held *held)
 	/* a stopped replica never stores what it has: it must not use up the others' budget */
 	held->memory_bytes = status.state == REPLICA_STATE_STOPPED ? 0 : status.memory_bytes;
 	node->memory_bytes += held->memory_bytes;
+	counts_note(node, held, &status);
 	if (status.received <= status.stored || status.state == REPLICA_STATE_STOPPED)
 		held->unstored_since_ms = -1;
 	else if (held->unstored_since_ms < 0)

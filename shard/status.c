@@ -47,6 +47,13 @@ static void append_status(const struct replica_status *status, struct buffer *bo
 	              status->applied);
 }
 
+/* 1: it has identities in its window, 2: origins, 3: both. */
+static void append_marks(const struct replica_status *status, struct buffer *body)
+{
+	buffer_printf(body, ",\"marks\":%d",
+	              (status->has_identities ? 1 : 0) + (status->has_origins ? 2 : 0));
+}
+
 static void append_seals(const struct replica *replica, struct buffer *body)
 {
 	struct seal seals[REPLICA_SEALS_MAX];
@@ -76,6 +83,7 @@ static void append_held(const struct node *node, const struct held *held, struct
 	                   slice_string(held->replica != NULL ? status.stop_reason : held->closed_reason));
 	buffer_printf(body, ",\"serving\":%s",
 	              status.state == REPLICA_STATE_ACTIVE && held->recorded ? "true" : "false");
+	append_marks(&status, body);
 	append_seals(held->replica, body);
 	buffer_append_string(body, "}");
 }

@@ -38,10 +38,12 @@ struct intake {
 	size_t superseded_len;
 	struct postings killed; /* by a barrier; of live documents, and maybe of numbers that were none */
 	bool cleared;           /* the barrier deleted everything */
+	struct notes *notes;    /* NULL: none, or the segment has them */
 	struct arena merging;
 	uint64_t number; /* of the version whose words are collected */
 	uint64_t applied;
 	uint64_t merges_too_large;
+	uint64_t skipped;
 };
 
 /* Room for what `range` says it has. On failure intake_close is still to be called. */
@@ -49,6 +51,8 @@ int intake_open(struct intake *intake, struct replica *replica, const struct ran
                 struct error *error);
 /* Folds the operations at or above received; on failure the range is as if it had not come. */
 int intake_fold(struct intake *intake, const struct range *range, struct error *error);
+/* Takes over what the range tells beside its operations. */
+int intake_note(struct intake *intake, const struct range *range, struct error *error);
 /* Gives every version what it needs to be a segment's. */
 int intake_settle(struct intake *intake, struct error *error);
 void intake_close(struct intake *intake);

@@ -112,7 +112,8 @@ static int state_create(struct replica *replica, struct kv_txn *txn, struct erro
 
 	replica->now = (struct mark){.received = KNOCKOUT(BASE_IGNORED) ? 0 : replica->identity.base,
 	                             .anchor = {.offset = -1},
-	                             .number_next = 1};
+	                             .number_next = 1,
+	                             .identity_last = -1};
 	buffer_clear(&replica->scratch);
 	stored_state_encode(&replica->scratch, &replica->identity, &replica->now);
 	if (buffer_failed(&replica->scratch))
@@ -144,7 +145,9 @@ static int state_load(struct replica *replica, struct kv_txn *txn, struct error 
 		found.document_bytes_max = replica->identity.document_bytes_max;
 		found.dedup_window = replica->identity.dedup_window;
 		replica->identity = found;
-		return seals_load(replica, txn, error);
+		if (seals_load(replica, txn, error) != 0)
+			return error->code;
+		return replica_marks_load(replica, txn, error);
 	}
 	if (error->code != ERROR_NOT_FOUND)
 		return error->code;
@@ -274,6 +277,9 @@ void replica_status(const struct replica *replica, struct replica_status *status
 		.segments = replica->segments_len,
 		.applied = replica->applied,
 		.merges_too_large = replica->merges_too_large,
+		.skipped = replica->skipped,
+		.has_identities = replica_has_identities(replica),
+		.has_origins = replica->now.has_origins,
 	};
 	for (size_t i = 0; i < replica->segments_len; i++)
 		status->memory_bytes += replica->segments[i]->bytes;
@@ -299,6 +305,8 @@ void replica_answer(const struct replica *replica, struct range_answer *answer)
 		.received = replica->now.received,
 		.stored = replica->stored,
 		.anchor = replica->now.anchor,
+		.has_identities = replica_has_identities(replica),
+		.has_origins = replica->now.has_origins,
 	};
 }
 

@@ -33,6 +33,13 @@
  * the fold was in its middle, nobody knows. Two replicas of a shard that have
  * a seal at one offset must have one digest there.
  *
+ * Marks (shared/record/marks.h): of the ranges received the replica keeps the
+ * identities at or above received − dedup_window and the highest origins, in
+ * memory until the transaction that moves `stored` past them, so that they are
+ * known as of `received` after every restart too. What left the window goes in
+ * steps of thousands of offsets, some at every store. Without identities and
+ * origins nothing of this is on disk or costs anything.
+ *
  * Document numbers are given at receipt and kept in the store, so a document
  * that is at once in a memory segment and in a later commit counts once.
  *
@@ -107,7 +114,10 @@ struct replica_status {
 	size_t segments;           /* in memory */
 	uint64_t applied;          /* operations since opening; those that were there already do not count */
 	uint64_t merges_too_large; /* of them, merges that left what was there */
-	char stop_reason[256];     /* STOPPED only */
+	uint64_t skipped;          /* offsets since opening that a record in `meta` told to skip */
+	bool has_identities;       /* as in range_answer */
+	bool has_origins;
+	char stop_reason[256]; /* STOPPED only */
 };
 
 void replica_status(const struct replica *replica, struct replica_status *status);
@@ -128,6 +138,9 @@ int replica_receive(struct replica *replica, const struct range *range, struct r
                     struct error *error);
 /* Only the state, as an answer; result ALREADY. */
 void replica_answer(const struct replica *replica, struct range_answer *answer);
+/* Appends one page of marks as of received: identities at or above `from`, and the origins too where that is not
+ * above any identity that is kept (0 begins). Fails as reads do; a recovering replica answers. */
+int replica_marks(struct replica *replica, int64_t from, struct buffer *page, struct error *error);
 /* Merges memory segments where policy says so; bounded work; true if there is more to do. */
 bool replica_merge(struct replica *replica);
 
@@ -172,7 +185,7 @@ int replica_list(struct replica *replica, const struct document_request *request
  * by score (descending), then insertion key. `offset` must be 0: who merges shards skips. */
 int replica_search(struct replica *replica, struct slice query, const struct document_request *request,
                    struct document_page *page, struct error *error);
-/* Reads every stored document, checks checksums, and compares digest and counts. ERROR_DAMAGED. */
+/* Reads every stored document and mark, checks checksums, and compares digest and counts. ERROR_DAMAGED. */
 int replica_verify(struct replica *replica, struct error *error);
 
 #endif

@@ -71,6 +71,7 @@ void intake_close(struct intake *intake)
 	chunk_free(intake->chunk);
 	arena_deinit(&intake->merging);
 	postings_deinit(&intake->killed);
+	notes_free(intake->notes);
 	free(intake->touched);
 	free(intake->superseded);
 }
@@ -250,6 +251,30 @@ int intake_fold(struct intake *intake, const struct range *range, struct error *
 			intake->now.received = op.offset + 1;
 	}
 	return rc;
+}
+
+int intake_note(struct intake *intake, const struct range *range, struct error *error)
+{
+	bool keeps = intake->replica->identity.dedup_window > 0;
+	struct identity_entry identity;
+	struct origin_entry origin;
+	int64_t skipped;
+	size_t at = 0;
+
+	while (range_next_skipped(range, &at, &skipped))
+		intake->skipped += skipped >= intake->replica->now.received;
+	if ((!keeps || range->identities.len == 0) && range->origins.len == 0)
+		return 0;
+	intake->notes = notes_new(range, intake->replica->now.received, keeps);
+	if (intake->notes == NULL)
+		return error_memory(error, range->identities.len + range->origins.len);
+	at = 0;
+	while (notes_next_identity(intake->notes, &at, &identity))
+		intake->now.identity_last = identity.offset;
+	at = 0;
+	while (notes_next_origin(intake->notes, &at, &origin))
+		intake->now.has_origins = true;
+	return 0;
 }
 
 static bool collect_word(void *context, struct slice word)

@@ -30,6 +30,7 @@ struct replica {
 	struct mark now;  /* of received */
 	uint64_t applied; /* operations since opening */
 	uint64_t merges_too_large;
+	uint64_t skipped;
 	int64_t stored;
 	int64_t log_end;  /* newest known in this session, -1 none */
 	int64_t level_at; /* first known in this session: received >= it makes the replica active */
@@ -66,6 +67,13 @@ int replica_stored_id(struct kv_txn *txn, struct slice id, struct stored_id *ent
  * replica changes. A number that is nowhere is ERROR_DAMAGED. */
 int replica_document(struct replica *replica, struct kv_txn *txn, uint64_t number,
                      struct stored_document *document, struct error *error);
+/* replica_marks.c */
+/* What the store says of identities and origins. */
+int replica_marks_load(struct replica *replica, struct kv_txn *txn, struct error *error);
+/* That all of it is sound, and nothing of it above `received`. */
+int replica_marks_verify(struct kv_txn *txn, int64_t received, struct error *error);
+bool replica_has_identities(const struct replica *replica);
+
 /* One read: a transaction, and the page that it fills. */
 struct reading {
 	struct replica *replica;

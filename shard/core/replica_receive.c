@@ -56,9 +56,13 @@ static void receive_accept(struct intake *intake)
 		postings_or(&replica->deleted, &intake->killed);
 		segment_kill(replica->segments[replica->segments_len - 1], &intake->killed, intake->cleared);
 	}
+	if (intake->notes != NULL)
+		segment_note(replica->segments[replica->segments_len - 1], intake->notes);
+	intake->notes = NULL;
 	replica->now = intake->now;
 	replica->applied += intake->applied;
 	replica->merges_too_large += intake->merges_too_large;
+	replica->skipped += intake->skipped;
 }
 
 /* The fold's digest is known where received stands, and only there. */
@@ -80,6 +84,8 @@ static int range_apply(struct replica *replica, const struct range *range, struc
 
 	if (rc == 0)
 		rc = intake_fold(&intake, range, error);
+	if (rc == 0)
+		rc = intake_note(&intake, range, error);
 	if (rc == 0)
 		rc = intake_settle(&intake, error);
 	if (rc == 0) {

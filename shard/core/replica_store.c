@@ -204,8 +204,7 @@ static int state_read(struct replica_store_job *job, struct mark *mark, struct e
 	return stored_state_decode(value, &identity, mark, error);
 }
 
-/* Puts what the scratch holds. */
-static int scratch_write(struct replica_store_job *job, struct stored_key key, struct error *error)
+int job_write_scratch(struct replica_store_job *job, struct stored_key key, struct error *error)
 {
 	if (buffer_failed(&job->scratch))
 		return error_memory(error, job->scratch.len);
@@ -217,11 +216,11 @@ static int state_write(struct replica_store_job *job, struct error *error)
 {
 	buffer_clear(&job->scratch);
 	stored_state_encode(&job->scratch, &job->identity, &job->end);
-	if (scratch_write(job, stored_state_key(), error) != 0)
+	if (job_write_scratch(job, stored_state_key(), error) != 0)
 		return error->code;
 	buffer_clear(&job->scratch);
 	stored_seals_encode(&job->scratch, &job->end);
-	if (scratch_write(job, stored_seals_key(), error) != 0)
+	if (job_write_scratch(job, stored_seals_key(), error) != 0 || marks_write(job, error) != 0)
 		return error->code;
 	if (!KNOCKOUT(WATERMARK_APART))
 		return 0;

@@ -136,7 +136,8 @@ static int store_verify(struct verification *verification, struct error *error)
 	    stored_state_decode(value, &identity, &verification->mark, error) != 0 ||
 	    table_verify(verification, KV_TABLE_DOCUMENTS, document_verify, error) != 0 ||
 	    table_verify(verification, KV_TABLE_ORDER, order_verify, error) != 0 ||
-	    table_verify(verification, KV_TABLE_POSTINGS, posting_verify, error) != 0)
+	    table_verify(verification, KV_TABLE_POSTINGS, posting_verify, error) != 0 ||
+	    replica_marks_verify(verification->txn, verification->mark.received, error) != 0)
 		return error->code;
 	return counts_verify(verification, error);
 }

@@ -122,6 +122,7 @@ void segment_free(struct segment *segment)
 		chunk_free(segment->first);
 		segment->first = next;
 	}
+	notes_free(segment->notes_first);
 	segment_free_shell(segment);
 }
 
@@ -131,6 +132,17 @@ void segment_kill(struct segment *segment, struct postings *killed, bool all)
 	segment->cleared = all;
 	segment->bytes += postings_bytes(killed);
 	postings_init(killed);
+}
+
+void segment_note(struct segment *segment, struct notes *notes)
+{
+	if (segment->notes_first == NULL)
+		segment->notes_first = notes;
+	else
+		segment->notes_last->next = notes;
+	segment->notes_last = notes;
+	segment->bytes += notes->bytes;
+	segment->body_bytes += notes->bytes;
 }
 
 void segment_cover(struct segment *segment, const struct mark *end)
@@ -190,6 +202,30 @@ static void order_merge(struct segment *merged, struct segment *const *segments,
 	}
 }
 
+/* Chunks, notes and what barriers killed. */
+static void segment_absorb(struct segment *merged, struct segment *segment)
+{
+	struct chunk *chunk = segment->first;
+	struct notes *notes = segment->notes_first;
+
+	while (chunk != NULL) {
+		struct chunk *next = chunk->next;
+
+		chunk->next = NULL;
+		segment_add_chunk(merged, chunk);
+		chunk = next;
+	}
+	while (notes != NULL) {
+		struct notes *next = notes->next;
+
+		notes->next = NULL;
+		segment_note(merged, notes);
+		notes = next;
+	}
+	postings_or(&merged->killed, &segment->killed);
+	merged->cleared = merged->cleared || segment->cleared;
+}
+
 struct segment *segment_merge(struct segment *const *segments, size_t len)
 {
 	const struct dictionary *parts[DICTIONARY_MERGE_MAX];
@@ -209,19 +245,8 @@ struct segment *segment_merge(struct segment *const *segments, size_t len)
 		segment_free_shell(merged);
 		return NULL;
 	}
-	for (size_t i = 0; i < len; i++) {
-		struct chunk *chunk = segments[i]->first;
-
-		while (chunk != NULL) {
-			struct chunk *next = chunk->next;
-
-			chunk->next = NULL;
-			segment_add_chunk(merged, chunk);
-			chunk = next;
-		}
-		postings_or(&merged->killed, &segments[i]->killed);
-		merged->cleared = merged->cleared || segments[i]->cleared;
-	}
+	for (size_t i = 0; i < len; i++)
+		segment_absorb(merged, segments[i]);
 	order_merge(merged, segments, len);
 	merged->end = segments[len - 1]->end;
 	merged->bytes += sizeof *merged + dictionary_bytes(merged->dictionary) + 2 * puts * sizeof(void *) +

@@ -16,13 +16,14 @@
  * of the whole fold after the segment's last range, so that any prefix of
  * segments can be stored.
  *
- * Immutable once made, but for segment_cover. Owner: the replica; a store job
+ * Immutable once made, but for segment_cover and segment_note. Owner: the replica; a store job
  * reads segments from another thread while the replica keeps them unmerged.
  */
 #ifndef MILLRACE_SHARD_CORE_SEGMENT_H
 #define MILLRACE_SHARD_CORE_SEGMENT_H
 
 #include "shard/core/dictionary.h"
+#include "shard/core/notes.h"
 #include "shard/core/postings.h"
 #include "shard/core/stored.h"
 
@@ -61,8 +62,10 @@ struct segment {
 	size_t versions_len;
 	struct postings killed; /* by barriers; unlike the rest not const for who asks it */
 	bool cleared;
+	struct notes *notes_first; /* of its ranges that have any, oldest first */
+	struct notes *notes_last;
 	size_t bytes;      /* all memory of it */
-	size_t body_bytes; /* of its versions */
+	size_t body_bytes; /* of its versions, and of its notes */
 	struct mark end;
 };
 
@@ -75,6 +78,8 @@ struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, 
 void segment_free(struct segment *segment);
 /* What a barrier deleted, all of it if `all`; takes the set and leaves it empty. */
 void segment_kill(struct segment *segment, struct postings *killed, bool all);
+/* Takes what a range noted, the newest of the segment's. */
+void segment_note(struct segment *segment, struct notes *notes);
 /* An empty range after the segment's last: only the mark moves. */
 void segment_cover(struct segment *segment, const struct mark *end);
 

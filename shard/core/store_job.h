@@ -1,8 +1,9 @@
 /*
  * Store job: a prefix of a replica's segments on its way to the disk, in one
  * transaction. Shared by replica_store.c (its life, documents and state),
- * replica_store_leaving.c (what it replaces or deletes) and
- * replica_store_postings.c (the index).
+ * replica_store_leaving.c (what it replaces or deletes),
+ * replica_store_postings.c (the index) and replica_store_marks.c (identities
+ * and origins).
  *
  * The segments are frozen: the job reads them on any thread, the replica does
  * not touch them until replica_store_end.
@@ -68,6 +69,9 @@ bool job_is_put(struct replica_store_job *job, const struct version *version);
 /* True if the job puts the document with this number. */
 bool job_writes(const struct replica_store_job *job, uint64_t number);
 
+/* Puts what the scratch holds into STATE. */
+int job_write_scratch(struct replica_store_job *job, struct stored_key key, struct error *error);
+
 /* replica_store_leaving.c */
 /* What is stored under the ids of the job and what its barriers killed, and what the job makes of the mark. */
 int leaving_find(struct replica_store_job *job, struct mark *mark, struct error *error);
@@ -77,5 +81,9 @@ int leaving_remove(struct replica_store_job *job, struct error *error);
 /* replica_store_postings.c */
 /* Takes out the words in the builder; puts those of the segments as well if `coming`. */
 int postings_write(struct replica_store_job *job, bool coming, struct error *error);
+
+/* replica_store_marks.c */
+/* What the segments' ranges noted; trims what has left the window of what is stored then. */
+int marks_write(struct replica_store_job *job, struct error *error);
 
 #endif

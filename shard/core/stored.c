@@ -13,7 +13,7 @@ struct slice stored_key_slice(const struct stored_key *key)
 	return slice_of(key->bytes, key->len);
 }
 
-static void key_append(struct stored_key *key, struct slice bytes)
+void stored_key_append(struct stored_key *key, struct slice bytes)
 {
 	ASSERT(key->len + bytes.len <= sizeof key->bytes);
 	if (bytes.len > 0)
@@ -21,14 +21,14 @@ static void key_append(struct stored_key *key, struct slice bytes)
 	key->len += bytes.len;
 }
 
-static void key_append_big_endian(struct stored_key *key, uint64_t value, size_t bytes)
+void stored_key_append_big_endian(struct stored_key *key, uint64_t value, size_t bytes)
 {
 	ASSERT(key->len + bytes <= sizeof key->bytes);
 	for (size_t i = bytes; i-- > 0;)
 		key->bytes[key->len++] = (uint8_t)(value >> (8 * i));
 }
 
-static uint64_t big_endian(const uint8_t *ptr, size_t bytes)
+uint64_t stored_big_endian(const uint8_t *ptr, size_t bytes)
 {
 	uint64_t value = 0;
 
@@ -41,7 +41,7 @@ struct stored_key stored_state_key(void)
 {
 	struct stored_key key = {.len = 0};
 
-	key_append(&key, slice_string(state_name));
+	stored_key_append(&key, slice_string(state_name));
 	return key;
 }
 
@@ -49,7 +49,7 @@ struct stored_key stored_seals_key(void)
 {
 	struct stored_key key = {.len = 0};
 
-	key_append(&key, slice_string(seals_name));
+	stored_key_append(&key, slice_string(seals_name));
 	return key;
 }
 
@@ -57,7 +57,7 @@ struct stored_key stored_number_key(uint64_t number)
 {
 	struct stored_key key = {.len = 0};
 
-	key_append_big_endian(&key, number, 8);
+	stored_key_append_big_endian(&key, number, 8);
 	return key;
 }
 
@@ -67,11 +67,11 @@ struct stored_key stored_order_key(struct insertion_key insertion, struct slice 
 	bool whole = ORDER_KEY_BYTES + id.len < KV_KEY_BYTES_MAX;
 
 	/* adding 2^63 makes signed order bytewise order */
-	key_append_big_endian(&key, (uint64_t)insertion.timestamp_ms ^ (1ULL << 63), 8);
-	key_append_big_endian(&key, insertion.seq, 4);
-	key_append(&key, whole ? id : slice_of(id.ptr, ORDER_ID_BYTES));
+	stored_key_append_big_endian(&key, (uint64_t)insertion.timestamp_ms ^ (1ULL << 63), 8);
+	stored_key_append_big_endian(&key, insertion.seq, 4);
+	stored_key_append(&key, whole ? id : slice_of(id.ptr, ORDER_ID_BYTES));
 	if (!whole)
-		key_append_big_endian(&key, number, 8);
+		stored_key_append_big_endian(&key, number, 8);
 	return key;
 }
 
@@ -79,8 +79,8 @@ struct stored_key stored_word_key(struct slice word)
 {
 	struct stored_key key = {.len = 0};
 
-	key_append(&key, word);
-	key_append(&key, slice_of("", 1));
+	stored_key_append(&key, word);
+	stored_key_append(&key, slice_of("", 1));
 	return key;
 }
 
@@ -88,7 +88,7 @@ struct stored_key stored_postings_key(struct slice word, uint64_t block)
 {
 	struct stored_key key = stored_word_key(word);
 
-	key_append_big_endian(&key, block, BLOCK_BYTES);
+	stored_key_append_big_endian(&key, block, BLOCK_BYTES);
 	return key;
 }
 
@@ -97,12 +97,11 @@ bool stored_postings_split(struct slice key, struct slice *word, uint64_t *block
 	if (key.len < BLOCK_BYTES + 2 || key.ptr[key.len - BLOCK_BYTES - 1] != 0)
 		return false;
 	*word = slice_of(key.ptr, key.len - BLOCK_BYTES - 1);
-	*block = big_endian(key.ptr + key.len - BLOCK_BYTES, BLOCK_BYTES);
+	*block = stored_big_endian(key.ptr + key.len - BLOCK_BYTES, BLOCK_BYTES);
 	return true;
 }
 
-/* Sets the checksum at `from`, over everything after it. */
-static void seal(struct buffer *value, size_t from, struct slice key)
+void stored_seal(struct buffer *value, size_t from, struct slice key)
 {
 	uint64_t checksum;
 
@@ -113,8 +112,7 @@ static void seal(struct buffer *value, size_t from, struct slice key)
 	buffer_set_u32(value, from + 4, (uint32_t)(checksum >> 32));
 }
 
-/* A reader behind the checksum, failed if that does not match. */
-static struct reader unseal(struct slice value, struct slice key)
+struct reader stored_unseal(struct slice value, struct slice key)
 {
 	struct reader reader = reader_of(value);
 	uint64_t checksum = reader_u64(&reader);
@@ -153,7 +151,7 @@ static void mark_put(struct buffer *value, const struct mark *mark)
 
 static struct mark mark_read(struct reader *reader)
 {
-	struct mark mark = {.seals_len = 0};
+	struct mark mark = {.identity_last = -1};
 
 	mark.received = reader_i64(reader);
 	mark.anchor.offset = reader_i64(reader);
@@ -251,13 +249,13 @@ void stored_seals_encode(struct buffer *value, const struct mark *mark)
 		buffer_put_i64(value, mark->seals[i].offset);
 		hash128_put(value, mark->seals[i].digest);
 	}
-	seal(value, from, stored_key_slice(&key));
+	stored_seal(value, from, stored_key_slice(&key));
 }
 
 int stored_seals_decode(struct slice value, struct mark *mark, struct error *error)
 {
 	struct stored_key key = stored_seals_key();
-	struct reader reader = unseal(value, stored_key_slice(&key));
+	struct reader reader = stored_unseal(value, stored_key_slice(&key));
 	struct seal found[REPLICA_SEALS_MAX];
 	uint32_t len = reader_u32(&reader);
 	int64_t above = 0;
@@ -290,12 +288,12 @@ void stored_id_encode(struct buffer *value, struct slice id, const struct stored
 	buffer_put_u32(value, entry->key.seq);
 	hash128_put(value, entry->digest);
 	buffer_put_u32(value, entry->body_bytes);
-	seal(value, from, id);
+	stored_seal(value, from, id);
 }
 
 int stored_id_decode(struct slice id, struct slice value, struct stored_id *entry, struct error *error)
 {
-	struct reader reader = unseal(value, id);
+	struct reader reader = stored_unseal(value, id);
 	struct stored_id found;
 
 	found.number = reader_u64(&reader);
@@ -321,14 +319,14 @@ void stored_document_encode(struct buffer *value, uint64_t number, const struct 
 	buffer_put_u16(value, (uint16_t)document->id.len);
 	buffer_append_slice(value, document->id);
 	buffer_append_slice(value, document->body);
-	seal(value, from, stored_key_slice(&key));
+	stored_seal(value, from, stored_key_slice(&key));
 }
 
 int stored_document_decode(uint64_t number, struct slice value, struct stored_document *document,
                            struct error *error)
 {
 	struct stored_key key = stored_number_key(number);
-	struct reader reader = unseal(value, stored_key_slice(&key));
+	struct reader reader = stored_unseal(value, stored_key_slice(&key));
 	struct stored_document found;
 
 	found.key.timestamp_ms = reader_i64(&reader);
@@ -349,21 +347,21 @@ void stored_order_encode(struct buffer *value, struct slice key, uint64_t number
 
 	buffer_put_u64(value, 0);
 	buffer_put_u64(value, number);
-	seal(value, from, key);
+	stored_seal(value, from, key);
 }
 
 int stored_order_decode(struct slice key, struct slice value, struct stored_document *document,
                         uint64_t *number, struct error *error)
 {
-	struct reader reader = unseal(value, key);
+	struct reader reader = stored_unseal(value, key);
 	uint64_t found = reader_u64(&reader);
 
 	if (reader_failed(&reader) || reader_left(&reader) != 0 || key.len <= ORDER_KEY_BYTES)
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
 		                 "an entry of the stored order does not match its checksum");
 	*document = (struct stored_document){0};
-	document->key.timestamp_ms = (int64_t)(big_endian(key.ptr, 8) ^ (1ULL << 63));
-	document->key.seq = (uint32_t)big_endian(key.ptr + 8, 4);
+	document->key.timestamp_ms = (int64_t)(stored_big_endian(key.ptr, 8) ^ (1ULL << 63));
+	document->key.seq = (uint32_t)stored_big_endian(key.ptr + 8, 4);
 	if (key.len < KV_KEY_BYTES_MAX)
 		document->id = slice_of(key.ptr + ORDER_KEY_BYTES, key.len - ORDER_KEY_BYTES);
 	*number = found;
@@ -375,6 +373,6 @@ int stored_number_decode(struct slice key, uint64_t *number, struct error *error
 	if (key.len != 8)
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
 		                 "a stored document has a key that is no number");
-	*number = big_endian(key.ptr, 8);
+	*number = stored_big_endian(key.ptr, 8);
 	return 0;
 }

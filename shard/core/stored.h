@@ -9,6 +9,12 @@
  *             u64 body bytes, u64 next number
  *             "seals" → u64 checksum, u32 count, each i64 offset, u64[2] digest
  *             (absent: none)
+ *             "identities" → u64 checksum, i64 offset of the last one
+ *             "identities/", BE64 chunk → u64 checksum, u32 count, each u16
+ *             offset − chunk * STORED_CHUNK, u64[2] key, u64 operation
+ *             "origins" → u64 checksum, u32 count, each u8 source length,
+ *             source, u32 life, i32 partition, i64 offset, u32 n
+ *             (all three absent: none; see marks.h)
  *   IDS       id → u64 checksum, u64 number, i64 timestamp, u32 seq,
  *             u64[2] digest, u32 body length
  *   DOCUMENTS BE64 number → u64 checksum, i64 timestamp, u32 seq, u16 id
@@ -26,11 +32,14 @@
 
 #include "shard/core/replica.h"
 #include "shard/core/words.h"
+#include "shared/record/marks.h"
 
 /* A key of at least ORDER_GROUP_BYTES is ordered by its first ORDER_GROUP_BYTES only. */
 #define ORDER_ID_BYTES 491
 #define ORDER_GROUP_BYTES (12 + ORDER_ID_BYTES)
 #define POSTINGS_KEY_BYTES_MAX (WORD_BYTES_MAX + 7)
+/* Offsets whose identities share a value, which so stays below 64 KB. */
+#define STORED_CHUNK 2048
 
 /* What the fold up to an offset amounts to. */
 struct mark {
@@ -42,6 +51,8 @@ struct mark {
 	uint64_t number_next;
 	size_t seals_len;
 	struct seal seals[REPLICA_SEALS_MAX]; /* the last ones at or below received, rising */
+	int64_t identity_last;                /* offset of the newest identity; -1 none */
+	bool has_origins;
 };
 
 struct stored_id {
@@ -72,7 +83,7 @@ struct stored_key stored_word_key(struct slice word);
 struct stored_key stored_postings_key(struct slice word, uint64_t block);
 
 /* Each encoder appends; check buffer_failed. */
-/* All of the mark but its seals, which have a key of their own. */
+/* All of the mark but its seals, identities and origins, which have keys of their own. */
 void stored_state_encode(struct buffer *value, const struct replica_identity *identity,
                          const struct mark *mark);
 void stored_seals_encode(struct buffer *value, const struct mark *mark);
@@ -92,6 +103,43 @@ int stored_document_decode(uint64_t number, struct slice value, struct stored_do
 int stored_order_decode(struct slice key, struct slice value, struct stored_document *document,
                         uint64_t *number, struct error *error);
 int stored_number_decode(struct slice key, uint64_t *number, struct error *error);
+/* stored_marks.c */
+
+/* The identities of STORED_CHUNK offsets, as they are stored. */
+struct stored_chunk {
+	int64_t chunk;
+	uint32_t count;
+	struct slice entries; /* encoded; walk with stored_chunk_next */
+};
+
+struct stored_key stored_identities_key(void);
+struct stored_key stored_chunk_key(int64_t chunk);
+struct stored_key stored_origins_key(void);
+/* False if it is no chunk's. */
+bool stored_chunk_number(struct slice key, int64_t *chunk);
+
+void stored_identities_encode(struct buffer *value, int64_t last);
+int stored_identities_decode(struct slice value, int64_t *last, struct error *error);
+/* A chunk is written into an empty buffer: begin, then entries by rising offset, then end. */
+void stored_chunk_begin(struct buffer *value);
+void stored_chunk_add(struct buffer *value, const struct identity_entry *entry);
+void stored_chunk_end(struct buffer *value, int64_t chunk);
+/* Checks everything. */
+int stored_chunk_decode(int64_t chunk, struct slice value, struct stored_chunk *found, struct error *error);
+/* Start with *at = 0; false at the end. */
+bool stored_chunk_next(const struct stored_chunk *chunk, size_t *at, struct identity_entry *entry);
+void stored_origins_encode(struct buffer *value, const struct origins *origins);
+/* Notes all of them in `origins`; ERROR_DAMAGED or ERROR_MEMORY. */
+int stored_origins_decode(struct slice value, struct origins *origins, struct error *error);
+
+/* For the parts of this module: the checksum at `from`, over everything after it … */
+void stored_seal(struct buffer *value, size_t from, struct slice key);
+/* … and a reader behind it, failed if it does not match. */
+struct reader stored_unseal(struct slice value, struct slice key);
+void stored_key_append(struct stored_key *key, struct slice bytes);
+void stored_key_append_big_endian(struct stored_key *key, uint64_t value, size_t bytes);
+uint64_t stored_big_endian(const uint8_t *ptr, size_t bytes);
+
 /* Cuts a postings key; false if it is none. */
 bool stored_postings_split(struct slice key, struct slice *word, uint64_t *block);
 
