@@ -3,6 +3,7 @@
 #include "query/core/error_answer.h"
 #include "query/core/route_request.h"
 #include "shared/json/json.h"
+#include "shared/meta/source.h"
 #include "shared/runtime/clock.h"
 
 #include <inttypes.h>
@@ -37,8 +38,12 @@ void body_index(struct buffer *body, const struct index_record *index, bool admi
 		index_id_print(index->id, id);
 		buffer_printf(body, ",\"id\":\"%s\",\"generation\":%d,", id, index->generation);
 		append_member(body, "topic", index->topic);
-		buffer_printf(body, ",\"partitions\":%d,\"partitioner\":\"%s\"", index->partitions,
-		              partitioner_name(index->partitioner));
+		buffer_printf(body,
+		              ",\"partitions\":%d,\"partitioner\":\"%s\",\"contract\":%" PRIu32
+		              ",\"dedupWindow\":%" PRId64 ",\"sources\":",
+		              index->partitions, partitioner_name(index->partitioner), index->rules.contract,
+		              index->rules.dedup_window);
+		sources_append(body, index->sources, index->sources_len);
 	}
 	buffer_put_u8(body, '}');
 }

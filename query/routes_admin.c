@@ -1,9 +1,11 @@
 /*
- * The admin listener's routes: readiness, metrics, and requests that create
- * or delete an index, which are answered when Kafka has acknowledged them.
+ * The admin listener's routes: readiness, metrics, and requests that change
+ * indexes and their sources, which are answered when Kafka has acknowledged
+ * them.
  */
 #include "query/bodies.h"
 #include "query/core/route_request.h"
+#include "query/core/source_request.h"
 #include "query/routes.h"
 #include "query/status.h"
 #include "shared/runtime/clock.h"
@@ -14,7 +16,7 @@
 #include <stdlib.h>
 
 #define ARENA_BLOCK_BYTES 4096
-#define REQUEST_RECORD_BYTES_MAX 8192
+#define REQUEST_RECORD_BYTES_MAX (256U * 1024)
 #define METRICS_BYTES_MAX (4U * 1024 * 1024)
 
 static void route_ready(const struct exchange *exchange)
@@ -124,6 +126,8 @@ static void append_request(const struct exchange *exchange, const struct task_re
 	appending->request.enqueued_at_ms = clock_wall_ms();
 	buffer_init(&appending->value, REQUEST_RECORD_BYTES_MAX);
 	task_request_write(&appending->value, &appending->request);
+	appending->request.sources = NULL; /* the caller's */
+	appending->request.sources_len = 0;
 	message.value = buffer_slice(&appending->value);
 	result = buffer_failed(&appending->value)
 	                 ? error_memory(&error, REQUEST_RECORD_BYTES_MAX)
@@ -171,6 +175,46 @@ static void route_delete_index(const struct exchange *exchange)
 	append_request(exchange, &request);
 }
 
+static void route_add_source(const struct exchange *exchange)
+{
+	struct task_request request;
+	struct error_answer refusal;
+	struct slice uid = exchange->segments[1];
+	int result = parameters_check_content_type(http_request_header(exchange->request, "Content-Type"),
+	                                           &refusal);
+
+	if (result == 0)
+		result = index_uid_check(uid, &refusal);
+	if (result == 0)
+		result = source_addition_from_body(http_request_body(exchange->request), uid, &request,
+		                                   &refusal);
+	if (result < 0) {
+		gateway_respond_error(exchange, &refusal);
+		return;
+	}
+	append_request(exchange, &request);
+	task_request_deinit(&request);
+}
+
+static void route_update_source(const struct exchange *exchange)
+{
+	struct task_request request;
+	struct error_answer refusal;
+	struct slice uid = exchange->segments[1];
+	int result = parameters_check_content_type(http_request_header(exchange->request, "Content-Type"),
+	                                           &refusal);
+
+	if (result == 0)
+		result = index_uid_check(uid, &refusal);
+	if (result == 0)
+		result = source_update_from_body(http_request_body(exchange->request), uid,
+		                                 exchange->segments[3], &request, &refusal);
+	if (result < 0)
+		gateway_respond_error(exchange, &refusal);
+	else
+		append_request(exchange, &request);
+}
+
 static const struct route routes[] = {
 	{"GET", "/health", ROUTE_GUARD_NONE, route_health},
 	{"GET", "/ready", ROUTE_GUARD_NONE, route_ready},
@@ -179,6 +223,8 @@ static const struct route routes[] = {
 	{"GET", "/indexes", ROUTE_GUARD_ALL, route_list_indexes},
 	{"POST", "/indexes", ROUTE_GUARD_ALL, route_create_index},
 	{"DELETE", "/indexes/*", ROUTE_GUARD_ALL, route_delete_index},
+	{"POST", "/indexes/*/sources", ROUTE_GUARD_ALL, route_add_source},
+	{"PATCH", "/indexes/*/sources/*", ROUTE_GUARD_ALL, route_update_source},
 	{"GET", "/tasks/*", ROUTE_GUARD_ALL, route_task},
 };
 

@@ -51,7 +51,8 @@ enum {
 	ROW_PRIMARY_KEY,
 	ROW_PARTITIONS,
 	ROW_PARTITIONER,
-	ROW_TOPIC
+	ROW_TOPIC,
+	ROW_DEDUP_WINDOW
 };
 
 static const struct parameter index_rows[] = {
@@ -61,6 +62,7 @@ static const struct parameter index_rows[] = {
 	[ROW_PARTITIONS] = {"partitions", PARAMETER_KIND_COUNT, PARAMETER_PLACE_BODY, "bad_request", NULL},
 	[ROW_PARTITIONER] = {"partitioner", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY, "bad_request", NULL},
 	[ROW_TOPIC] = {"topic", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY, "bad_request", NULL},
+	[ROW_DEDUP_WINDOW] = {"dedupWindow", PARAMETER_KIND_COUNT, PARAMETER_PLACE_BODY, "bad_request", NULL},
 };
 
 static const struct parameter_table index_table = {index_rows, LENGTH(index_rows)};
@@ -161,13 +163,22 @@ static int take_layout(const struct parameter_value *values, int32_t partitions_
 	uint64_t partitions =
 		values[ROW_PARTITIONS].given ? values[ROW_PARTITIONS].count : (uint64_t)partitions_default;
 	const struct parameter_value *name = &values[ROW_PARTITIONER];
+	const struct parameter_value *window = &values[ROW_DEDUP_WINDOW];
 
+	if (window->given && window->count > RULES_DEDUP_WINDOW_MAX)
+		return error_answer_set(
+			refusal, "bad_request",
+			"Invalid value at `.dedupWindow`: expected 0 to %d offsets, but found "
+			"%llu",
+			RULES_DEDUP_WINDOW_MAX, (unsigned long long)window->count);
 	if (partitions < 1 || partitions > INDEX_PARTITIONS_MAX)
 		return error_answer_set(
 			refusal, "bad_request",
 			"Invalid value at `.partitions`: expected 1 to %d partitions, but found %llu",
 			INDEX_PARTITIONS_MAX, (unsigned long long)partitions);
 	request->partitions = (int32_t)partitions;
+	request->has_dedup_window = window->given;
+	request->dedup_window = (int64_t)window->count;
 	request->partitioner = PARTITIONER_MURMUR2;
 	if (name->given && !partitioner_parse(name->text, &request->partitioner))
 		return error_answer_set(

@@ -13,6 +13,7 @@
 #define BODY_BYTES_MAX 4096
 #define WAIT_MS_MAX 120000
 #define WAIT_STEP_MS 50
+#define DEDUP_WINDOW_MAX 1000000000
 
 struct index_options {
 	const char *uid;
@@ -20,14 +21,16 @@ struct index_options {
 	const char *partitioner;
 	const char *topic;
 	const char *output;
-	long partitions; /* 0: the configuration's */
+	long partitions;   /* 0: the configuration's */
+	long dedup_window; /* -1: the configuration's */
 	bool wait;
 };
 
 void cli_index_help(void)
 {
 	printf("  index create UID [--primary-key NAME] [--partitions N] [--partitioner murmur2|crc32|none]\n"
-	       "                   [--topic TOPIC] [--wait]   --topic adopts a topic that exists as the log\n"
+	       "                   [--dedup-window OFFSETS] [--topic TOPIC] [--wait]\n"
+	       "                   --topic adopts a topic that exists as the log\n"
 	       "  index delete UID [--wait]\n"
 	       "  index ls [-o table|json]\n");
 }
@@ -43,12 +46,12 @@ static bool is_one_of(const char *word, const char *choices)
 	return false;
 }
 
-static bool read_partitions(const char *text, long *partitions)
+static bool read_number(const char *text, long min, long max, long *number)
 {
 	char *end;
 
-	*partitions = strtol(text, &end, 10);
-	return end != text && *end == 0 && *partitions >= 1 && *partitions <= 1024;
+	*number = strtol(text, &end, 10);
+	return end != text && *end == 0 && *number >= min && *number <= max;
 }
 
 /* argv[0] is create, delete or ls; 0 or the exit code. */
@@ -58,10 +61,11 @@ static int read_options(int argc, char **argv, struct index_options *options)
 	                                      {"partitions", required_argument, NULL, 'n'},
 	                                      {"partitioner", required_argument, NULL, 'p'},
 	                                      {"topic", required_argument, NULL, 't'},
+	                                      {"dedup-window", required_argument, NULL, 'd'},
 	                                      {"output", required_argument, NULL, 'o'},
 	                                      {"wait", no_argument, NULL, 'w'},
 	                                      {NULL, 0, NULL, 0}};
-	const char *allowed = strcmp(argv[0], "create") == 0   ? "knptw"
+	const char *allowed = strcmp(argv[0], "create") == 0   ? "dknptw"
 	                      : strcmp(argv[0], "delete") == 0 ? "w"
 	                                                       : "o";
 	int letter;
@@ -81,7 +85,10 @@ static int read_options(int argc, char **argv, struct index_options *options)
 			options->output = optarg;
 		else if (letter == 'w')
 			options->wait = true;
-		else if (!read_partitions(optarg, &options->partitions))
+		else if (letter == 'd' && !read_number(optarg, 0, DEDUP_WINDOW_MAX, &options->dedup_window))
+			return cli_fail("index", "--dedup-window is `%s`, expected 0 to %d", optarg,
+			                DEDUP_WINDOW_MAX);
+		else if (letter == 'n' && !read_number(optarg, 1, 1024, &options->partitions))
 			return cli_fail("index", "--partitions is `%s`, expected 1 to 1024", optarg);
 	}
 	if (!is_one_of(options->partitioner, "murmur2 crc32 none"))
@@ -182,6 +189,8 @@ static int create(struct cli *cli, const struct index_options *options)
 	append_member(&body, "topic", options->topic);
 	if (partitions != 0)
 		buffer_printf(&body, ",\"partitions\":%ld", partitions);
+	if (options->dedup_window >= 0)
+		buffer_printf(&body, ",\"dedupWindow\":%ld", options->dedup_window);
 	buffer_append_string(&body, "}");
 	if (buffer_failed(&body)) {
 		buffer_deinit(&body);
@@ -244,7 +253,7 @@ static int list(struct cli *cli, const struct index_options *options)
 
 int cli_index(struct cli *cli, int argc, char **argv)
 {
-	struct index_options options = {.partitioner = "murmur2", .output = "table"};
+	struct index_options options = {.partitioner = "murmur2", .output = "table", .dedup_window = -1};
 
 	if (argc < 2 || !is_one_of(argv[1], "create delete ls"))
 		return cli_fail("index", "expected create, delete or ls (see --help)");
