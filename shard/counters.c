@@ -62,6 +62,8 @@ void counters_init(struct node_counters *counters)
 		single(METRIC_TYPE_COUNTER, "millrace_node_stores_total", "Stores that ended well");
 	counters->stores_failed =
 		single(METRIC_TYPE_COUNTER, "millrace_node_stores_failed_total", "Stores to be tried again");
+	counters->stores_in_flight = single(METRIC_TYPE_GAUGE, "millrace_node_stores_in_flight",
+	                                    "1 while the writer has a store to do");
 	counters->sessions_renewed = single(METRIC_TYPE_COUNTER, "millrace_node_sessions_renewed_total",
 	                                    "Sessions that replicas began without a restart");
 	counters->marks_pages = single(METRIC_TYPE_COUNTER, "millrace_node_marks_pages_total",

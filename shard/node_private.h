@@ -93,6 +93,7 @@ struct node_counters {
 	struct series *store_seconds;
 	struct series *stores;
 	struct series *stores_failed;
+	struct series *stores_in_flight;
 	struct series *sessions_renewed;
 	struct series *marks_pages;
 	struct series *marks_bytes;

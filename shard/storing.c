@@ -122,6 +122,7 @@ void storing_turn(struct node *node)
 	                                       .begun_ms = node->now_ms,
 	                                       .received_at_begin = status.received};
 	node->storing = true;
+	series_set(node->counters.stores_in_flight, 1);
 	ASSERT(mailbox_put(node->store_tasks, &node->store_task)); /* one at a time */
 }
 
@@ -151,6 +152,7 @@ void storing_done(struct node *node, struct store_task *task)
 {
 	replica_store_end(task->held->replica, task->job, task->result, &task->error);
 	node->storing = false;
+	series_set(node->counters.stores_in_flight, 0);
 	stored_note(node, task);
 }
 

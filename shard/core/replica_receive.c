@@ -126,7 +126,7 @@ int replica_receive(struct replica *replica, const struct range *range, struct r
 		return 0;
 	}
 	if (!incarnation_equal(range->incarnation, replica->identity.incarnation) ||
-	    range->rules_digest != replica->identity.rules_digest)
+	    (range->rules_digest != replica->identity.rules_digest && !KNOCKOUT(RULES_DIGEST_IGNORED)))
 		result = RANGE_RESULT_REFUSED;
 	else if (range->to <= replica->now.received)
 		result = RANGE_RESULT_ALREADY;
