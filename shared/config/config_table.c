@@ -49,7 +49,7 @@ const struct setting settings[] = {
              "when ranges go to replicas"),
 	TEXT("ingest.data", ".millrace/ingest", "^.+$", "a directory", PROGRAM_INGEST | PROGRAM_REBALANCE,
              "directory of the table of identities, a cache, and of notes for the next start"),
-	NUMBER("ingest.table", BYTES, "2GiB", 16 * MIB, 1024 * 1024 * MIB, PROGRAM_INGEST | PROGRAM_REBALANCE,
+	NUMBER("ingest.table", BYTES, "2GiB", 4 * MIB, 1024 * 1024 * MIB, PROGRAM_INGEST | PROGRAM_REBALANCE,
                "of identities on disk, by which duplicates are told; full: partitions wait"),
 	ADDRESS("shard.listen", "127.0.0.1:7731", PROGRAM_SHARD, "batches, searches, health and metrics"),
 	TEXT("shard.id", "n1", NAMES, "1 to 63 letters, digits, `_` and `-`", PROGRAM_SHARD,

@@ -79,12 +79,11 @@ static bool read_anchor(yyjson_val *object, struct anchor *anchor)
 	       get_u64(object, "checksum", &anchor->checksum) && anchor->offset >= -1;
 }
 
-/* A node that has none may leave them out. */
 static bool read_marks(yyjson_val *entry, struct range_answer *answer)
 {
-	int64_t marks = 0;
+	int64_t marks;
 
-	if (yyjson_obj_get(entry, "marks") != NULL && !json_get_i64(entry, "marks", &marks))
+	if (!json_get_i64(entry, "marks", &marks))
 		return false;
 	answer->has_identities = (marks & 1) != 0;
 	answer->has_origins = (marks & 2) != 0;

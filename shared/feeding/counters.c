@@ -40,6 +40,10 @@ static void init_marks(struct counters *counters, enum feeding_mode mode)
 		METRIC(METRIC_TYPE_HISTOGRAM, "fill_seconds",
 	               "What the log held before a start, taken from the replica that stands there", ""),
 		NULL);
+	counters->pages_in_flight =
+		metric_series(METRIC(METRIC_TYPE_GAUGE, "fill_pages_in_flight",
+	                             "Pages of marks asked of nodes and not yet answered", ""),
+	                      NULL);
 	counters->pages_given = labelled(pages, "given");
 	counters->pages_missing = labelled(pages, "missing");
 }

@@ -153,6 +153,7 @@ struct counters {
 	struct series *table_bytes;
 	struct series *table_failing;
 	struct series *fill_seconds;
+	struct series *pages_in_flight;
 	struct series *pages_given;
 	struct series *pages_missing;
 	struct series *held;
@@ -201,6 +202,7 @@ struct feeding {
 	unsigned batches_in_flight;
 
 	struct marks_answer pages[FEEDING_PAGES_MAX];
+	unsigned pages_in_flight;
 	uint32_t fill_next;         /* reader whose turn it is */
 	struct leaves *leaves;      /* NULL: nothing was ever to be kept */
 	struct error table_trouble; /* code 0, or why the last leaf could not be kept */

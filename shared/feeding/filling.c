@@ -31,6 +31,13 @@ void filling_deinit(struct feeding *feeding)
 		buffer_deinit(&feeding->pages[i].page);
 }
 
+static void set_in_flight(struct feeding *feeding, struct marks_answer *answer, bool in_flight)
+{
+	answer->in_flight = in_flight;
+	feeding->pages_in_flight += in_flight ? 1U : -1U;
+	series_set(feeding->counters.pages_in_flight, feeding->pages_in_flight);
+}
+
 /* On the HTTP client's thread. */
 static void page_answered(void *context, const struct http_answer *answer)
 {
@@ -127,7 +134,7 @@ static void report(struct feeding *feeding, struct marks_answer *answer)
 	/* a page is large, and most of the time none is wanted */
 	buffer_deinit(&answer->page);
 	buffer_init(&answer->page, MARKS_PAGE_BYTES_MAX);
-	answer->in_flight = false;
+	set_in_flight(feeding, answer, false);
 }
 
 /* A free place, unless this reader has a page in flight. */
@@ -154,7 +161,7 @@ static void send_wish(struct feeding *feeding, uint32_t reader)
 	if (answer == NULL || feeding->stopping)
 		return;
 	fill->wanted = false;
-	answer->in_flight = true;
+	set_in_flight(feeding, answer, true);
 	answer->forgotten = false;
 	answer->node = fill->node;
 	answer->fill = (struct feeder_fill){FEEDER_READER_SLOT(reader), reader, fill->epoch};
