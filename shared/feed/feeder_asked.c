@@ -97,7 +97,8 @@ static void check_record(struct feeder *feeder, uint32_t slot, struct feed_membe
 	if (record->offset < anchor->offset)
 		return;
 	if (member->anchor_found) {
-		if (record->offset >= member->received)
+		/* somebody else may have fed it on meanwhile: `received` says nothing of this anchor then */
+		if (record->offset >= member->anchored_to)
 			checked(shard, member);
 		else if (record->offset > anchor->offset) /* there can be no record here */
 			anchor_mismatch(feeder, slot, member, record->offset);
@@ -122,7 +123,7 @@ static void check_end(struct feeder *feeder, uint32_t slot, struct feed_member *
 {
 	if (!member->anchor_found)
 		anchor_missed(feeder, slot, member); /* passed, or above the end of the log */
-	else if (position >= member->received)
+	else if (position >= member->anchored_to)
 		checked(&feeder->shards[slot], member);
 }
 
@@ -228,6 +229,7 @@ static void learn_member(struct feed_member *member, const struct feeder_asked *
 		member->received = asked->committed;
 		member->anchor.offset = -1;
 	}
+	member->anchored_to = member->received;
 	member->checking = member->anchor.offset >= 0 && member->anchor.offset >= asked->log_start &&
 	                   !KNOCKOUT(ANCHOR_IGNORED);
 }

@@ -96,7 +96,8 @@ struct feed_member {
 	int64_t received;
 	int64_t stored;
 	struct anchor anchor; /* as the replica told it */
-	bool checking;        /* the reader has not passed [anchor, received) yet */
+	int64_t anchored_to;  /* `received` as it told the anchor */
+	bool checking;        /* the reader has not passed [anchor, anchored_to) yet */
 	bool anchor_found;
 	unsigned anchor_misses;
 	bool has_identities; /* as of `received` */
