@@ -112,6 +112,7 @@ static int turn(struct import *import, bool *more, struct error *error)
 			import_source_turn(&import->sources[i]);
 	import_letters_send(import);
 	*more = import_read(import);
+	import_requests_turn(import);
 	if (import->now_ms >= import->tick_ms) {
 		import->tick_ms = import->now_ms + TICK_MS;
 		import_report(import);
@@ -154,6 +155,8 @@ static int open_parts(struct import *import, struct error *error)
 		rc = log_feed_open(import->config, &import->feed, error);
 	if (rc == 0)
 		rc = log_reader_open(import->config, suffixes, 1, &import->reader, error);
+	if (rc == 0)
+		rc = import_requests_open(import, error);
 	return rc;
 }
 
@@ -164,6 +167,7 @@ static void close_parts(struct import *import)
 			import_source_shut(&import->sources[i]);
 			arena_deinit(&import->sources[i].arena);
 		}
+	import_requests_close(import);
 	log_producer_close(import->letters_producer, PRODUCER_CLOSE_MS);
 	receive(import);
 	log_reader_close(import->reader);

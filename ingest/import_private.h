@@ -2,7 +2,8 @@
  * What the files of the import share, and nobody else: import.c (life and
  * loop), import_catalog.c (which sources there are), import_source.c (one
  * source: group, producer, partitions, commits), import_reading.c (records),
- * import_letters.c (dead letters), import_status.c (JSON and metrics).
+ * import_letters.c (dead letters), import_requests.c (what the configuration
+ * asks for), import_status.c (JSON and metrics).
  *
  * Everything belongs to the import's thread unless it says otherwise.
  */
@@ -115,6 +116,7 @@ struct import_metrics {
 	struct metric *records;
 	struct metric *lag;
 	struct metric *progress;
+	struct metric *differing;
 };
 
 struct import {
@@ -142,6 +144,7 @@ struct import {
 	uint32_t parts_end;  /* behind the last place ever used */
 	uint64_t serials;
 	struct arena scratch;
+	struct import_requests *requests; /* NULL: nothing is configured */
 	struct import_metrics metrics;
 	pthread_mutex_t status_lock;
 	struct buffer status; /* JSON, under the lock */
@@ -182,6 +185,14 @@ void import_letters_send(struct import *import);
 void import_letter_ended(struct import *import, struct import_letter *letter, const struct error *error);
 /* Those of a part that begins again are forgotten. */
 void import_letters_forget(struct import *import, struct import_part *part);
+
+/* ---- import_requests.c ---- */
+/* Nothing where nothing is configured. */
+int import_requests_open(struct import *import, struct error *error);
+void import_requests_close(struct import *import);
+void import_requests_turn(struct import *import);
+/* ,"configured":[…] */
+void import_requests_append(const struct import *import, struct buffer *body);
 
 /* ---- import_status.c ---- */
 void import_metrics_init(struct import_metrics *metrics);

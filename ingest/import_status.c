@@ -19,6 +19,9 @@ void import_metrics_init(struct import_metrics *metrics)
 	                   "Offsets of this worker's partitions that are not imported yet", "source,index");
 	metrics->progress = metric_new(METRIC_TYPE_GAUGE, "millrace_import_last_progress_timestamp_seconds",
 	                               "When a record of the source was last done with", "source,index");
+	metrics->differing =
+		metric_new(METRIC_TYPE_GAUGE, "millrace_import_differing",
+	                   "1 while other rules are recorded than the configuration has", "source,index");
 }
 
 static struct series *outcome(const struct import_source *source, const char *name)
@@ -177,6 +180,7 @@ void import_report(struct import *import)
 		append_source(&import->status, &import->sources[i]);
 	}
 	buffer_append_string(&import->status, "]");
+	import_requests_append(import, &import->status);
 	if (buffer_failed(&import->status))
 		buffer_clear(&import->status);
 	(void)pthread_mutex_unlock(&import->status_lock);
