@@ -139,6 +139,7 @@ int cli_doc(struct cli *cli, int argc, char **argv)
 	where->log.base = -1;
 	where->log.start = -1;
 	where->log.end = -1;
+	where->log.uncertain = -1;
 	buffer_init(&where->log.body, WHERE_BODY_BYTES_MAX);
 	buffer_init(&where->verdict, CLI_ANSWER_BYTES_MAX);
 	result = ask_all(where, words.json);

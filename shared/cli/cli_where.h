@@ -3,14 +3,15 @@
  * is known about it, and the judgement.
  *
  * cli_where.c (words, the index), cli_where_log.c (Kafka: the index's record,
- * the log, dead letters), cli_where_replicas.c (the gateway's status, the
+ * the log, dead letters), cli_where_fold.c (what the records make of it), cli_where_replicas.c (the gateway's status, the
  * nodes), cli_where_verdict.c (the judgement), cli_where_print.c.
  *
  * Each source may be away: then its `trouble` says why, and what the others
  * know is still said. Nothing is written and no offset is committed. The log
  * is read from the generation's base, or from where it begins now, to the end
- * that it has when the command begins; only records with the id as their key
- * are looked at, and judged by the generation's recorded rules. Bounds:
+ * that it has when the command begins; records with the id as their key,
+ * barriers and origins are looked at, and judged by the generation's recorded
+ * rules, as a replica's feeder does. Bounds:
  * WHERE_RECORDS_MAX records here and elsewhere, as many dead letters, one
  * document's body. One thread.
  */
@@ -34,8 +35,9 @@ struct where_record {
 	int32_t partition;
 	int64_t offset;
 	int64_t timestamp_ms;
-	const char *operation; /* put, delete, …, refused */
-	const char *code;      /* of a refusal; NULL: it is none */
+	const char *operation; /* put, delete, …, refused, skipped */
+	const char *code;      /* of a dead letter; NULL: it is none */
+	bool repeated;         /* a duplicate: not applied */
 	char reason[WHERE_REASON_BYTES];
 };
 
@@ -94,8 +96,10 @@ struct where_log {
 	char cleanup_policy[128]; /* "": not known */
 	struct where_records here;
 	struct where_records elsewhere;
-	bool settled; /* by a put or delete: */
+	bool settled; /* whether there is a document, and since when: */
+	bool present;
 	struct where_record effective;
+	int64_t uncertain;  /* offset of a filter that may have meant it; -1: none */
 	bool comparable;    /* body is what a replica should have */
 	struct buffer body; /* compact */
 	struct where_trouble trouble;
@@ -130,6 +134,26 @@ struct where {
 
 /* The index's record where the gateway told none, the log, and the dead letters. Whatever fails is in their `trouble`. */
 void where_ask_kafka(struct where *where);
+
+/* The next of them; the record's offset and time are filled in. */
+struct where_record *where_add_record(struct where_records *records, int32_t partition,
+                                      const struct record *record);
+void where_tell_refused(struct where_record *found, const struct refusal *refusal);
+const char *where_operation_name(enum op_kind kind);
+
+/* ---- cli_where_fold.c ---- */
+
+struct where_fold;
+
+/* Of where->partition from its base on; `skips` are borrowed. NULL when out of memory. */
+struct where_fold *where_fold_new(struct where *where, const int64_t *skips, size_t skips_len);
+void where_fold_free(struct where_fold *fold); /* NULL does nothing */
+/* The log begins above the base now: what was before is not known. */
+void where_fold_is_partial(struct where_fold *fold);
+/* The partition's next record: where->log.here, settled, present, effective, uncertain. */
+int where_fold_take(struct where_fold *fold, const struct record *record, struct error *error);
+/* After the last: where->log.body and comparable. */
+void where_fold_end(struct where_fold *fold);
 
 /* ---- cli_where_replicas.c ---- */
 

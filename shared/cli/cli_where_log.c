@@ -44,48 +44,54 @@ static int find_index(const struct where *where, const struct catalog *catalog,
 
 struct reading {
 	struct where *where;
+	struct where_fold *fold;
 	struct arena arena;
 	int64_t newest_ms; /* while a partition is looked for */
 };
 
-static struct where_record *add_record(struct where_records *records)
+struct where_record *where_add_record(struct where_records *records, int32_t partition,
+                                      const struct record *record)
 {
+	struct where_record *found;
+
 	if (records->len == WHERE_RECORDS_MAX) {
 		records->len--;
 		memmove(records->list, records->list + 1, records->len * sizeof records->list[0]);
 	}
 	records->total++;
-	return &records->list[records->len++];
+	found = &records->list[records->len++];
+	*found = (struct where_record){
+		.partition = partition, .offset = record->offset, .timestamp_ms = record->timestamp_ms};
+	return found;
 }
 
-static const char *operation_of(const struct op *op)
+void where_tell_refused(struct where_record *found, const struct refusal *refusal)
 {
-	if (op->kind == OP_KIND_PUT)
-		return "put";
-	return op->kind == OP_KIND_DELETE ? "delete" : "other";
+	found->operation = "refused";
+	found->code = refusal_name(refusal->code);
+	(void)snprintf(found->reason, sizeof found->reason, "%s", refusal->text);
 }
 
-/* What every replica has from here on. */
-static void settle(struct where_log *log, const struct where_record *record, const struct op *op)
+const char *where_operation_name(enum op_kind kind)
 {
-	struct error ignored;
-	yyjson_doc *doc = NULL;
+	static const char *const names[] = {
+		[OP_KIND_PUT] = "put",
+		[OP_KIND_DELETE] = "delete",
+		[OP_KIND_MERGE] = "merge",
+		[OP_KIND_PUT_IF_EXISTS] = "put-if-exists",
+		[OP_KIND_MERGE_IF_EXISTS] = "merge-if-exists",
+		[OP_KIND_DELETE_BY_FILTER] = "delete-by-filter",
+		[OP_KIND_DELETE_ALL] = "delete-all",
+	};
 
-	log->settled = true;
-	log->effective = *record;
-	log->comparable = false;
-	buffer_clear(&log->body);
-	if (op->kind != OP_KIND_PUT || json_parse(op->body, JSON_DEPTH_MAX, &doc, &ignored) != 0)
-		return;
-	log->comparable = json_append_value(&log->body, yyjson_doc_get_root(doc), &ignored) == 0;
-	yyjson_doc_free(doc);
+	return names[kind];
 }
 
-static int take_record(void *context, int32_t partition, const struct record *record, struct error *error)
+/* A record in a partition where the document does not belong. */
+static int take_elsewhere(struct reading *reading, int32_t partition, const struct record *record,
+                          struct error *error)
 {
-	struct reading *reading = context;
 	struct where *where = reading->where;
-	bool here = partition == where->partition;
 	const struct record_place place = {&where->index.rules, where->index.partitioner, partition,
 	                                   where->index.partitions, slice_string(where->index.primary_key)};
 	struct where_record *found;
@@ -94,25 +100,28 @@ static int take_record(void *context, int32_t partition, const struct record *re
 
 	if (record->key.ptr == NULL || !slice_equal(record->key, where->id))
 		return 0;
-	found = add_record(here ? &where->log.here : &where->log.elsewhere);
-	*found = (struct where_record){
-		.partition = partition, .offset = record->offset, .timestamp_ms = record->timestamp_ms};
+	found = where_add_record(&where->log.elsewhere, partition, record);
 	arena_clear(&reading->arena);
 	switch (record_decode(record, &place, &reading->arena, &op, &refusal)) {
 	case RECORD_VERDICT_APPLY:
-		found->operation = operation_of(&op);
-		if (here)
-			settle(&where->log, found, &op);
+		found->operation = where_operation_name(op.kind);
 		return 0;
 	case RECORD_VERDICT_REFUSE:
-		found->operation = "refused";
-		found->code = refusal_name(refusal.code);
-		(void)snprintf(found->reason, sizeof found->reason, "%s", refusal.text);
+		where_tell_refused(found, &refusal);
 		return 0;
 	case RECORD_VERDICT_MEMORY:
 		break;
 	}
 	return error_memory(error, record->value.len);
+}
+
+static int take_record(void *context, int32_t partition, const struct record *record, struct error *error)
+{
+	struct reading *reading = context;
+
+	if (partition == reading->where->partition)
+		return where_fold_take(reading->fold, record, error);
+	return take_elsewhere(reading, partition, record, error);
 }
 
 /* Where no rule says which partition: the one with the newest record. */
@@ -129,10 +138,25 @@ static int take_partition(void *context, int32_t partition, const struct record 
 	return 0;
 }
 
+static int fold_records(struct reading *reading, struct dlq *log, struct error *error)
+{
+	int rc;
+
+	arena_init(&reading->arena, ARENA_BYTES);
+	rc = dlq_read_all(log, take_record, reading, error);
+	arena_deinit(&reading->arena);
+	if (rc == 0)
+		where_fold_end(reading->fold);
+	return rc;
+}
+
 /* Reads what the ends span, after they were narrowed to what counts. */
-static int read_records(struct where *where, struct dlq *log, struct error *error)
+static int read_records(struct where *where, struct dlq *log, const struct catalog *catalog,
+                        struct error *error)
 {
 	struct reading reading = {.where = where};
+	const int64_t *skips;
+	size_t skips_len = 0;
 	int rc = 0;
 
 	if (where->partition < 0)
@@ -142,15 +166,22 @@ static int read_records(struct where *where, struct dlq *log, struct error *erro
 	for (int32_t i = 0; !where->all_partitions && i < log->partitions; i++)
 		if (i != where->partition)
 			log->ends[i].end = log->ends[i].start;
-	arena_init(&reading.arena, ARENA_BYTES);
-	rc = dlq_read_all(log, take_record, &reading, error);
-	arena_deinit(&reading.arena);
+	skips = catalog_skips(catalog, where->index.id, where->partition, &skips_len);
+	reading.fold = where_fold_new(where, skips, skips_len);
+	if (reading.fold == NULL)
+		return error_memory(error, sizeof(void *));
+	if (log->ends[where->partition].start >
+	    catalog_index(catalog, where->index.id)->base[where->partition])
+		where_fold_is_partial(reading.fold);
+	rc = fold_records(&reading, log, error);
+	where_fold_free(reading.fold);
 	return rc;
 }
 
-/* `base`: of each partition; records below it are of no concern to this generation. */
-static int read_log(struct where *where, struct dlq *log, const int64_t *base, struct error *error)
+/* Records below the generation's base are of no concern to it. */
+static int read_log(struct where *where, struct dlq *log, const struct catalog *catalog, struct error *error)
 {
+	const int64_t *base = catalog_index(catalog, where->index.id)->base;
 	struct log_ends known[INDEX_PARTITIONS_MAX];
 	struct where_log *told = &where->log;
 	struct error ignored;
@@ -168,7 +199,7 @@ static int read_log(struct where *where, struct dlq *log, const int64_t *base, s
 	if (log_topic_setting(log->connection, log->topic, "cleanup.policy", ASK_MS, told->cleanup_policy,
 	                      &ignored) != 0)
 		told->cleanup_policy[0] = '\0';
-	rc = read_records(where, log, error);
+	rc = read_records(where, log, catalog, error);
 	if (where->partition >= 0) {
 		told->base = base[where->partition];
 		told->start = known[where->partition].start;
@@ -259,7 +290,7 @@ void where_ask_kafka(struct where *where)
 	if (rc == 0)
 		rc = learn_index(where, catalog, &index, &error);
 	if (rc == 0) {
-		rc = read_log(where, &log, index->base, &error);
+		rc = read_log(where, &log, catalog, &error);
 		read_letters(where);
 	} else {
 		note(&where->letters.trouble, &error);

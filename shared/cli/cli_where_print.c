@@ -7,13 +7,10 @@
 #include <stdlib.h>
 
 static const struct cli_column record_columns[] = {
-	{"PARTITION", "partition", true},
-	{"OFFSET", "offset", true},
-	{"TIME", "time", false},
-	{"OPERATION", "operation", false},
-	{"CODE", "code", false},
-	{"REASON", "reason", false},
-	{NULL, NULL, false},
+	{"PARTITION", "partition", true},  {"OFFSET", "offset", true},
+	{"TIME", "time", false},           {"OPERATION", "operation", false},
+	{"DUPLICATE", "duplicate", false}, {"CODE", "code", false},
+	{"REASON", "reason", false},       {NULL, NULL, false},
 };
 
 static const struct cli_column letter_columns[] = {
@@ -95,6 +92,7 @@ static void append_records(struct buffer *json, const char *name, const struct w
 		              i == 0 ? "" : ",", record->partition, record->offset);
 		dlq_append_time(json, record->timestamp_ms);
 		append_text(json, "operation", record->operation);
+		buffer_printf(json, ",\"duplicate\":%s", record->repeated ? "true" : "false");
 		append_text(json, "code", record->code);
 		append_text(json, "reason", record->reason);
 		buffer_append_string(json, "}");

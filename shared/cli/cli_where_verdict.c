@@ -62,11 +62,19 @@ static void append_letter(struct where *where, const struct where_record *record
 		buffer_append_string(&where->verdict, ", its dead letter is not there yet, or not any more");
 }
 
-/* A refusal that came after what counts. */
-static void append_refused_later(struct where *where)
+/* What came after what counts and changed nothing; a filter of which it cannot be said. */
+static void append_later(struct where *where)
 {
 	const struct where_record *last = last_of(&where->log.here);
 
+	if (where->log.uncertain >= 0 && where->log.uncertain >= where->log.effective.offset)
+		buffer_printf(&where->verdict,
+		              "; whether the delete-by-filter at offset %" PRId64 " meant it is not known "
+		              "here",
+		              where->log.uncertain);
+	if (last->offset > where->log.effective.offset && last->code == NULL && last->reason[0] != '\0')
+		buffer_printf(&where->verdict, "; the newest record, a %s at offset %" PRId64 ": %s",
+		              last->operation, last->offset, last->reason);
 	if (last->code == NULL)
 		return;
 	buffer_printf(&where->verdict, "; the newest record, at offset %" PRId64 ", was refused: %s",
@@ -141,7 +149,7 @@ static void judge_put(struct where *where)
 		              have == 1 ? "has" : "have");
 	for (size_t i = 0; i < replicas; i++)
 		append_lacking(where, &where->replicas.list[i]);
-	append_refused_later(where);
+	append_later(where);
 }
 
 /* ---- other ends ---- */
@@ -151,8 +159,9 @@ static void judge_delete(struct where *where)
 	const struct where_record *delete = &where->log.effective;
 
 	where->outcome = WHERE_OUTCOME_DELETED;
-	buffer_printf(&where->verdict, "deleted by the record at offset %" PRId64 " of partition %" PRId32,
-	              delete->offset, delete->partition);
+	buffer_printf(&where->verdict, "deleted by the %s at offset %" PRId64 " of partition %" PRId32,
+	              strcmp(delete->operation, "delete") == 0 ? "record" : delete->operation, delete->offset,
+	              delete->partition);
 	append_time(where, delete->timestamp_ms);
 	for (size_t i = 0; i < where->replicas.len; i++) {
 		const struct where_replica *replica = &where->replicas.list[i];
@@ -167,7 +176,7 @@ static void judge_delete(struct where *where)
 			buffer_printf(&where->verdict, "; %s has received it and has the document still",
 			              replica->node);
 	}
-	append_refused_later(where);
+	append_later(where);
 }
 
 /* Documents whose record the log no longer has. */
@@ -243,6 +252,17 @@ static void judge_unrecorded(struct where *where)
 		              where->log.start);
 }
 
+/* Records that change a document, and none that makes one. */
+static void judge_without_effect(struct where *where)
+{
+	const struct where_record *last = last_of(&where->log.here);
+
+	where->outcome = WHERE_OUTCOME_ABSENT;
+	buffer_printf(&where->verdict,
+	              "never put; its last record, a %s at offset %" PRId64 " of partition %" PRId32 ": %s",
+	              last->operation, last->offset, last->partition, last->reason);
+}
+
 /* The log keeps nothing of it, the replicas do. */
 static void judge_older(struct where *where)
 {
@@ -281,14 +301,16 @@ void where_judge(struct where *where)
 {
 	if (where->log.trouble.text[0] != '\0')
 		judge_without_log(where);
-	else if (where->log.settled && strcmp(where->log.effective.operation, "delete") == 0)
+	else if (where->log.settled && !where->log.present)
 		judge_delete(where);
 	else if (where->log.settled)
 		judge_put(where);
-	else if (where->log.here.total > 0)
+	else if (where->log.here.total > 0 && last_of(&where->log.here)->code != NULL)
 		judge_refused(where);
 	else if (count(where).present > 0)
 		judge_older(where);
+	else if (where->log.here.total > 0)
+		judge_without_effect(where);
 	else
 		judge_unrecorded(where);
 }
