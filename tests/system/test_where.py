@@ -152,7 +152,7 @@ def check_tables(env, index, kept, bad):
     assert lines[0] == f"in the index since offset {kept[1]} of partition {kept[0]}, all 2 replicas have it" and lines[1] == ""
     assert lines[2].startswith(f"log {index.topic}, partition {kept[0]} by murmur2, offsets 0 to ")
     at = lines.index("records with this key: 1")
-    assert lines[at + 1].split() == ["PARTITION", "OFFSET", "TIME", "OPERATION", "CODE", "REASON"]
+    assert lines[at + 1].split() == ["PARTITION", "OFFSET", "TIME", "OPERATION", "DUPLICATE", "CODE", "REASON"]
     assert lines[at + 2].split()[:2] == [str(kept[0]), str(kept[1])] and "dead letters: 0" in lines
     assert [line.split()[0] for line in lines[-3:]] == ["NODE", *sorted(["n1", "n2"])] or \
         [line.split()[0] for line in lines[-3:]] == ["NODE", "n2", "n1"], lines
@@ -194,6 +194,49 @@ def test_where_it_is_on_its_way(env):
                                       "n2 does not answer: "), said["verdict"]
     assert documents(said) == [("n1", "present"), ("n2", None)]
     assert [r["note"].startswith("does not answer: ") for r in said["replicas"] if r["node"] == "n2"] == [True]
+
+
+def test_where_operations(env):
+    """Merges, duplicates, keys used again, operations without effect, and barriers: each is named, and the state is right."""
+    index = start(env)
+    home = partition_of(index, b"doc")
+    key = ("idempotency-key", b"k")
+    first, merged, again, reused, none = publish(env, index.topic, [
+        ("doc", b'{"n":1, "w":"Stra\xc3\x9fe"}', [key], -1), ("doc", b'{"n":2,"m":3}', [("op", b"merge")], -1),
+        ("doc", b'{"n":1, "w":"Stra\xc3\x9fe"}', [key], -1), ("doc", b'{"n":9}', [key], -1),
+        ("absent", b'{"n":1}', [("op", b"put-if-exists")], -1)])
+
+    def settled(id, outcome):
+        return env.wait_until(lambda: (lambda said: said if said[1]["outcome"] == outcome else None)(ask(env, id)), 60,
+                              f"{id} is {outcome}")
+
+    _, said = settled("doc", "present")
+    assert [(r["offset"], r["operation"], r["duplicate"], r["code"]) for r in said["records"]["last"]] == [
+        (first[1], "put", False, None), (merged[1], "merge", False, None), (again[1], "put", True, None),
+        (reused[1], "put", False, "idempotency_key_reused")], said
+    reasons = [r["reason"] for r in said["records"]["last"]]
+    assert reasons[2] == f"repeats the record at offset {first[1]}", reasons
+    assert reasons[3] == f"the record at offset {again[1]} has the same key for another operation", reasons
+    assert said["verdict"].startswith(f"in the index since offset {merged[1]} of partition {home}, all 2 replicas have it; the "
+                                      f"newest record, at offset {reused[1]}, was refused: idempotency_key_reused"), said
+    _, said = settled("absent", "absent")
+    assert said["verdict"] == (f"never put; its last record, a put-if-exists at offset {none[1]} of partition {none[0]}: no "
+                               "effect: there was no document"), said
+
+    barrier = [("op", b"delete-by-filter")]
+    kept, = publish(env, index.topic, [(None, b'"n = 1 OR m > 3"', barrier, home)])
+    publish(env, index.topic, [("doc", b'{"k":1}', [("op", b"merge-if-exists")], -1)])
+    assert settled("doc", "present")[1]["records"]["total"] == 5, "a filter that means others is no record of it"
+    gone, = publish(env, index.topic, [(None, b'["k = 1", "w EXISTS"]', barrier, home)])
+    _, said = settled("doc", "deleted")
+    assert said["verdict"].startswith(f"deleted by the delete-by-filter at offset {gone[1]} of partition {home}"), said
+    env.wait_until(lambda: documents(ask(env, "doc")[1]) == [("n1", "absent"), ("n2", "absent")], 60, "every replica deletes it")
+    publish(env, index.topic, [("doc", '{"w":"É"}'.encode(), [], -1)])
+    settled("doc", "present")
+    unsure, = publish(env, index.topic, [(None, '"w = \'é\'"'.encode(), barrier, home)])
+    env.wait_until(lambda: documents(ask(env, "doc")[1]) == [("n1", "absent"), ("n2", "absent")], 60, "folded beyond ASCII")
+    said = ask(env, "doc")[1]
+    assert f"; whether the delete-by-filter at offset {unsure[1]} meant it is not known here" in said["verdict"], said
 
 
 def test_where_the_log_forgot(env):
