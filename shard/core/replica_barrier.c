@@ -16,7 +16,7 @@ struct pass {
 	struct error *error;
 };
 
-static bool fold_append(void *context, struct slice text, struct buffer *folded)
+static bool append_folded(void *context, struct slice text, struct buffer *folded)
 {
 	struct pass *pass = context;
 
@@ -128,7 +128,7 @@ static int pass_run(struct pass *pass)
 
 static int delete_by_filter(struct intake *intake, const struct op *op, struct error *error)
 {
-	struct pass pass = {.intake = intake, .fold = {fold_append, &pass}, .error = error};
+	struct pass pass = {.intake = intake, .fold = {append_folded, &pass}, .error = error};
 	struct filter_refusal refusal;
 	struct filter *filter = NULL;
 	struct arena tree;

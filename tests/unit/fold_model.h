@@ -98,6 +98,7 @@ struct fold_model {
 	uint64_t seed;
 	uint64_t session;
 	char directory[32];
+	bool noting; /* every record has an identity */
 	struct replica *replica;
 };
 
@@ -297,6 +298,9 @@ static inline void fold_range(const struct fold_model *model, int64_t from, int6
 
 		if (memtable_is_full(memtable, offset, memtable_op_bytes(op)))
 			break;
+		if (model->noting)
+			CU_ASSERT_TRUE_FATAL(memtable_note_identity(
+				memtable, offset, &(struct identity){{(uint64_t)offset, 1}, 2}));
 		CU_ASSERT_TRUE_FATAL(memtable_add(memtable, op));
 		memtable_set_anchor(memtable, (struct anchor){offset, offset, 3});
 	}

@@ -49,6 +49,7 @@ struct model {
 	uint64_t seed;
 	uint64_t session;
 	struct incarnation incarnation;
+	bool noting; /* every record has an identity and an origin */
 	struct replica *replica;
 };
 
@@ -116,6 +117,20 @@ static inline struct anchor anchor_at(int64_t offset)
 	return (struct anchor){offset, offset * 10, (uint64_t)offset * 7};
 }
 
+static inline struct identity identity_at(int64_t offset)
+{
+	return (struct identity){{(uint64_t)offset * 3, 5}, (uint64_t)offset};
+}
+
+static inline void note(struct memtable *memtable, int64_t offset)
+{
+	struct identity identity = identity_at(offset);
+	struct origin origin = {slice_string("shop.orders"), 1, 2, offset * 2, 0};
+
+	CU_ASSERT_TRUE_FATAL(memtable_note_identity(memtable, offset, &identity));
+	CU_ASSERT_TRUE_FATAL(memtable_note_origin(memtable, offset, &origin));
+}
+
 /* [from, to) as one range through the real frame. */
 static inline int send(struct model *model, int64_t from, int64_t to, int64_t log_end,
                        struct range_answer *answer)
@@ -135,6 +150,8 @@ static inline int send(struct model *model, int64_t from, int64_t to, int64_t lo
 
 	buffer_init(&frame, BATCH_BYTES_MAX);
 	for (int64_t offset = from; offset < to; offset++) {
+		if (model->noting)
+			note(memtable, offset);
 		CU_ASSERT_TRUE_FATAL(memtable_add(memtable, &model->log[offset - BASE].op));
 		memtable_set_anchor(memtable, anchor_at(offset));
 	}
@@ -160,7 +177,8 @@ static inline struct replica_identity identity_of(const struct model *model)
 	                                 .base = BASE,
 	                                 .rules_digest = RULES,
 	                                 .incarnation = model->incarnation,
-	                                 .document_bytes_max = 4U << 20};
+	                                 .document_bytes_max = 4U << 20,
+	                                 .dedup_window = 10};
 }
 
 static inline void reopen(struct model *model, const char *directory)

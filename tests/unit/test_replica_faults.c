@@ -4,144 +4,9 @@
  * still the fold of what it says it has received, and the same call, made
  * again, goes through.
  */
+#include "shared/record/marks.h"
+#include "tests/unit/kv_faults.h"
 #include "tests/unit/replica_model.h"
-
-/* The real store under other names, so that this file can stand between. */
-#define kv_open real_open
-#define kv_close real_close
-#define kv_grow real_grow
-#define kv_begin real_begin
-#define kv_commit real_commit
-#define kv_abort real_abort
-#define kv_get real_get
-#define kv_put real_put
-#define kv_delete real_delete
-#define kv_clear real_clear
-#define kv_count real_count
-#define kv_cursor_open real_cursor_open
-#define kv_cursor_close real_cursor_close
-#define kv_cursor_seek real_cursor_seek
-#define kv_cursor_next real_cursor_next
-#define kv_size real_size
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
-void kv_close(struct kv *kv);
-#include "shard/kv.c"
-#pragma GCC diagnostic pop
-#undef kv_open
-#undef kv_close
-#undef kv_grow
-#undef kv_begin
-#undef kv_commit
-#undef kv_abort
-#undef kv_get
-#undef kv_put
-#undef kv_delete
-#undef kv_clear
-#undef kv_count
-#undef kv_cursor_open
-#undef kv_cursor_close
-#undef kv_cursor_seek
-#undef kv_cursor_next
-#undef kv_size
-
-static long calls_left = -1; /* -1: nothing fails */
-static bool has_failed;
-
-/* True in the call whose turn it is to fail. */
-static bool fails(struct error *error)
-{
-	if (calls_left < 0 || calls_left-- > 0)
-		return false;
-	has_failed = true;
-	(void)error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "a fault of this test");
-	return true;
-}
-
-int kv_open(const char *directory, struct kv **kv, struct error *error)
-{
-	return fails(error) ? error->code : real_open(directory, kv, error);
-}
-
-void kv_close(struct kv *kv)
-{
-	real_close(kv);
-}
-
-int kv_grow(struct kv *kv, struct error *error)
-{
-	return fails(error) ? error->code : real_grow(kv, error);
-}
-
-int kv_begin(struct kv *kv, bool write, struct kv_txn **txn, struct error *error)
-{
-	return fails(error) ? error->code : real_begin(kv, write, txn, error);
-}
-
-int kv_commit(struct kv_txn *txn, struct error *error)
-{
-	if (!fails(error))
-		return real_commit(txn, error);
-	real_abort(txn);
-	return error->code;
-}
-
-void kv_abort(struct kv_txn *txn)
-{
-	real_abort(txn);
-}
-
-int kv_get(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice *value,
-           struct error *error)
-{
-	return fails(error) ? error->code : real_get(txn, table, key, value, error);
-}
-
-int kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice value, struct error *error)
-{
-	return fails(error) ? error->code : real_put(txn, table, key, value, error);
-}
-
-int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct error *error)
-{
-	return fails(error) ? error->code : real_delete(txn, table, key, error);
-}
-
-int kv_clear(struct kv_txn *txn, enum kv_table table, struct error *error)
-{
-	return fails(error) ? error->code : real_clear(txn, table, error);
-}
-
-int kv_count(struct kv_txn *txn, enum kv_table table, uint64_t *count, struct error *error)
-{
-	return fails(error) ? error->code : real_count(txn, table, count, error);
-}
-
-int kv_cursor_open(struct kv_txn *txn, enum kv_table table, struct kv_cursor **cursor, struct error *error)
-{
-	return fails(error) ? error->code : real_cursor_open(txn, table, cursor, error);
-}
-
-void kv_cursor_close(struct kv_cursor *cursor)
-{
-	real_cursor_close(cursor);
-}
-
-int kv_cursor_seek(struct kv_cursor *cursor, struct slice key, struct slice *found, struct slice *value,
-                   struct error *error)
-{
-	return fails(error) ? error->code : real_cursor_seek(cursor, key, found, value, error);
-}
-
-int kv_cursor_next(struct kv_cursor *cursor, struct slice *found, struct slice *value, struct error *error)
-{
-	return fails(error) ? error->code : real_cursor_next(cursor, found, value, error);
-}
-
-void kv_size(struct kv *kv, uint64_t *used_bytes, uint64_t *map_bytes)
-{
-	real_size(kv, used_bytes, map_bytes);
-}
 
 /* What failed must be the fault and nothing worse; what passed must be right. */
 static void check_after(struct model *model, int rc, const struct error *error)
@@ -220,6 +85,36 @@ static void read_all(struct model *model)
 	arena_deinit(&arena);
 }
 
+/* The last ten identities, and the origin of the last record; a failed page is asked for again. */
+static void read_marks(struct model *model)
+{
+	int64_t received = status_of(model).received;
+	struct identity_entry entry;
+	struct origin origin;
+	struct marks_page page;
+	struct buffer bytes;
+	struct error error;
+	size_t at = 0;
+	int rc;
+
+	buffer_init(&bytes, MARKS_PAGE_BYTES_MAX);
+	do {
+		buffer_clear(&bytes);
+		rc = replica_marks(model->replica, 0, &bytes, &error);
+		check_after(model, rc, &error);
+	} while (rc != 0);
+	CU_ASSERT_EQUAL_FATAL(marks_open(&page, buffer_slice(&bytes), &error), 0);
+	CU_ASSERT_TRUE_FATAL(marks_page_origin(&page, &at, &origin));
+	CU_ASSERT_EQUAL_FATAL(origin.offset, (received - 1) * 2);
+	CU_ASSERT_EQUAL_FATAL(page.identities_len, 10);
+	at = 0;
+	for (int64_t offset = received - 10; marks_page_identity(&page, &at, &entry); offset++) {
+		CU_ASSERT_EQUAL_FATAL(entry.offset, offset);
+		CU_ASSERT_EQUAL_FATAL(entry.identity.key.low, identity_at(offset).key.low);
+	}
+	buffer_deinit(&bytes);
+}
+
 /* Opening may fail as well; then nothing is open and it is tried again. */
 static void open_again(struct model *model)
 {
@@ -252,11 +147,13 @@ static void life(struct model *model)
 	store(model);
 	receive(model, BASE + 15);
 	read_all(model);
+	read_marks(model);
 	open_again(model);
 	CU_ASSERT_EQUAL_FATAL(status_of(model).received, BASE + 11);
 	receive(model, BASE + 15);
 	store(model);
 	read_all(model);
+	read_marks(model);
 }
 
 static void test_faults(void)
@@ -264,7 +161,8 @@ static void test_faults(void)
 	long n = 0;
 
 	do {
-		struct model model = {.seed = 3, .end = BASE, .session = 1, .incarnation = {{5, 6}}};
+		struct model model = {
+			.seed = 3, .end = BASE, .session = 1, .incarnation = {{5, 6}}, .noting = true};
 
 		CU_ASSERT_EQUAL_FATAL(system("rm -rf faults"), 0);
 		model.log = calloc(LOG_MAX, sizeof *model.log);

@@ -152,6 +152,43 @@ static void test_long_words(void)
 	words_free(words);
 }
 
+/* For filters: decomposed, then lower case; nothing is cut and no mark dropped. */
+static void test_fold(void)
+{
+	static const struct {
+		const char *text;
+		const char *folded;
+	} rows[] = {
+		{"", ""},
+		{"Abc-XYZ 9\t", "abc-xyz 9\t"},
+		{"\xc3\x89t\xc3\xa9", "e\xcc\x81te\xcc\x81"},
+		{"\xef\xac\x81", "fi"},
+		{"STRA\xc3\x9f\x45", "stra\xc3\x9f\x65"},
+		{"\xc4\xb0", "i\xcc\x87"},
+		{"\xf0\x9f\x98\x80\xf0\x90\x90\x80", "\xf0\x9f\x98\x80\xf0\x90\x90\xa8"},
+		{"a\xff", "a\xef\xbf\xbd"},
+	};
+	struct words *words = words_new();
+	struct buffer folded;
+	struct error error;
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		buffer_init(&folded, 1000);
+		buffer_append_string(&folded, "=");
+		CU_ASSERT_EQUAL(words_fold(words, slice_string(rows[i].text), &folded, &error), 0);
+		CU_ASSERT_EQUAL(folded.ptr[0], '=');
+		CU_ASSERT_TRUE(
+			slice_equal(slice_of(folded.ptr + 1, folded.len - 1), slice_string(rows[i].folded)));
+		buffer_deinit(&folded);
+	}
+	buffer_init(&folded, 4);
+	CU_ASSERT_EQUAL(words_fold(words, slice_string("abcde"), &folded, &error), ERROR_MEMORY);
+	buffer_clear(&folded);
+	CU_ASSERT_EQUAL(words_fold(words, slice_string("\xc3\x89\xc3\x89"), &folded, &error), ERROR_MEMORY);
+	buffer_deinit(&folded);
+	words_free(words);
+}
+
 static bool refuse(void *context, struct slice word)
 {
 	(void)context;
@@ -178,6 +215,7 @@ int main(void)
 	                       {"a body that is not JSON", test_not_json},
 	                       {"words of 250 and 251 bytes", test_long_words},
 	                       {"a sink that fails", test_sink_fails},
+	                       {"folding for filters", test_fold},
 	                       CU_TEST_INFO_NULL};
 
 	return suite_run("words", tests);
