@@ -108,8 +108,8 @@ static void check_watermarks(struct sim *sim, struct sim_replica *held, const st
 static void check_fold(struct sim *sim, struct replica *replica, const struct timeline *timeline,
                        uint32_t shard)
 {
-	struct replica_status status;
 	const struct fold_point *point;
+	struct replica_status status;
 
 	replica_status(replica, &status);
 	point = timeline_point(timeline, status.received);
@@ -123,8 +123,12 @@ static void check_fold(struct sim *sim, struct replica *replica, const struct ti
 
 void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard)
 {
+	const struct timeline *timeline = sim_log_timeline(&sim->logs[shard], held->log_life);
+
 	if (!sim->violated)
-		check_listing(sim, held->replica, sim_log_timeline(&sim->logs[shard], held->log_life), shard);
+		check_listing(sim, held->replica, timeline, shard);
+	if (!sim->violated)
+		check_marks(sim, held->replica, timeline);
 }
 
 static void check_replica(struct sim *sim, struct sim_replica *held, uint32_t shard)
@@ -144,7 +148,14 @@ static void check_replica(struct sim *sim, struct sim_replica *held, uint32_t sh
 		check_letters(sim, held, timeline, shard);
 		note_reached(held, log);
 	}
-	check_fold(sim, held->replica, timeline, shard);
+	if (held->seen != held->opened || held->seen_received != status.received ||
+	    !hash128_equal(held->seen_digest, status.digest)) {
+		held->seen = held->opened;
+		held->seen_received = status.received;
+		held->seen_digest = status.digest;
+		check_fold(sim, held->replica, timeline, shard);
+		check_siblings(sim, shard);
+	}
 	if (status.memory_bytes > sim->swarm.node_memory_bytes + (2U << 20))
 		sim_violate(sim, "memory is bounded", "shard %u: the replica holds %zu bytes", shard,
 		            status.memory_bytes);
@@ -156,7 +167,6 @@ static void check_node(struct sim *sim, struct sim_node *node)
 		if (node->replicas[shard].replica == NULL)
 			continue;
 		check_replica(sim, &node->replicas[shard], shard);
-		check_siblings(sim, shard);
 	}
 }
 
@@ -216,6 +226,8 @@ void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard)
 		            (long long)held->received);
 	check_fold(sim, replica, sim_log_timeline(log, held->log_life), shard);
 	check_listing(sim, replica, sim_log_timeline(log, held->log_life), shard);
+	if (!sim->violated)
+		check_marks(sim, replica, sim_log_timeline(log, held->log_life));
 	if (!sim->violated && replica_verify(replica, &error) != 0)
 		sim_violate(sim, "what is stored is whole", "shard %u: %s", shard, error.text);
 	held->image.stored_durable = status.received;

@@ -54,6 +54,19 @@ static const char *const knockout_names[KNOCKOUTS] = {
 	[KNOCKOUT_ORDER_DROPS] = "order_drops",
 	[KNOCKOUT_TOKEN_IGNORED] = "token_ignored",
 	[KNOCKOUT_FINALS_IGNORED] = "finals_ignored",
+	[KNOCKOUT_FIRST_OCCURRENCE] = "first_occurrence",
+	[KNOCKOUT_REPLAY_DUPLICATE] = "replay_duplicate",
+	[KNOCKOUT_TABLE_NOT_SEEDED] = "table_not_seeded",
+	[KNOCKOUT_TABLE_FROM_SIBLING_AHEAD] = "table_from_sibling_ahead",
+	[KNOCKOUT_MARKS_KEPT_OVER_REWIND] = "marks_kept_over_rewind",
+	[KNOCKOUT_LIFE_IGNORED] = "life_ignored",
+	[KNOCKOUT_IDENTITY_WITHOUT_ID] = "identity_without_id",
+	[KNOCKOUT_BODY_BYTES_AS_OPERATION] = "body_bytes_as_operation",
+	[KNOCKOUT_COALESCE_OVER_BARRIER] = "coalesce_over_barrier",
+	[KNOCKOUT_DELETE_PUT_AS_UPDATE] = "delete_put_as_update",
+	[KNOCKOUT_ORIGIN_IGNORED] = "origin_ignored",
+	[KNOCKOUT_RULES_DIGEST_IGNORED] = "rules_digest_ignored",
+	[KNOCKOUT_SKIP_NOT_RECORDED] = "skip_not_recorded",
 };
 
 /* What one forked worker has to do, and what it found. */

@@ -69,6 +69,7 @@ static void draw_operation(struct sim_log *log, struct log_entry *entry, struct 
 static void write_operation(struct sim_log *log, struct log_entry *entry, struct dice *dice)
 {
 	if (entry->kind == OP_KIND_DELETE) {
+		entry->record.value = (struct slice){0};
 		records_delete(log, entry, dice);
 		return;
 	}

@@ -217,6 +217,24 @@ void sim_count(struct sim *sim, enum fault fault, const struct sim_node *node,
 	          node != NULL ? node->id : "");
 }
 
+/* What was appended last. */
+static void trace_record(struct sim *sim, uint32_t shard)
+{
+	const struct sim_log *log = &sim->logs[shard];
+	const struct log_entry *entry = log->timeline.entries[log->timeline.len - 1];
+	const struct origin *origin = &entry->origin;
+
+	sim_trace(sim, "shard %u: the log ends at %lld", shard, (long long)log->end);
+	if (sim->swarm.contract == 1)
+		return;
+	sim_trace(
+		sim, "  %lld: kind %d, verdict %d%s, id %.*s, key %.*s|%.*s, origin %.*s.%u/%d/%lld.%u: %.*s",
+		(long long)entry->offset, (int)entry->kind, (int)entry->verdict,
+		entry->malformed ? ", malformed" : "", SLICE_ARGS(entry->record.key),
+		SLICE_ARGS(entry->label), SLICE_ARGS(entry->event), SLICE_ARGS(origin->source), origin->life,
+		origin->partition, (long long)origin->offset, origin->n, SLICE_ARGS(entry->record.value));
+}
+
 static void world_event(struct sim *sim, const struct event *event)
 {
 	struct sim_log *log = &sim->logs[event->shard];
@@ -233,7 +251,7 @@ static void world_event(struct sim *sim, const struct event *event)
 		sim_log_append(log, &sim->dice);
 		tally_add(&sim->tally->records, 1);
 		tally_add(&sim->tally->seals, log->end / RANGE_SEAL > seal);
-		sim_trace(sim, "shard %u: the log ends at %lld", event->shard, (long long)log->end);
+		trace_record(sim, event->shard);
 		break;
 	case EVENT_FAULT:
 		sim_fault(sim);
@@ -249,6 +267,9 @@ static void world_event(struct sim *sim, const struct event *event)
 		break;
 	case EVENT_REQUEST:
 		sim_request(sim);
+		break;
+	case EVENT_SKIP:
+		sim_skips_asked(sim, event->shard, event->offset);
 		break;
 	case EVENT_MARK:
 	case EVENT_MARK_WRITE:
@@ -346,6 +367,7 @@ bool sim_step(struct sim *sim)
 	sim->hash = sim->hash * 1099511628211U + (uint64_t)event->kind + (uint64_t)event->at_ms * 31 +
 	            (uint64_t)event->offset * 7 + event->shard;
 	dispatch(sim, event);
-	check_all(sim, event->to);
+	if (event->kind != EVENT_NODE_SEARCH)
+		check_all(sim, event->to);
 	return !sim->violated;
 }

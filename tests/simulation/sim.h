@@ -19,13 +19,14 @@
 #include "tests/simulation/sim_gateway.h"
 #include "tests/simulation/sim_kv.h"
 #include "tests/simulation/sim_log.h"
+#include "tests/simulation/sim_shelf.h"
 #include "tests/simulation/sim_topology.h"
 
 #define REPLAYS_MAX 16
 #define COMMIT_MS_MAX 300
 #define INCARNATIONS_MAX 32
 #define OTHERS_MAX 256
-#define FINALS_MAX 100
+#define FINALS_MAX 200
 
 enum event_kind {
 	EVENT_PRODUCE = 0,
@@ -41,12 +42,15 @@ enum event_kind {
 	EVENT_NODE_ASK, /* an ingest asks where a replica stands */
 	EVENT_NODE_BATCH,
 	EVENT_NODE_SEARCH,
+	EVENT_NODE_MARKS, /* an ingest asks for a page of a replica's identities and origins */
 	EVENT_INGEST_START,
 	EVENT_INGEST_TICK,
 	EVENT_INGEST_ASKED, /* the node has answered; committed, log start and end are read now */
 	EVENT_INGEST_READ,
 	EVENT_INGEST_ANSWER,
 	EVENT_INGEST_LETTER,
+	EVENT_INGEST_FILLED,  /* the page, or none */
+	EVENT_INGEST_HOLDS,   /* it still waits for a skip */
 	EVENT_INGEST_RELEASE, /* a former owner notices */
 	EVENT_NODE_REPORT,    /* a controller asks */
 	EVENT_CONTROLLER_START,
@@ -61,6 +65,7 @@ enum event_kind {
 	EVENT_CONTROLLER_RESULT,
 	EVENT_OFFICE_WRITE, /* a transaction reaches Kafka */
 	EVENT_REQUEST,      /* somebody wants an index, or none */
+	EVENT_SKIP,         /* an ingest asks that an offset is skipped */
 	EVENT_GATEWAY_START,
 	EVENT_GATEWAY_SEARCH,
 	EVENT_GATEWAY_ANSWER,
@@ -100,6 +105,8 @@ struct event {
 	uint32_t reader;
 	uint32_t epoch;
 	int64_t offset;
+	int64_t received;               /* NODE_MARKS: where the replica has to stand … */
+	struct incarnation incarnation; /* … and which one */
 	uint64_t batch_id;
 	uint64_t serial;
 	uint32_t log_cuts; /* NODE_BATCH: packets do not outlive a cut of the log */
@@ -158,6 +165,9 @@ struct sim_replica {
 	size_t letters_seen; /* entries below `received` whose dead letters were checked */
 	uint64_t commits_seen;
 	uint64_t applied; /* operations, by our own count */
+	uint64_t seen; /* the opening, and its state that was compared with the fold and with the siblings */
+	int64_t seen_received;
+	struct hash128 seen_digest;
 	struct sim_reached reached[INCARNATIONS_MAX];
 	size_t reached_len;
 };
@@ -186,13 +196,25 @@ struct sim_request {
 	uint64_t batch_id;
 };
 
+/* A record that an ingest had in hand when it died; survives it. */
+struct sim_suspect {
+	int64_t offset;
+	uint32_t deaths;
+	int64_t asked_ms; /* for a skip */
+	uint32_t holder;  /* the life that will ask again */
+};
+
 struct sim_ingest {
 	struct process process;
+	bool other_rules; /* than are recorded, in this life */
 	struct feeder *feeder;
 	bool owns[SHARDS_MAX];
 	bool added[SHARDS_MAX];
 	uint32_t slots[SHARDS_MAX];
 	struct sim_reader readers[SHARDS_MAX * FEEDER_LANES]; /* by the feeder's number */
+	struct sim_shelf shelves[SHARDS_MAX * FEEDER_LANES];
+	uint64_t filling[SHARDS_MAX * FEEDER_LANES]; /* serial of the open question; 0 none */
+	struct sim_suspect suspects[SHARDS_MAX];
 	struct sim_request requests[SIM_NODES_MAX];
 	uint64_t asking[SHARDS_MAX]
 		       [SIM_NODES_MAX]; /* serial of the open question, by slot and node; 0 none */
@@ -327,6 +349,7 @@ void sim_office_write(struct sim *sim, const struct event *event);
 /* sim_requests.c: indexes that come and go, and what nodes report */
 void sim_requests_begin(struct sim *sim);
 void sim_request(struct sim *sim);
+void sim_request_skip(struct sim *sim, uint32_t shard, int64_t offset);
 /* Made known at the first call. */
 struct sim_other *sim_other_topic(struct sim *sim, const char *topic);
 void sim_node_record(const struct sim *sim, uint32_t number, struct node_record *record);
@@ -352,6 +375,24 @@ void sim_ingest_remove(struct sim *sim, struct sim_ingest *ingest, uint32_t shar
 /* Something new was read of meta or topology. */
 void sim_ingest_follow(struct sim *sim, struct sim_ingest *ingest);
 void sim_ingest_event(struct sim *sim, const struct event *event);
+
+/* sim_fill.c */
+void sim_fill_ask(struct sim *sim, struct sim_ingest *ingest, const struct feeder_action *action);
+void sim_fill_answer(struct sim *sim, struct sim_node *node, const struct event *event);
+void sim_fill_filled(struct sim *sim, struct sim_ingest *ingest, const struct event *event);
+
+/* sim_skips.c */
+/* The ingest waits for a skip before it feeds this shard. */
+bool sim_skips_hold(struct sim *sim, struct sim_ingest *ingest, uint32_t shard);
+/* Tells its feeder what it has read. */
+void sim_skips_set(struct sim *sim, struct sim_ingest *ingest, uint32_t shard);
+/* True if the record has ended the process. */
+bool sim_skips_kill(struct sim *sim, struct sim_ingest *ingest, uint32_t shard,
+                    const struct log_entry *entry);
+/* Its request reaches whoever writes skips. */
+void sim_skips_asked(struct sim *sim, uint32_t shard, int64_t offset);
+/* Something was written to meta: what is skipped from now on is no operation any more. */
+void sim_skips_recorded(struct sim *sim);
 
 /* sim_gateway.c */
 void sim_gateway_start(struct sim *sim, uint32_t number);
@@ -401,6 +442,12 @@ void check_forget(struct sim_replica *held, int64_t cut);
 void check_search(struct sim *sim, struct sim_replica *held, uint32_t shard);
 /* All documents, one after the other, are those of the fold. */
 void check_listing(struct sim *sim, struct replica *replica, const struct timeline *timeline, uint32_t shard);
+
+/* check_marks.c */
+/* One page from `from` on; false if there was none. */
+bool check_page(struct sim *sim, struct replica *replica, int64_t from, struct buffer *page);
+/* All that the replica tells of identities and origins. */
+void check_marks(struct sim *sim, struct replica *replica, const struct timeline *timeline);
 
 /* check_shard.c: what concerns all replicas of a shard */
 void check_commit(struct sim *sim, const struct sim_ingest *ingest, uint32_t shard, int64_t offset);

@@ -422,6 +422,8 @@ void sim_heal(struct sim *sim)
 	for (uint32_t i = 0; i < sim->swarm.ingests; i++) {
 		if (sim->ingests[i].process.paused_until_ms > sim->now_ms)
 			sim->ingests[i].process.paused_until_ms = sim->now_ms;
+		if (sim->ingests[i].other_rules)
+			sim_ingest_crash(sim, &sim->ingests[i]);
 		sim_ingest_start(sim, i);
 	}
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {

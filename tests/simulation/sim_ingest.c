@@ -4,7 +4,8 @@
 
 #define READ_POLL_MS 40
 #define ASK_TIMEOUT_MS 1500
-#define SCRATCH_BYTES 2048
+#define SCRATCH_BYTES 4096
+#define SIM_HEADERS_MAX 8
 
 static struct event *own_event(struct sim *sim, struct sim_ingest *ingest, enum event_kind kind,
                                int64_t in_ms)
@@ -63,6 +64,19 @@ static void start(struct sim *sim, struct sim_ingest *ingest, const struct feede
 	read_later(sim, ingest, action->reader, sim_delay(sim, 20));
 }
 
+/* By other rules more is refused than is. */
+static void own_letter(struct sim *sim, struct sim_ingest *ingest, const struct feeder_action *action)
+{
+	struct event *report =
+		own_event(sim, ingest, EVENT_INGEST_LETTER, sim_delay(sim, sim->swarm.letter_ms_max));
+
+	report->slot = action->slot;
+	report->epoch = action->epoch;
+	report->offset = action->offset;
+	report->good = true;
+	ingest->letters_pending++;
+}
+
 /* The record goes to the dead-letter topic, or not, and the producer hears of it, or not. */
 static void dead_letter(struct sim *sim, struct sim_ingest *ingest, const struct feeder_action *action)
 {
@@ -75,12 +89,16 @@ static void dead_letter(struct sim *sim, struct sim_ingest *ingest, const struct
 	struct log_entry *own;
 	struct event *report;
 
+	if (entry != NULL && entry->offset == action->offset && !entry->refused && ingest->other_rules) {
+		own_letter(sim, ingest, action);
+		return;
+	}
 	if (entry == NULL || entry->offset != action->offset || !entry->refused) {
 		sim_violate(sim, "only refused records are dead letters", "shard %u, offset %lld",
 		            shard_of(ingest, action->slot), (long long)action->offset);
 		return;
 	}
-	if (entry->refusal != action->refusal.code ||
+	if ((entry->refusal != action->refusal.code && !ingest->other_rules) ||
 	    record_checksum(&entry->record) != record_checksum(action->record))
 		sim_violate(sim, "a dead letter is its record, with its reason",
 		            "offset %lld: refused as %s, expected %s", (long long)action->offset,
@@ -156,7 +174,8 @@ static void act(struct sim *sim, struct sim_ingest *ingest, const struct feeder_
 	case FEEDER_ACTION_COMMIT:
 		commit(sim, ingest, action);
 		break;
-	case FEEDER_ACTION_FILL: /* no generation has marks yet */
+	case FEEDER_ACTION_FILL:
+		sim_fill_ask(sim, ingest, action);
 		break;
 	case FEEDER_ACTION_REPORT:
 		sim_trace(sim, "ingest %d, shard %u: %s", (int)(ingest - sim->ingests),
@@ -215,6 +234,7 @@ static void set_replicas(struct sim *sim, struct sim_ingest *ingest, uint32_t sh
 void sim_ingest_add(struct sim *sim, struct sim_ingest *ingest, uint32_t shard)
 {
 	const struct index_record *index;
+	struct index_record believed;
 	struct error error;
 	uint32_t slot;
 
@@ -224,7 +244,13 @@ void sim_ingest_add(struct sim *sim, struct sim_ingest *ingest, uint32_t shard)
 	index = catalog_index(ingest->process.view.catalog, sim->index.id);
 	if (index == NULL || index->base == NULL || sim_view_shard(sim, &ingest->process.view, shard) == NULL)
 		return; /* until its records have been read */
-	if (feeder_add_shard(ingest->feeder, index, (int32_t)shard, sim->now_ms, &slot, &error) != 0) {
+	if (sim_skips_hold(sim, ingest, shard))
+		return;
+	believed = *index;
+	believed.rules = sim->index.rules;
+	if (ingest->other_rules)
+		believed.rules.dedup_window = 2 * believed.rules.dedup_window + 7;
+	if (feeder_add_shard(ingest->feeder, &believed, (int32_t)shard, sim->now_ms, &slot, &error) != 0) {
 		sim_violate(sim, "a shard can be taken over", "%s", error.text);
 		return;
 	}
@@ -236,6 +262,7 @@ void sim_ingest_add(struct sim *sim, struct sim_ingest *ingest, uint32_t shard)
 			(struct sim_reader){.shard = shard, .serial = ++sim->serial};
 	for (uint32_t node = 0; node < SIM_NODES_MAX; node++)
 		ingest->asking[slot][node] = 0;
+	sim_skips_set(sim, ingest, shard);
 	set_replicas(sim, ingest, shard);
 	drain(sim, ingest);
 }
@@ -255,22 +282,36 @@ void sim_ingest_remove(struct sim *sim, struct sim_ingest *ingest, uint32_t shar
 void sim_ingest_follow(struct sim *sim, struct sim_ingest *ingest)
 {
 	for (uint32_t shard = 0; shard < sim->swarm.shards; shard++) {
-		if (ingest->added[shard])
+		if (ingest->added[shard]) {
+			sim_skips_set(sim, ingest, shard);
 			set_replicas(sim, ingest, shard);
-		else if (ingest->owns[shard])
+		} else if (ingest->owns[shard])
 			sim_ingest_add(sim, ingest, shard);
 	}
 	drain(sim, ingest);
 }
 
+static struct window_store open_shelf(void *context, uint32_t reader)
+{
+	struct sim_ingest *ingest = context;
+
+	return sim_shelf_open(ingest->shelves[reader].sim, &ingest->shelves[reader]);
+}
+
 void sim_ingest_start(struct sim *sim, uint32_t number)
 {
 	struct sim_ingest *ingest = &sim->ingests[number];
+	struct feeder_options options = sim->swarm.feeder;
 	struct error error;
 
 	if (ingest->process.alive)
 		return;
-	ingest->feeder = feeder_new(&sim->swarm.feeder, (++sim->serial) << 20);
+	options.shelf = open_shelf;
+	options.shelf_context = ingest;
+	for (size_t i = 0; i < SHARDS_MAX * FEEDER_LANES; i++)
+		ingest->shelves[i].sim = sim;
+	ingest->other_rules = sim->swarm.other_rules && number == 1 && !sim->calm;
+	ingest->feeder = feeder_new(&options, (++sim->serial) << 20);
 	ASSERT(ingest->feeder != NULL);
 	ingest->process = (struct process){.alive = true, .life = (uint32_t)++sim->serial, .paused_ms = -1};
 	sim_view_open(sim, &ingest->process.view);
@@ -336,26 +377,80 @@ static void scribble(struct slice bytes)
 		memset((void *)(uintptr_t)bytes.ptr, 0xdd, bytes.len);
 }
 
-/* Offers a copy that is worthless afterwards, as librdkafka's messages are. */
-static void offer(struct sim *sim, struct sim_ingest *ingest, uint32_t number, const struct log_entry *entry)
+/* What LIVE counts is what the model says of the record. */
+static void check_counted(struct sim *sim, const struct sim_ingest *ingest,
+                          const struct feeder_status *before, const struct log_entry *entry)
 {
+	bool applied = entry->verdict == VERDICT_APPLIED;
+	struct feeder_status now;
+
+	if (ingest->other_rules || sim->swarm.contract == 1)
+		return;
+	if (!feeder_shard_status(ingest->feeder, ingest->slots[before->partition], &now) ||
+	    now.records == before->records)
+		return;
+	tally_add(&sim->tally->verdicts[entry->verdict], 1);
+	if (now.records - before->records != 1 ||
+	    now.duplicates - before->duplicates != (entry->verdict == VERDICT_DUPLICATE) ||
+	    now.refused - before->refused != (entry->verdict == VERDICT_REFUSED) ||
+	    now.skipped - before->skipped != (entry->verdict == VERDICT_SKIPPED) ||
+	    now.deleted - before->deleted != (applied && entry->kind == OP_KIND_DELETE))
+		sim_violate(sim, "a record is judged by what the log held before",
+		            "shard %d, offset %lld: verdict %d expected; of %llu records %llu duplicates, "
+		            "%llu refused, %llu skipped",
+		            before->partition, (long long)entry->offset, (int)entry->verdict,
+		            (unsigned long long)(now.records - before->records),
+		            (unsigned long long)(now.duplicates - before->duplicates),
+		            (unsigned long long)(now.refused - before->refused),
+		            (unsigned long long)(now.skipped - before->skipped));
+}
+
+static struct slice into(uint8_t scratch[SCRATCH_BYTES], size_t *used, struct slice bytes)
+{
+	struct slice copy = {bytes.ptr == NULL ? NULL : scratch + *used, bytes.len};
+
+	ASSERT(*used + bytes.len <= SCRATCH_BYTES);
+	if (bytes.len > 0)
+		memcpy(scratch + *used, bytes.ptr, bytes.len);
+	*used += bytes.len;
+	return copy;
+}
+
+/* Offers a copy that is worthless afterwards, as librdkafka's messages are. False: it has to be offered again, or the
+ * process is no more. */
+static bool offer(struct sim *sim, struct sim_ingest *ingest, uint32_t number, const struct log_entry *entry)
+{
+	const struct sim_reader *reader = &ingest->readers[number];
+	struct record_header headers[SIM_HEADERS_MAX];
 	struct record record = entry->record;
+	struct feeder_status before = {0};
 	struct error error;
 	uint8_t scratch[SCRATCH_BYTES];
-	size_t key_len = record.key.len;
+	size_t used = 0;
+	uint64_t failed = ingest->shelves[number].failed;
+	int rc;
 
-	ASSERT(key_len + record.value.len <= sizeof scratch);
-	if (key_len > 0)
-		memcpy(scratch, record.key.ptr, key_len);
-	if (record.value.len > 0)
-		memcpy(scratch + key_len, record.value.ptr, record.value.len);
-	record.key.ptr = record.key.ptr == NULL ? NULL : scratch;
-	record.value.ptr = record.value.ptr == NULL ? NULL : scratch + key_len;
-	if (feeder_record(ingest->feeder, number, &record, sim->now_ms, &error) != 0)
+	if (sim_skips_kill(sim, ingest, reader->shard, entry))
+		return false;
+	ASSERT(record.headers_len <= SIM_HEADERS_MAX);
+	record.key = into(scratch, &used, record.key);
+	record.value = into(scratch, &used, record.value);
+	for (size_t i = 0; i < record.headers_len; i++) {
+		headers[i].name = into(scratch, &used, record.headers[i].name);
+		headers[i].value = into(scratch, &used, record.headers[i].value);
+	}
+	record.headers = headers;
+	(void)feeder_shard_status(ingest->feeder, ingest->slots[reader->shard], &before);
+	rc = feeder_record(ingest->feeder, number, &record, sim->now_ms, &error);
+	if (rc != 0 && (sim->swarm.contract == 1 || sim->calm ||
+	                (ingest->shelves[number].failed == failed &&
+	                 ingest->shelves[number].full_until_ms <= sim->now_ms)))
 		sim_violate(sim, "a record is taken while memory lasts", "%s", error.text);
+	if (rc == 0)
+		check_counted(sim, ingest, &before, entry);
 	drain(sim, ingest);
-	scribble(record.key);
-	scribble(record.value);
+	scribble(slice_of(scratch, used));
+	return rc == 0;
 }
 
 static void read_records(struct sim *sim, struct sim_ingest *ingest, uint32_t number)
@@ -370,8 +465,10 @@ static void read_records(struct sim *sim, struct sim_ingest *ingest, uint32_t nu
 		if (!reader->active || reader->serial != serial || !feeder_wants(ingest->feeder, number))
 			return;
 		if (entry != NULL) {
-			reader->position = entry->offset + 1;
-			offer(sim, ingest, number, entry);
+			if (!offer(sim, ingest, number, entry))
+				return;
+			if (reader->active && reader->serial == serial)
+				reader->position = entry->offset + 1;
 			continue;
 		}
 		reader->position = log->end;
@@ -436,18 +533,26 @@ void sim_ingest_event(struct sim *sim, const struct event *event)
 	case EVENT_INGEST_READ:
 		reading(sim, ingest, event);
 		break;
+	case EVENT_INGEST_HOLDS:
+		sim_ingest_follow(sim, ingest);
+		break;
+	case EVENT_INGEST_FILLED:
+		sim_fill_filled(sim, ingest, event);
+		break;
 	case EVENT_INGEST_ANSWER:
 		answered(sim, ingest, event);
 		break;
 	default: /* EVENT_INGEST_LETTER */
 		ingest->letters_pending--;
-		event->entry->letter_acked |= event->good;
+		if (event->entry != NULL)
+			event->entry->letter_acked |= event->good;
 		feeder_dead_lettered(
 			ingest->feeder,
 			&(struct feeder_receipt){event->slot, event->epoch, event->offset, event->good},
 			sim->now_ms);
 		break;
 	}
-	drain(sim, ingest);
+	if (ingest->process.alive)
+		drain(sim, ingest);
 	scribble(event->frame);
 }

@@ -289,6 +289,8 @@ static void receive(struct sim *sim, struct sim_node *node, const struct range *
 		answer->result = RANGE_RESULT_BUSY;
 		return;
 	}
+	if (answer->result == RANGE_RESULT_REFUSED && range->rules_digest != rules_digest(&sim->index.rules))
+		tally_add(&sim->tally->refused_rules, 1);
 	if (answer->result != RANGE_RESULT_APPLIED)
 		return;
 	if (!incarnation_equal(range->incarnation, held->image.incarnation))
@@ -439,6 +441,9 @@ void sim_node_event(struct sim *sim, const struct event *event)
 		break;
 	case EVENT_NODE_ASK:
 		ask(sim, node, event);
+		break;
+	case EVENT_NODE_MARKS:
+		sim_fill_answer(sim, node, event);
 		break;
 	case EVENT_NODE_REPORT:
 		sim_node_report(sim, node, event);

@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#define REQUESTS_MAX 100
+
 static void add_request(struct sim *sim, struct task_request *request)
 {
 	struct buffer value;
@@ -66,7 +68,7 @@ void sim_request(struct sim *sim)
 	                               .partitions = (int32_t)dice_between(&sim->dice, 1, 3),
 	                               .partitioner = PARTITIONER_MURMUR2};
 
-	if (sim->calm || sim->topics[SIM_TOPIC_TASKS].len + 2 >= FINALS_MAX)
+	if (sim->calm || sim->topics[SIM_TOPIC_TASKS].len + 2 >= REQUESTS_MAX)
 		return;
 	if (sim->now_ms >= sim->kafka_down_until_ms) {
 		(void)snprintf(request.uid, sizeof request.uid, "%s", uids[dice_below(&sim->dice, 2)]);
@@ -74,6 +76,19 @@ void sim_request(struct sim *sim)
 		sim_trace(sim, "request: %s %s", task_type_name(request.type), request.uid);
 	}
 	sim_event(sim, EVENT_REQUEST, sim_delay(sim, sim->swarm.request_ms_max));
+}
+
+void sim_request_skip(struct sim *sim, uint32_t shard, int64_t offset)
+{
+	struct task_request request = {.type = TASK_TYPE_RECORD_SKIP,
+	                               .index_id = sim->index.id,
+	                               .partition = (int32_t)shard,
+	                               .offset = offset,
+	                               .reason = "ingest died of it"};
+
+	(void)snprintf(request.uid, sizeof request.uid, "%s", sim->index.uid);
+	add_request(sim, &request);
+	sim_trace(sim, "request: skip %lld of shard %u", (long long)offset, shard);
 }
 
 struct sim_other *sim_other_topic(struct sim *sim, const char *topic)

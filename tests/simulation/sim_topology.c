@@ -100,6 +100,7 @@ void sim_topology_write(struct sim *sim, enum sim_topic_number topic, struct sli
 		if (topic == SIM_TOPIC_META)
 			check_index(sim, key, value);
 		apply(sim, topic, key);
+		sim_skips_recorded(sim);
 		tell_all(sim, topic);
 	} else if (topic == SIM_TOPIC_TASK_STATES) {
 		check_final(sim, value);

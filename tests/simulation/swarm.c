@@ -1,6 +1,7 @@
 #include "tests/simulation/swarm.h"
 
-#define CONTRACT_2_PERMILLE 0 /* until feeders judge by marks */
+#define CONTRACT_2_PERMILLE 600
+#define LEAN_PERMILLE 750
 
 static uint32_t rate(struct dice *dice, uint32_t permille_max)
 {
@@ -69,12 +70,24 @@ static void draw_network(struct swarm *swarm, struct dice *dice)
 	swarm->commit_lost_permille = rate(dice, 300);
 }
 
+/* Without searches, and over sooner: most schedules, so that there can be many. */
+static void make_lean(struct swarm *swarm)
+{
+	swarm->lean = true;
+	swarm->gateways = 0;
+	swarm->safety_ms /= 2;
+	swarm->produce_ms_max = 1 + swarm->produce_ms_max / 2;
+	swarm->fault_ms_max = 30 + swarm->fault_ms_max / 2;
+}
+
 static void draw_contract(struct swarm *swarm, uint64_t seed, uint32_t contract)
 {
 	struct dice dice;
 
 	dice_seed(&dice, ~seed);
 	swarm->contract = dice_chance(&dice, CONTRACT_2_PERMILLE) ? 2 : 1;
+	if (dice_chance(&dice, LEAN_PERMILLE) && contract == 0)
+		make_lean(swarm);
 	if (contract != 0)
 		swarm->contract = contract;
 	if (swarm->contract == 1)
@@ -92,6 +105,8 @@ static void draw_contract(struct swarm *swarm, uint64_t seed, uint32_t contract)
 	swarm->repeat_permille = rate(&dice, 500);
 	swarm->conflict_permille = rate(&dice, 400);
 	swarm->deadly_max = dice_chance(&dice, 150) ? 2 : 0;
+	if (swarm->deadly_max > 0) /* what a skip means for another log is not asked here */
+		swarm->faults[FAULT_LOG_CUT] = false;
 	swarm->shelf_full_permille = dice_chance(&dice, 200) ? 200 : 0;
 	swarm->shelf_failed_permille = dice_chance(&dice, 200) ? 100 : 0;
 	swarm->shelf_damaged_permille = dice_chance(&dice, 200) ? 60 : 0;

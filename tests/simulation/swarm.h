@@ -19,6 +19,7 @@
 #define PROCESSES_MAX (SIM_NODES_MAX + INGESTS_MAX + GATEWAYS_MAX + CONTROLLERS_MAX)
 
 struct swarm {
+	bool lean;
 	uint32_t shards;
 	uint32_t nodes;
 	uint32_t rf; /* at most nodes */

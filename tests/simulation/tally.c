@@ -30,6 +30,9 @@ static const char *const fault_names[FAULTS] = {
 	[FAULT_LETTER_FAILED] = "dead letter fails",
 	[FAULT_LETTER_UNKNOWN] = "dead letter's acknowledgement lost",
 	[FAULT_COMMIT_LOST] = "commit lost",
+	[FAULT_SHELF_FULL] = "shelf of identities full",
+	[FAULT_SHELF_FAILED] = "call of the shelf fails",
+	[FAULT_SHELF_DAMAGED] = "leaf of identities damaged or lost",
 };
 
 static const char *const work_names[WORKS] = {
@@ -81,4 +84,11 @@ void tally_print(const struct tally *tally, FILE *out)
 	        "offices taken %" PRIu64 ", writes fenced %" PRIu64 ", requests %" PRIu64 ", finals %" PRIu64
 	        "\n",
 	        tally->offices, tally->fenced, tally->requests, tally->finals);
+	fprintf(out,
+	        "by contract 2: applied %" PRIu64 ", duplicates %" PRIu64 ", refused %" PRIu64
+	        ", skipped %" PRIu64 "; pages of marks %" PRIu64 ", leaves %" PRIu64
+	        ", deaths of a record %" PRIu64 ", skips recorded %" PRIu64
+	        ", ranges of other rules refused %" PRIu64 "\n",
+	        tally->verdicts[1], tally->verdicts[2], tally->verdicts[3], tally->verdicts[4], tally->fills,
+	        tally->leaves, tally->deaths, tally->skips, tally->refused_rules);
 }

@@ -39,6 +39,9 @@ enum fault {
 	FAULT_LETTER_FAILED,
 	FAULT_LETTER_UNKNOWN,
 	FAULT_COMMIT_LOST,
+	FAULT_SHELF_FULL,
+	FAULT_SHELF_FAILED,
+	FAULT_SHELF_DAMAGED,
 	FAULTS
 };
 
@@ -63,6 +66,8 @@ enum letter_stage {
 	LETTER_STAGES
 };
 
+#define TALLY_VERDICTS 5 /* by enum verdict */
+
 struct tally {
 	uint64_t faults[FAULTS][WORKS];
 	uint64_t letters[LETTER_STAGES];
@@ -83,9 +88,15 @@ struct tally {
 	uint64_t marks_out;
 	uint64_t marks_in;
 	uint64_t joined;
-	uint64_t dropped; /* replicas, by a record */
-	uint64_t stopped; /* shards that had to stop, and did */
-	uint64_t seals;   /* leaps over a seal */
+	uint64_t dropped;                  /* replicas, by a record */
+	uint64_t stopped;                  /* shards that had to stop, and did */
+	uint64_t seals;                    /* leaps over a seal */
+	uint64_t verdicts[TALLY_VERDICTS]; /* of records that a LIVE reader took, by contract 2 */
+	uint64_t fills;                    /* pages of marks asked for */
+	uint64_t leaves;                   /* put into a shelf */
+	uint64_t deaths;                   /* of a record */
+	uint64_t skips;
+	uint64_t refused_rules; /* ranges made by other rules */
 };
 
 void tally_add(uint64_t *count, uint64_t more);

@@ -56,7 +56,7 @@ const struct log_entry *timeline_origin(const struct timeline *timeline, size_t 
 	return highest;
 }
 
-static bool is_skipped(const struct timeline *timeline, int64_t offset)
+bool timeline_skips(const struct timeline *timeline, int64_t offset)
 {
 	for (size_t i = 0; i < timeline->skips_len; i++)
 		if (timeline->skips[i] == offset)
@@ -85,7 +85,7 @@ static void judge(const struct timeline *timeline, size_t place, struct log_entr
 
 	entry->refused = false;
 	entry->verdict = VERDICT_APPLIED;
-	if (is_skipped(timeline, entry->offset)) {
+	if (timeline_skips(timeline, entry->offset)) {
 		entry->verdict = VERDICT_SKIPPED;
 		entry->refused = true;
 		entry->refusal = REFUSAL_SKIPPED;

@@ -35,6 +35,7 @@ void timeline_deinit(struct timeline *timeline);
 void timeline_add(struct timeline *timeline, struct log_entry *entry);
 /* The record at `offset`, if there ever is one, is skipped; what follows is judged anew. */
 void timeline_skip(struct timeline *timeline, int64_t offset);
+bool timeline_skips(const struct timeline *timeline, int64_t offset);
 /* How many entries lie below `offset`, and the fold after them. */
 size_t timeline_place(const struct timeline *timeline, int64_t offset);
 const struct fold_point *timeline_point(const struct timeline *timeline, int64_t offset);
