@@ -30,7 +30,7 @@ CORE_LAYERS = ("base", "json", "filter", "record", "mapping", "meta", "feed")
 JUNK_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "processor", "data"}
 # header → the only files that may include it
 VENDORS = {
-    r"librdkafka/": r"shared/log/",
+    r"librdkafka/": r"shared/log/|tests/bench/log\.c",
     r"curl/": r"shared/http/http_client\.c",
     r"microhttpd\.h": r"shared/http/",
     r"lmdb\.h": r"(shard/kv|shared/feeding/leaves)\.c",

@@ -284,15 +284,20 @@ def summary(runs):
                    "max": max(run[name] for run in runs)} for name in runs[0]}
 
 
+def print_figures(figures):
+    width = max(48, 2 + max(map(len, figures)))
+    print(f"{'':<{width}}{'median':>12}   min – max")
+    for name, figure in figures.items():
+        digits = 0 if figure["median"] >= 1000 else 2
+        low, high = f"{figure['min']:,.{digits}f}", f"{figure['max']:,.{digits}f}"
+        print(f"{name:<{width}}{figure['median']:>12,.{digits}f}   {low} – {high}")
+
+
 def print_table(result):
     print(f"{result['documents']} documents ({result['source']}, {result['bytes'] / 1e6:.1f} MB), {PARTITIONS} partitions, "
           f"{result['nodes']} nodes, RF {result['rf']}, "
           f"{result['runs']} runs, {result['cpus']} CPUs")
-    print(f"{'':<48}{'median':>12}   min – max")
-    for name, figure in result["figures"].items():
-        digits = 0 if figure["median"] >= 1000 else 2
-        low, high = f"{figure['min']:,.{digits}f}", f"{figure['max']:,.{digits}f}"
-        print(f"{name:<48}{figure['median']:>12,.{digits}f}   {low} – {high}")
+    print_figures(result["figures"])
 
 
 def run_all(arguments, documents):
