@@ -4,7 +4,7 @@
  * A verb is a function that gets its own words (argv[0] is the verb's name)
  * and returns the exit code: 0, or 1 after one sentence on stderr. It talks
  * to the admin API of the gateway (query.admin); `doctor` talks to Kafka too,
- * `doc where` to Kafka and the nodes, `dlq` to Kafka alone. One thread; answers are bounded by
+ * `doc where` to Kafka and the nodes, `source ls` to the workers, `dlq` and `map` to Kafka. One thread; answers are bounded by
  * CLI_ANSWER_BYTES_MAX.
  */
 #ifndef MILLRACE_CLI_CLI_H
@@ -44,6 +44,8 @@ int cli_read_output(int argc, char **argv, bool *json);
 int cli_print_json(const char *verb, yyjson_val *value);
 
 /* cli_index.c: `index create|delete|ls` */
+/* Asks until the task is final, for a bounded time; the exit code. */
+int cli_wait_for_task(struct cli *cli, const char *verb, int64_t task);
 int cli_index(struct cli *cli, int argc, char **argv);
 void cli_index_help(void);
 
@@ -63,6 +65,14 @@ void cli_dlq_help(void);
 /* cli_where.c: `doc where`, out of the log, the dead letters and the replicas */
 int cli_doc(struct cli *cli, int argc, char **argv);
 void cli_doc_help(void);
+
+/* cli_source.c: `source ls|pause|resume|seek`, from the gateway and the workers */
+int cli_source(struct cli *cli, int argc, char **argv);
+void cli_source_help(void);
+
+/* cli_map.c: `map`, out of a topic: what rules make of its records */
+int cli_map(struct cli *cli, int argc, char **argv);
+void cli_map_help(void);
 
 /* cli_screen.c */
 struct cli_column {

@@ -111,7 +111,7 @@ static void append_member(struct buffer *body, const char *name, const char *val
 	json_append_string(body, slice_string(value));
 }
 
-static int wait_failed(int64_t task, yyjson_val *state)
+static int wait_failed(const char *verb, int64_t task, yyjson_val *state)
 {
 	yyjson_val *why = yyjson_obj_get(state, "error");
 	struct slice message = slice_string("no reason given");
@@ -119,12 +119,11 @@ static int wait_failed(int64_t task, yyjson_val *state)
 
 	(void)json_get_string(why, "message", &message);
 	(void)json_get_string(why, "code", &code);
-	return cli_fail("index", "task %lld failed: %.*s (%.*s)", (long long)task, SLICE_ARGS(message),
+	return cli_fail(verb, "task %lld failed: %.*s (%.*s)", (long long)task, SLICE_ARGS(message),
 	                SLICE_ARGS(code));
 }
 
-/* Asks until the task is final; the exit code. */
-static int wait_for(struct cli *cli, int64_t task)
+int cli_wait_for_task(struct cli *cli, const char *verb, int64_t task)
 {
 	int64_t deadline_ms = clock_monotonic_ms() + WAIT_MS_MAX;
 	char path[64];
@@ -142,13 +141,13 @@ static int wait_for(struct cli *cli, int64_t task)
 		if (slice_equal(status, slice_string("succeeded")))
 			result = 0;
 		else if (slice_equal(status, slice_string("failed")))
-			result = wait_failed(task, yyjson_doc_get_root(answer));
+			result = wait_failed(verb, task, yyjson_doc_get_root(answer));
 		yyjson_doc_free(answer);
 		if (result >= 0)
 			return result;
 		(void)poll(NULL, 0, WAIT_STEP_MS);
 	}
-	return cli_fail("index",
+	return cli_fail(verb,
 	                "task %lld is still enqueued after %d s: is millrace-rebalance running? It is "
 	                "applied when it is",
 	                (long long)task, WAIT_MS_MAX / 1000);
@@ -165,7 +164,7 @@ static int conclude(struct cli *cli, const struct index_options *options, yyjson
 	yyjson_doc_free(answer);
 	if (!named)
 		return cli_fail("index", "the gateway's answer names no task");
-	result = options->wait ? wait_for(cli, task) : 0;
+	result = options->wait ? cli_wait_for_task(cli, "index", task) : 0;
 	if (result == 0)
 		printf("index %s: %s (task %lld)\n", options->uid, options->wait ? done : "enqueued",
 		       (long long)task);

@@ -39,10 +39,12 @@ static int not_available(struct cli *cli, int argc, char **argv)
 }
 
 static const struct command commands[] = {
-	{"index", cli_index},    {"check-config", check_config}, {"status", cli_status},
-	{"doctor", cli_doctor},  {"map", not_available},         {"doc", cli_doc},
-	{"dlq", cli_dlq},        {"source", not_available},      {"node", cli_node},
-	{"move", not_available}, {"alias", not_available},       {"key", not_available},
+	{"index", cli_index},     {"check-config", check_config},
+	{"status", cli_status},   {"doctor", cli_doctor},
+	{"map", cli_map},         {"doc", cli_doc},
+	{"dlq", cli_dlq},         {"source", cli_source},
+	{"node", cli_node},       {"move", not_available},
+	{"alias", not_available}, {"key", not_available},
 };
 
 int cli_fail(const char *verb, const char *format, ...)
@@ -166,6 +168,8 @@ static void print_help(void)
 	cli_doctor_help();
 	cli_dlq_help();
 	cli_doc_help();
+	cli_source_help();
+	cli_map_help();
 	printf("  check-config                prints the effective configuration, without secrets\n"
 	       "  --help, --version\n\n"
 	       "Settings stand before the command; --admin is query.admin, the gateway's admin address.\n"
