@@ -43,8 +43,8 @@ class Index:
     id_bytes_max: int = 511
     document_bytes_max: int = 4 * 1024 * 1024
     depth_max: int = 128
-    contract: int = 1
-    dedup_window: int = 0
+    contract: int = field(default=1, compare=False)  # these two are learnt from `meta`
+    dedup_window: int = field(default=0, compare=False)
 
     def obey(self, rules):
         """Takes over the rules of an index's record in `meta`."""

@@ -61,6 +61,10 @@ class History:
     def states(self, partition, id):
         return self._states.get((partition, id), [])
 
+    def __contains__(self, place):
+        """Whether the log has a record at (partition, offset)."""
+        return place in self._keys
+
     def key_at(self, partition, offset):
         return self._keys.get((partition, offset))
 

@@ -3,6 +3,7 @@ import fold_filter
 from fold import Index, Record, Shard, Verdict
 from fold_json import merged, parse
 from fold_record import Refused, decode
+from history import History, accounts
 
 INDEX = dict(id=7, topic="t", partitions=1, contract=2, dedup_window=10)
 
@@ -138,6 +139,36 @@ def test_fold_refusals(_env):
         except Refused as refused:
             found = refused.args[0]
         assert found == code, (headers, value, found, code)
+
+
+def test_history_names_what_is_wrong(_env):
+    """Every way in which a replica can differ from the fold has its name."""
+    fold, history = shard(), History()
+    key = ("idempotency-key", b"k")
+    for record in (put(0, b"a", b'{"id":"a","n":1}', key), put(1, b"a", b'{"x":1}', ("op", b"merge")),
+                   put(2, b"a", b'{"y":1}', ("op", b"merge")), put(3, b"b", b'{"id":"b"} ', key), put(4, b"b", None),
+                   put(5, b"b", b'{"id":"b"} ', key), put(6, b"a", b'{"id":"a","n":2}', key), put(7, b"c", b'{"id":"c"}'),
+                   put(8, None, b'"id = c"', ("op", b"delete-by-filter")), put(9, b"d", b'{"id":"d"}\n'), put(10, b"e", b"{")):
+        history.watch(fold, record, fold.apply(record))
+    a, d = (b'{"id":"a","n":1,"x":1,"y":1}', (1000, 0)), (b'{"id":"d"}', (1009, 0))
+
+    def wrong(**changes):
+        listed = {b"a": a, b"d": d, **{id.encode(): entry for id, entry in changes.items()}}
+        found = history.findings(fold, [(id, *entry) for id, entry in listed.items() if entry], "n1")
+        return [(finding.wrong, finding.id) for finding in found]
+
+    assert wrong() == []
+    assert wrong(a=None) == [("lost", b"a")]
+    assert wrong(a=(b'{"id":"a","n":1,"x":1}', (1000, 0))) == [("stale", b"a")]
+    assert wrong(a=(b'{"id":"a","n":1,"y":1}', (1000, 0))) == [("lost", b"a")], "a merge is lost"
+    assert wrong(a=(b'{"id":"a","n":1,"x":1,"y":1,"z":1}', (1000, 0))) == [("double", b"a")]
+    assert wrong(a=(b'{"id":"a","n":2}', (1000, 0))) == [("double", b"a")], "what was refused was applied"
+    assert wrong(a=(a[0], (1001, 0))) == [("misplaced", b"a")]
+    assert wrong(b=(b'{"id":"b"}', (1003, 0))) == [("resurrected", b"b")]
+    assert wrong(c=(b'{"id":"c"}', (1007, 0))) == [("resurrected", b"c")]
+    assert [f.wrong for f in history.findings(fold, [(b"a", *a), (b"a", *a), (b"d", *d)], "n1")] == ["double"]
+    assert accounts(fold) == {"applied": 8, "duplicate": 1, "dead": 2, "skipped": 0, "control": 0}
+    assert (0, 10) in history and history.key_at(0, 8) is None and (0, 11) not in history
 
 
 def test_fold_filters(_env):

@@ -28,7 +28,7 @@ def load(env, index, count):
     for number, id in enumerate(deleted):
         publisher.send(id, made_body(dice, id) if number % 2 else None, [("op", b"delete")] if number % 2 else None)
     for number, id in enumerate(deleted[: count // 90]):
-        headers = [("created", b"1600000000000/%d" % number)] if number % 3 == 0 else [("seq", b"%d" % number)]
+        headers = [("created", b"1600000000000.%d" % number)] if number % 3 == 0 else [("seq", b"%d" % number)]
         publisher.send(id, made_body(dice, id), headers)
     for number in range(count // 1000):
         publisher.send(f"bad-{number}", b"not JSON")
