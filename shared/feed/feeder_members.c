@@ -337,7 +337,8 @@ void feed_behind_turn(struct feeder *feeder, uint32_t slot)
 		return;
 	}
 	if (!behind->marks.filled) {
-		feed_begin(feeder, slot, FEEDER_LANE_BEHIND);
+		/* what was before is known as of where they stand now: others may have fed them meanwhile */
+		restart_behind(feeder, slot);
 		return;
 	}
 	behind->state = behind->checks > 0 ? LANE_STATE_ANCHORING : LANE_STATE_READING;
