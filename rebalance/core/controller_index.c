@@ -100,9 +100,8 @@ static void begin_index(struct controller *controller, const struct pending_task
 	index->partitions = request->partitions;
 	index->partitioner = request->partitioner;
 	index->rules = rules_default();
-	if (index->rules.contract > 1) /* the first one knows no identities */
-		index->rules.dedup_window =
-			request->has_dedup_window ? request->dedup_window : controller->options.dedup_window;
+	index->rules.dedup_window =
+		request->has_dedup_window ? request->dedup_window : controller->options.dedup_window;
 	index->task = pending->task;
 	index->created_at_ms = now_ms;
 	index->updated_at_ms = now_ms;

@@ -36,7 +36,7 @@ static void limit_set(struct rules *rules, const struct limit *limit, uint32_t v
 
 struct rules rules_default(void)
 {
-	struct rules rules = {.contract = RULES_CONTRACT, .dedup_window = 0};
+	struct rules rules = {.contract = RULES_CONTRACT, .dedup_window = RULES_DEDUP_WINDOW};
 
 	for (size_t i = 0; i < LIMITS; i++)
 		limit_set(&rules, &limits[i], limits[i].value);
@@ -71,10 +71,10 @@ int rules_parse(yyjson_val *object, struct rules *rules, struct error *error)
 
 	if (!json_get_i64(object, "contract", &contract))
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "rules have no `contract`");
-	if (contract < 1 || contract > RULES_CONTRACT)
+	if (contract < 1 || contract > RULES_CONTRACT_MAX)
 		return error_set(error, ERROR_VERSION, ERROR_ACTION_REJECT,
 		                 "rules follow contract %" PRId64 ", this program knows %d; upgrade it",
-		                 contract, RULES_CONTRACT);
+		                 contract, RULES_CONTRACT_MAX);
 	parsed.contract = (uint32_t)contract;
 	for (size_t i = 0; i < LIMITS; i++) {
 		int64_t value;
@@ -84,8 +84,11 @@ int rules_parse(yyjson_val *object, struct rules *rules, struct error *error)
 			                 "rules have no `%s` that is a positive number", limits[i].name);
 		limit_set(&parsed, &limits[i], (uint32_t)value);
 	}
-	if (!json_get_i64(object, "dedup_window", &parsed.dedup_window))
-		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "rules have no `dedup_window`");
+	if (!json_get_i64(object, "dedup_window", &parsed.dedup_window) || parsed.dedup_window < 0 ||
+	    parsed.dedup_window > (contract == 1 ? 0 : RULES_DEDUP_WINDOW_MAX))
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
+		                 "rules have no `dedup_window` from 0 to %d, or have one under contract 1",
+		                 RULES_DEDUP_WINDOW_MAX);
 	*rules = parsed;
 	return 0;
 }

@@ -4,9 +4,8 @@
  *
  * The contract version selects the set of operations and checks. Contract 1
  * knows put and delete, without deduplication (dedup_window 0); contract 2
- * knows all operations, identities and origins (record.h). record_decode obeys
- * both; rules_parse lets in only contract 1, because no replica folds the rest
- * of contract 2 yet. The digest is
+ * knows all operations, identities and origins (record.h). A new generation
+ * gets the second one; one that was made under the first keeps it. The digest is
  * a pure function of every field; a batch carries it and a replica refuses a
  * batch under other rules, so that two feeders can never judge one log
  * differently. Plain value, no ownership.
@@ -18,8 +17,9 @@
 #include "shared/base/error.h"
 #include "shared/json/json.h"
 
-#define RULES_CONTRACT 1     /* of a new generation, and the highest that replicas fold */
-#define RULES_CONTRACT_MAX 2 /* the highest that record_decode knows */
+#define RULES_CONTRACT 2     /* of a new generation */
+#define RULES_CONTRACT_MAX 2 /* the highest that is known */
+#define RULES_DEDUP_WINDOW 1000000
 #define RULES_DEDUP_WINDOW_MAX 1000000000
 
 enum partitioner {
@@ -33,7 +33,7 @@ struct rules {
 	uint32_t id_bytes_max;
 	uint32_t document_bytes_max;
 	uint32_t depth_max;
-	int64_t dedup_window; /* offsets */
+	int64_t dedup_window; /* offsets; 0 under contract 1 */
 };
 
 /* The rules that a new generation gets. */

@@ -37,9 +37,10 @@ struct stage {
 	struct feeder_action sent[STAGE_NODES]; /* each node's last SEND */
 };
 
+/* Made under contract 1; feeder_judging.h has the second. */
 static inline struct index_record index_record(void)
 {
-	return (struct index_record){
+	struct index_record index = {
 		.id = 77,
 		.uid = "books",
 		.topic = "t.docs.books",
@@ -50,6 +51,10 @@ static inline struct index_record index_record(void)
 		.primary_key = "id",
 		.rules = rules_default(),
 	};
+
+	index.rules.contract = 1;
+	index.rules.dedup_window = 0;
+	return index;
 }
 
 static inline struct feeder_options options_of(struct flush_rule flush)

@@ -164,7 +164,7 @@ static const struct {
 	{CATALOG_TOPIC_META, "index/00000000000000aa", index_a, "\"partitions\":2", "\"partitions\":0",
          ERROR_FORMAT},
 	{CATALOG_TOPIC_META, "index/00000000000000aa", index_a, "murmur2", "murmur3", ERROR_FORMAT},
-	{CATALOG_TOPIC_META, "index/00000000000000aa", index_a, "\"contract\":1", "\"contract\":2",
+	{CATALOG_TOPIC_META, "index/00000000000000aa", index_a, "\"contract\":1", "\"contract\":3",
          ERROR_VERSION},
 	{CATALOG_TOPIC_META, "index/00000000000000aa", index_a, "\"task\":3", "\"task\":-1", ERROR_FORMAT},
 	{CATALOG_TOPIC_META, "names", names_a, "\"00000000000000aa\"", "\"aa\"", ERROR_FORMAT},

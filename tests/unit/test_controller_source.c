@@ -236,8 +236,8 @@ static void test_dedup_window(void)
 	expect_final(world, 2, "succeeded");
 	expect_final(world, 3, "succeeded");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(resolve(world, "w"));
-	CU_ASSERT_EQUAL(resolve(world, "w")->rules.dedup_window, RULES_CONTRACT > 1 ? 1000000000 : 0);
-	CU_ASSERT_EQUAL(resolve(world, "v")->rules.dedup_window, RULES_CONTRACT > 1 ? WORLD_DEDUP_WINDOW : 0);
+	CU_ASSERT_EQUAL(resolve(world, "w")->rules.dedup_window, 1000000000);
+	CU_ASSERT_EQUAL(resolve(world, "v")->rules.dedup_window, WORLD_DEDUP_WINDOW);
 	world_free(world);
 }
 

@@ -1,5 +1,5 @@
 /*
- * Record: every refusal with its boundary, what an accepted record becomes,
+ * Record under contract 1: every refusal with its boundary, what an accepted record becomes,
  * and the checksums and digests that are part of stored formats.
  */
 #include "shared/record/record.h"
@@ -39,6 +39,7 @@ static struct verdict judge(const struct record *record, enum partitioner partit
 	struct verdict verdict = {0};
 	struct arena arena;
 
+	rules.contract = 1;
 	arena_init(&arena, 4096);
 	verdict.verdict = record_decode(record, &place, &arena, &verdict.op, &verdict.refusal);
 	if (verdict.verdict == RECORD_VERDICT_APPLY && verdict.op.body.len < sizeof verdict.body)

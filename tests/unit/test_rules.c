@@ -6,8 +6,11 @@
 
 #include "tests/unit/suite.h"
 
-static const char default_text[] = "{\"contract\":1,\"id_bytes_max\":511,\"document_bytes_max\":4194304,"
-				   "\"depth_max\":128,\"dedup_window\":0}";
+static const char default_text[] = "{\"contract\":2,\"id_bytes_max\":511,\"document_bytes_max\":4194304,"
+				   "\"depth_max\":128,\"dedup_window\":1000000}";
+/* Of the generations that were made under contract 1. */
+static const char first_text[] = "{\"contract\":1,\"id_bytes_max\":511,\"document_bytes_max\":4194304,"
+				 "\"depth_max\":128,\"dedup_window\":0}";
 
 static int parse(const char *text, struct rules *rules, struct error *error)
 {
@@ -37,10 +40,13 @@ static void test_round_trip(void)
 	struct error error;
 
 	CU_ASSERT_EQUAL_FATAL(parse(default_text, &rules, &error), 0);
-	CU_ASSERT_EQUAL(rules.contract, 1);
+	CU_ASSERT_EQUAL(rules.contract, 2);
 	CU_ASSERT_EQUAL(rules.id_bytes_max, 511);
 	CU_ASSERT_EQUAL(rules.document_bytes_max, 4194304);
 	CU_ASSERT_EQUAL(rules.depth_max, 128);
+	CU_ASSERT_EQUAL(rules.dedup_window, 1000000);
+	CU_ASSERT_EQUAL_FATAL(parse(first_text, &rules, &error), 0);
+	CU_ASSERT_EQUAL(rules.contract, 1);
 	CU_ASSERT_EQUAL(rules.dedup_window, 0);
 }
 
@@ -52,7 +58,7 @@ static void test_refused_texts(void)
 	} rows[] = {
 		{"{}", ERROR_FORMAT},
 		{"{\"contract\":\"1\"}", ERROR_FORMAT},
-		{"{\"contract\":2,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
+		{"{\"contract\":3,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
 	         "\"dedup_window\":0}",
 	         ERROR_VERSION},
 		{"{\"contract\":0,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
@@ -70,6 +76,15 @@ static void test_refused_texts(void)
 		{"{\"contract\":1,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":-1,"
 	         "\"dedup_window\":0}",
 	         ERROR_FORMAT},
+		{"{\"contract\":1,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
+	         "\"dedup_window\":1}",
+	         ERROR_FORMAT},
+		{"{\"contract\":2,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
+	         "\"dedup_window\":-1}",
+	         ERROR_FORMAT},
+		{"{\"contract\":2,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1,"
+	         "\"dedup_window\":1000000001}",
+	         ERROR_FORMAT},
 		{"{\"contract\":1,\"id_bytes_max\":511,\"document_bytes_max\":1,\"depth_max\":1}",
 	         ERROR_FORMAT},
 	};
@@ -84,14 +99,19 @@ static void test_refused_texts(void)
 	}
 }
 
-/* XXH3 of default_text, by python-xxhash. The digest is in stored replicas: it must never change. */
+/* XXH3 of first_text and default_text, by python-xxhash. The digest is in stored replicas: it must never change. */
 static void test_digest(void)
 {
-	struct rules rules = rules_default();
-	uint64_t digest = rules_digest(&rules);
+	struct rules rules;
+	struct error error;
+	uint64_t digest;
 
-	CU_ASSERT_EQUAL(digest, 0xdcb65fd2b09f0657ULL);
-	rules.contract = 2;
+	CU_ASSERT_EQUAL_FATAL(parse(first_text, &rules, &error), 0);
+	CU_ASSERT_EQUAL(rules_digest(&rules), 0xdcb65fd2b09f0657ULL);
+	rules = rules_default();
+	digest = rules_digest(&rules);
+	CU_ASSERT_EQUAL(digest, 0x575d634c0a7bd34dULL);
+	rules.contract = 1;
 	CU_ASSERT_NOT_EQUAL(rules_digest(&rules), digest);
 	rules = rules_default();
 	rules.id_bytes_max--;
