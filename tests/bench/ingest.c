@@ -8,7 +8,8 @@
  * with `kafka:` and `ingest:` from the configuration (MILLRACE_CONFIG), of
  * partition 0 and rules with that window of identities. feed: the feeder as
  * millrace-ingest has it, reading through shared/log, for a replica that takes
- * every batch at once. flood: likewise, for a replica that never answers, until
+ * every batch at once, which an owner notices after a turn of reading, and
+ * stores every second. flood: likewise, for a replica that never answers, until
  * memory is full. takeover: of a partition with RECORDS identities, which the
  * replica gives at once, page by page, without a log; from the answer of the
  * replica asked until the first record may be read. A line of JSON says how it
@@ -27,6 +28,7 @@
 #define WAIT_MS_MAX 60000
 #define FLOOD_MS 3000 /* what librdkafka reads ahead has come by then */
 #define TURN_RECORDS 256
+#define STORE_MS 1000
 #define PAGES_MAX 64
 
 static const struct incarnation incarnation = {{1, 2}};
@@ -43,6 +45,10 @@ struct bench {
 	uint32_t node;
 	bool silent;      /* the replica does not answer */
 	int64_t received; /* the replica's */
+	int64_t stored;
+	int64_t store_ms; /* when it stores next */
+	bool in_flight;
+	struct feeder_action sent;
 	bool begun;       /* feeding */
 	int64_t position; /* of the reader */
 	uint64_t batches;
@@ -61,7 +67,7 @@ static struct range_answer standing(const struct bench *bench)
 	                             .incarnation = incarnation,
 	                             .session = 5,
 	                             .received = bench->received,
-	                             .stored = bench->received,
+	                             .stored = bench->stored,
 	                             .anchor = {.offset = -1},
 	                             .has_identities = bench->pages_len > 0};
 }
@@ -86,6 +92,10 @@ static void accept_batch(struct bench *bench, const struct feeder_action *action
 	struct batch_writer writer;
 	uint32_t ranges;
 
+	if (now_ms() >= bench->store_ms) {
+		bench->stored = bench->received;
+		bench->store_ms = now_ms() + STORE_MS;
+	}
 	(void)reader_take(&batch, 16);
 	ranges = reader_u32(&batch);
 	buffer_clear(&bench->answer);
@@ -142,8 +152,8 @@ static void obey(struct bench *bench, const struct feeder_action *action)
 		feeder_dead_lettered(bench->feeder, &receipt, now_ms());
 		break;
 	case FEEDER_ACTION_SEND:
-		if (!bench->silent || bench->batches == 0)
-			accept_batch(bench, action);
+		bench->sent = *action;
+		bench->in_flight = true;
 		break;
 	case FEEDER_ACTION_COMMIT:
 		if (bench->feed != NULL)
@@ -251,6 +261,11 @@ static void read_turn(struct bench *bench, struct clocks *from)
 	}
 	feeder_tick(bench->feeder, now_ms());
 	drain(bench);
+	if (bench->in_flight && !(bench->silent && bench->position > 0)) {
+		bench->in_flight = false;
+		accept_batch(bench, &bench->sent);
+		drain(bench);
+	}
 }
 
 static void wait_for_records(const struct bench *bench, int timeout_ms)
@@ -365,7 +380,7 @@ static void takeover(struct bench *bench, int64_t window)
 	struct clocks from;
 
 	make_pages(bench);
-	bench->received = bench->records;
+	bench->received = bench->stored = bench->records;
 	open_feeder(bench, window);
 	from = read_clocks();
 	while (!bench->begun && feeder_next_action(bench->feeder, &action))
