@@ -195,6 +195,26 @@ static void test_record_between_anchor_and_received(void)
 	feeder_free(stage.feeder);
 }
 
+/* Another feeder has fed the replica on: what lies beyond where it told its anchor contradicts nothing. */
+static void test_fed_by_others_while_checking(void)
+{
+	struct feeder_asked asked;
+	struct stage stage;
+
+	anchored(&stage, &asked);
+	give(&stage, 38, "a", "{}");
+	expect(&stage, FEEDER_ACTION_REPORT);
+	(void)expect_batch(&stage, 40, 40);
+	answer(&stage, RANGE_RESULT_ALREADY, 50, 40);
+	give(&stage, 40, "b", "{}");
+	give(&stage, 49, "c", "{}");
+	give(&stage, 50, "d", "{}");
+	CU_ASSERT_EQUAL(state_of(&stage), FEEDER_STATE_FEEDING);
+	expect_commit(&stage, 40);
+	CU_ASSERT_EQUAL(expect_batch(&stage, 50, 51).ops_len, 1);
+	feeder_free(stage.feeder);
+}
+
 static void test_anchor_is_missing(void)
 {
 	struct feeder_asked asked;
@@ -358,6 +378,7 @@ int main(void)
 		{"anchor is found", test_anchor_is_found},
 		{"anchor differs", test_anchor_differs},
 		{"record between anchor and received", test_record_between_anchor_and_received},
+		{"fed by others while checking", test_fed_by_others_while_checking},
 		{"anchor is missing", test_anchor_is_missing},
 		{"trimmed anchor", test_trimmed_anchor_is_not_asked_for},
 		{"batched", test_batched},

@@ -221,6 +221,40 @@ static void test_behind_rests_at_its_bound(void)
 	feeder_free(stage.feeder);
 }
 
+/* Somebody else has fed it while BEHIND had nothing to read: what was before is as of where it stands now. */
+static void test_fed_by_others_at_the_bound(void)
+{
+	struct feeder_asked low = marked(100, true, false);
+	struct feeder_asked high = marked(120, true, false);
+	struct range_answer moved = asked_of(110).replica;
+	struct feeder_action live_fill;
+	struct stage stage;
+	struct page page;
+
+	raise_marked(&stage, "io");
+	low.committed = high.committed = 100;
+	reply_of(&stage, 0, &high);
+	expect_fill(&stage, FEEDER_LANE_LIVE, 0, 120, 0);
+	live_fill = stage.action;
+	reply_of(&stage, 1, &low);
+	expect_halt(&stage, FEEDER_LANE_BEHIND);
+	(void)expect_batch_to(&stage, 0, 120, 120);
+	(void)expect_batch_to(&stage, 1, 100, 100);
+	moved.has_identities = true;
+	answer_as(&stage, 1, &moved);
+	expect_commit(&stage, 120);
+	stage.action = live_fill;
+	page = page_at(120, NULL, 0);
+	fill(&stage, &page);
+	expect_fed(&stage, 120);
+	tick(&stage, 0);
+	expect_fill(&stage, FEEDER_LANE_BEHIND, 1, 110, 0);
+	page = page_at(110, NULL, 0);
+	fill(&stage, &page);
+	expect_start(&stage, FEEDER_LANE_BEHIND, 110);
+	feeder_free(stage.feeder);
+}
+
 /* A replica that is cut is asked for what it knows now, not for what it knew when it came. */
 static void test_cut_replica_fills_behind(void)
 {
@@ -379,6 +413,7 @@ int main(void)
 		{"joining a filling lane", test_joining_a_filling_lane},
 		{"BEHIND judges alike", test_behind_judges_alike},
 		{"BEHIND rests at its bound", test_behind_rests_at_its_bound},
+		{"fed by others at the bound", test_fed_by_others_at_the_bound},
 		{"a cut replica fills BEHIND", test_cut_replica_fills_behind},
 		{"the source moves up", test_source_moves_up},
 		{"a rewind forgets", test_rewind_forgets},
