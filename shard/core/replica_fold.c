@@ -80,8 +80,10 @@ void intake_close(struct intake *intake)
 static struct touched *touched_of(const struct intake *intake, const struct version *version)
 {
 	const struct chunk *chunk = intake->chunk;
+	uintptr_t first = (uintptr_t)chunk->versions;
+	uintptr_t at = (uintptr_t)version;
 
-	if (version == NULL || version < chunk->versions || version >= chunk->versions + chunk->len)
+	if (at < first || at >= first + chunk->len * sizeof chunk->versions[0])
 		return NULL;
 	return &intake->touched[version - chunk->versions];
 }

@@ -17,6 +17,11 @@ static int state_get(struct kv_txn *txn, struct stored_key key, struct slice *va
 	return *found || error->code == ERROR_NOT_FOUND ? 0 : error->code;
 }
 
+static int damaged(struct error *error, const char *what)
+{
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s", what);
+}
+
 /* Offsets of the window begin here. */
 static int64_t window_low(const struct replica *replica)
 {
@@ -54,6 +59,8 @@ int replica_marks_load(struct replica *replica, struct kv_txn *txn, struct error
 		rc = state_get(txn, stored_identities_key(), &value, &found, error);
 	if (rc == 0 && found)
 		rc = stored_identities_decode(value, &replica->now.identity_last, error);
+	if (rc == 0 && replica->now.identity_last >= replica->now.received)
+		rc = damaged(error, "the last stored identity lies above the watermark");
 	return rc;
 }
 
@@ -192,11 +199,6 @@ int replica_marks(struct replica *replica, int64_t from, struct buffer *buffer, 
 	if (rc != 0)
 		return replica_failed(replica, error);
 	return marks_end(&page.writer, page.next) ? 0 : error_memory(error, buffer->size);
-}
-
-static int damaged(struct error *error, const char *what)
-{
-	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s", what);
 }
 
 /* Every chunk, and that the last identity is where it is said to be. */

@@ -20,6 +20,17 @@ static bool segments_reserve(struct replica *replica)
 	return true;
 }
 
+/* A range that changed no document needs no segment of its own, unless what it noted would make one too large. */
+static bool is_covered(const struct intake *intake)
+{
+	const struct replica *replica = intake->replica;
+
+	if (intake->chunk->len > 0 || intake->killed.len > 0 || replica->segments_len == replica->frozen)
+		return false;
+	return intake->notes == NULL ||
+	       replica->segments[replica->segments_len - 1]->bytes < SEGMENT_BYTES_KEPT;
+}
+
 /* The range's versions as the newest segment. */
 static int segment_add(struct intake *intake, struct error *error)
 {
@@ -27,7 +38,7 @@ static int segment_add(struct intake *intake, struct error *error)
 	struct dictionary *dictionary = NULL;
 	struct segment *segment;
 
-	if (intake->chunk->len == 0 && intake->killed.len == 0 && replica->segments_len > replica->frozen) {
+	if (is_covered(intake)) {
 		segment_cover(replica->segments[replica->segments_len - 1], &intake->now);
 		return 0;
 	}

@@ -78,6 +78,38 @@ static void seals(struct slice value)
 		       mark.seals[i].offset > (i == 0 ? 0 : mark.seals[i - 1].offset));
 }
 
+/* A chunk's identities lie in it and rise. */
+static void chunk(struct slice value)
+{
+	struct identity_entry entry;
+	struct stored_chunk found;
+	struct error error;
+	int64_t last = 3 * STORED_CHUNK - 1;
+	uint32_t count = 0;
+	size_t at = 0;
+
+	if (stored_chunk_decode(3, value, &found, &error) != 0) {
+		ASSERT(error.code == ERROR_DAMAGED);
+		return;
+	}
+	for (; stored_chunk_next(&found, &at, &entry); last = entry.offset, count++)
+		ASSERT(entry.offset > last && entry.offset < 4 * STORED_CHUNK);
+	ASSERT(count == found.count && count > 0);
+}
+
+static void origins(struct slice value)
+{
+	struct origins *noted = origins_new();
+	struct error error;
+
+	ASSERT(noted != NULL);
+	if (stored_origins_decode(value, noted, &error) == 0)
+		ASSERT(origins_count(noted) > 0);
+	else
+		ASSERT(error.code == ERROR_DAMAGED);
+	origins_free(noted);
+}
+
 /* The file that says whose the directory is has no checksum. */
 static void identity(struct slice content)
 {
@@ -96,6 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct stored_key seven = stored_number_key(7);
 	struct stored_key of_seals = stored_seals_key();
+	struct stored_key of_chunk = stored_chunk_key(3);
+	struct stored_key of_origins = stored_origins_key();
 	struct slice key;
 	size_t key_len = len == 0 ? 0 : bytes[0];
 	size_t value_len;
@@ -116,6 +150,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	entries(key, slice_of(value, value_len));
 	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&of_seals), 0)));
 	seals(slice_of(value, value_len));
+	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&of_chunk), 0)));
+	chunk(slice_of(value, value_len));
+	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&of_origins), 0)));
+	origins(slice_of(value, value_len));
 	memcpy(value, bytes + 1 + key_len, 8);
 	put_u64(value + value_len - 8, hash64(slice_of(value, value_len - 8), 0));
 	state(slice_of(value, value_len));
