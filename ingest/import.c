@@ -268,7 +268,7 @@ void import_status(struct import *import, struct buffer *body)
 {
 	(void)pthread_mutex_lock(&import->status_lock);
 	if (import->status.len == 0)
-		buffer_append_string(body, "\"sources\":[]");
+		buffer_append_string(body, "\"sources\":[],\"configured\":[]");
 	else
 		buffer_append_slice(body, buffer_slice(&import->status));
 	(void)pthread_mutex_unlock(&import->status_lock);

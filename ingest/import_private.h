@@ -65,6 +65,7 @@ struct import_part {
 	unsigned letters;  /* not acknowledged */
 	unsigned held;     /* of them refused: it reads nothing until they are taken */
 	int64_t ask_ms;    /* when to ask where to begin */
+	int64_t mark_ms;   /* when to say again that it has begun */
 	int64_t log_end;   /* as last heard; -1: not yet */
 	char trouble[256]; /* what it waits for, "" for nothing */
 };

@@ -14,7 +14,9 @@
 #define ENDS_MS 5000
 #define BATCH_BYTES_MAX_IMPORT 1000000
 #define GROUP_NAME_BYTES_MAX 120 /* of a source's name in its group's name; a longer one is hashed */
-#define COMMITS_MAX 256          /* in one request */
+#define COMMITS_MAX 256          /* of partitions in one request */
+/* Kafka forgets what a group committed for topics that it is not subscribed to, after a week unless told otherwise. */
+#define MARK_MS (60 * 60 * 1000)
 
 static void say(struct import_source *source, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -171,6 +173,7 @@ static void reassign(struct import_source *source)
 		ours++;
 		if (part != NULL) {
 			part->assigned = true;
+			part->mark_ms = 0;
 			import_track_recommit(&part->track);
 		} else if (!add_part(source, &places[i])) {
 			say(source, "no room for more than %d partitions in one program", IMPORT_PARTS_MAX);
@@ -292,6 +295,39 @@ static bool open_both(struct import_source *source)
 	return false;
 }
 
+/* ---- marks ---- */
+
+/* Kafka deletes a group's offsets for a topic with the topic. That there were some is kept as the note of another one, for
+ * a partition of the slots topic; of several partitions for which that is the same one, the last keeps it. */
+struct mark {
+	int32_t slot;
+	char note[LOG_COMMIT_NOTE_BYTES];
+};
+
+static struct mark mark_of(const struct log_place *place)
+{
+	uint64_t topic = hash64(slice_string(place->topic), 0);
+	struct mark mark = {.slot = (int32_t)((topic + (uint64_t)place->partition) % LOG_SLOTS)};
+
+	(void)snprintf(mark.note, sizeof mark.note, "begun %016" PRIx64 "/%" PRId32, topic, place->partition);
+	return mark;
+}
+
+static void mark_place(struct import *import, int32_t slot, struct log_place *place)
+{
+	(void)snprintf(place->topic, sizeof place->topic, "%s", log_name(import->connection, "slots"));
+	place->partition = slot;
+}
+
+static int read_marks(struct import_source *source, struct log_commit marks[LOG_SLOTS], struct error *error)
+{
+	struct log_place places[LOG_SLOTS];
+
+	for (int32_t slot = 0; slot < LOG_SLOTS; slot++)
+		mark_place(source->import, slot, &places[slot]);
+	return log_import_committed(source->group, places, LOG_SLOTS, IMPORT_ASK_MS, marks, error);
+}
+
 /* ---- where to begin ---- */
 
 /* Partitions of one topic that are to begin. */
@@ -303,6 +339,7 @@ struct asking {
 	struct log_commit commits[INDEX_PARTITIONS_MAX];
 	struct log_ends ends[INDEX_PARTITIONS_MAX];
 	int64_t begins[INDEX_PARTITIONS_MAX];
+	struct log_commit marks[LOG_SLOTS];
 	size_t len;
 };
 
@@ -336,6 +373,8 @@ static int ask(struct asking *asking, struct error *error)
 	if (rc == 0)
 		rc = log_import_committed(source->group, asking->places, asking->len, IMPORT_ASK_MS,
 		                          asking->commits, error);
+	if (rc == 0)
+		rc = read_marks(source, asking->marks, error);
 	for (size_t i = 0; rc == 0 && i < asking->len; i++)
 		asking->begins[i] = start_ms == 0 ? asking->ends[i].start : asking->ends[i].end;
 	if (rc != 0 || start_ms == 0 || start_ms == INT64_MAX)
@@ -350,8 +389,10 @@ static int ask(struct asking *asking, struct error *error)
 static void begin(struct asking *asking, size_t i)
 {
 	struct import_part *part = asking->parts[i];
+	const struct mark mark = mark_of(&part->place);
 	const struct import_found found = {
 		.committed = asking->commits[i].offset,
+		.begun = strcmp(asking->marks[mark.slot].note, mark.note) == 0,
 		.anchor = import_anchor_parse(asking->commits[i].note),
 		.begin = asking->begins[i],
 		.log_start = asking->ends[i].start,
@@ -417,52 +458,81 @@ static int64_t next_ask_ms(const struct import_source *source)
 
 struct committing {
 	struct import_part *parts[COMMITS_MAX];
-	struct log_place places[COMMITS_MAX];
-	struct log_commit commits[COMMITS_MAX];
 	struct import_point points[COMMITS_MAX];
 	size_t len;
+	/* as Kafka gets it: the points, and marks */
+	struct log_place places[COMMITS_MAX + LOG_SLOTS];
+	struct log_commit commits[COMMITS_MAX + LOG_SLOTS];
+	size_t commits_len;
+	uint64_t marked; /* slots */
 };
+
+static void add_commit(struct committing *committing, const struct log_place *place, int64_t offset,
+                       const char *note)
+{
+	struct log_commit *commit = &committing->commits[committing->commits_len];
+
+	committing->places[committing->commits_len++] = *place;
+	commit->offset = offset;
+	(void)snprintf(commit->note, sizeof commit->note, "%s", note);
+}
+
+static void add_mark(struct import_part *part, struct committing *committing)
+{
+	struct import *import = part->source->import;
+	const struct mark mark = mark_of(&part->place);
+	uint64_t bit = UINT64_C(1) << mark.slot;
+	struct log_place place;
+
+	if (import->now_ms < part->mark_ms || (committing->marked & bit) != 0)
+		return;
+	part->mark_ms = import->now_ms + MARK_MS;
+	committing->marked |= bit;
+	mark_place(import, mark.slot, &place);
+	add_commit(committing, &place, 0, mark.note);
+}
 
 static void commit_some(struct import_source *source, struct committing *committing)
 {
 	struct error error;
 
-	if (committing->len == 0)
-		return;
-	if (log_import_commit(source->group, committing->places, committing->commits, committing->len,
-	                      &error) == 0)
-		for (size_t i = 0; i < committing->len; i++)
-			import_track_committed(&committing->parts[i]->track, &committing->points[i]);
-	else
+	if (committing->len > 0 && log_import_commit(source->group, committing->places, committing->commits,
+	                                             committing->commits_len, &error) != 0)
 		logline(LOG_LEVEL_INFO, "import_commit_failed", "source=\"%s\" reason=\"%s\"",
 		        source->record.name, error.text);
-	committing->len = 0;
+	else
+		for (size_t i = 0; i < committing->len; i++)
+			import_track_committed(&committing->parts[i]->track, &committing->points[i]);
+	committing->len = committing->commits_len = 0;
+	committing->marked = 0;
+}
+
+static void commit_part(struct import_part *part, struct committing *committing)
+{
+	struct import_point *point = &committing->points[committing->len];
+	char note[IMPORT_ANCHOR_TEXT_BYTES];
+
+	if (!import_track_commit(&part->track, point))
+		return;
+	import_anchor_print(&point->anchor, note);
+	add_commit(committing, &part->place, point->offset, note);
+	add_mark(part, committing);
+	committing->parts[committing->len++] = part;
+	if (committing->len == COMMITS_MAX)
+		commit_some(part->source, committing);
 }
 
 void import_source_commit(struct import_source *source)
 {
 	struct import *import = source->import;
-	struct committing *committing = source->group == NULL ? NULL : malloc(sizeof *committing);
+	struct committing *committing = source->group == NULL ? NULL : calloc(1, sizeof *committing);
 
 	source->commit_ms = import->now_ms + COMMIT_MS;
 	if (committing == NULL)
 		return;
-	committing->len = 0;
-	for (uint32_t i = 0; i < import->parts_end; i++) {
-		struct import_part *part = import->parts[i];
-		size_t at = committing->len;
-
-		if (part == NULL || part->source != source ||
-		    !import_track_commit(&part->track, &committing->points[at]))
-			continue;
-		committing->parts[at] = part;
-		committing->places[at] = part->place;
-		committing->commits[at].offset = committing->points[at].offset;
-		_Static_assert(sizeof committing->commits[at].note >= IMPORT_ANCHOR_TEXT_BYTES, "notes");
-		import_anchor_print(&committing->points[at].anchor, committing->commits[at].note);
-		if (++committing->len == COMMITS_MAX)
-			commit_some(source, committing);
-	}
+	for (uint32_t i = 0; i < import->parts_end; i++)
+		if (import->parts[i] != NULL && import->parts[i]->source == source)
+			commit_part(import->parts[i], committing);
 	commit_some(source, committing);
 	free(committing);
 }

@@ -85,6 +85,12 @@ bool import_track_begin(struct import_track *track, const struct import_found *f
 	ASSERT(track->state == IMPORT_TRACK_ASKING && track->ring_len == 0);
 	track->committed = found->committed;
 	track->expected = none;
+	if (found->committed < 0 && found->begun) {
+		stop(track,
+		     "what was imported is not committed any more: the topic was deleted and re-created, "
+		     "or the group's offsets were deleted");
+		return false;
+	}
 	if (found->committed < 0) {
 		track->position = found->begin;
 		track->point = (struct import_point){found->begin, none};

@@ -47,6 +47,7 @@ enum import_track_state {
 /* What Kafka says of the partition. */
 struct import_found {
 	int64_t committed; /* -1: nothing */
+	bool begun;        /* something was committed once */
 	struct import_anchor anchor;
 	int64_t begin; /* where a life without a commit begins */
 	int64_t log_start;

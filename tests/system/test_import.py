@@ -1,7 +1,10 @@
 """Import: other topics' records into an index, each of them once, whatever dies in between."""
 import json
 import random
+import threading
 from collections import Counter
+
+import confluent_kafka
 
 from fold import APPLIED, DUPLICATE, Index, Shard, records_of
 from test_feeding import index_of, publish
@@ -162,16 +165,200 @@ def test_other_keys(env):
     assert sum(counted.values()) == 3000, counted
 
 
+class Publishing(threading.Thread):
+    """Publishes a shop's orders bit by bit, so that whoever is killed is killed in the middle."""
+
+    def __init__(self, env, index, shop, bits, size):
+        super().__init__()
+        self.env, self.index, self.shop, self.bits, self.size = env, index, shop, bits, size
+        self.letters = {}
+        self.trouble = None
+
+    def run(self):
+        try:
+            for _ in range(self.bits):
+                self.letters.update(publish_shop(self.env, self.index, self.shop, self.size))
+        except BaseException as trouble:  # the test's own thread raises it
+            self.trouble = trouble
+
+    def finish(self):
+        self.join()
+        if self.trouble:
+            raise self.trouble
+        return self.letters
+
+
+def log_length(env, index):
+    consumer = confluent_kafka.Consumer(env.kafka.client(**{"group.id": env.cluster + ".length"}))
+    try:
+        return sum(consumer.get_watermark_offsets(confluent_kafka.TopicPartition(index.topic, p), timeout=10)[1]
+                   for p in range(index.partitions))
+    finally:
+        consumer.close()
+
+
 def test_killed_in_the_middle(env):
     env.plan(ingests=2)
     index = import_shop(env)
     shop = Shop(2)
-    letters = {}
-    for life in range(6):
-        letters.update(publish_shop(env, index, shop, 2500))
-        victim = "ingest" if life % 2 == 0 else "ingest2"
-        env.programs[victim].kill9()
-        env.start(victim)
+    publishing = Publishing(env, index, shop, bits=60, size=200)
+    publishing.start()
+    kills = 0
+    while publishing.is_alive():
+        length = log_length(env, index)
+        env.wait_until(lambda: log_length(env, index) > length + 300 or not publishing.is_alive(), 60, "imports go on")
+        victim = env.programs["ingest" if kills % 2 == 0 else "ingest2"]
+        victim.kill9()
+        kills += 1
+        env.start(victim.name)
+    letters = publishing.finish()
     env.wait_until(lambda: imported(env, index.source, index.ends), 90, "everything is imported")
+    assert kills >= 3
     shards = check(env, index, shop, letters)
-    print("duplicates dropped by origin:", sum(shard.count(DUPLICATE) for shard in shards))
+    assert sum(shard.count(DUPLICATE) for shard in shards) > 0, "no kill was in the middle"
+
+
+def test_pattern_and_a_later_topic(env):
+    first, later = f"{env.cluster}-eu.orders", f"{env.cluster}-us.orders"
+    env.create_topic(first, 2)
+    configure(env, {"pattern": f"^{env.cluster}-.*\\.orders$", "index": "orders", "partitions": 2, "primary_key": "id",
+                    "id": "{shop}-{number}", "dead_letter_topic": f"{env.cluster}-dead.orders"})
+    env.create_topic(f"{env.cluster}-dead.orders", 1)
+    env.start_all()
+    env.wait_until(lambda: any(entry["partitions"] for entry in said(env).values()), 60, "the first topic is read")
+    (name, _), = said(env).items()
+    publish(env, first, [(None, json.dumps({"shop": "eu", "number": n}).encode(), [], -1) for n in range(50)])
+    env.create_topic(later, 2)
+    publish(env, later, [(None, json.dumps({"shop": "us", "number": n}).encode(), [], -1) for n in range(50)])
+    publish(env, later, [(None, b"[]", [], 0)])
+    wanted = {f"{shop}-{n}" for shop in ("eu", "us") for n in range(50)}
+    index = index_of(env, "orders")
+    env.wait_until(lambda: said(env)[name]["imported"] == len(wanted) and said(env)[name]["dead_lettered"] == 1, 60,
+                   "both are imported")
+    assert set(documents_of(folded(env, index))) == wanted
+    letters = env.read_topic(f"{env.cluster}-dead.orders")
+    assert [message.value() for message in letters] == [b"[]"]
+    parts = {(part["topic"], part["partition"]) for part in said(env)[name]["partitions"]}
+    assert parts == {(topic, partition) for topic in (first, later) for partition in (0, 1)}, "its own letters are no source"
+
+
+def listed(env):
+    return {row["name"]: row for row in env.millrace("source", "ls", "-o", "json")}
+
+
+def test_pause_resume_seek(env):
+    index = import_shop(env)
+    shop = Shop(3)
+    letters = publish_shop(env, index, shop, 500)
+    env.wait_until(lambda: imported(env, index.source, index.ends), 60, "everything is imported")
+    env.millrace("source", "pause", index.source, "--index", "orders", "--wait")
+    env.wait_until(lambda: said(env)[index.source]["state"] == "paused", 30, "the source is paused")
+    before = said(env)[index.source]["imported"]
+    length = log_length(env, index)
+    letters.update(publish_shop(env, index, shop, 500))
+    assert listed(env)[index.source]["state"] == "paused"
+    env.millrace("source", "resume", index.source, "--index", "orders", "--wait")
+    env.wait_until(lambda: imported(env, index.source, index.ends), 60, "the rest is imported")
+    assert said(env)[index.source]["imported"] == shop.relevant > before
+    assert log_length(env, index) == length + shop.relevant - before, "it went on where it was"
+    check(env, index, shop, letters)
+    # A new life imports everything once more; what a record of the old life said is not compared.
+    env.millrace("source", "seek", index.source, "--index", "orders", "--to", "earliest", "--wait")
+    env.wait_until(lambda: said(env).get(index.source, {}).get("life") == 2 and
+                   imported(env, index.source, index.ends), 60, "the second life has imported everything")
+    shards = folded(env, index)
+    assert documents_of(shards) == shop.documents
+    assert sum(shard.count(APPLIED) for shard in shards) == 2 * shop.relevant
+    row = listed(env)[index.source]
+    assert (row["life"], row["lag"], row["imported"]) == (2, 0, shop.relevant), row
+    missing = env.millrace("source", "pause", "nothing", "--index", "orders", "--wait", check=False)
+    assert missing.returncode == 1 and "source_not_found" in missing.stderr, missing
+
+
+def test_a_topic_made_anew_stops(env):
+    index = import_shop(env)
+    shop = Shop(4)
+    publish_shop(env, index, shop, 300)
+    env.wait_until(lambda: imported(env, index.source, index.ends), 60, "everything is imported")
+    assert env.programs["ingest"].terminate() == 0
+    env.admin().delete_topics([index.source])[index.source].result()
+    env.wait_until(lambda: index.source not in env.admin().list_topics(timeout=10).topics, 30, "the topic is gone")
+    env.create_topic(index.source, 3)
+    other = Shop(5)
+    index.ends.clear()
+    publish_shop(env, index, other, 900)
+    length = log_length(env, index)
+    env.start("ingest")
+    env.wait_until(lambda: said(env).get(index.source, {}).get("state") == "stopped" and
+                   all(part["state"] == "stopped" for part in said(env)[index.source]["partitions"]), 60,
+                   "every partition has stopped")
+    assert log_length(env, index) == length, "nothing of the new topic is imported"
+    row = listed(env)[index.source]
+    assert row["state"] == "stopped" and "re-created" in row["note"], row
+    assert "source_stopped" in env.programs["ingest"].output()
+    env.millrace("source", "seek", index.source, "--index", "orders", "--wait")
+    env.wait_until(lambda: said(env).get(index.source, {}).get("life") == 2 and
+                   imported(env, index.source, index.ends), 60, "the new life is imported")
+    applied = {origin for origin in origins_applied(env, index, folded(env, index)) if b".2/" in origin}
+    assert len(applied) == other.relevant
+
+
+def test_letters_that_nobody_takes(env):
+    topic = f"{env.cluster}-shop.orders"
+    refusing = f"{env.cluster}-letters"
+    index = import_shop(env, dead_letter_topic=refusing)
+    publish(env, topic, [("a", b'{"id":"a"}', [], 0), ("b", b"{", [], 0), ("d", b'{"id":"d"}', [], 1)])
+    env.wait_until(lambda: said(env)[topic]["state"] == "waiting", 60, "the partition waits")
+    part, = [part for part in said(env)[topic]["partitions"] if part["state"] == "waiting"]
+    assert part["partition"] == 0 and refusing in part["reason"] and part["committed"] <= 1, part
+    publish(env, topic, [("c", b'{"id":"c"}', [], 0), ("e", b'{"id":"e"}', [], 1)])
+    env.wait_until(lambda: {"a", "d", "e"} <= set(documents_of(folded(env, index))), 60, "the other partition goes on")
+    assert "c" not in documents_of(folded(env, index))
+    env.create_topic(refusing, 1)
+    env.wait_until(lambda: imported(env, topic, {(topic, 0): 3, (topic, 1): 2}), 60, "the partition goes on")
+    assert set(documents_of(folded(env, index))) == {"a", "c", "d", "e"}
+    assert [message.value() for message in env.read_topic(refusing)] == [b"{"]
+
+
+def test_configured_otherwise(env):
+    index = import_shop(env)
+    configure(env, {"topic": index.source, "index": "orders", "partitions": 4, **RULES, "exclude": ["price"]},
+              {"topic": index.source, "index": "again", "primary_key": "id", "id": "id", "partitions": 1})
+    assert env.programs["ingest"].terminate() == 0
+    env.start("ingest")
+
+    def configured():
+        answer = env.http("GET", env.programs["ingest"].admin_url + "/status").json()
+        return {entry["index"]: entry for entry in answer["configured"]}
+
+    env.wait_until(lambda: [configured().get(uid, {}).get("state") for uid in ("orders", "again")] == ["differs", "recorded"], 60,
+                   "one is said to differ, the other is made")
+    assert env.metrics("ingest")[f'millrace_import_differing{{source="{index.source}",index="orders"}}'] == 1
+    publish(env, index.source, [("k", b'{"id":"a","price":1}', [], 0)])
+    env.wait_until(lambda: documents_of(folded(env, index)), 60, "it is imported")
+    assert documents_of(folded(env, index)) == {"a": {"id": "a", "price": 1}}, "the recorded rules count"
+    env.wait_until(lambda: documents_of(folded(env, index_of(env, "again"))), 60, "both indexes have it")
+
+
+def test_map(env):
+    topic = f"{env.cluster}-shop.orders"
+    env.create_topic(topic, 2)
+    configure(env, {"topic": topic, "index": "orders", **RULES})
+    publish(env, topic, [("k", b'{"id":"a","n":1}', [], 0), ("k", b'{"id":"a","gone":true}', [], 0),
+                         ("k", b'{"id":"a","draft":true}', [], 0), ("k", b"{", [], 0), ("k", b'{"id":"b"}', [], 1)])
+    rows = env.millrace("map", "--topic", topic, "--sample", "20", "-o", "json")
+    assert [(row["partition"], row["offset"], row.get("op"), row.get("refused"), row.get("ignored")) for row in rows] == [
+        (0, 0, "put", None, None), (0, 1, "delete", None, None), (0, 2, None, None, True), (0, 3, None, "not_json", None),
+        (1, 0, "put", None, None)]
+    assert rows[0]["id"] == "a" and rows[0]["document"] == {"id": "a", "n": 1}
+    newest = env.millrace("map", "--topic", topic, "--sample", "2", "--source", topic).stdout
+    assert newest.splitlines()[0].startswith("0@3  refused, not_json: ") and newest.splitlines()[1].startswith("1@0  put b")
+    oldest = env.millrace("map", "--topic", topic, "--sample", "2", "--from-beginning").stdout
+    assert oldest.splitlines()[0].startswith("0@0  put a")
+    rules = env.directory / "rules.json"
+    rules.write_text('{"id": "key", "primary_key": "key", "include": ["n"]}')
+    row = env.millrace("map", "--topic", topic, "--sample", "2", "--from-beginning", "--rules", rules, "-o", "json")[0]
+    assert row["id"] == "k" and row["document"] == {"n": 1, "key": "k"}
+    rules.write_text('{"ide": "key"}')
+    wrong = env.millrace("map", "--topic", topic, "--rules", rules, check=False)
+    assert wrong.returncode == 1 and "ide" in wrong.stderr, wrong
