@@ -30,7 +30,7 @@
 
 #define ORIGINS_MAX 4096 /* source partitions of one shard; a record of another one is refused */
 #define MARKS_PAGE_BYTES_MAX (4U * 1024 * 1024)
-#ifndef MARKS_PAGE_IDENTITIES /* the simulation has shorter logs */
+#ifndef MARKS_PAGE_IDENTITIES       /* the simulation has shorter logs */
 #define MARKS_PAGE_IDENTITIES 65536 /* of one page, at most */
 #endif
 

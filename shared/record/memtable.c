@@ -42,8 +42,8 @@ struct memtable {
 	size_t ops_len;
 	size_t ops_size;
 	size_t survivors;
-	size_t body_bytes; /* of operations added, dropped ones too */
-	bool barrier;      /* the one operation is one */
+	size_t op_bytes; /* of operations added, dropped ones too, as they count for the range */
+	bool barrier;    /* the one operation is one */
 	struct identity_entry *identities;
 	size_t identities_len;
 	size_t identities_size;
@@ -98,9 +98,18 @@ static bool is_alone(const struct op *op)
 	return op_kind_is_barrier(op->kind) && !KNOCKOUT(COALESCE_OVER_BARRIER);
 }
 
+static bool is_merge(enum op_kind kind)
+{
+	return kind == OP_KIND_MERGE || kind == OP_KIND_MERGE_IF_EXISTS;
+}
+
 size_t memtable_op_bytes(const struct op *op)
 {
-	return is_alone(op) ? RANGE_BYTES_ALONE : op->id.len + op->body.len;
+	size_t bytes = op->id.len + op->body.len;
+
+	if (is_alone(op))
+		return RANGE_BYTES_ALONE;
+	return is_merge(op->kind) && bytes < MERGE_BYTES_COUNTED ? MERGE_BYTES_COUNTED : bytes;
 }
 
 bool memtable_is_full(const struct memtable *memtable, int64_t offset, size_t bytes)
@@ -111,7 +120,7 @@ bool memtable_is_full(const struct memtable *memtable, int64_t offset, size_t by
 		return false;
 	if (memtable->barrier && bytes > 0)
 		return true;
-	return memtable->body_bytes > RANGE_BYTES_MAX || bytes > RANGE_BYTES_MAX - memtable->body_bytes;
+	return memtable->op_bytes > RANGE_BYTES_MAX || bytes > RANGE_BYTES_MAX - memtable->op_bytes;
 }
 
 /* The list with room for one more of `width` bytes, moved or not; NULL when out of memory, then it stays. */
@@ -195,7 +204,7 @@ bool memtable_add(struct memtable *memtable, const struct op *op)
 	memtable->ops[memtable->ops_len++] = newer;
 	memtable->survivors++;
 	memtable->barrier = is_alone(op);
-	memtable->body_bytes += newer.op.body.len + newer.op.id.len;
+	memtable->op_bytes += is_alone(op) ? 0 : memtable_op_bytes(op);
 	memtable->to = op->offset + 1;
 	return true;
 }

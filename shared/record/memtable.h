@@ -30,6 +30,9 @@
 
 #define RANGE_BYTES_MAX (4U * 1024 * 1024)
 #define RANGE_SEAL 4096
+/* A merge's outcome is as long as its document, which only a replica has, and which applies a range as a whole: so
+ * many bytes at least are counted for one, which makes 64 of them a range. */
+#define MERGE_BYTES_COUNTED 65536
 /* The bytes of an operation that shares its range with no other. */
 #define RANGE_BYTES_ALONE SIZE_MAX
 
@@ -59,7 +62,8 @@ struct memtable;
 struct memtable *memtable_new(int64_t from);
 void memtable_free(struct memtable *memtable);
 
-/* What an operation takes of RANGE_BYTES_MAX; RANGE_BYTES_ALONE for a barrier. */
+/* What an operation takes of RANGE_BYTES_MAX: id and body, a merge MERGE_BYTES_COUNTED at least; RANGE_BYTES_ALONE for a
+ * barrier. */
 size_t memtable_op_bytes(const struct op *op);
 /* True if a record at `offset` with an operation of `bytes` (0: without one)
  * has to go into the next memtable: beyond the seal, or with an operation

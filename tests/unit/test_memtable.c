@@ -429,6 +429,36 @@ static void test_size(void)
 	free(body);
 }
 
+/* 64 merges, however short; a long one counts as it is. */
+static void test_size_of_merges(void)
+{
+	static const enum op_kind kinds[] = {OP_KIND_MERGE, OP_KIND_MERGE_IF_EXISTS};
+	const size_t long_body = 100000;
+	char *body = calloc(1, long_body);
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		struct memtable *memtable = memtable_new(0);
+		struct op op = put(0, "a", "{}");
+		size_t empty = memtable_bytes(memtable);
+
+		op.kind = kinds[i];
+		CU_ASSERT_EQUAL(memtable_op_bytes(&op), 65536);
+		for (; op.offset < 64; op.offset++) {
+			CU_ASSERT_FALSE(memtable_is_full(memtable, op.offset, memtable_op_bytes(&op)));
+			CU_ASSERT_TRUE(memtable_add(memtable, &op));
+		}
+		CU_ASSERT_TRUE(memtable_is_full(memtable, 64, memtable_op_bytes(&op)));
+		CU_ASSERT_TRUE(memtable_is_full(memtable, 64, 1));
+		CU_ASSERT_FALSE(memtable_is_full(memtable, 64, 0));
+		CU_ASSERT_TRUE(memtable_bytes(memtable) <
+		               empty + 64 * 1024); /* what is held, not what counts */
+		op.body = slice_of(body, long_body);
+		CU_ASSERT_EQUAL(memtable_op_bytes(&op), long_body + 1);
+		memtable_free(memtable);
+	}
+	free(body);
+}
+
 static void test_anchor(void)
 {
 	struct memtable *memtable = memtable_new(3);
@@ -453,6 +483,7 @@ int main(void)
 		{"copies", test_copies},
 		{"seal", test_seal},
 		{"size", test_size},
+		{"size of merges", test_size_of_merges},
 		{"anchor", test_anchor},
 		CU_TEST_INFO_NULL,
 	};
