@@ -120,9 +120,115 @@ static void test_cuts(void)
 	fold_model_deinit(&other);
 }
 
+/* A record of document d0 whose body is of our own making; it has the id, as record_decode sees to. */
+static void append_body(struct fold_model *model, enum op_kind kind, const char *text)
+{
+	struct fold_record *record = fold_append_kind(model, kind);
+
+	record->id = 0;
+	record->op.id = slice_string(model->ids[0]);
+	record->op.body = slice_string(text);
+}
+
+static struct document get_first(struct fold_model *model, struct arena *arena)
+{
+	struct document document = {.body = slice_string("")};
+	struct error error;
+
+	if (replica_get(model->replica, slice_string(model->ids[0]), true, arena, &document, &error) != 0)
+		document.body = slice_string("none");
+	return document;
+}
+
+/* The longest outcome that the rules allow, and one byte more, on what is in memory and on what is stored. */
+static void test_too_large(void)
+{
+	char patch[FOLD_BYTES_MAX + 1];
+	struct fold_model model;
+	struct arena arena;
+
+	fold_model_init(&model, 103, 20);
+	arena_init(&arena, 4096);
+	append_body(&model, OP_KIND_MERGE, "{\"id\":\"d0\"}"); /* creates */
+	fold_receive_all(&model, model.end);
+	for (int stored = 0; stored < 2; stored++) {
+		for (size_t extra = 1; extra < 2; extra--) {
+			/* {"id":"d0","n":"…"} */
+			size_t len = FOLD_BYTES_MAX + extra - strlen("{\"id\":\"d0\",\"n\":\"\"}");
+
+			snprintf(patch, sizeof patch, "{\"n\":\"%.*s\"}", (int)len,
+			         "0123456789012345678901234567890123456789012345678901234567890123456789"
+			         "0123456789012345678901234567890123456789012345678901234567890123456789"
+			         "0123456789");
+			append_body(&model, OP_KIND_MERGE_IF_EXISTS, patch);
+			fold_receive_all(&model, model.end);
+			CU_ASSERT_EQUAL(fold_status(&model).merges_too_large, (uint64_t)stored + 1);
+			CU_ASSERT_EQUAL(get_first(&model, &arena).body.len,
+			                extra == 0 ? FOLD_BYTES_MAX : strlen("{\"id\":\"d0\"}"));
+		}
+		append_body(&model, OP_KIND_PUT, "{\"id\":\"d0\"}");
+		fold_receive_all(&model, model.end);
+		fold_store(&model);
+	}
+	/* an absent document is created whatever the limit, as by a put */
+	append_body(&model, OP_KIND_DELETE, "");
+	memset(patch, ' ', FOLD_BYTES_MAX);
+	memcpy(patch, "{\"id\":\"d0\"", 10);
+	patch[FOLD_BYTES_MAX - 1] = '}';
+	patch[FOLD_BYTES_MAX] = '\0';
+	append_body(&model, OP_KIND_MERGE, patch);
+	fold_receive_all(&model, model.end);
+	CU_ASSERT_EQUAL(get_first(&model, &arena).body.len, FOLD_BYTES_MAX);
+	CU_ASSERT_EQUAL(fold_status(&model).merges_too_large, 2);
+	CU_ASSERT_EQUAL(fold_status(&model).documents, 1);
+	arena_deinit(&arena);
+	fold_model_deinit(&model);
+}
+
+/* Frames lie: a barrier among others, and a filter that no feeder lets pass. Nothing changes then. */
+static void test_malformed(void)
+{
+	struct fold_model model;
+	struct range_answer answer;
+	struct buffer frame;
+	struct range range;
+	struct error error;
+	struct op *op;
+
+	fold_model_init(&model, 104, 40);
+	for (int i = 0; i < 10; i++)
+		(void)fold_append_kind(&model, OP_KIND_PUT);
+	fold_receive_all(&model, model.end);
+	op = &fold_append_kind(&model, OP_KIND_DELETE_BY_FILTER)->op;
+	for (int i = 0; i < 2; i++) {
+		op->body = slice_string(i == 0 ? "\"n < \"" : "\"\"");
+		fold_range(&model, op->offset, model.end, &frame, &range);
+		CU_ASSERT_EQUAL(replica_receive(model.replica, &range, &answer, &error), ERROR_FORMAT);
+		CU_ASSERT_EQUAL(error.action, ERROR_ACTION_REJECT);
+		CU_ASSERT_EQUAL(fold_status(&model).received, op->offset);
+		CU_ASSERT_EQUAL(fold_status(&model).documents > 0, true);
+		buffer_deinit(&frame);
+	}
+	op->kind = OP_KIND_DELETE_ALL;
+	op->body = slice_string("");
+	fold_range(&model, op->offset, model.end, &frame, &range);
+	range.ops_len = 2; /* batch_next would not have let it pass */
+	CU_ASSERT_EQUAL(replica_receive(model.replica, &range, &answer, &error), ERROR_FORMAT);
+	range.ops_len = 1;
+	CU_ASSERT_EQUAL(replica_receive(model.replica, &range, &answer, &error), 0);
+	CU_ASSERT_EQUAL(fold_status(&model).documents, 0);
+	CU_ASSERT_EQUAL(fold_status(&model).received, model.end);
+	buffer_deinit(&frame);
+	fold_model_deinit(&model);
+}
+
 int main(void)
 {
-	CU_TestInfo tests[] = {{"the model", test_model}, {"two ways to cut", test_cuts}, CU_TEST_INFO_NULL};
+	CU_TestInfo tests[] = {{"the model", test_model},
+	                       {"two ways to cut", test_cuts},
+	                       {"merges that are too large", test_too_large},
+	                       {"ranges that are none", test_malformed},
+	                       CU_TEST_INFO_NULL};
 
 	return suite_run("replica fold", tests);
 }
