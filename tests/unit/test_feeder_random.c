@@ -12,7 +12,7 @@
 #define WAITING_MAX 256
 #define FEEDERS 2
 #ifndef SCHEDULES /* more for a night */
-#define SCHEDULES 60
+#define SCHEDULES 20
 #endif
 #define STEPS 3000
 #define SETTLE_STEPS 60000
