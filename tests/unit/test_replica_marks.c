@@ -573,6 +573,28 @@ static void test_damage(void)
 	bed_free(bed);
 }
 
+/* Segments that become one keep what their ranges noted. */
+static void test_merged(void)
+{
+	struct bed *bed = bed_new("merged", WINDOW, 1);
+	size_t segments;
+
+	for (int i = 0; i < 20; i++) {
+		known_add(bed, true, i % 2 == 0);
+		receive(bed, status_of(bed).received, bed->end, true);
+	}
+	segments = status_of(bed).segments;
+	while (replica_merge(bed->replica))
+		;
+	CU_ASSERT_TRUE(status_of(bed).segments < segments);
+	CU_ASSERT_EQUAL(check(bed), 1);
+	store(bed);
+	reopen(bed);
+	CU_ASSERT_EQUAL(check(bed), 1);
+	verify(bed);
+	bed_free(bed);
+}
+
 /* Memory counts them until they are stored. */
 static void test_memory(void)
 {
@@ -592,8 +614,8 @@ int main(void)
 {
 	CU_TestInfo tests[] = {{"the model", test_model}, {"nothing costs nothing", test_nothing},
 	                       {"trimmed", test_trim},    {"pages", test_pages},
-	                       {"damage", test_damage},   {"memory", test_memory},
-	                       CU_TEST_INFO_NULL};
+	                       {"damage", test_damage},   {"merged segments", test_merged},
+	                       {"memory", test_memory},   CU_TEST_INFO_NULL};
 
 	return suite_run("replica marks", tests);
 }
