@@ -94,20 +94,22 @@ static void take_range(struct outcome *outcome, const struct range *range)
 		add(&outcome->skipped, offset);
 }
 
+/* A document that needs memory of its own. */
+static char large[20000];
+
 /* One of each kind in turn. */
 static struct record record_of_kind(struct stage *stage, int64_t at, char text[3][32])
 {
+	static const char *const values[] = {"{\"x\":1}", "{\"x\":1}", "{\"x\":2}", "{\"x\":1}",
+	                                     "{\"x\":",   "{\"x\":1}", large};
 	int64_t kind = at % 7;
 
 	(void)snprintf(text[0], 32, "id%d", (int)(at / 7));
 	(void)snprintf(text[1], 32, "k%d", (int)(at / 7));
 	(void)snprintf(text[2], 32, "s.0/%d/%d.0", (int)(at % 2), (int)(100 + at - (kind == 5 ? 50 : 0)));
-	return keyed(stage,
-	             record_at(FIRST + at, text[0],
-	                       kind == 2   ? "{\"x\":2}"
-	                       : kind == 4 ? "{\"x\":"
-	                                   : "{\"x\":1}"),
-	             kind == 6 ? NULL : text[1], kind >= 3 ? text[2] : NULL);
+	(void)snprintf(large, sizeof large, "{\"x\":\"%019980d\"}", 0);
+	return keyed(stage, record_at(FIRST + at, text[0], values[kind]), kind == 6 ? NULL : text[1],
+	             kind >= 3 ? text[2] : NULL);
 }
 
 static void offer(struct stage *stage, struct record record, struct outcome *outcome)
