@@ -1,11 +1,13 @@
 """Import: other topics' records into an index, each of them once, whatever dies in between."""
 import json
 import random
+import subprocess
 import threading
 from collections import Counter
 
 import confluent_kafka
 
+from environment import ROOT
 from fold import APPLIED, DUPLICATE, Index, Shard, records_of
 from test_feeding import index_of, publish
 
@@ -362,3 +364,24 @@ def test_map(env):
     rules.write_text('{"ide": "key"}')
     wrong = env.millrace("map", "--topic", topic, "--rules", rules, check=False)
     assert wrong.returncode == 1 and "ide" in wrong.stderr, wrong
+
+
+def test_the_readmes_commands(env):
+    """The three commands as they are written, but for where things are."""
+    section = (ROOT / "README.md").read_text().partition("## Your own topic in three commands")[2].partition("\n## ")[0]
+    commands = [line.strip() for line in section.splitlines() if line.startswith(("    build/", "    curl"))]
+    assert len(commands) == 3, commands
+    env.start_all()
+    env.create_topic("shop.orders", 2)
+    publish(env, "shop.orders", [(None, b'{"id":"a","n":1}', [], -1), (None, b'{"id":"b","n":2}', [], -1)])
+    outputs = []
+    for command in commands:
+        command = command.replace("build/release/bin/millrace", f"{env.bin}/millrace --config {env.config}")
+        command = command.replace("http://127.0.0.1:7701", env.programs["query"].admin_url)
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout)
+    assert outputs[0].count("refused, missing_key") == 2, "default rules take the id from the key, and say so"
+    assert "taskUid" in outputs[2], outputs[2]
+    env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/b").status == 200, 60, "it is imported")
+    assert env.http("GET", "/indexes/orders/documents/b").json() == {"id": "b", "n": 2}
