@@ -15,8 +15,9 @@
 
 enum condition {
 	CONDITION_ALWAYS,
-	CONDITION_CREATES,             /* topics.create */
-	CONDITION_CREATES_AS_BY_BROKER /* and topics.replication_factor is the broker's */
+	CONDITION_CREATES,              /* topics.create */
+	CONDITION_CREATES_AS_BY_BROKER, /* and topics.replication_factor is the broker's */
+	CONDITION_IMPORTS /* sources are configured; the right to read their topics comes on top */
 };
 
 /* What somebody needs. */
@@ -28,7 +29,8 @@ struct need {
 	enum condition condition;
 };
 
-#define DOCS "docs." /* not a name but what the names of the indexes' logs begin with */
+#define DOCS "docs."     /* not a name but what the names of the indexes' logs begin with */
+#define IMPORT "import." /* and the groups of sources */
 
 /* The groups `admin` and `reader` have no members: librdkafka wants a name to assign partitions, and looks for the name's
  * coordinator. Nothing depends on the answer, but whoever is refused it asks again every second. */
@@ -43,6 +45,10 @@ static const struct need needs[] = {
 	{"ingest", LOG_RESOURCE_GROUP, "ingest-slots", "Read", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_GROUP, "admin", "Describe", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_GROUP, "reader", "Describe", CONDITION_ALWAYS},
+	{"ingest", LOG_RESOURCE_TOPIC, DOCS, "Write", CONDITION_IMPORTS},
+	{"ingest", LOG_RESOURCE_TOPIC, "slots", "Read", CONDITION_IMPORTS},
+	{"ingest", LOG_RESOURCE_TOPIC, "task-states", "Read", CONDITION_IMPORTS},
+	{"ingest", LOG_RESOURCE_GROUP, IMPORT, "Read", CONDITION_IMPORTS},
 	{"query", LOG_RESOURCE_TOPIC, "meta", "Read", CONDITION_ALWAYS},
 	{"query", LOG_RESOURCE_TOPIC, "topology", "Read", CONDITION_ALWAYS},
 	{"query", LOG_RESOURCE_TOPIC, "tasks", "Read Write", CONDITION_ALWAYS},
@@ -96,7 +102,10 @@ static const struct need needs[] = {
 static bool is_needed(const struct config *config, const struct need *need)
 {
 	bool creates = config_bool(config, "topics.create");
+	const struct config_source *sources;
 
+	if (need->condition == CONDITION_IMPORTS)
+		return config_sources(config, &sources) > 0;
 	if (need->condition == CONDITION_CREATES)
 		return creates;
 	if (need->condition == CONDITION_CREATES_AS_BY_BROKER)
@@ -118,7 +127,7 @@ static bool right_of(const struct need *need, size_t i, char operation[OPERATION
 		return false;
 	(void)snprintf(operation, OPERATION_BYTES_MAX, "%.*s", (int)strcspn(at, " "), at);
 	right->resource = need->resource;
-	right->prefixed = strcmp(need->suffix, DOCS) == 0;
+	right->prefixed = strcmp(need->suffix, DOCS) == 0 || strcmp(need->suffix, IMPORT) == 0;
 	right->operation = operation;
 	return true;
 }
