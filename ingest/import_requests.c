@@ -137,6 +137,12 @@ void import_requests_close(struct import *import)
 
 /* ---- what is wished ---- */
 
+/* "" where each topic would have an index of its own. */
+static const char *index_of(const struct wish *wish)
+{
+	return wish->configured->index != NULL ? wish->configured->index : "";
+}
+
 static void set_state(struct wish *wish, enum wish_state state, const char *reason)
 {
 	bool changed = wish->state != state || strcmp(wish->reason, reason) != 0;
@@ -146,7 +152,7 @@ static void set_state(struct wish *wish, enum wish_state state, const char *reas
 	series_set(wish->differing, state == WISH_DIFFERS);
 	if (changed && (state == WISH_DIFFERS || state == WISH_REFUSED))
 		logline(LOG_LEVEL_WARN, state == WISH_DIFFERS ? "source_differs" : "source_refused",
-		        "index=%s source=\"%s\" place=\"%s\" reason=\"%s\"", wish->configured->index,
+		        "index=%s source=\"%s\" place=\"%s\" reason=\"%s\"", index_of(wish),
 		        wish->configured->name, wish->configured->place, wish->reason);
 }
 
@@ -253,8 +259,7 @@ static void request_index(struct import_requests *requests, const struct wish *f
 	for (size_t i = 0; i < requests->len && request.sources_len < SOURCES_MAX; i++) {
 		const struct wish *wish = &requests->wishes[i];
 
-		if (wish->configured->index != NULL && wish->state == WISH_WAITS &&
-		    strcmp(wish->configured->index, configured->index) == 0)
+		if (wish->state == WISH_WAITS && strcmp(index_of(wish), configured->index) == 0)
 			record_of(wish, &sources[request.sources_len++]);
 	}
 	request.sources = sources;
@@ -281,8 +286,13 @@ static void look(struct import_requests *requests)
 		struct wish *wish = &requests->wishes[i];
 		const struct index_record *index;
 
-		if (wish->configured->index == NULL)
+		if (wish->configured->index == NULL) {
+			set_state(
+				wish, WISH_REFUSED,
+				"an index for each topic of a pattern is not available in this version: name "
+				"`index`, or list the topics");
 			continue;
+		}
 		judge(requests, wish, &index);
 		if (wish->state != WISH_WAITS || !ours || requests->asked != ASKED_NOTHING)
 			continue;
@@ -305,7 +315,7 @@ static void end_request(struct import_requests *requests, const struct task_fina
 	for (size_t i = 0; i < requests->len; i++) {
 		struct wish *wish = &requests->wishes[i];
 
-		if (wish->state != WISH_WAITS || strcmp(wish->configured->index, requests->uid) != 0)
+		if (wish->state != WISH_WAITS || strcmp(index_of(wish), requests->uid) != 0)
 			continue;
 		wish->retry_ms = requests->import->now_ms + REFUSED_MS;
 		set_state(wish, WISH_REFUSED, final->message);
@@ -391,8 +401,7 @@ void import_requests_append(const struct import *import, struct buffer *body)
 		buffer_append_string(body, i > 0 ? ",{\"name\":" : "{\"name\":");
 		json_append_string(body, slice_string(wish->configured->name));
 		buffer_append_string(body, ",\"index\":");
-		json_append_string(
-			body, slice_string(wish->configured->index != NULL ? wish->configured->index : ""));
+		json_append_string(body, slice_string(index_of(wish)));
 		buffer_printf(body, ",\"state\":\"%s\"", state_name(wish->state));
 		if (wish->reason[0] != 0) {
 			buffer_append_string(body, ",\"reason\":");
