@@ -1,7 +1,8 @@
 """Filters of delete-by-filter, apart from the product's code: a part of Meilisearch's language.
 
 From the reference's grammar and meaning: comparison, TO, IN, EXISTS, IS NULL, IS EMPTY, AND, OR, NOT, parentheses, and
-the form as arrays. Without CONTAINS, STARTS WITH and geo: whoever sends those to a fold hears NotImplementedError.
+the form as arrays. Without CONTAINS and STARTS WITH: whoever sends those to a fold hears NotImplementedError. Geo is
+refused, as the product refuses it.
 """
 import re
 import unicodedata
@@ -13,7 +14,9 @@ TOKEN = re.compile(r"""\s*(?:(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 KEYWORDS = {"AND", "OR", "NOT", "IN", "TO", "EXISTS", "IS", "NULL", "EMPTY", "CONTAINS", "STARTS", "WITH",
             "_geoRadius", "_geoBoundingBox", "_geoPolygon"}
-ELSEWHERE = {"CONTAINS", "STARTS", "_geoRadius", "_geoBoundingBox", "_geoPolygon"}
+ELSEWHERE = {"CONTAINS", "STARTS"}
+DEPTH_MAX = 150
+PARENTHESIS_DEPTH = 4  # of the levels; a NOT is one
 COMPARISONS = {"=": lambda a, b: a == b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "<": lambda a, b: a < b,
                "<=": lambda a, b: a <= b}
 
@@ -62,6 +65,7 @@ class Reader:
             else:
                 self._tokens.append(("sign", found["sign"] or found["word"]))
         self._at = 0
+        self._depth = 0
 
     def take(self, *signs):
         """True if these come next; then they are passed."""
@@ -100,11 +104,19 @@ class Reader:
             found.append(self.negation())
         return ("and", found)
 
+    def deeper(self, levels, read):
+        self._depth += levels
+        if self._depth > DEPTH_MAX:
+            raise Malformed("too deep")
+        found = read()
+        self._depth -= levels
+        return found
+
     def negation(self):
         if self.take("NOT"):
-            return ("not", self.negation())
+            return ("not", self.deeper(1, self.negation))
         if self.take("("):
-            found = self.alternatives()
+            found = self.deeper(PARENTHESIS_DEPTH, self.alternatives)
             self.expect(")")
             return found
         return self.condition()
