@@ -430,7 +430,7 @@ static void parse(int argc, char **argv, struct options *options)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.schedules = 20000, .jobs = 2, .seeds = "tests/simulation/seeds.txt"};
+	struct options options = {.schedules = 100000, .jobs = 2, .seeds = "tests/simulation/seeds.txt"};
 
 	parse(argc, argv, &options);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);

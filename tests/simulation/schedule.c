@@ -31,14 +31,11 @@ static void write_cluster(struct sim *sim)
 
 static void write_index(struct sim *sim)
 {
-	struct index_record index = sim->index;
 	struct buffer value;
 	char key[64];
 
-	if (index.rules.contract > RULES_CONTRACT) /* not recorded yet, and so told to feeders by hand */
-		index.rules.contract = RULES_CONTRACT;
 	buffer_init(&value, 1 << 16);
-	catalog_write_index(&value, &index);
+	catalog_write_index(&value, &sim->index);
 	(void)snprintf(key, sizeof key, "index/%016" PRIx64, sim->index.id);
 	ASSERT(!buffer_failed(&value));
 	sim_topology_write(sim, SIM_TOPIC_META, slice_string(key), buffer_slice(&value));
@@ -199,7 +196,7 @@ static void check_end(struct sim *sim)
 			stopped = stopped || held->received != sim->logs[shard].end;
 			check_content(sim, held, shard);
 			check_search(sim, held, shard);
-			check_stored(sim, held, shard);
+			check_stored(sim, held, shard, true);
 		}
 		tally_add(&sim->tally->stopped, stopped);
 	}

@@ -431,7 +431,8 @@ void sim_heal(struct sim *sim);
 /* What an event may have changed; `at`: who had it, or nobody: then everything. */
 void check_all(struct sim *sim, struct peer at);
 void check_content(struct sim *sim, struct sim_replica *held, uint32_t shard);
-void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard);
+/* `deep`: everything that is stored, not only its digest. */
+void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard, bool deep);
 /* The highest that this incarnation of the replica ever had; of all of them if it is none. */
 struct sim_reached check_reached(const struct sim_replica *held, struct incarnation incarnation);
 

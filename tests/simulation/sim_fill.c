@@ -49,8 +49,14 @@ static struct slice page_of(struct sim *sim, struct sim_node *node, const struct
 	if (held->replica == NULL || event->node != event->to.number)
 		return copy;
 	replica_status(held->replica, &status);
-	if (!incarnation_equal(status.incarnation, event->incarnation) || status.received != event->received)
+	/* whoever gets it looks too */
+	if (dice_chance(&sim->dice, 500) && (!incarnation_equal(status.incarnation, event->incarnation) ||
+	                                     status.received != event->received))
 		return copy;
+	if (!sim->calm && dice_chance(&sim->dice, sim->swarm.fill_refused_permille)) {
+		sim_count(sim, FAULT_FILL_REFUSED, node, NULL);
+		return copy;
+	}
 	buffer_init(&page, MARKS_PAGE_BYTES_MAX);
 	if (check_page(sim, held->replica, event->offset, &page))
 		copy = sim_copy(sim, buffer_slice(&page));

@@ -3,6 +3,7 @@
 #include "tests/simulation/sim.h"
 
 #define READ_POLL_MS 40
+#define CALM_POLL_MS 150
 #define ASK_TIMEOUT_MS 1500
 #define SCRATCH_BYTES 4096
 #define SIM_HEADERS_MAX 8
@@ -247,9 +248,8 @@ void sim_ingest_add(struct sim *sim, struct sim_ingest *ingest, uint32_t shard)
 	if (sim_skips_hold(sim, ingest, shard))
 		return;
 	believed = *index;
-	believed.rules = sim->index.rules;
 	if (ingest->other_rules)
-		believed.rules.dedup_window = 2 * believed.rules.dedup_window + 7;
+		believed.rules.dedup_window = sim->swarm.other_window;
 	if (feeder_add_shard(ingest->feeder, &believed, (int32_t)shard, sim->now_ms, &slot, &error) != 0) {
 		sim_violate(sim, "a shard can be taken over", "%s", error.text);
 		return;
@@ -496,7 +496,8 @@ static void reading(struct sim *sim, struct sim_ingest *ingest, const struct eve
 		read_records(sim, ingest, event->reader);
 	}
 	if (reader->active && reader->serial == event->serial)
-		read_later(sim, ingest, event->reader, 1 + sim_delay(sim, READ_POLL_MS));
+		read_later(sim, ingest, event->reader,
+		           1 + sim_delay(sim, sim->calm && sim->swarm.lean ? CALM_POLL_MS : READ_POLL_MS));
 }
 
 static void answered(struct sim *sim, struct sim_ingest *ingest, const struct event *event)

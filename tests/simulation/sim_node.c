@@ -404,7 +404,7 @@ static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica
 		sim_count(sim, held->image.disk.full ? FAULT_STORE_FULL : FAULT_STORE_ERROR, node, NULL);
 	sim_disk_arm(&held->image.disk, SIM_DISK_FAULT_NONE, 0); /* whether it struck or not */
 	if (held->image.disk.commits != held->commits_seen)
-		check_stored(sim, held, shard);
+		check_stored(sim, held, shard, !sim->swarm.lean || dice_chance(&sim->dice, 300));
 	if (held->image.disk.dead) {
 		crash_inside(sim, node, FAULT_STORE_DIE);
 		return;

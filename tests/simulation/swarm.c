@@ -1,7 +1,8 @@
 #include "tests/simulation/swarm.h"
 
 #define CONTRACT_2_PERMILLE 600
-#define LEAN_PERMILLE 750
+#define LEAN_PERMILLE 900
+#define LEAN_RECORDS_MAX 90
 
 static uint32_t rate(struct dice *dice, uint32_t permille_max)
 {
@@ -75,6 +76,8 @@ static void make_lean(struct swarm *swarm)
 {
 	swarm->lean = true;
 	swarm->gateways = 0;
+	if (swarm->records > LEAN_RECORDS_MAX)
+		swarm->records = LEAN_RECORDS_MAX;
 	swarm->safety_ms /= 2;
 	swarm->produce_ms_max = 1 + swarm->produce_ms_max / 2;
 	swarm->fault_ms_max = 30 + swarm->fault_ms_max / 2;
@@ -107,10 +110,18 @@ static void draw_contract(struct swarm *swarm, uint64_t seed, uint32_t contract)
 	swarm->deadly_max = dice_chance(&dice, 150) ? 2 : 0;
 	if (swarm->deadly_max > 0) /* what a skip means for another log is not asked here */
 		swarm->faults[FAULT_LOG_CUT] = false;
+	swarm->fill_refused_permille = dice_chance(&dice, 150) ? (uint32_t)dice_between(&dice, 300, 900) : 0;
+	if (dice_chance(&dice, 250)) { /* the log tells identities too, but no origins */
+		swarm->fill_refused_permille = 990;
+		swarm->import_permille = 0;
+	}
 	swarm->shelf_full_permille = dice_chance(&dice, 200) ? 200 : 0;
 	swarm->shelf_failed_permille = dice_chance(&dice, 200) ? 100 : 0;
 	swarm->shelf_damaged_permille = dice_chance(&dice, 200) ? 60 : 0;
-	swarm->other_rules = swarm->ingests == 2 && dice_chance(&dice, 100);
+	swarm->other_rules = swarm->ingests == 2 && dice_chance(&dice, 150);
+	swarm->other_window = dice_chance(&dice, 600) ? 0 : 2 * swarm->dedup_window;
+	if (swarm->other_window == swarm->dedup_window)
+		swarm->other_window = 50;
 }
 
 void swarm_draw(struct swarm *swarm, struct dice *dice, uint64_t seed, uint32_t contract)

@@ -47,10 +47,12 @@ struct swarm {
 	uint32_t repeat_permille;
 	uint32_t conflict_permille; /* of what is repeated */
 	uint32_t deadly_max;        /* records a shard that end whoever decodes them */
+	uint32_t fill_refused_permille;
 	uint32_t shelf_full_permille;
 	uint32_t shelf_failed_permille;
 	uint32_t shelf_damaged_permille;
-	bool other_rules; /* one ingest believes in other rules than are recorded */
+	bool other_rules; /* one ingest believes in another window than is recorded */
+	int64_t other_window;
 
 	struct feeder_options feeder;
 	uint32_t read_max; /* records a read */

@@ -30,6 +30,7 @@ static const char *const fault_names[FAULTS] = {
 	[FAULT_LETTER_FAILED] = "dead letter fails",
 	[FAULT_LETTER_UNKNOWN] = "dead letter's acknowledgement lost",
 	[FAULT_COMMIT_LOST] = "commit lost",
+	[FAULT_FILL_REFUSED] = "marks refused",
 	[FAULT_SHELF_FULL] = "shelf of identities full",
 	[FAULT_SHELF_FAILED] = "call of the shelf fails",
 	[FAULT_SHELF_DAMAGED] = "leaf of identities damaged or lost",
