@@ -28,8 +28,8 @@ enum awaited {
 	AWAITED_INBOX,
 	AWAITED_READER,
 	AWAITED_GROUPS,
-	AWAITED_FEED,
-	AWAITED
+	AWAITED_FEEDS, /* one a source */
+	AWAITED = AWAITED_FEEDS + IMPORT_SOURCES_MAX
 };
 
 /* ---- what comes back ---- */
@@ -70,6 +70,26 @@ static void receive(struct import *import)
 
 /* ---- the loop ---- */
 
+/* A feed that has something may have it for each of its partitions. */
+static void notice_feeds(struct import *import, const struct pollfd *feeds)
+{
+	bool tick = import->now_ms >= import->tick_ms;
+	bool any = tick;
+	eventfd_t count;
+
+	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++)
+		if (feeds[i].revents != 0) {
+			any = true;
+			(void)eventfd_read(feeds[i].fd, &count);
+		}
+	for (uint32_t i = 0; any && i < import->parts_end; i++) {
+		struct import_part *part = import->parts[i];
+
+		if (part != NULL && (tick || feeds[part->source - import->sources].revents != 0))
+			part->ready = true;
+	}
+}
+
 static void wait_for_events(struct import *import, bool more)
 {
 	struct pollfd awaited[AWAITED] = {
@@ -77,10 +97,15 @@ static void wait_for_events(struct import *import, bool more)
 		[AWAITED_INBOX] = {.fd = mailbox_fd(import->inbox), .events = POLLIN},
 		[AWAITED_READER] = {.fd = log_reader_fd(import->reader), .events = POLLIN},
 		[AWAITED_GROUPS] = {.fd = import->group_fd, .events = POLLIN},
-		[AWAITED_FEED] = {.fd = log_feed_fd(import->feed), .events = POLLIN},
 	};
 	eventfd_t count;
 
+	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++) {
+		const struct log_feed *feed = import->sources[i].feed;
+
+		awaited[AWAITED_FEEDS + i].fd = feed == NULL ? -1 : log_feed_fd(feed);
+		awaited[AWAITED_FEEDS + i].events = POLLIN;
+	}
 	if (poll(awaited, AWAITED, more || import->reader_more ? 0 : TICK_MS) < 0)
 		ASSERT(errno == EINTR);
 	import->now_ms = clock_monotonic_ms();
@@ -88,12 +113,7 @@ static void wait_for_events(struct import *import, bool more)
 		import->reader_more = true;
 	if (awaited[AWAITED_GROUPS].revents != 0)
 		(void)eventfd_read(import->group_fd, &count);
-	if (awaited[AWAITED_FEED].revents == 0 && import->now_ms < import->tick_ms)
-		return;
-	(void)eventfd_read(log_feed_fd(import->feed), &count);
-	for (uint32_t i = 0; i < import->parts_end; i++)
-		if (import->parts[i] != NULL)
-			import->parts[i]->ready = true;
+	notice_feeds(import, &awaited[AWAITED_FEEDS]);
 }
 
 /* One turn of the loop. */
@@ -152,8 +172,6 @@ static int open_parts(struct import *import, struct error *error)
 	int rc = log_connection_open(import->config, &import->connection, error);
 
 	if (rc == 0)
-		rc = log_feed_open(import->config, &import->feed, error);
-	if (rc == 0)
 		rc = log_reader_open(import->config, suffixes, 1, &import->reader, error);
 	if (rc == 0)
 		rc = import_requests_open(import, error);
@@ -171,7 +189,6 @@ static void close_parts(struct import *import)
 	log_producer_close(import->letters_producer, PRODUCER_CLOSE_MS);
 	receive(import);
 	log_reader_close(import->reader);
-	log_feed_close(import->feed);
 	if (import->connection != NULL)
 		log_connection_close(import->connection);
 }

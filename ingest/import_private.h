@@ -97,6 +97,7 @@ struct import_source {
 	struct arena arena;
 	struct mapping *mapping;  /* NULL: the rules cannot be read */
 	struct log_import *group; /* NULL: paused, or not opened yet */
+	struct log_feed *feed;    /* its own: one handle reads no partition for two */
 	struct log_producer *producer;
 	uint64_t producer_number; /* of the present one */
 	size_t message_bytes_max; /* of the index's log */
@@ -130,7 +131,6 @@ struct import {
 	struct mailbox *inbox; /* struct import_sent */
 	struct log_connection *connection;
 	struct log_reader *reader;
-	struct log_feed *feed;
 	struct log_producer *letters_producer; /* NULL until needed */
 	struct import_letter *letters;
 	struct catalog *catalog;

@@ -206,7 +206,7 @@ static void take(struct import_part *part, const struct record *record)
 /* One event of the partition; false if it has none now. */
 static bool step(struct import_part *part)
 {
-	struct log_feed *feed = part->source->import->feed;
+	struct log_feed *feed = part->source->feed;
 	enum log_feed_event event;
 	struct record record;
 	struct error error;

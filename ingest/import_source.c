@@ -58,7 +58,7 @@ struct import_part *import_part_find(const struct import *import, uint32_t slot,
 static void stop_reading(struct import_part *part)
 {
 	if (part->reading)
-		log_feed_stop(part->source->import->feed, part->slot);
+		log_feed_stop(part->source->feed, part->slot);
 	part->reading = false;
 }
 
@@ -265,14 +265,16 @@ void import_source_shut(struct import_source *source)
 		if (import->parts[i] != NULL && import->parts[i]->source == source)
 			free_part(import->parts[i]);
 	log_import_close(source->group);
+	log_feed_close(source->feed);
 	source->group = NULL;
+	source->feed = NULL;
 	if (source->mapping != NULL)
 		source->trouble[0] = 0;
 	source->open_ms = 0;
 }
 
-/* True if both the group and the producer are there. */
-static bool open_both(struct import_source *source)
+/* True if feed, group and producer are there. */
+static bool open_all(struct import_source *source)
 {
 	struct import *import = source->import;
 	struct error error;
@@ -282,7 +284,9 @@ static bool open_both(struct import_source *source)
 		return true;
 	if (source->record.paused || source->mapping == NULL || import->now_ms < source->open_ms)
 		return false;
-	if (source->group == NULL)
+	if (source->feed == NULL)
+		rc = log_feed_open(import->config, &source->feed, &error);
+	if (rc == 0 && source->group == NULL)
 		rc = open_group(source, &error);
 	if (rc == 0 && source->producer == NULL)
 		rc = open_producer(source, &error);
@@ -405,7 +409,7 @@ static void begin(struct asking *asking, size_t i)
 		import_part_stopped(part);
 		return;
 	}
-	if (log_feed_start(part->source->import->feed, part->slot, part->place.topic, part->place.partition,
+	if (log_feed_start(part->source->feed, part->slot, part->place.topic, part->place.partition,
 	                   part->track.position, &error) != 0) {
 		import_part_restart(part, error.text);
 		return;
@@ -567,7 +571,7 @@ void import_source_turn(struct import_source *source)
 
 	if (source->group != NULL && log_import_poll(source->group))
 		reassign(source);
-	if (!open_both(source))
+	if (!open_all(source))
 		return;
 	if (import->now_ms >= source->ask_ms) {
 		ask_positions(source);
