@@ -190,8 +190,7 @@ static void judge(struct import_requests *requests, struct wish *wish, const str
 		set_state(wish, WISH_RECORDED, "");
 	else
 		set_state(wish, WISH_DIFFERS,
-		          "other rules are recorded, and those count: `millrace index rebuild` takes the "
-		          "configured ones");
+		          "other rules are recorded, and those count as long as the index lives");
 }
 
 /* ---- requests ---- */
