@@ -1,7 +1,8 @@
 /*
  * simulation: runs schedules, and proves that it would notice a broken rule.
  *
- *   simulation [--schedules N] [--jobs J]     seeds.txt, schedules 1..N, every knock-out
+ *   simulation [--schedules N] [--jobs J]     seeds.txt, N schedules, every knock-out; the seeds are 1..N, or with
+ *                                             --first S others: S..S+N-1
  *   simulation --seed S [--knockout NAME]     one schedule, with its trace; S/1, S/2: by that contract
  *   simulation --knockout NAME                only that knock-out
  *   simulation --survey N [--jobs J]          schedules 1..N without stopping; what each found, in a line
@@ -96,6 +97,7 @@ struct options {
 	uint64_t schedules;
 	uint32_t jobs;
 	struct schedule schedule; /* seed 0: all */
+	uint64_t first;           /* of all */
 	uint64_t survey;          /* 0: none */
 	enum knockout knockout;
 	const char *seeds;
@@ -205,13 +207,13 @@ static void print_trace(struct schedule schedule, enum knockout knockout)
 }
 
 /* A worker that an assertion ended is followed by another one. */
-static int run_survey(uint64_t last, uint32_t jobs)
+static int run_survey(uint64_t first, uint64_t last, uint32_t jobs)
 {
 	uint32_t running = jobs;
 
 	for (uint32_t i = 0; i < jobs; i++) {
 		board->workers[i] =
-			(struct worker){.survey = true, .first = 1 + i, .step = jobs, .last = last};
+			(struct worker){.survey = true, .first = first + i, .step = jobs, .last = last};
 		start(&board->workers[i]);
 	}
 	for (uint32_t i = 0; running > 0; i = (i + 1) % jobs) {
@@ -368,7 +370,8 @@ static int run_all(const struct options *options)
 	uint32_t failed;
 	bool seeds_good = run_seeds(options->seeds);
 
-	found = run_schedules((struct schedule){1, 0}, options->schedules, options->jobs);
+	found = run_schedules((struct schedule){options->first, 0}, options->first + options->schedules - 1,
+	                      options->jobs);
 	tally_print(&board->tally, stdout);
 	caught = run_knockouts(KNOCKOUT_RANGE_CHAIN, KNOCKOUTS - 1, options->jobs);
 	printf("simulation: %" PRIu64 " schedules, %u violations, %u/%u knock-outs caught\n",
@@ -410,6 +413,8 @@ static void parse(int argc, char **argv, struct options *options)
 			(void)parse_seed(argv[i + 1], &options->schedule);
 		else if (strcmp(argv[i], "--survey") == 0)
 			options->survey = strtoull(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--first") == 0)
+			options->first = strtoull(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--seeds") == 0)
 			options->seeds = argv[i + 1];
 		else if (strcmp(argv[i], "--knockout") == 0)
@@ -422,7 +427,7 @@ static void parse(int argc, char **argv, struct options *options)
 	if (argc % 2 == 1 && options->jobs > 0)
 		return;
 	fprintf(stderr,
-	        "usage: simulation [--schedules N] [--jobs 1..%d] [--seed S] [--seeds FILE] "
+	        "usage: simulation [--schedules N] [--first S] [--jobs 1..%d] [--seed S] [--seeds FILE] "
 	        "[--knockout NAME] [--survey N] [SEED|NAME]\n",
 	        JOBS_MAX);
 	exit(2);
@@ -430,7 +435,8 @@ static void parse(int argc, char **argv, struct options *options)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.schedules = 100000, .jobs = 2, .seeds = "tests/simulation/seeds.txt"};
+	struct options options = {
+		.schedules = 100000, .first = 1, .jobs = 2, .seeds = "tests/simulation/seeds.txt"};
 
 	parse(argc, argv, &options);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -442,7 +448,7 @@ int main(int argc, char **argv)
 	if (options.schedule.seed != 0)
 		return run_one(&options);
 	if (options.survey != 0)
-		return run_survey(options.survey, options.jobs);
+		return run_survey(options.first, options.first + options.survey - 1, options.jobs);
 	if (options.knockout != KNOCKOUT_NONE)
 		return run_knockouts(options.knockout, options.knockout, 1) == 0;
 	return run_all(&options);
