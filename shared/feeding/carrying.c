@@ -11,6 +11,8 @@
 /* A paused node keeps its connections open; what it may still apply is sent again anyway. */
 #define BATCH_TIMEOUT_MS 15000
 #define ASK_TIMEOUT_MS 1500
+/* Of letters together, where the topic takes that much. */
+#define DEAD_LETTER_BATCH_BYTES (256U * 1024)
 
 /* On its way to the dead-letter topic; filled on the producer's thread. */
 struct dead_letter_sent {
@@ -75,15 +77,32 @@ static void log_answered(struct feeding *feeding, const struct question *questio
 	feeding->log_failing = failed;
 }
 
+/* What the dead-letter topic takes is known, before anything is read: letters may share larger batches now. */
+static void know_dead_letter_bytes(struct feeding *feeding, size_t bytes_max)
+{
+	size_t batch_bytes = bytes_max < DEAD_LETTER_BATCH_BYTES ? bytes_max : DEAD_LETTER_BATCH_BYTES;
+	struct log_producer *producer;
+	struct error error;
+
+	feeding->dead_letter_bytes_known = true;
+	feeding->dead_letter_bytes_max = bytes_max;
+	if (feeding->producer == NULL || feeding->dead_letters > 0 || feeding->skip.in_flight)
+		return;
+	if (log_producer_open_bounded(feeding->config, batch_bytes, &producer, &error) != 0) {
+		logline(LOG_LEVEL_WARN, "dead_letters_slow", "error=\"%s\"", error.text);
+		return;
+	}
+	log_producer_close(feeding->producer, 0); /* it has sent nothing, or all */
+	feeding->producer = producer;
+}
+
 /* Hands the replies to the feeder. */
 static void receive_question(struct feeding *feeding, struct question *question)
 {
 	node_answered(feeding, question->node, &question->node_error);
 	log_answered(feeding, question);
-	if (!feeding->dead_letter_bytes_known && question->message_bytes_max >= DEAD_LETTER_BYTES_MIN) {
-		feeding->dead_letter_bytes_known = true;
-		feeding->dead_letter_bytes_max = question->message_bytes_max;
-	}
+	if (!feeding->dead_letter_bytes_known && question->message_bytes_max >= DEAD_LETTER_BYTES_MIN)
+		know_dead_letter_bytes(feeding, question->message_bytes_max);
 	for (size_t i = 0; i < question->items_len; i++) {
 		const struct question_item *item = &question->items[i];
 		struct feeder_question asked = {item->slot, question->node, item->epoch};
