@@ -385,3 +385,26 @@ def test_the_readmes_commands(env):
     assert "taskUid" in outputs[2], outputs[2]
     env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/b").status == 200, 60, "it is imported")
     assert env.http("GET", "/indexes/orders/documents/b").json() == {"id": "b", "n": 2}
+
+
+def test_the_idle_worker_takes_over(env):
+    env.plan(ingests=2)
+    topic = f"{env.cluster}-single"
+    env.create_topic(topic, 1)
+    configure(env, {"topic": topic, "index": "orders", "partitions": 1, "primary_key": "id", "id": "id"})
+    env.start_all()
+    workers = {"ingest", "ingest2"}
+
+    def owner():
+        owning = [worker for worker in workers if said(env, worker).get(topic, {}).get("partitions")]
+        return owning[0] if len(owning) == 1 else None
+
+    for life in range(2):
+        first = env.wait_until(owner, 60, "one of them has the partition")
+        publish(env, topic, [(None, b'{"id":"o%d"}' % (life * 10 + n), [], 0) for n in range(10)])
+        env.wait_until(lambda: imported(env, topic, {(topic, 0): life * 10 + 10}), 60, "it imports")
+        env.programs[first].kill9()
+        other, = workers - {first}
+        env.wait_until(lambda: said(env, other)[topic]["partitions"], 60, "the other one takes over")
+        env.start(first)
+    assert len(documents_of(folded(env, index_of(env, "orders")))) == 20
