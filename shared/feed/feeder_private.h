@@ -29,6 +29,7 @@ struct feed_range {
 	struct memtable *memtable;
 	size_t bytes; /* of the memtable, when last measured */
 	size_t dead_letters_pending;
+	size_t dead_letters; /* so far */
 	int64_t born_ms;
 	int64_t oldest_ms; /* timestamp of its oldest operation; -1 none */
 	bool sealed;

@@ -7,6 +7,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* A range leaves with the last of its dead letters: with more than a few, good records wait for the bad ones behind them. */
+#define RANGE_LETTERS_MAX 64
+
 int64_t feed_bound(const struct feeder *feeder, const struct feed_shard *shard)
 {
 	const struct feed_lane *live = &shard->lanes[FEEDER_LANE_LIVE];
@@ -81,6 +84,7 @@ static void take_live(struct feeder *feeder, uint32_t slot, const struct record 
 		range->oldest_ms = record->timestamp_ms;
 	if (needs_dead_letter(judgement) && record->offset >= shard->committed) {
 		range->dead_letters_pending++;
+		range->sealed = range->sealed || ++range->dead_letters >= RANGE_LETTERS_MAX;
 		emit_dead_letter(feeder, slot, record, &judgement->refusal);
 	}
 }

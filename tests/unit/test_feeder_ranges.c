@@ -320,6 +320,26 @@ static void test_every_dead_letter_of_a_range(void)
 	feeder_free(stage.feeder);
 }
 
+/* In a flood of bad records a range waits for its own dead letters, not for those of the records behind it. */
+static void test_flood_of_dead_letters(void)
+{
+	struct stage stage;
+
+	feed_from(&stage, adaptive(), 0);
+	for (int64_t offset = 0; offset < 100; offset++) {
+		give(&stage, offset, NULL, "{}");
+		expect(&stage, FEEDER_ACTION_DEAD_LETTER);
+	}
+	for (int64_t offset = 0; offset < 63; offset++) {
+		acknowledge(&stage, offset, true);
+		expect_nothing(&stage);
+	}
+	acknowledge(&stage, 63, true);
+	(void)expect_batch(&stage, 0, 64);
+	CU_ASSERT_EQUAL(status_of(&stage).dead_letters_pending, 36);
+	feeder_free(stage.feeder);
+}
+
 static void test_failed_dead_letter_rewinds(void)
 {
 	struct feeder_asked asked = asked_of(0);
@@ -421,6 +441,7 @@ int main(void)
 		{"an idle shard commits again", test_an_idle_shard_commits_again},
 		{"dead letter before flush", test_dead_letter_before_flush},
 		{"every dead letter of a range", test_every_dead_letter_of_a_range},
+		{"flood of dead letters", test_flood_of_dead_letters},
 		{"failed dead letter rewinds", test_failed_dead_letter_rewinds},
 		{"no dead letter below committed", test_no_dead_letter_below_committed},
 		{"backpressure", test_backpressure},
