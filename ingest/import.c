@@ -202,8 +202,8 @@ static void *import_run(void *context)
 
 	while (rc == 0 && !atomic_load(&import->stopping))
 		rc = turn(import, &more, &error);
-	/* indexes go on being fed; this program must be looked after */
-	if (rc != 0 && !atomic_load(&import->stopping))
+	/* indexes go on being fed; this program must be looked after, unless it was asked to end while Kafka was away */
+	if (rc != 0 && rc != ERROR_STATE && !atomic_load(&import->stopping))
 		logline(LOG_LEVEL_ERROR, "import_ended", "error=\"%s\"", error.text);
 	if (rc == 0)
 		finish(import);
