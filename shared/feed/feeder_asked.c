@@ -141,6 +141,15 @@ void feed_check_ready(struct feeder *feeder, uint32_t slot, enum feeder_lane at)
 		    !member->anchor_found && member->received <= lane->position)
 			return;
 	}
+	switch (feed_vouched(shard, at)) {
+	case 1:
+		break;
+	case 0:
+		return;
+	default: /* by what it said nobody else's records are judged */
+		feed_lane_ask_again(feeder, slot, at);
+		return;
+	}
 	lane->state = LANE_STATE_READING;
 	feeder->flush_check = true;
 	if (at == FEEDER_LANE_BEHIND && !feeder->options.replay)

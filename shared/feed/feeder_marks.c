@@ -17,6 +17,7 @@ void feed_drop_marks(struct feed_lane *lane)
 	origins_free(marks->origins);
 	window_free(marks->window);
 	marks->filled = false;
+	marks->vouched = false;
 	marks->origins = NULL;
 	marks->origin_at = -1;
 	marks->window = NULL;
@@ -64,6 +65,28 @@ static struct feed_member *find_source(struct feed_shard *shard, enum feeder_lan
 			source = member;
 	}
 	return source;
+}
+
+/* Some replica that stands where the lane begins, or UINT32_MAX. */
+static uint32_t node_at_start(const struct feed_shard *shard, enum feeder_lane at)
+{
+	for (size_t i = 0; i < shard->members_len; i++)
+		if (shard->members[i].lane == at && stands_at_start(&shard->lanes[at], &shard->members[i]))
+			return shard->members[i].node;
+	return UINT32_MAX;
+}
+
+int feed_vouched(struct feed_shard *shard, enum feeder_lane at)
+{
+	struct feed_marks *marks = &shard->lanes[at].marks;
+	const struct feed_member *source = feed_member_on(shard, marks->source);
+
+	if (marks->vouched || shard->rules.contract < 2)
+		return 1;
+	if (source == NULL || source->state != MEMBER_STATE_FED || source->lane != at)
+		return -1;
+	marks->vouched = !source->checking || source->anchor_found;
+	return marks->vouched;
 }
 
 static void fill_from(struct feeder *feeder, uint32_t slot, enum feeder_lane at,
@@ -116,6 +139,10 @@ void feed_begin(struct feeder *feeder, uint32_t slot, enum feeder_lane at)
 		if (marks->low < lane->read_from)
 			lane->read_from = marks->low;
 	}
+	if (!marks->filled && source == NULL)
+		marks->source = node_at_start(shard, at);
+	else if (source != NULL)
+		marks->source = source->node;
 	marks->filled = true;
 	marks->waits_for[0] = '\0';
 	lane->state = LANE_STATE_ANCHORING;

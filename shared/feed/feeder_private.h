@@ -50,9 +50,10 @@ struct feed_marks {
 	int64_t origin_at; /* the offset whose origin was noted last: judged before, offered again or not; -1 */
 	struct window *window; /* NULL: there was no identity at or above `low` */
 	int64_t low;
-	bool learning; /* identities of [low, position) are read from the log first */
+	bool learning;   /* identities of [low, position) are read from the log first */
+	uint32_t source; /* the node whose replica said what there was, or that there was nothing */
+	bool vouched;    /* its anchor was found: what it said is of this log */
 	/* FILLING */
-	uint32_t source;  /* the node that is asked */
 	int64_t received; /* where its replica must stand */
 	uint32_t epoch;
 	int64_t next;     /* the page that is asked for begins here */
@@ -234,6 +235,9 @@ void feed_cut(struct feeder *feeder, uint32_t slot);
 int64_t feed_cut_ms(const struct feeder *feeder, const struct feed_shard *shard);
 /* BEHIND goes on if it may read further than it did, and replicas that have nobody to follow are asked anew. */
 void feed_behind_turn(struct feeder *feeder, uint32_t slot);
+
+/* The lane's marks are of a replica of this log: 1; not known yet: 0; that replica has left unchecked: -1. */
+int feed_vouched(struct feed_shard *shard, enum feeder_lane at);
 
 /* feeder_asked.c */
 /* The record, or with NULL the log's end at `position`, against the anchors of the lane's members. */

@@ -62,6 +62,39 @@ static void test_source_alone_at_the_start(void)
 }
 
 /* A source that the topology drops, or that turns out to be another one, is none any more. */
+/* A replica of another log, as its anchor shows, has no say in how the records of this one are judged. */
+static void test_source_of_another_log(void)
+{
+	struct feeder_asked low = marked(100, true, false);
+	struct feeder_asked high = marked(110, false, false);
+	struct identity_entry known;
+	struct stage stage;
+	struct page page;
+
+	raise_marked(&stage, "ii");
+	low.replica.anchor = (struct anchor){.offset = 99, .timestamp_ms = 1, .checksum = 2};
+	reply_of(&stage, 0, &low);
+	reply_of(&stage, 1, &high);
+	expect_fill(&stage, FEEDER_LANE_LIVE, 0, 100, 0);
+	known = identity_at(&stage, 95, "a", "{}", "k");
+	page = page_at(100, &known, 1);
+	fill(&stage, &page);
+	expect_start(&stage, FEEDER_LANE_LIVE, 99);
+	give_keyed(&stage, 104, "a", "{}", "k"); /* nothing stands at 99 */
+	expect_halt(&stage, FEEDER_LANE_LIVE);
+	expect_nothing(&stage);
+	CU_ASSERT_EQUAL(status_of(&stage).records, 0);
+	tick(&stage, 0);
+	expect_ask(&stage, 1);
+	reply_of(&stage, 1, &high);
+	tick(&stage, FEEDER_ASK_WAIT_MS);
+	expect_start(&stage, FEEDER_LANE_LIVE, 110);
+	expect_ask(&stage, 0); /* it may have been trimmed meanwhile */
+	expect_report(&stage, FEEDER_STATE_FEEDING);
+	CU_ASSERT_EQUAL(fate_of(&stage, keyed(&stage, record_at(110, "a", "{}"), "k", NULL)), FATE_APPLIED);
+	feeder_free(stage.feeder);
+}
+
 static void test_source_is_dropped(void)
 {
 	struct feeder_asked low = marked(100, true, false);
@@ -409,6 +442,7 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"another at the start", test_another_at_the_start},
 		{"source alone at the start", test_source_alone_at_the_start},
+		{"source of another log", test_source_of_another_log},
 		{"source is dropped", test_source_is_dropped},
 		{"joining a filling lane", test_joining_a_filling_lane},
 		{"BEHIND judges alike", test_behind_judges_alike},
