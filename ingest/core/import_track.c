@@ -148,6 +148,7 @@ enum import_take import_track_take(struct import_track *track, const struct reco
 
 static struct import_out *out_at(const struct import_track *track, size_t i)
 {
+	ASSERT(i < track->ring_size);
 	return &track->ring[(track->ring_head + i) % track->ring_size];
 }
 
