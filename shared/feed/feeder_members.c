@@ -82,6 +82,8 @@ void feed_lane_ask_later(struct feeder *feeder, uint32_t slot, enum feeder_lane 
 	for (size_t i = 0; i < shard->members_len; i++)
 		if (shard->members[i].state == MEMBER_STATE_FED && shard->members[i].lane == lane)
 			feed_ask_later(feeder, slot, &shard->members[i]);
+	/* all of them may have been cut: what it holds is nobody's, and would be sent to whoever moves up */
+	lane_halt(feeder, slot, lane);
 }
 
 void feed_lane_ask_again(struct feeder *feeder, uint32_t slot, enum feeder_lane at)
