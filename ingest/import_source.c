@@ -2,6 +2,7 @@
 #include "ingest/import_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/meta/source.h"
 #include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
 
@@ -13,8 +14,7 @@
 #define COMMIT_MS 500
 #define ENDS_MS 5000
 #define BATCH_BYTES_MAX_IMPORT 1000000
-#define GROUP_NAME_BYTES_MAX 120 /* of a source's name in its group's name; a longer one is hashed */
-#define COMMITS_MAX 256          /* of partitions in one request */
+#define COMMITS_MAX 256 /* of partitions in one request */
 /* Kafka forgets what a group committed for topics that it is not subscribed to, after a week unless told otherwise. */
 #define MARK_MS (60 * 60 * 1000)
 
@@ -191,8 +191,7 @@ static void reassign(struct import_source *source)
 
 static int open_group(struct import_source *source, struct error *error)
 {
-	char group[TOPIC_NAME_BYTES];
-	char name[GROUP_NAME_BYTES_MAX + 1];
+	char group[SOURCE_GROUP_BYTES];
 	const struct source_record *record = &source->record;
 	const struct log_import_options options = {
 		.group = group,
@@ -202,12 +201,7 @@ static int open_group(struct import_source *source, struct error *error)
 		.fd = source->import->group_fd,
 	};
 
-	if (strlen(record->name) <= GROUP_NAME_BYTES_MAX)
-		(void)snprintf(name, sizeof name, "%.*s", GROUP_NAME_BYTES_MAX, record->name);
-	else
-		(void)snprintf(name, sizeof name, "%016" PRIx64, hash64(slice_string(record->name), 0));
-	(void)snprintf(group, sizeof group, "import.%016" PRIx64 ".%s.%" PRIu32, source->index_id, name,
-	               record->life);
+	source_group_print(source->index_id, record, group);
 	return log_import_open(source->import->config, &options, &source->group, error);
 }
 
@@ -241,6 +235,8 @@ static void close_producer(struct import_source *source)
 	log_producer_close(source->producer, 0);
 	source->producer = NULL;
 	source->producer_number = 0;
+	source->import->out -= source->out;
+	source->import->out_bytes -= source->out_bytes;
 	source->out = source->out_bytes = 0;
 }
 

@@ -22,7 +22,23 @@ static void append_time(struct buffer *body, const char *name, int64_t wall_ms)
 	append_member(body, name, text);
 }
 
-void body_index(struct buffer *body, const struct index_record *index, bool admin)
+/* The generation in the making that will have its name. */
+static void append_rebuilding(struct buffer *body, const struct catalog *catalog,
+                              const struct index_record *index)
+{
+	const struct index_record *next;
+	size_t at = 0;
+	char id[17];
+
+	while ((next = catalog_next_index(catalog, &at)) != NULL)
+		if (next->state != INDEX_STATE_DELETED && next->replaces == index->id) {
+			index_id_print(next->id, id);
+			buffer_printf(body, ",\"rebuilding\":{\"id\":\"%s\",\"generation\":%d}", id,
+			              next->generation);
+		}
+}
+
+void body_index(struct buffer *body, const struct catalog *catalog, const struct index_record *index)
 {
 	char id[17];
 
@@ -34,7 +50,7 @@ void body_index(struct buffer *body, const struct index_record *index, bool admi
 	append_time(body, "updatedAt", index->updated_at_ms);
 	buffer_put_u8(body, ',');
 	append_member(body, "primaryKey", index->primary_key);
-	if (admin) {
+	if (catalog != NULL) {
 		index_id_print(index->id, id);
 		buffer_printf(body, ",\"id\":\"%s\",\"generation\":%d,", id, index->generation);
 		append_member(body, "topic", index->topic);
@@ -44,6 +60,7 @@ void body_index(struct buffer *body, const struct index_record *index, bool admi
 		              index->partitions, partitioner_name(index->partitioner), index->rules.contract,
 		              index->rules.dedup_window);
 		sources_append(body, index->sources, index->sources_len);
+		append_rebuilding(body, catalog, index);
 	}
 	buffer_put_u8(body, '}');
 }
@@ -67,7 +84,7 @@ void body_indexes(struct buffer *body, const struct catalog *catalog, const stru
 			continue;
 		if (shown++ > 0)
 			buffer_put_u8(body, ',');
-		body_index(body, index, admin);
+		body_index(body, admin ? catalog : NULL, index);
 	}
 	buffer_printf(body, "],\"offset\":%" PRIu64 ",\"limit\":%" PRIu64 ",\"total\":%" PRIu64 "}",
 	              request->offset, request->limit, total);

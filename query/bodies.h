@@ -9,9 +9,10 @@
 #include "query/core/task_history.h"
 #include "shared/base/buffer.h"
 
-/* {"uid","createdAt","updatedAt","primaryKey"}, and for the admin listener also id, generation, topic,
- * partitions and partitioner. */
-void body_index(struct buffer *body, const struct index_record *index, bool admin);
+/* {"uid","createdAt","updatedAt","primaryKey"}, and with a catalog, for the admin listener, also id, generation, topic,
+ * partitions, partitioner, contract, dedupWindow, sources and, while there is one in the making, rebuilding: the
+ * generation that will have its name. */
+void body_index(struct buffer *body, const struct catalog *catalog, const struct index_record *index);
 /* {"results":[…],"offset","limit","total"} over the names of the catalog, bytewise. */
 struct listing_request;
 void body_indexes(struct buffer *body, const struct catalog *catalog, const struct listing_request *request,

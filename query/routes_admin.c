@@ -175,7 +175,11 @@ static void route_delete_index(const struct exchange *exchange)
 	append_request(exchange, &request);
 }
 
-static void route_add_source(const struct exchange *exchange)
+typedef int read_request(struct slice body, struct slice uid, struct task_request *request,
+                         struct error_answer *refusal);
+
+/* A request about the index in the path, with a body. */
+static void request_from_body(const struct exchange *exchange, read_request *read)
 {
 	struct task_request request;
 	struct error_answer refusal;
@@ -186,14 +190,23 @@ static void route_add_source(const struct exchange *exchange)
 	if (result == 0)
 		result = index_uid_check(uid, &refusal);
 	if (result == 0)
-		result = source_addition_from_body(http_request_body(exchange->request), uid, &request,
-		                                   &refusal);
+		result = read(http_request_body(exchange->request), uid, &request, &refusal);
 	if (result < 0) {
 		gateway_respond_error(exchange, &refusal);
 		return;
 	}
 	append_request(exchange, &request);
 	task_request_deinit(&request);
+}
+
+static void route_add_source(const struct exchange *exchange)
+{
+	request_from_body(exchange, source_addition_from_body);
+}
+
+static void route_rebuild_index(const struct exchange *exchange)
+{
+	request_from_body(exchange, rebuild_request_from_body);
 }
 
 static void route_update_source(const struct exchange *exchange)
@@ -223,6 +236,7 @@ static const struct route routes[] = {
 	{"GET", "/indexes", ROUTE_GUARD_ALL, route_list_indexes},
 	{"POST", "/indexes", ROUTE_GUARD_ALL, route_create_index},
 	{"DELETE", "/indexes/*", ROUTE_GUARD_ALL, route_delete_index},
+	{"POST", "/indexes/*/rebuild", ROUTE_GUARD_ALL, route_rebuild_index},
 	{"POST", "/indexes/*/sources", ROUTE_GUARD_ALL, route_add_source},
 	{"PATCH", "/indexes/*/sources/*", ROUTE_GUARD_ALL, route_update_source},
 	{"GET", "/tasks/*", ROUTE_GUARD_ALL, route_task},

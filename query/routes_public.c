@@ -40,7 +40,7 @@ static void route_index(const struct exchange *exchange)
 		return;
 	}
 	buffer_init(&body, 64 * 1024);
-	body_index(&body, index, false);
+	body_index(&body, NULL, index);
 	gateway_respond(exchange, 200, &body, NULL);
 	snapshot_release(snapshot);
 }

@@ -112,6 +112,8 @@ static void leave(struct office *office)
 	office_unpublish(office);
 	controller_free(office->controller);
 	office->controller = NULL;
+	rebuild_ends_free(office->rebuild_ends);
+	office->rebuild_ends = NULL;
 	if (office->reader != NULL)
 		log_reader_close(office->reader);
 	office->reader = NULL;
@@ -289,7 +291,8 @@ static int take(struct office *office, struct error *error)
 		return rc;
 	atomic_store(&office->state, OFFICE_STATE_READING);
 	office->controller = controller_new(&options);
-	if (office->controller == NULL)
+	office->rebuild_ends = rebuild_ends_new();
+	if (office->controller == NULL || office->rebuild_ends == NULL)
 		return error_memory(error, 0);
 	rc = log_reader_open(office->config, suffixes, TOPICS, &office->reader, error);
 	if (rc == 0)

@@ -47,9 +47,11 @@ static int create(struct office *office, const struct controller_action *action,
 	return log_topic_create(office->connection, &topic, KAFKA_TIMEOUT_MS, &result->error);
 }
 
-static int read_starts(struct office *office, const struct controller_action *action,
-                       struct controller_result *result)
+/* Log starts, or ends. */
+static int read_ends(struct office *office, const struct controller_action *action,
+                     struct controller_result *result)
 {
+	bool starts = action->kind == CONTROLLER_ACTION_READ_STARTS;
 	int32_t partitions[INDEX_PARTITIONS_MAX];
 	struct log_ends ends[INDEX_PARTITIONS_MAX];
 	const struct log_partitions asked = {action->topic, partitions, (size_t)action->partitions};
@@ -59,7 +61,7 @@ static int read_starts(struct office *office, const struct controller_action *ac
 		partitions[p] = p;
 	rc = log_ask_all_ends(office->connection, &asked, KAFKA_TIMEOUT_MS, ends, &result->error);
 	for (int32_t p = 0; rc == 0 && p < action->partitions; p++)
-		office->starts[p] = ends[p].start;
+		office->starts[p] = starts ? ends[p].start : ends[p].end;
 	result->starts = office->starts;
 	return rc;
 }
@@ -96,7 +98,12 @@ static void carry_out(struct office *office, const struct controller_action *act
 		result->code = create(office, action, result);
 		break;
 	case CONTROLLER_ACTION_READ_STARTS:
-		result->code = read_starts(office, action, result);
+	case CONTROLLER_ACTION_READ_ENDS:
+		result->code = read_ends(office, action, result);
+		break;
+	case CONTROLLER_ACTION_ASK_SOURCES:
+		result->code = rebuild_ends_ask(office->rebuild_ends, office->connection, action->index,
+		                                &result->remaining, &result->error);
 		break;
 	case CONTROLLER_ACTION_DELETE_TOPIC:
 		result->code =

@@ -9,6 +9,7 @@
 
 #include "rebalance/core/controller.h"
 #include "rebalance/office.h"
+#include "rebalance/office_rebuild.h"
 #include "rebalance/polling.h"
 #include "rebalance/replaying.h"
 #include "shared/runtime/metrics.h"
@@ -45,6 +46,7 @@ struct office {
 	struct log_office *log;
 	struct log_reader *reader;
 	struct controller *controller;
+	struct rebuild_ends *rebuild_ends;
 	int64_t starts[INDEX_PARTITIONS_MAX];
 	int64_t act_ms;       /* not before: an action has failed */
 	char trouble[512];    /* what was last said about a failing action */

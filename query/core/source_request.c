@@ -11,6 +11,7 @@
 static const char *const source_members[] = {
 	"name", "topic", "pattern", "paused", "start_ms", "dead_letter_topic", "rules", NULL};
 static const char *const update_members[] = {"paused", "start_ms", NULL};
+static const char *const rebuild_members[] = {"partitions", "dedupWindow", "sources", NULL};
 
 /* An object with no other members than `names`; the caller frees *doc. */
 static int open_body(struct slice body, const char *const *names, yyjson_doc **doc,
@@ -83,7 +84,8 @@ int source_addition_from_body(struct slice body, struct slice uid, struct task_r
 	return result;
 }
 
-static int read_start(yyjson_val *value, int64_t *start_ms)
+/* A whole number without sign. */
+static int read_number(yyjson_val *value, int64_t *out)
 {
 	struct slice text = json_raw_number(value);
 	int64_t number = 0;
@@ -97,7 +99,7 @@ static int read_start(yyjson_val *value, int64_t *start_ms)
 			return ERROR_FORMAT;
 		number = number * 10 + digit;
 	}
-	*start_ms = number;
+	*out = number;
 	return 0;
 }
 
@@ -113,7 +115,7 @@ static int read_update(yyjson_val *root, struct task_request *request, struct er
 	if (request->has_paused && !json_get_bool(root, "paused", &request->paused))
 		return error_answer_set(refusal, "bad_request",
 		                        "Invalid value type at `.paused`: expected a boolean");
-	if (request->has_start && read_start(start, &request->start_ms) != 0)
+	if (request->has_start && read_number(start, &request->start_ms) != 0)
 		return error_answer_set(refusal, "bad_request",
 		                        "Invalid value at `.start_ms`: expected a positive integer");
 	return 0;
@@ -139,5 +141,64 @@ int source_update_from_body(struct slice body, struct slice uid, struct slice na
 	yyjson_doc_free(doc);
 	if (result == 0)
 		*request = made;
+	return result;
+}
+
+static int read_layout(yyjson_val *root, struct task_request *request, struct error_answer *refusal)
+{
+	yyjson_val *partitions = yyjson_obj_get(root, "partitions");
+	yyjson_val *window = yyjson_obj_get(root, "dedupWindow");
+	int64_t number = 0;
+
+	if (partitions != NULL &&
+	    (read_number(partitions, &number) != 0 || number < 1 || number > INDEX_PARTITIONS_MAX))
+		return error_answer_set(refusal, "bad_request",
+		                        "Invalid value at `.partitions`: expected 1 to %d partitions",
+		                        INDEX_PARTITIONS_MAX);
+	request->partitions = (int32_t)number;
+	request->has_dedup_window = window != NULL;
+	if (window != NULL && (read_number(window, &request->dedup_window) != 0 ||
+	                       request->dedup_window > RULES_DEDUP_WINDOW_MAX))
+		return error_answer_set(refusal, "bad_request",
+		                        "Invalid value at `.dedupWindow`: expected 0 to %d offsets",
+		                        RULES_DEDUP_WINDOW_MAX);
+	return 0;
+}
+
+static int read_sources(yyjson_val *root, struct task_request *request, struct error_answer *refusal)
+{
+	yyjson_val *sources = yyjson_obj_get(root, "sources");
+	struct error error;
+	int result = 0;
+
+	if (sources != NULL && (!yyjson_is_arr(sources) || yyjson_arr_size(sources) == 0))
+		return error_answer_set(
+			refusal, "bad_request",
+			"Invalid value at `.sources`: expected a list of at least one source");
+	if (sources_take(sources, &request->sources, &request->sources_len, &error) != 0)
+		return error_answer_set(refusal, "invalid_source", "%s", error.text);
+	for (size_t i = 0; result == 0 && i < request->sources_len; i++)
+		result = check_rules(&request->sources[i], refusal);
+	return result;
+}
+
+int rebuild_request_from_body(struct slice body, struct slice uid, struct task_request *request,
+                              struct error_answer *refusal)
+{
+	struct task_request made = {.type = TASK_TYPE_INDEX_REBUILD};
+	yyjson_doc *doc;
+	int result = open_body(body, rebuild_members, &doc, refusal);
+
+	if (result != 0)
+		return result;
+	(void)snprintf(made.uid, sizeof made.uid, "%.*s", SLICE_ARGS(uid));
+	result = read_layout(yyjson_doc_get_root(doc), &made, refusal);
+	if (result == 0)
+		result = read_sources(yyjson_doc_get_root(doc), &made, refusal);
+	yyjson_doc_free(doc);
+	if (result == 0)
+		*request = made;
+	else
+		task_request_deinit(&made);
 	return result;
 }

@@ -211,6 +211,18 @@ static bool has_all_shards(const struct catalog *catalog, const struct index_rec
 	return true;
 }
 
+/* The generation that the task made, or what became of it. */
+static bool is_rebuilt(const struct task_entry *entry, const struct catalog *catalog)
+{
+	const struct index_record *index;
+	size_t at = 0;
+
+	while ((index = catalog_next_index(catalog, &at)) != NULL)
+		if (index->task >= entry->task && strcmp(index->uid, entry->uid) == 0)
+			return true;
+	return false;
+}
+
 bool task_entry_is_reflected(const struct task_entry *entry, const struct catalog *catalog)
 {
 	const struct index_record *index = catalog_resolve(catalog, slice_string(entry->uid));
@@ -224,6 +236,8 @@ bool task_entry_is_reflected(const struct task_entry *entry, const struct catalo
 		                     : catalog_names_task(catalog) > entry->task;
 	case TASK_TYPE_INDEX_DELETION:
 		return index == NULL || index->task > entry->task;
+	case TASK_TYPE_INDEX_REBUILD:
+		return is_rebuilt(entry, catalog);
 	case TASK_TYPE_RECORD_SKIP:
 	case TASK_TYPE_SOURCE_ADDITION:
 	case TASK_TYPE_SOURCE_UPDATE:

@@ -56,6 +56,7 @@ void controller_free(struct controller *controller)
 	buffer_deinit(&controller->values);
 	free(controller->work.starts);
 	free(controller->work.index.sources);
+	controller_rebuilds_free(controller);
 	for (size_t i = controller->pending_first; i < controller->pending_len; i++)
 		task_request_deinit(&controller->pending[i].request);
 	free(controller->pending);
@@ -337,6 +338,7 @@ static bool step(struct controller *controller, const struct pending_task *pendi
 {
 	switch (pending->request.type) {
 	case TASK_TYPE_INDEX_CREATION:
+	case TASK_TYPE_INDEX_REBUILD:
 		return controller_create_index(controller, pending, now_ms);
 	case TASK_TYPE_INDEX_DELETION:
 		return controller_delete_index(controller, pending, now_ms);
@@ -376,7 +378,8 @@ static bool next_work(struct controller *controller, const struct pending_task *
 	if (first && controller_change_shards(controller))
 		return true;
 	if (pending != NULL ? next_for(controller, pending, wall_ms)
-	                    : controller_delete_topics(controller, wall_ms))
+	                    : controller_delete_topics(controller, wall_ms) ||
+	                              controller_advance_rebuilds(controller, wall_ms))
 		return true;
 	return !first && controller_change_shards(controller);
 }

@@ -25,6 +25,14 @@
  * only while every replica tells that it has not applied that offset; for
  * those who have not told yet it waits at most MARKS_SILENT_MS.
  *
+ * A rebuild (controller_rebuild.c) makes an index with the old one's uid, its
+ * sources in their next lives, and no name: its record says whom it replaces.
+ * That is the request's end; the new generation fills like any index. Once
+ * its sources are imported up to where they ended when first asked, and every
+ * in-sync replica has received its log up to where that ended then, one WRITE
+ * gives it the name and deletes the old one. If the old one is deleted before,
+ * so is the new one.
+ *
  * Names: `<cluster>.docs.<uid>`, or with `.<taskUid>` where that name exists
  * in Kafka or was ever an index's topic. Ids: task_index_id.
  *
@@ -62,6 +70,8 @@
 #define CONTROLLER_WRITES_MAX 256
 #define CONTROLLER_POLL_MS 500
 #define CONTROLLER_BLIND_MS 1000
+#define CONTROLLER_REBUILD_MS 1000
+#define REBUILDS_MAX 16
 
 struct controller;
 
@@ -85,7 +95,9 @@ enum controller_action_kind {
 	CONTROLLER_ACTION_INSPECT_TOPIC, /* topic: does it exist, with how many partitions, compacted? */
 	CONTROLLER_ACTION_CREATE_TOPIC,  /* topic, partitions: 0 also if it is there with as many */
 	CONTROLLER_ACTION_READ_STARTS,   /* topic, partitions: the log start of each */
-	CONTROLLER_ACTION_DELETE_TOPIC   /* topic: 0 if it is gone afterwards */
+	CONTROLLER_ACTION_READ_ENDS,     /* topic, partitions: the log end of each */
+	CONTROLLER_ACTION_ASK_SOURCES, /* index: how much its sources had, when first asked, that is not imported */
+	CONTROLLER_ACTION_DELETE_TOPIC /* topic: 0 if it is gone afterwards */
 };
 
 enum controller_topic {
@@ -107,7 +119,8 @@ struct controller_action {
 	size_t writes_len;
 	const struct change *changes; /* WRITE: what it changes about replicas; may be none */
 	size_t changes_len;
-	const char *topic; /* the others: a log's name */
+	const struct index_record *index; /* ASK_SOURCES */
+	const char *topic;                /* the others: a log's name */
 	int32_t partitions;
 	int64_t task; /* on whose behalf; -1 none */
 };
@@ -118,7 +131,8 @@ struct controller_result {
 	bool exists;           /* INSPECT_TOPIC */
 	bool compacted;        /* INSPECT_TOPIC */
 	int32_t partitions;    /* INSPECT_TOPIC */
-	const int64_t *starts; /* READ_STARTS: one a partition */
+	const int64_t *starts; /* READ_STARTS, READ_ENDS: one a partition */
+	int64_t remaining;     /* ASK_SOURCES: offsets */
 };
 
 /* NULL when out of memory. */
@@ -177,8 +191,8 @@ struct controller_counts {
 };
 
 void controller_count(const struct controller *controller, struct controller_counts *counts);
-/* Appends the members `"nodes":[…],"shards":[…]` of an object: who answers, what is recorded of every shard and what
- * its replicas told last. */
+/* Appends the members `"nodes":[…],"shards":[…],"rebuilds":[…]` of an object: who answers, what is recorded of every
+ * shard and what its replicas told last, generations in the making. */
 void controller_status(const struct controller *controller, struct buffer *body);
 
 #endif

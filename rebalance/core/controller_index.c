@@ -84,7 +84,7 @@ static bool choose_topic(struct controller *controller, const struct pending_tas
 	return false;
 }
 
-static void begin_index(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
+static bool begin_index(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
 {
 	const struct task_request *request = &pending->request;
 	struct index_record *index = &controller->work.index;
@@ -105,6 +105,7 @@ static void begin_index(struct controller *controller, const struct pending_task
 	index->task = pending->task;
 	index->created_at_ms = now_ms;
 	index->updated_at_ms = now_ms;
+	return controller_add_sources(controller, index, request);
 }
 
 static bool topic_is_a_log(const struct controller *controller, const char *topic)
@@ -121,11 +122,14 @@ static bool topic_is_a_log(const struct controller *controller, const char *topi
 /* Nothing is recorded yet: choose a topic that can be the log, then record the index. */
 static bool record_index(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
 {
+	bool rebuild = pending->request.type == TASK_TYPE_INDEX_REBUILD;
 	struct work *work = &controller->work;
 
 	if (!work->inspected) {
 		if (work->index.topic[0] == '\0' &&
-		    (!check_request(controller, &pending->request) || !choose_topic(controller, pending)))
+		    (!(rebuild ? controller_check_rebuild(controller, &pending->request)
+		               : check_request(controller, &pending->request)) ||
+		     !choose_topic(controller, pending)))
 			return false;
 		if (pending->request.topic[0] != '\0' && topic_is_a_log(controller, work->index.topic)) {
 			controller_fail(controller, "topic_in_use", "topic `%s` is the log of another index",
@@ -133,8 +137,8 @@ static bool record_index(struct controller *controller, const struct pending_tas
 			return false;
 		}
 		if (work->index.id == 0) {
-			begin_index(controller, pending, now_ms);
-			if (!controller_add_sources(controller, &work->index, &pending->request))
+			if (!(rebuild ? controller_begin_rebuild(controller, pending, now_ms)
+			              : begin_index(controller, pending, now_ms)))
 				return false;
 		}
 		controller_topic_action(controller, CONTROLLER_ACTION_INSPECT_TOPIC, work->index.topic, 0,
@@ -221,6 +225,8 @@ bool controller_create_index(struct controller *controller, const struct pending
 	}
 	if (write_shards(controller, index))
 		return true;
+	if (index->replaces != 0)
+		return false; /* it gets its name when it is full */
 	if (catalog_resolve(controller->catalog, slice_string(index->uid)) == NULL)
 		return write_names(controller, pending->task, slice_string(index->uid), id);
 	return false;
@@ -347,6 +353,11 @@ static void starts_read(struct controller *controller, const struct controller_r
 
 void controller_topic_result(struct controller *controller, const struct controller_result *result)
 {
+	if (controller->action.kind == CONTROLLER_ACTION_ASK_SOURCES ||
+	    controller->action.kind == CONTROLLER_ACTION_READ_ENDS) {
+		controller_rebuild_result(controller, result);
+		return;
+	}
 	if (result->code != 0) {
 		if (result->error.action == ERROR_ACTION_REJECT &&
 		    controller->action.kind != CONTROLLER_ACTION_DELETE_TOPIC)
@@ -367,6 +378,8 @@ void controller_topic_result(struct controller *controller, const struct control
 		starts_read(controller, result);
 		break;
 	case CONTROLLER_ACTION_WRITE:
+	case CONTROLLER_ACTION_READ_ENDS:
+	case CONTROLLER_ACTION_ASK_SOURCES:
 		break;
 	}
 }

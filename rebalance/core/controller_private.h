@@ -2,6 +2,7 @@
  * The controller's own structures, shared by controller.c (what is read and
  * what comes next), controller_index.c (creation and deletion),
  * controller_source.c (what is imported), controller_skip.c (what is skipped),
+ * controller_rebuild.c (new generations),
  * controller_nodes.c (who is asked, and who has registered),
  * controller_shards.c (marks and moves) and controller_status.c, and nobody
  * else.
@@ -31,6 +32,15 @@ struct work {
 	int64_t *starts;
 	struct index_record index; /* creation, before it is recorded; owns its sources */
 	struct task_final final;
+};
+
+/* What was found out about a generation in the making; forgotten with the process. */
+struct rebuild {
+	uint64_t index_id; /* 0: unused */
+	int64_t next_ms;   /* when Kafka is asked again; INT64_MIN: now */
+	int64_t remaining; /* offsets of its sources, as told last */
+	bool imported;     /* there were none */
+	int64_t *ends;     /* of its log, read after that */
 };
 
 /* Where a record ends in `keys` and `values`. */
@@ -66,8 +76,10 @@ struct controller {
 	size_t finals_size;
 	int finals_since_checkpoint;
 
-	uint64_t deleting;  /* the deleted index whose topic is being deleted */
-	uint64_t topicless; /* … and whose topic is gone, which is to be recorded; 0 none */
+	struct rebuild rebuilds[REBUILDS_MAX];
+	uint64_t rebuilding; /* whom the action that was handed out is about */
+	uint64_t deleting;   /* the deleted index whose topic is being deleted */
+	uint64_t topicless;  /* … and whose topic is gone, which is to be recorded; 0 none */
 	struct work work;
 	struct buffer keys;   /* of the records of `action`, one after the other */
 	struct buffer values; /* likewise */
@@ -107,6 +119,20 @@ bool controller_update_source(struct controller *controller, const struct pendin
  * controller_fail. */
 bool controller_add_sources(struct controller *controller, struct index_record *index,
                             const struct task_request *request);
+
+/* controller_rebuild.c: what is wrong with the request; false after controller_fail. */
+bool controller_check_rebuild(struct controller *controller, const struct task_request *request);
+/* Fills work.index; false after controller_fail. */
+bool controller_begin_rebuild(struct controller *controller, const struct pending_task *pending,
+                              int64_t now_ms);
+/* The generation in the making that will have this index's name; NULL if there is none. */
+const struct index_record *controller_replacing(const struct controller *controller, uint64_t index_id);
+/* The next action for generations in the making; false if there is none now. */
+bool controller_advance_rebuilds(struct controller *controller, int64_t now_ms);
+void controller_rebuild_result(struct controller *controller, const struct controller_result *result);
+void controller_rebuilds_free(struct controller *controller);
+/* Appends the member `"rebuilds":[…]`. */
+void controller_rebuilds_status(const struct controller *controller, struct buffer *body);
 
 /* controller_skip.c: likewise; *waits if a replica has yet to tell what it has applied: there is no action then. */
 bool controller_skip_record(struct controller *controller, const struct pending_task *pending, bool *waits);

@@ -118,22 +118,14 @@ static void compare(struct controller *controller, const struct index_record *in
 	free(bare.sources);
 }
 
-bool controller_add_source(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
+/* Writes the index with the request's source; false after controller_fail. */
+static bool add_to(struct controller *controller, const struct index_record *index,
+                   const struct pending_task *pending, int64_t now_ms)
 {
-	const struct index_record *index = named(controller, pending);
 	const struct task_request *request = &pending->request;
-	const struct source_record *known;
-	struct index_record changed;
+	struct index_record changed = *index;
 	bool added;
 
-	if (index == NULL)
-		return false;
-	known = source_find(index->sources, index->sources_len, request->sources->name);
-	if (known != NULL) {
-		compare(controller, index, known, request);
-		return false;
-	}
-	changed = *index;
 	changed.sources = sources_copy(index->sources, index->sources_len, NULL);
 	changed.sources_len = changed.sources != NULL ? index->sources_len : 0;
 	if (changed.sources_len < index->sources_len) {
@@ -149,7 +141,25 @@ bool controller_add_source(struct controller *controller, const struct pending_t
 	return added;
 }
 
-/* True if the request changes something in the source, which then has it. */
+bool controller_add_source(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
+{
+	const struct index_record *index = named(controller, pending);
+	const struct source_record *known;
+
+	if (index == NULL)
+		return false;
+	known = source_find(index->sources, index->sources_len, pending->request.sources->name);
+	if (known != NULL)
+		compare(controller, index, known, &pending->request);
+	else if (controller_replacing(controller, index->id) != NULL)
+		controller_fail(controller, "index_is_rebuilding",
+		                "Index `%s` is being rebuilt: add sources before or afterwards.", index->uid);
+	else
+		return add_to(controller, index, pending, now_ms);
+	return false;
+}
+
+/* Changes the source as the request says; true if that is something else. */
 static bool update(struct controller *controller, struct source_record *source,
                    const struct task_request *request)
 {
@@ -169,36 +179,50 @@ static bool update(struct controller *controller, struct source_record *source,
 	return changes;
 }
 
+/* Writes the index with its source changed; false if nothing is, or after controller_fail. */
+static bool update_in(struct controller *controller, const struct index_record *index,
+                      const struct pending_task *pending, int64_t now_ms)
+{
+	const struct source_record *known =
+		source_find(index->sources, index->sources_len, pending->request.source);
+	struct index_record changed = *index;
+	bool changes;
+
+	if (known == NULL)
+		return false;
+	changed.sources = sources_copy(index->sources, index->sources_len, NULL);
+	if (changed.sources == NULL) {
+		controller_fail(controller, "internal", "out of memory");
+		return false;
+	}
+	changed.task = pending->task;
+	changed.updated_at_ms = now_ms;
+	changes = update(controller, &changed.sources[known - index->sources], &pending->request);
+	if (changes)
+		controller_write_index(controller, &changed, pending->task);
+	free(changed.sources);
+	return changes;
+}
+
 bool controller_update_source(struct controller *controller, const struct pending_task *pending,
                               int64_t now_ms)
 {
 	const struct index_record *index = named(controller, pending);
-	const struct source_record *known;
-	struct source_record *sources;
-	struct index_record changed;
-	bool changes;
+	const struct index_record *next;
 
 	/* a new life must begin once: the record says that this very request has begun it */
 	if (index == NULL || index->task == pending->task)
 		return false;
-	known = source_find(index->sources, index->sources_len, pending->request.source);
-	if (known == NULL) {
+	if (source_find(index->sources, index->sources_len, pending->request.source) == NULL) {
 		controller_fail(controller, "source_not_found", "Index `%s` has no source `%s`.", index->uid,
 		                pending->request.source);
 		return false;
 	}
-	sources = sources_copy(index->sources, index->sources_len, NULL);
-	if (sources == NULL) {
-		controller_fail(controller, "internal", "out of memory");
+	if (!update_in(controller, index, pending, now_ms))
 		return false;
-	}
-	changed = *index;
-	changed.sources = sources;
-	changed.task = pending->task;
-	changed.updated_at_ms = now_ms;
-	changes = update(controller, &sources[known - index->sources], &pending->request);
-	if (changes)
-		controller_write_index(controller, &changed, pending->task);
-	free(sources);
-	return changes;
+	/* the generation that will take its place waits for its own source of that name */
+	next = controller_replacing(controller, index->id);
+	if (next != NULL)
+		(void)update_in(controller, next, pending, now_ms);
+	return true;
 }

@@ -131,5 +131,6 @@ void controller_status(const struct controller *controller, struct buffer *body)
 		buffer_append_string(body, body->len == start ? "" : ",");
 		append_shard(controller, shard, &places, body);
 	}
-	buffer_append_string(body, "]");
+	buffer_append_string(body, "],");
+	controller_rebuilds_status(controller, body);
 }

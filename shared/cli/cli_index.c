@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 #define BODY_BYTES_MAX 4096
+#define REBUILD_BYTES_MAX (1024U * 1024)
+#define REBUILD_STEP_MS 1000
 #define WAIT_MS_MAX 120000
 #define WAIT_STEP_MS 50
 #define DEDUP_WINDOW_MAX 1000000000
@@ -31,6 +33,9 @@ void cli_index_help(void)
 	printf("  index create UID [--primary-key NAME] [--partitions N] [--partitioner murmur2|crc32|none]\n"
 	       "                   [--dedup-window OFFSETS] [--topic TOPIC] [--wait]\n"
 	       "                   --topic adopts a topic that exists as the log\n"
+	       "  index rebuild UID [--partitions N] [--dedup-window OFFSETS] [--wait]\n"
+	       "                   imports its sources anew, by the rules of the configuration's `sources`,\n"
+	       "                   into a generation that takes the name once it has everything\n"
 	       "  index delete UID [--wait]\n"
 	       "  index ls [-o table|json]\n");
 }
@@ -65,9 +70,10 @@ static int read_options(int argc, char **argv, struct index_options *options)
 	                                      {"output", required_argument, NULL, 'o'},
 	                                      {"wait", no_argument, NULL, 'w'},
 	                                      {NULL, 0, NULL, 0}};
-	const char *allowed = strcmp(argv[0], "create") == 0   ? "dknptw"
-	                      : strcmp(argv[0], "delete") == 0 ? "w"
-	                                                       : "o";
+	const char *allowed = strcmp(argv[0], "create") == 0    ? "dknptw"
+	                      : strcmp(argv[0], "rebuild") == 0 ? "dnw"
+	                      : strcmp(argv[0], "delete") == 0  ? "w"
+	                                                        : "o";
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "o:", longs, NULL)) != -1) {
@@ -200,6 +206,102 @@ static int create(struct cli *cli, const struct index_options *options)
 	return conclude(cli, options, answer, "created");
 }
 
+/* "/indexes/UID" and what follows, with a NUL. */
+static void append_path(struct buffer *path, const char *uid, const char *rest)
+{
+	buffer_append_string(path, "/indexes/");
+	for (const char *at = uid; *at != 0; at++)
+		buffer_printf(path, strchr("/?#%", *at) != NULL || *at <= ' ' ? "%%%02x" : "%c",
+		              (unsigned char)*at);
+	buffer_append_string(path, rest);
+	buffer_put_u8(path, 0);
+}
+
+/* The configuration's sources of this index, if it has any: else they stay as they are recorded. */
+static void append_sources(struct buffer *body, const struct config *config, const char *uid)
+{
+	const struct config_source *sources;
+	size_t len = config_sources(config, &sources);
+	bool first = true;
+
+	for (size_t i = 0; i < len; i++) {
+		const struct config_source *source = &sources[i];
+
+		if (source->index == NULL || strcmp(source->index, uid) != 0)
+			continue;
+		buffer_append_string(body, first ? "\"sources\":[{\"name\":" : ",{\"name\":");
+		first = false;
+		json_append_string(body, slice_string(source->name));
+		append_member(body, "topic", source->topic);
+		append_member(body, "pattern", source->pattern);
+		append_member(body, "dead_letter_topic", source->dead_letter_topic);
+		buffer_printf(body, ",\"rules\":%s}", source->rules);
+	}
+	buffer_append_string(body, first ? "" : "]");
+}
+
+/* Until no generation of this index is in the making; the exit code. */
+static int wait_for_name(struct cli *cli, const char *uid)
+{
+	struct cli_question question = {"GET", "/indexes?limit=4096", NULL, 200};
+
+	for (;;) {
+		yyjson_doc *answer;
+		yyjson_val *entry;
+		bool found = false;
+		bool rebuilding = false;
+		size_t i, len;
+
+		if (cli_ask(cli, &question, &answer) != 0)
+			return 1;
+		yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(answer), "results"), i, len, entry)
+		{
+			if (strcmp(cli_text(entry, "uid"), uid) != 0)
+				continue;
+			found = true;
+			rebuilding = yyjson_obj_get(entry, "rebuilding") != NULL;
+		}
+		yyjson_doc_free(answer);
+		if (!found)
+			return cli_fail("index", "%s was deleted meanwhile", uid);
+		if (!rebuilding)
+			return 0;
+		(void)poll(NULL, 0, REBUILD_STEP_MS);
+	}
+}
+
+static int rebuild(struct cli *cli, const struct index_options *options)
+{
+	struct cli_question question = {.method = "POST", .expected = 202};
+	struct buffer body, path;
+	yyjson_doc *answer;
+	int result = 1;
+
+	buffer_init(&path, BODY_BYTES_MAX);
+	buffer_init(&body, REBUILD_BYTES_MAX);
+	append_path(&path, options->uid, "/rebuild");
+	buffer_append_string(&body, "{");
+	append_sources(&body, cli->config, options->uid);
+	if (options->partitions != 0)
+		buffer_printf(&body, "%s\"partitions\":%ld", body.len > 1 ? "," : "", options->partitions);
+	if (options->dedup_window >= 0)
+		buffer_printf(&body, "%s\"dedupWindow\":%ld", body.len > 1 ? "," : "", options->dedup_window);
+	buffer_append_string(&body, "}");
+	question.path = (const char *)path.ptr;
+	question.body = &body;
+	if (buffer_failed(&path) || buffer_failed(&body)) {
+		result = cli_fail("index", "the uid or the rules are too long");
+		buffer_deinit(&body);
+	} else if (cli_ask(cli, &question, &answer) == 0)
+		result = conclude(cli, options, answer, "being rebuilt");
+	if (result == 0 && options->wait)
+		result = wait_for_name(cli, options->uid);
+	if (result == 0 && options->wait)
+		printf("index %s: rebuilt\n", options->uid);
+	buffer_deinit(&path);
+	return result;
+}
+
 static int delete (struct cli *cli, const struct index_options *options)
 {
 	struct cli_question question = {.method = "DELETE", .expected = 202};
@@ -208,11 +310,7 @@ static int delete (struct cli *cli, const struct index_options *options)
 	int result;
 
 	buffer_init(&path, BODY_BYTES_MAX);
-	buffer_append_string(&path, "/indexes/");
-	for (const char *at = options->uid; *at != 0; at++)
-		buffer_printf(&path, strchr("/?#%", *at) != NULL || *at <= ' ' ? "%%%02x" : "%c",
-		              (unsigned char)*at);
-	buffer_put_u8(&path, 0);
+	append_path(&path, options->uid, "");
 	question.path = (const char *)path.ptr;
 	if (buffer_failed(&path))
 		result = cli_fail("index", "the uid is too long");
@@ -254,11 +352,13 @@ int cli_index(struct cli *cli, int argc, char **argv)
 {
 	struct index_options options = {.partitioner = "murmur2", .output = "table", .dedup_window = -1};
 
-	if (argc < 2 || !is_one_of(argv[1], "create delete ls"))
-		return cli_fail("index", "expected create, delete or ls (see --help)");
+	if (argc < 2 || !is_one_of(argv[1], "create rebuild delete ls"))
+		return cli_fail("index", "expected create, rebuild, delete or ls (see --help)");
 	if (read_options(argc - 1, argv + 1, &options) != 0)
 		return 1;
 	if (strcmp(argv[1], "create") == 0)
 		return create(cli, &options);
+	if (strcmp(argv[1], "rebuild") == 0)
+		return rebuild(cli, &options);
 	return strcmp(argv[1], "delete") == 0 ? delete (cli, &options) : list(cli, &options);
 }

@@ -14,7 +14,7 @@
  *
  * Files: log_handle.c (librdkafka handles), log_connection.c (names, admin),
  * log_reader.c, log_producer.c, log_office.c, log_owner.c, log_feed.c,
- * log_shape.c, log_group.c, log_rights.c; log_private.h is theirs alone.
+ * log_shape.c, log_group.c, log_rights.c, log_topics.c; log_private.h is theirs alone.
  */
 #ifndef MILLRACE_LOG_LOG_H
 #define MILLRACE_LOG_LOG_H
@@ -60,6 +60,14 @@ int log_topic_delete(struct log_connection *connection, const char *topic, int t
 /* Number of partitions; ERROR_NOT_FOUND if there is no such topic. */
 int log_topic_partitions(struct log_connection *connection, const char *topic, int timeout_ms,
                          int32_t *partitions, struct error *error);
+struct log_topic_size {
+	char name[TOPIC_NAME_BYTES];
+	int32_t partitions;
+};
+
+/* Every topic whose name matches the extended regular expression, but Millrace's own and Kafka's; free() *topics. */
+int log_topics_matching(struct log_connection *connection, const char *pattern, int timeout_ms,
+                        struct log_topic_size **topics, size_t *len, struct error *error);
 /* One broker-side topic setting, e.g. cleanup.policy, into `value`. */
 int log_topic_setting(struct log_connection *connection, const char *topic, const char *name, int timeout_ms,
                       char value[128], struct error *error);

@@ -9,7 +9,7 @@
  * program: the record is remembered as unreadable (catalog_unreadable).
  *
  * meta:      key `names`      {"v":1,"task":N,"names":{"packages":"<index id>"}}
- *            key `index/<id>` struct index_record as below
+ *            key `index/<id>` struct index_record as below; "replaces":"<index id>" is absent for 0
  *            key `skip/<id>/<p>` {"v":1,"task":N,"offsets":[o,...]}: offsets of that shard's log, rising, that
  *                              every feeder skips. It only grows, and before anybody has applied them.
  * topology:  key `cluster`    {"v":1,"epoch":N,"task":N,"kafka":"<cluster id>","rf":1,
@@ -81,6 +81,7 @@ struct index_record {
 	enum partitioner partitioner;
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
 	bool writable;
+	uint64_t replaces; /* a generation in the making: the index whose name it will have; 0: none */
 	struct rules rules;
 	struct source_record
 		*sources; /* [sources_len], memory as `base`, one allocation; NULL if there is none */

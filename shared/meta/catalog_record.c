@@ -217,6 +217,10 @@ static int index_fill(yyjson_val *root, struct index_record *index, struct error
 	    !json_get_i64(root, "created_at", &index->created_at_ms) ||
 	    !json_get_i64(root, "updated_at", &index->updated_at_ms))
 		return malformed(error, "task, created_at or updated_at");
+	if (yyjson_obj_get(root, "replaces") != NULL &&
+	    (!get_index_id(root, "replaces", &index->replaces) || index->replaces == 0 ||
+	     index->replaces == index->id))
+		return malformed(error, "replaces");
 	status = rules_parse(yyjson_obj_get(root, "rules"), &index->rules, error);
 	return status != 0 ? status : base_read(yyjson_obj_get(root, "base"), index, error);
 }
@@ -289,7 +293,12 @@ void catalog_write_index(struct buffer *value, const struct index_record *index)
 	}
 	append_member(value, "partitioner", partitioner_name(index->partitioner));
 	append_member(value, "primary_key", index->primary_key);
-	buffer_printf(value, ",\"writable\":%s,\"rules\":", index->writable ? "true" : "false");
+	buffer_printf(value, ",\"writable\":%s", index->writable ? "true" : "false");
+	if (index->replaces != 0) {
+		index_id_print(index->replaces, id);
+		append_member(value, "replaces", id);
+	}
+	buffer_append_string(value, ",\"rules\":");
 	rules_append(value, &index->rules);
 	if (index->sources_len > 0) {
 		buffer_append_string(value, ",\"sources\":");

@@ -1,9 +1,25 @@
 #include "shared/meta/source.h"
 
+#include "shared/base/hash.h"
 #include "shared/meta/catalog_record.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#define GROUP_SOURCE_BYTES_MAX 120
+
+void source_group_print(uint64_t index_id, const struct source_record *source, char group[SOURCE_GROUP_BYTES])
+{
+	char name[GROUP_SOURCE_BYTES_MAX + 1];
+
+	if (strlen(source->name) <= GROUP_SOURCE_BYTES_MAX)
+		(void)snprintf(name, sizeof name, "%.*s", GROUP_SOURCE_BYTES_MAX, source->name);
+	else
+		(void)snprintf(name, sizeof name, "%016" PRIx64, hash64(slice_string(source->name), 0));
+	(void)snprintf(group, SOURCE_GROUP_BYTES, "import.%016" PRIx64 ".%s.%" PRIu32, index_id, name,
+	               source->life);
+}
 
 static int malformed(struct error *error, size_t i, const char *what)
 {

@@ -35,6 +35,12 @@ const struct source_record *source_find(const struct source_record *sources, siz
 /* True if both import the same records by the same rules; life, pause and start may differ. */
 bool source_equal(const struct source_record *a, const struct source_record *b);
 
+/* The group of its import, without the cluster's name: "import.<index id>.<name>.<life>", where a name too long for
+ * that is its hash. */
+#define SOURCE_GROUP_BYTES 250
+void source_group_print(uint64_t index_id, const struct source_record *source,
+                        char group[SOURCE_GROUP_BYTES]);
+
 /* What Kafka allows as a topic's name. */
 bool topic_name_is_valid(struct slice name);
 

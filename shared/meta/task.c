@@ -12,7 +12,7 @@
 static const char *const type_names[] = {
 	[TASK_TYPE_INDEX_CREATION] = "indexCreation", [TASK_TYPE_INDEX_DELETION] = "indexDeletion",
 	[TASK_TYPE_RECORD_SKIP] = "recordSkip",       [TASK_TYPE_SOURCE_ADDITION] = "sourceAddition",
-	[TASK_TYPE_SOURCE_UPDATE] = "sourceUpdate",
+	[TASK_TYPE_SOURCE_UPDATE] = "sourceUpdate",   [TASK_TYPE_INDEX_REBUILD] = "indexRebuild",
 };
 
 #define TYPES (sizeof type_names / sizeof *type_names)
@@ -28,6 +28,17 @@ static void append_member(struct buffer *value, const char *name, const char *te
 	json_append_string(value, slice_string(text));
 }
 
+/* What a rebuild may ask for too. */
+static void write_layout(struct buffer *value, const struct task_request *request)
+{
+	if (request->has_dedup_window)
+		buffer_printf(value, ",\"dedup_window\":%" PRId64, request->dedup_window);
+	if (request->sources_len > 0) {
+		buffer_append_string(value, ",\"sources\":");
+		sources_append(value, request->sources, request->sources_len);
+	}
+}
+
 static void write_creation(struct buffer *value, const struct task_request *request)
 {
 	append_member(value, "primary_key", request->primary_key);
@@ -35,12 +46,7 @@ static void write_creation(struct buffer *value, const struct task_request *requ
 	append_member(value, "partitioner", partitioner_name(request->partitioner));
 	if (request->topic[0] != 0)
 		append_member(value, "topic", request->topic);
-	if (request->has_dedup_window)
-		buffer_printf(value, ",\"dedup_window\":%" PRId64, request->dedup_window);
-	if (request->sources_len > 0) {
-		buffer_append_string(value, ",\"sources\":");
-		sources_append(value, request->sources, request->sources_len);
-	}
+	write_layout(value, request);
 }
 
 static void write_skip(struct buffer *value, const struct task_request *request)
@@ -73,6 +79,11 @@ void task_request_write(struct buffer *value, const struct task_request *request
 	case TASK_TYPE_INDEX_CREATION:
 		write_creation(value, request);
 		break;
+	case TASK_TYPE_INDEX_REBUILD:
+		if (request->partitions != 0)
+			buffer_printf(value, ",\"partitions\":%" PRId32, request->partitions);
+		write_layout(value, request);
+		break;
 	case TASK_TYPE_INDEX_DELETION:
 		break;
 	case TASK_TYPE_RECORD_SKIP:
@@ -99,29 +110,37 @@ static bool nonce_is_valid(const char *nonce)
 	return strspn(nonce, "0123456789abcdef") == NONCE_DIGITS && nonce[NONCE_DIGITS] == 0;
 }
 
+static int layout_fill(yyjson_val *root, struct task_request *request, struct error *error)
+{
+	int64_t partitions = 0;
+
+	if (yyjson_obj_get(root, "partitions") != NULL && (!json_get_i64(root, "partitions", &partitions) ||
+	                                                   partitions < INT32_MIN || partitions > INT32_MAX))
+		return malformed(error, "partitions");
+	request->partitions = (int32_t)partitions;
+	request->has_dedup_window = yyjson_obj_get(root, "dedup_window") != NULL;
+	if (request->has_dedup_window && !json_get_i64(root, "dedup_window", &request->dedup_window))
+		return malformed(error, "dedup_window");
+	return 0;
+}
+
 /* Bounds that the controller judges (partitions, the uid's alphabet) are not judged here: such a request has
  * a final that names the fault, not a parse error. */
 static int creation_fill(yyjson_val *root, struct task_request *request, struct error *error)
 {
 	struct slice partitioner;
-	int64_t partitions;
 
 	if (!meta_record_text(root, "primary_key", request->primary_key, sizeof request->primary_key))
 		return malformed(error, "primary_key");
-	if (!json_get_i64(root, "partitions", &partitions) || partitions < INT32_MIN ||
-	    partitions > INT32_MAX)
+	if (yyjson_obj_get(root, "partitions") == NULL)
 		return malformed(error, "partitions");
-	request->partitions = (int32_t)partitions;
 	if (!json_get_string(root, "partitioner", &partitioner) ||
 	    !partitioner_parse(partitioner, &request->partitioner))
 		return malformed(error, "partitioner");
 	if (yyjson_obj_get(root, "topic") != NULL &&
 	    !meta_record_text(root, "topic", request->topic, sizeof request->topic))
 		return malformed(error, "topic");
-	request->has_dedup_window = yyjson_obj_get(root, "dedup_window") != NULL;
-	if (request->has_dedup_window && !json_get_i64(root, "dedup_window", &request->dedup_window))
-		return malformed(error, "dedup_window");
-	return 0;
+	return layout_fill(root, request, error);
 }
 
 static int skip_fill(yyjson_val *root, struct task_request *request, struct error *error)
@@ -165,7 +184,8 @@ static int sources_fill(yyjson_val *root, struct slice value, struct task_reques
 	yyjson_val *found = yyjson_obj_get(root, member);
 	bool one = request->type == TASK_TYPE_SOURCE_ADDITION;
 
-	if (!one && (found == NULL || request->type != TASK_TYPE_INDEX_CREATION))
+	if (!one && (found == NULL ||
+	             (request->type != TASK_TYPE_INDEX_CREATION && request->type != TASK_TYPE_INDEX_REBUILD)))
 		return 0;
 	if (one ? !yyjson_is_obj(found) : !yyjson_is_arr(found))
 		return malformed(error, member);
@@ -202,6 +222,8 @@ static int request_fill(yyjson_val *root, struct task_request *request, struct e
 	switch (request->type) {
 	case TASK_TYPE_INDEX_CREATION:
 		return creation_fill(root, request, error);
+	case TASK_TYPE_INDEX_REBUILD:
+		return layout_fill(root, request, error);
 	case TASK_TYPE_RECORD_SKIP:
 		return skip_fill(root, request, error);
 	case TASK_TYPE_SOURCE_UPDATE:

@@ -8,6 +8,8 @@
  *   {"v":1,"type":"indexCreation","nonce":"<32 hex>","uid":"…","enqueued_at":ms,
  *    "primary_key":"id","partitions":12,"partitioner":"murmur2","topic":"…"|absent,
  *    "dedup_window":N|absent,"sources":[…]|absent}: sources as source.h reads them
+ *   {"v":1,"type":"indexRebuild","nonce":"…","uid":"…","enqueued_at":ms,
+ *    "partitions":N|absent,"dedup_window":N|absent,"sources":[…]|absent}: absent as the generation before has it
  *   {"v":1,"type":"indexDeletion","nonce":"…","uid":"…","enqueued_at":ms}
  *   {"v":1,"type":"recordSkip","nonce":"…","uid":"…","enqueued_at":ms,
  *    "index":"<id>","partition":p,"offset":o,"reason":"…"}
@@ -32,7 +34,8 @@ enum task_type {
 	TASK_TYPE_INDEX_DELETION,
 	TASK_TYPE_RECORD_SKIP,
 	TASK_TYPE_SOURCE_ADDITION,
-	TASK_TYPE_SOURCE_UPDATE
+	TASK_TYPE_SOURCE_UPDATE,
+	TASK_TYPE_INDEX_REBUILD
 };
 #define TASK_REASON_BYTES_MAX 255
 
@@ -41,7 +44,7 @@ struct task_request {
 	char nonce[33];
 	char uid[INDEX_UID_BYTES_MAX + 1];
 	int64_t enqueued_at_ms;
-	/* creation */
+	/* creation; for a rebuild partitions (0: as before), dedup_window and sources */
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
 	int32_t partitions;
 	enum partitioner partitioner;

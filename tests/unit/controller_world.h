@@ -44,6 +44,8 @@ struct world {
 	size_t deleted_len;
 	struct controller *controller;
 	int64_t start;            /* log start of every partition */
+	int64_t end;              /* log end of every partition */
+	int64_t remaining;        /* of sources, not imported; one less each time it is asked for */
 	const char *refuse_topic; /* CREATE_TOPIC of it can never work */
 };
 
@@ -150,6 +152,15 @@ static inline void carry_out(struct world *world, const struct controller_action
 		for (int32_t p = 0; p < action->partitions; p++)
 			starts[p] = world->start;
 		result->starts = starts;
+		break;
+	case CONTROLLER_ACTION_READ_ENDS:
+		for (int32_t p = 0; p < action->partitions; p++)
+			starts[p] = world->end;
+		result->starts = starts;
+		break;
+	case CONTROLLER_ACTION_ASK_SOURCES:
+		CU_ASSERT_PTR_NOT_NULL_FATAL(action->index);
+		result->remaining = world->remaining > 0 ? world->remaining-- : 0;
 		break;
 	case CONTROLLER_ACTION_DELETE_TOPIC:
 		topic_remove(world, action->topic);

@@ -111,11 +111,55 @@ static void test_updates(void)
 	}
 }
 
+static const struct {
+	const char *body;
+	const char *code;
+	const char *text;
+} rebuilds[] = {
+	{"{}", NULL, "\"uid\":\"orders\",\"enqueued_at\":0}"},
+	{"{\"partitions\":1024,\"dedupWindow\":0}", NULL, ",\"partitions\":1024,\"dedup_window\":0}"},
+	{"{\"sources\":[{\"topic\":\"a\"},{\"name\":\"l\",\"pattern\":\"^l\"}]}", NULL,
+         ",\"sources\":[{\"name\":\"a\",\"topic\":\"a\",\"life\":1,\"paused\":false,\"start_ms\":0,\"rules\":"
+         "{}},"
+         "{\"name\":\"l\",\"pattern\":\"^l\","},
+	{"{\"partitions\":0}", "bad_request",
+         "Invalid value at `.partitions`: expected 1 to 1024 partitions"},
+	{"{\"partitions\":1025}", "bad_request",
+         "Invalid value at `.partitions`: expected 1 to 1024 partitions"},
+	{"{\"dedupWindow\":1000000001}", "bad_request", "Invalid value at `.dedupWindow`"},
+	{"{\"sources\":[]}", "bad_request", "Invalid value at `.sources`"},
+	{"{\"sources\":{\"topic\":\"a\"}}", "bad_request", "Invalid value at `.sources`"},
+	{"{\"sources\":[{\"topic\":\"a\"},{\"topic\":\"a\"}]}", "invalid_source",
+         "there are two sources with the name a"},
+	{"{\"sources\":[{\"topic\":\"a\",\"rules\":{\"op\":\"x\"}}]}", "invalid_source",
+         "rules: op: unknown value"},
+	{"{\"uid\":\"x\"}", "bad_request", "Unknown field `uid`"},
+};
+
+static void test_rebuilds(void)
+{
+	for (size_t i = 0; i < sizeof rebuilds / sizeof *rebuilds; i++) {
+		struct task_request request;
+		struct error_answer refusal;
+		int result = rebuild_request_from_body(slice_string(rebuilds[i].body), slice_string("orders"),
+		                                       &request, &refusal);
+
+		CU_ASSERT_EQUAL_FATAL(result == 0, rebuilds[i].code == NULL);
+		if (result != 0) {
+			check_refusal(&refusal, rebuilds[i].code, rebuilds[i].text);
+			continue;
+		}
+		check_value(&request, rebuilds[i].text);
+		task_request_deinit(&request);
+	}
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"additions", test_additions},
 		{"updates", test_updates},
+		{"rebuilds", test_rebuilds},
 		CU_TEST_INFO_NULL,
 	};
 

@@ -46,6 +46,15 @@ static const char pause[] =
 	"{\"v\":1,\"type\":\"sourceUpdate\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
 	"\"packages\","
 	"\"enqueued_at\":1700000000000,\"name\":\"logs\",\"paused\":true}";
+static const char rebuild[] =
+	"{\"v\":1,\"type\":\"indexRebuild\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\","
+	"\"enqueued_at\":1700000000000,\"partitions\":7,\"dedup_window\":5,\"sources\":[{\"name\":\"a\","
+	"\"topic\":"
+	"\"shop.a\",\"life\":3,\"paused\":false,\"start_ms\":0,\"rules\":{}}]}";
+static const char rebuild_as_before[] =
+	"{\"v\":1,\"type\":\"indexRebuild\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\",\"enqueued_at\":1700000000000}";
 static const char succeeded[] =
 	"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"succeeded\",\"started_at\":1,\"finished_at\":2}";
 static const char failed[] = "{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"failed\",\"error\":{"
@@ -60,8 +69,8 @@ static void check_text(struct buffer *buffer, const char *expected)
 
 static void test_request_round_trips(void)
 {
-	static const char *const texts[] = {creation, adoption, deletion, import,
-	                                    skip,     addition, update,   pause};
+	static const char *const texts[] = {creation, adoption, deletion, import,  skip,
+	                                    addition, update,   pause,    rebuild, rebuild_as_before};
 	struct buffer buffer;
 
 	buffer_init(&buffer, 1 << 16);
@@ -157,6 +166,9 @@ static const struct {
 	{creation, "murmur2", "md5", ERROR_FORMAT},
 	{adoption, "\"shop.orders\"", "\"\"", ERROR_FORMAT},
 	{deletion, "}", "", ERROR_FORMAT},
+	{rebuild, "\"partitions\":7", "\"partitions\":\"7\"", ERROR_FORMAT},
+	{rebuild, "\"dedup_window\":5", "\"dedup_window\":null", ERROR_FORMAT},
+	{rebuild, "\"sources\":[", "\"sources\":7,\"x\":[", ERROR_FORMAT},
 	{import, "\"dedup_window\":0", "\"dedup_window\":\"0\"", ERROR_FORMAT},
 	{import, "\"sources\":[", "\"sources\":{},\"x\":[", ERROR_FORMAT},
 	{import, "\"name\":\"b\"", "\"name\":\"a\"", ERROR_FORMAT},

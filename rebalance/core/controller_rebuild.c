@@ -1,0 +1,287 @@
+/* A new generation of an index: made as an index without a name, and named once it has everything the old one's
+ * sources had. */
+#include "rebalance/core/controller_private.h"
+
+#include "shared/meta/source.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+const struct index_record *controller_replacing(const struct controller *controller, uint64_t index_id)
+{
+	const struct index_record *index;
+	size_t at = 0;
+
+	while ((index = catalog_next_index(controller->catalog, &at)) != NULL)
+		if (index->state != INDEX_STATE_DELETED && index->replaces == index_id)
+			return index;
+	return NULL;
+}
+
+static size_t count_rebuilds(const struct controller *controller)
+{
+	const struct index_record *index;
+	size_t count = 0;
+	size_t at = 0;
+
+	while ((index = catalog_next_index(controller->catalog, &at)) != NULL)
+		count += index->state != INDEX_STATE_DELETED && index->replaces != 0;
+	return count;
+}
+
+bool controller_check_rebuild(struct controller *controller, const struct task_request *request)
+{
+	const struct index_record *old = catalog_resolve(controller->catalog, slice_string(request->uid));
+
+	if (old == NULL)
+		controller_fail(controller, "index_not_found", "Index `%s` not found.", request->uid);
+	else if (old->sources_len == 0)
+		controller_fail(
+			controller, "index_without_sources",
+			"Index `%s` has no source: what was published to its log cannot be read again.",
+			old->uid);
+	else if (controller_replacing(controller, old->id) != NULL)
+		controller_fail(controller, "index_is_rebuilding", "Index `%s` is being rebuilt already.",
+		                old->uid);
+	else if (count_rebuilds(controller) >= REBUILDS_MAX)
+		controller_fail(controller, "too_many_rebuilds", "%d indexes are being rebuilt already.",
+		                REBUILDS_MAX);
+	else if (request->partitions != 0 &&
+	         (request->partitions < 1 || request->partitions > INDEX_PARTITIONS_MAX))
+		controller_fail(controller, "invalid_index_partitions",
+		                "%" PRId32 " partitions were asked for; 1 to %d are allowed",
+		                request->partitions, INDEX_PARTITIONS_MAX);
+	else if (request->has_dedup_window &&
+	         (request->dedup_window < 0 || request->dedup_window > RULES_DEDUP_WINDOW_MAX))
+		controller_fail(controller, "invalid_index_dedup_window",
+		                "a dedup window of %" PRId64 " offsets was asked for; 0 to %d are allowed",
+		                request->dedup_window, RULES_DEDUP_WINDOW_MAX);
+	return !controller->work.failed;
+}
+
+/* A source goes on as what it was: paused or not, from the same time, in its next life. */
+static bool succeed(struct controller *controller, const struct index_record *old,
+                    struct source_record *source)
+{
+	const struct source_record *before = source_find(old->sources, old->sources_len, source->name);
+
+	if (before == NULL)
+		return true;
+	if (before->life == UINT32_MAX) {
+		controller_fail(controller, "invalid_source", "source `%s` has had all its lives",
+		                source->name);
+		return false;
+	}
+	source->life = before->life + 1;
+	source->paused = before->paused;
+	source->start_ms = before->start_ms;
+	return true;
+}
+
+bool controller_begin_rebuild(struct controller *controller, const struct pending_task *pending,
+                              int64_t now_ms)
+{
+	const struct task_request *request = &pending->request;
+	const struct index_record *old = catalog_resolve(controller->catalog, slice_string(request->uid));
+	struct task_request wanted = *request;
+	struct index_record *index = &controller->work.index;
+
+	index->id = task_index_id(pending->task, request->nonce);
+	memcpy(index->uid, old->uid, sizeof index->uid);
+	memcpy(index->primary_key, old->primary_key, sizeof index->primary_key);
+	index->own_topic = true;
+	index->writable = true;
+	index->state = INDEX_STATE_CREATING;
+	index->generation = old->generation + 1;
+	index->partitions = request->partitions != 0 ? request->partitions : old->partitions;
+	index->partitioner = old->partitioner;
+	index->replaces = old->id;
+	index->rules = rules_default();
+	/* one of contract 1 has none to keep */
+	index->rules.dedup_window = request->has_dedup_window ? request->dedup_window
+	                            : old->rules.contract > 1 ? old->rules.dedup_window
+	                                                      : controller->options.dedup_window;
+	index->task = pending->task;
+	index->created_at_ms = old->created_at_ms;
+	index->updated_at_ms = now_ms;
+	if (request->sources_len == 0) {
+		wanted.sources = old->sources;
+		wanted.sources_len = old->sources_len;
+	}
+	if (!controller_add_sources(controller, index, &wanted))
+		return false;
+	for (size_t i = 0; i < index->sources_len; i++)
+		if (!succeed(controller, old, &index->sources[i]))
+			return false;
+	return true;
+}
+
+/* ---- until it is named ---- */
+
+static struct rebuild *rebuild_of(struct controller *controller, uint64_t index_id)
+{
+	struct rebuild *unused = NULL;
+
+	for (size_t i = 0; i < REBUILDS_MAX; i++) {
+		struct rebuild *rebuild = &controller->rebuilds[i];
+		const struct index_record *index =
+			rebuild->index_id == 0 ? NULL : catalog_index(controller->catalog, rebuild->index_id);
+
+		if (rebuild->index_id == index_id)
+			return rebuild;
+		if (index == NULL || index->replaces == 0 || index->state == INDEX_STATE_DELETED)
+			unused = rebuild;
+	}
+	if (unused == NULL)
+		return NULL;
+	free(unused->ends);
+	*unused = (struct rebuild){.index_id = index_id, .next_ms = INT64_MIN};
+	return unused;
+}
+
+static bool has_received(const struct controller *controller, const struct index_record *index,
+                         int32_t partition, int64_t end)
+{
+	const struct shard_record *shard = catalog_shard(controller->catalog, index->id, partition);
+	bool someone = false;
+	struct sight sight;
+
+	if (shard == NULL || shard->generation != index->generation ||
+	    !controller_see(controller, shard, &sight))
+		return false;
+	for (size_t i = 0; i < shard->replicas_len; i++) {
+		const struct placement *placement = &shard->replicas[i];
+		const struct watched_replica *replica = sight.replicas[i];
+
+		if (!placement->in_sync)
+			continue;
+		if (!replica->known ||
+		    !incarnation_equal(replica->last.incarnation, placement->incarnation) ||
+		    replica->last.received < end)
+			return false;
+		someone = true;
+	}
+	return someone;
+}
+
+static bool all_have_received(const struct controller *controller, const struct index_record *index,
+                              const int64_t *ends)
+{
+	for (int32_t p = 0; p < index->partitions; p++)
+		if (!has_received(controller, index, p, ends[p]))
+			return false;
+	return true;
+}
+
+static void give_name(struct controller *controller, const struct index_record *index,
+                      const struct index_record *old, int64_t now_ms)
+{
+	struct index_record named = *index;
+	struct index_record dead = *old;
+
+	named.replaces = 0;
+	named.updated_at_ms = now_ms;
+	dead.state = INDEX_STATE_DELETED;
+	dead.task = index->task;
+	dead.updated_at_ms = now_ms;
+	catalog_write_names(&controller->values, controller->catalog, index->task, slice_string(index->uid),
+	                    index->id);
+	controller_write(controller, CONTROLLER_TOPIC_META, index->task, "names");
+	controller_write_index(controller, &named, index->task);
+	controller_write_index(controller, &dead, index->task);
+}
+
+/* What brings this generation closer to its name; false if there is nothing to do for it now. */
+static bool advance(struct controller *controller, const struct index_record *index, int64_t now_ms)
+{
+	const struct index_record *old = catalog_index(controller->catalog, index->replaces);
+	struct rebuild *rebuild = rebuild_of(controller, index->id);
+	struct index_record dead = *index;
+
+	if (old == NULL || old->state == INDEX_STATE_DELETED) {
+		dead.state = INDEX_STATE_DELETED;
+		dead.updated_at_ms = now_ms;
+		controller_write_index(controller, &dead, index->task);
+		return true;
+	}
+	if (rebuild == NULL)
+		return false;
+	if (rebuild->imported && rebuild->ends != NULL) {
+		if (!all_have_received(controller, index, rebuild->ends))
+			return false;
+		give_name(controller, index, old, now_ms);
+		return true;
+	}
+	if (controller->now_ms < rebuild->next_ms)
+		return false;
+	rebuild->next_ms = controller->now_ms + CONTROLLER_REBUILD_MS;
+	controller->rebuilding = index->id;
+	controller_topic_action(
+		controller, rebuild->imported ? CONTROLLER_ACTION_READ_ENDS : CONTROLLER_ACTION_ASK_SOURCES,
+		index->topic, index->partitions, index->task);
+	controller->action.index = index;
+	return true;
+}
+
+bool controller_advance_rebuilds(struct controller *controller, int64_t now_ms)
+{
+	const struct index_record *index;
+	size_t at = 0;
+
+	while ((index = catalog_next_index(controller->catalog, &at)) != NULL)
+		if (index->state == INDEX_STATE_ACTIVE && index->replaces != 0 &&
+		    advance(controller, index, now_ms))
+			return true;
+	return false;
+}
+
+void controller_rebuild_result(struct controller *controller, const struct controller_result *result)
+{
+	struct rebuild *rebuild = rebuild_of(controller, controller->rebuilding);
+	size_t size = (size_t)controller->action.partitions * sizeof *result->starts;
+
+	if (result->code != 0 || rebuild == NULL)
+		return; /* it is asked again */
+	if (controller->action.kind == CONTROLLER_ACTION_ASK_SOURCES) {
+		rebuild->remaining = result->remaining;
+		rebuild->imported = result->remaining == 0;
+		rebuild->next_ms = rebuild->imported ? INT64_MIN : rebuild->next_ms;
+		return;
+	}
+	rebuild->ends = malloc(size);
+	if (rebuild->ends != NULL)
+		memcpy(rebuild->ends, result->starts, size);
+}
+
+void controller_rebuilds_free(struct controller *controller)
+{
+	for (size_t i = 0; i < REBUILDS_MAX; i++)
+		free(controller->rebuilds[i].ends);
+}
+
+void controller_rebuilds_status(const struct controller *controller, struct buffer *body)
+{
+	const struct index_record *index;
+	bool first = true;
+	size_t at = 0;
+
+	buffer_append_string(body, "\"rebuilds\":[");
+	while ((index = catalog_next_index(controller->catalog, &at)) != NULL) {
+		const struct rebuild *rebuild = NULL;
+		char id[17];
+
+		if (index->state == INDEX_STATE_DELETED || index->replaces == 0)
+			continue;
+		for (size_t i = 0; i < REBUILDS_MAX; i++)
+			if (controller->rebuilds[i].index_id == index->id)
+				rebuild = &controller->rebuilds[i];
+		index_id_print(index->id, id);
+		buffer_printf(body,
+		              "%s{\"index\":\"%s\",\"id\":\"%s\",\"generation\":%" PRId32
+		              ",\"remaining\":%" PRId64 "}",
+		              first ? "" : ",", index->uid, id, index->generation,
+		              rebuild == NULL || rebuild->next_ms == INT64_MIN ? -1 : rebuild->remaining);
+		first = false;
+	}
+	buffer_append_string(body, "]");
+}
