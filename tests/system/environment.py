@@ -37,14 +37,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Ports:
-    """Hands out ports on which nobody listens, none of them twice in a run."""
+    """Hands out ports on which nobody listens; each of `lanes` from a range of its own."""
 
-    def __init__(self):
-        self._next = random.Random().choice(PORTS)
+    def __init__(self, lane=0, lanes=1):
+        count = len(PORTS) // lanes
+        self._range = PORTS[lane * count:(lane + 1) * count]
+        self._next = random.Random().choice(self._range)
 
     def free(self):
-        for _ in PORTS:
-            self._next = self._next + 1 if self._next + 1 in PORTS else PORTS.start
+        for _ in self._range:
+            self._next = self._next + 1 if self._next + 1 in self._range else self._range.start
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:

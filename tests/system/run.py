@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """Runs the system tests: every function test_*(env) of tests/system/test_*.py.
 
-    build/venv/bin/python tests/system/run.py [--build DIR] [--full] [NAME]
+    build/venv/bin/python tests/system/run.py [--build DIR] [--full] [--lanes N] [NAME]
 
-One real Kafka serves the run; each test has its own cluster prefix, directory
-(build/system/TEST) and ports. A test that needs longer than the default says
-so: `test_x.timeout_s = 600`; one that is too long for every day:
-`test_x.only_full = True`. NAME picks the tests whose `file.function` contains
-it. The last line is `N passed, N failed`.
+They run in two lanes (lanes.py), with a NAME in one. A lane has one real Kafka;
+each test has its own cluster prefix, directory (build/system/TEST) and ports. A
+test that needs longer than the default says so: `test_x.timeout_s = 600`; one
+that is too long for every day: `test_x.only_full = True`; one that needs the
+machine for itself: `test_x.alone = True`. NAME picks the tests whose
+`file.function` contains it. The last line is `N passed, N failed`.
 """
 import argparse
 import importlib.util
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -22,23 +24,17 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TIMEOUT_S = 180
+LANES = 2
 sys.path.insert(0, str(HERE))
 
 from children import tail  # noqa: E402
 from environment import Environment, Ports  # noqa: E402
 from kafka_server import KafkaServer  # noqa: E402
-
-
-class Interrupted(BaseException):
-    """SIGINT, SIGTERM or SIGHUP: not an Exception, so that no test swallows it."""
+from lanes import Interrupted, Lanes, interruptible, on_interrupt  # noqa: E402
 
 
 class TimedOut(BaseException):
     pass
-
-
-def on_interrupt(number, _frame):
-    raise Interrupted(signal.Signals(number).name)
 
 
 def on_alarm(_number, _frame):
@@ -78,22 +74,23 @@ def chosen(arguments):
 
 
 class Run:
-    def __init__(self, arguments):
+    """What one lane does; `lane` of `lanes`."""
+
+    def __init__(self, arguments, directory, lane=0, lanes=1):
         self.build = arguments.build.resolve()
         self.full = arguments.full
-        self.ports = Ports()
-        self.directory = self.build.parent / "system"
-        self.passed = 0
-        self.failed = 0
+        self.directory = directory
+        self.ports = Ports(lane, lanes)
+        self.kafka_directory = directory / f"kafka{lane + 1}"
         self.environment = None
         self.kafka = None
 
     def start_kafka(self):
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.kafka = KafkaServer(ROOT, self.directory / "kafka", (self.ports.free(), self.ports.free()))
+        self.kafka = KafkaServer(ROOT, self.kafka_directory, (self.ports.free(), self.ports.free()))
         self.kafka.start()
 
     def test(self, title, function, number):
+        """Whether it has passed."""
         directory = self.directory / title
         directory.mkdir(parents=True)
         start = time.monotonic()
@@ -114,10 +111,6 @@ class Run:
         troubles = self.environment.close(clean=trouble is None)
         if troubles:
             trouble = (trouble or "") + "\n".join(troubles)
-        if trouble is None:
-            self.passed += 1
-        else:
-            self.failed += 1
         print(f"{'ok    ' if trouble is None else 'FAILED'}  {title:<56} {seconds:6.1f} s", flush=True)
         if trouble is not None:
             self.show(trouble)
@@ -125,6 +118,7 @@ class Run:
         if not self.kafka.running():
             self.kafka.start()
         self.kafka.resume()
+        return trouble is None
 
     def show(self, trouble):
         print("    " + trouble.rstrip().replace("\n", "\n    "))
@@ -141,41 +135,67 @@ class Run:
             self.kafka.kill9()
 
 
+def in_lanes(arguments, tests, directory):
+    """(passed, failed, was it interrupted)"""
+    lanes = Lanes(tests, directory)
+    count = min(arguments.lanes, len(tests))
+    try:
+        # Not by each lane's Kafka at once.
+        subprocess.run([ROOT / "docker" / "kafka", "fetch"], check=True)
+        lanes.run([Run(arguments, directory, lane, count) for lane in range(count)])
+    except Interrupted as signal_name:
+        print(f"interrupted by {signal_name}", flush=True)
+        return lanes.passed, lanes.failed + 1, True
+    finally:
+        interruptible(signal.SIG_IGN)
+        lanes.close()
+    return lanes.passed, lanes.failed, False
+
+
+def in_a_row(arguments, tests, directory):
+    """The same in this process, where what a test prints appears at once."""
+    run = Run(arguments, directory)
+    passed = []
+    try:
+        run.start_kafka()
+        for number, (title, function) in enumerate(tests):
+            passed.append(run.test(title, function, number))
+    except Interrupted as signal_name:
+        print(f"interrupted by {signal_name}")
+        return passed.count(True), passed.count(False) + 1, True
+    finally:
+        interruptible(signal.SIG_IGN)
+        run.close()
+    return passed.count(True), passed.count(False), False
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "dev")
     parser.add_argument("--summary", type=Path, help="write the counts here, not to the last line")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--lanes", type=int, help="how many tests run side by side")
     parser.add_argument("name", nargs="?")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_interrupt)
+    arguments.lanes = arguments.lanes or (1 if arguments.name else LANES)
+    interruptible(on_interrupt)
     signal.signal(signal.SIGALRM, on_alarm)
-    run = Run(arguments)
-    interrupted = False
-    try:
-        tests = chosen(arguments)
-        if not tests:
-            print("no system test" + (f" matches {arguments.name}" if arguments.name else ""))
-            run.failed += 1
-        else:
-            run.start_kafka()
-        for number, (title, function) in enumerate(tests):
-            run.test(title, function, number)
-    except Interrupted as signal_name:
-        print(f"interrupted by {signal_name}")
-        interrupted = True
-        run.failed += 1
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        run.close()
-    summary = f"{run.passed} passed, {run.failed} failed"
+    tests = chosen(arguments)
+    if tests:
+        directory = arguments.build.resolve().parent / "system"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        side_by_side = min(arguments.lanes, len(tests)) > 1
+        passed, failed, interrupted = (in_lanes if side_by_side else in_a_row)(arguments, tests, directory)
+    else:
+        print("no system test" + (f" matches {arguments.name}" if arguments.name else ""))
+        passed, failed, interrupted = 0, 1, False
+    summary = f"{passed} passed, {failed} failed"
     if arguments.summary:
         arguments.summary.write_text(summary + "\n")
     else:
         print(summary)
-    return 130 if interrupted else int(run.failed > 0)
+    return 130 if interrupted else int(failed > 0)
 
 
 if __name__ == "__main__":

@@ -389,3 +389,4 @@ def test_faults(env):
 
 
 test_faults.timeout_s = 3600
+test_faults.alone = True  # so many searches a second need all of the machine
