@@ -9,6 +9,8 @@ from confluent_kafka.admin import AdminClient
 from children import Child, tail, wait_until
 
 READY_S = 120
+# It lives for seconds or minutes: what the second compiler would gain costs more than it brings.
+SHORT_LIFE = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 LOG_OF_DENIALS = """<Configuration><Appenders><Console name="out"><PatternLayout pattern="%d %p %m%n"/></Console></Appenders>
 <Loggers><Logger name="kafka.authorizer.logger" level="INFO"/><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers>
 </Configuration>"""
@@ -27,7 +29,7 @@ class KafkaServer:
         self._script = root / "docker" / "kafka"
         self._child = None
         self._settings = self._listeners(*faulty) if faulty else []
-        self._variables = {}
+        self._variables = {"JAVA_TOOL_OPTIONS": SHORT_LIFE}
         self.shared = {}  # beside bootstrap.servers, for every client
         self.properties = {}  # for the test's own clients
         directory.mkdir(parents=True)
@@ -111,7 +113,7 @@ class SecureKafka(KafkaServer):
         self.shared = {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "ssl.ca.location": str(self.ca)}
         self.properties = {**self.shared, "sasl.username": "admin", "sasl.password": self.password_of("admin")}
         (directory / "log4j2.xml").write_text(LOG_OF_DENIALS)
-        self._variables = {"JAVA_TOOL_OPTIONS": f"-Dlog4j2.configurationFile={directory / 'log4j2.xml'}"}
+        self._variables = {"JAVA_TOOL_OPTIONS": f"{SHORT_LIFE} -Dlog4j2.configurationFile={directory / 'log4j2.xml'}"}
         names = ["admin", "broker", *users]
         self._settings = [f for line in self._lines(names) for f in ("--set", line)]
         for name in names:
