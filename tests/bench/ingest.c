@@ -51,6 +51,7 @@ struct bench {
 	struct feeder_action sent;
 	bool begun;       /* feeding */
 	int64_t position; /* of the reader */
+	int64_t turn_ms;  /* when its turn began: an owner reads the clock once a turn */
 	uint64_t batches;
 	uint64_t batch_bytes;
 	struct buffer answer;
@@ -233,7 +234,7 @@ static void take_event(struct bench *bench, enum log_feed_event event, const str
 	struct error error;
 
 	if (event == LOG_FEED_EVENT_RECORD &&
-	    feeder_record(bench->feeder, reader, record, now_ms(), &error) != 0)
+	    feeder_record(bench->feeder, reader, record, bench->turn_ms, &error) != 0)
 		fail("record", error.text);
 	if (event == LOG_FEED_EVENT_END)
 		feeder_end(bench->feeder, reader, bench->position, now_ms());
@@ -249,6 +250,7 @@ static void read_turn(struct bench *bench, struct clocks *from)
 	struct record record;
 	struct error error;
 
+	bench->turn_ms = now_ms();
 	for (int i = 0; i < TURN_RECORDS && feeder_wants(bench->feeder, reader); i++) {
 		if (log_feed_next(bench->feed, bench->slot, &event, &record, &bench->position, &error) != 0)
 			fail(bench->topic, error.text);

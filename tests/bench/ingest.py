@@ -12,9 +12,7 @@ stage is a process of its own; each run has all stages.
   topic in the same run. "of bare" is the rate by that rate, by the clock.
 - a core: records by the CPU time of the feeding thread, which is the one that
   bounds a program; "the program": by that of all threads, librdkafka's too.
-  On a loaded machine these two say more than the clock: librdkafka 2.0.2 stops
-  reading ahead for a second whenever its queue is full, which is whenever this
-  thread does not get its turn.
+  On a loaded machine these two say more than the clock.
 - the window's share: of the feeding thread's CPU time what goes when the same
   topic is fed under rules without a window.
 - take-over: from the replica's answer until the first record may be read, the
