@@ -21,7 +21,7 @@
 #define SCRATCH_BLOCK_BYTES (64U * 1024)
 #define STATUS_BYTES_MAX (4U * 1024 * 1024)
 /* Every message and letter of every source, and those of a producer that just ended. */
-#define INBOX_MAX (2 * IMPORT_SOURCES_MAX * (IMPORT_RECORDS_MAX + IMPORT_LETTERS_MAX))
+#define INBOX_MAX (2 * (IMPORT_OUT_MAX + IMPORT_SOURCES_MAX * IMPORT_LETTERS_MAX))
 
 enum awaited {
 	AWAITED_STOP,
@@ -44,6 +44,8 @@ static void receive_message(struct import *import, const struct import_sent *sen
 		return;
 	source->out--;
 	source->out_bytes -= sent->bytes;
+	import->out--;
+	import->out_bytes -= sent->bytes;
 	if (sent->error.code != 0) {
 		import_source_fail(source, &sent->error);
 		return;
@@ -140,22 +142,12 @@ static int turn(struct import *import, bool *more, struct error *error)
 	return 0;
 }
 
-static size_t out_of_all(const struct import *import)
-{
-	size_t out = 0;
-
-	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++)
-		if (import->sources[i].used)
-			out += import->sources[i].out;
-	return out;
-}
-
 /* What is out is waited for, so that it is committed. */
 static void finish(struct import *import)
 {
 	int64_t end_ms = clock_monotonic_ms() + STOP_MS;
 
-	while (out_of_all(import) > 0 && clock_monotonic_ms() < end_ms) {
+	while (import->out > 0 && clock_monotonic_ms() < end_ms) {
 		struct pollfd inbox = {.fd = mailbox_fd(import->inbox), .events = POLLIN};
 
 		(void)poll(&inbox, 1, TICK_MS);

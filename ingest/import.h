@@ -16,20 +16,23 @@
  * fails ends the producer, and the source begins again where it was committed.
  *
  * One thread owns all of it and waits for Kafka at most a few seconds at a
- * time. Bounds: IMPORT_SOURCES_MAX, IMPORT_PARTS_MAX; for each source
- * IMPORT_RECORDS_MAX and IMPORT_BYTES_MAX not acknowledged, IMPORT_LETTERS_MAX
- * dead letters of them; then it reads nothing.
+ * time. Bounds: IMPORT_SOURCES_MAX, IMPORT_PARTS_MAX; IMPORT_RECORDS_MAX and
+ * IMPORT_BYTES_MAX not acknowledged of each source, IMPORT_OUT_MAX and
+ * IMPORT_OUT_BYTES_MAX of all; IMPORT_LETTERS_MAX dead letters of each; then
+ * it reads nothing.
  */
 #ifndef MILLRACE_INGEST_IMPORT_H
 #define MILLRACE_INGEST_IMPORT_H
 
+#include "ingest/core/import_wishes.h"
 #include "shared/config/config.h"
 
-#define IMPORT_SOURCES_MAX 64
 #define IMPORT_PARTS_MAX 8192
 #define IMPORT_RECORDS_MAX 8192
 #define IMPORT_BYTES_MAX (8U * 1024 * 1024)
 #define IMPORT_LETTERS_MAX 64
+#define IMPORT_OUT_MAX 65536
+#define IMPORT_OUT_BYTES_MAX (64U * 1024 * 1024)
 
 struct import;
 

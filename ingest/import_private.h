@@ -133,6 +133,8 @@ struct import {
 	struct log_reader *reader;
 	struct log_producer *letters_producer; /* NULL until needed */
 	struct import_letter *letters;
+	size_t out; /* messages of all sources not acknowledged */
+	size_t out_bytes;
 	struct catalog *catalog;
 	bool caught_up;
 	bool catalog_changed;

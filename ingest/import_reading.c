@@ -100,6 +100,8 @@ static void send_message(struct import_part *part, const struct record *record, 
 	if (rc == 0) {
 		source->out++;
 		source->out_bytes += bytes;
+		source->import->out++;
+		source->import->out_bytes += bytes;
 		return;
 	}
 	free(sent);
@@ -184,7 +186,8 @@ static bool may_read(const struct import_part *part)
 
 	return part->reading && part->ready && part->track.state == IMPORT_TRACK_READING && part->held == 0 &&
 	       source->producer != NULL && !source->record.paused && source->out < IMPORT_RECORDS_MAX &&
-	       source->out_bytes < IMPORT_BYTES_MAX && source->letters < IMPORT_LETTERS_MAX &&
+	       source->out_bytes < IMPORT_BYTES_MAX && source->import->out < IMPORT_OUT_MAX &&
+	       source->import->out_bytes < IMPORT_OUT_BYTES_MAX && source->letters < IMPORT_LETTERS_MAX &&
 	       !import_track_is_full(&part->track);
 }
 

@@ -1,18 +1,19 @@
 /*
- * What the configuration asks for: sources that the records of meta lack.
+ * What the configuration asks for: sources that the records of meta lack
+ * (core/import_wishes.h).
  *
  * The worker that owns slot 0 of a group of its own appends one request at a
  * time to `tasks`, the creation of an index with all its sources or the
  * addition of one source, and looks again when its final is there. A worker
- * that dies in between leaves a request whose repetition changes nothing. What
- * is recorded otherwise than configured is said, not obeyed.
+ * that dies in between leaves a request whose repetition changes nothing.
+ * Every worker asks Kafka what topics the patterns match, so that each can say
+ * how things stand.
  */
+#include "ingest/core/import_wishes.h"
 #include "ingest/import_private.h"
 
 #include "shared/base/assert.h"
 #include "shared/json/json.h"
-#include "shared/meta/source.h"
-#include "shared/meta/task.h"
 #include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
 #include "shared/runtime/random.h"
@@ -23,28 +24,10 @@
 
 #define ELECTION "import.requests"
 #define LOOK_MS 1000
-#define REFUSED_MS 60000 /* until what was refused is asked for again */
-#define FINALS_MAX 1000  /* read in one turn */
+#define FINALS_MAX 1000 /* read in one turn */
 #define REQUEST_BYTES_MAX (900U * 1024)
 #define PRODUCER_CLOSE_MS 1000
 #define SLOT_OF_REQUESTS 0
-
-enum wish_state {
-	WISH_UNKNOWN = 0, /* meta has not been read to its end */
-	WISH_RECORDED,
-	WISH_DIFFERS, /* from what is recorded */
-	WISH_WAITS,   /* for its request, or the index's, or whoever makes them */
-	WISH_REFUSED
-};
-
-/* A configured source. */
-struct wish {
-	const struct config_source *configured;
-	enum wish_state state;
-	int64_t retry_ms;
-	char reason[256];
-	struct series *differing;
-};
 
 /* What the present request is. */
 enum asked {
@@ -55,17 +38,18 @@ enum asked {
 
 struct import_requests {
 	struct import *import;
-	struct wish *wishes;
-	size_t len;
+	struct import_wanted *wanted; /* one for each configured source */
+	struct import_wishes *wishes;
 	struct log_owner *owner;
 	struct log_reader *finals;
 	struct log_producer *producer;
 	uint64_t slots;
 	int64_t look_ms;
+	int64_t topics_ms; /* when to ask for the topics of patterns */
+	char trouble[512]; /* why their topics are not known, "" if they are */
 	enum asked asked;
 	char uid[INDEX_UID_BYTES_MAX + 1]; /* of the request's index */
 	int64_t task;
-	bool ended;
 	_Atomic int64_t acknowledged; /* by the producer's thread: its offset, -1 none, -2 not yet */
 };
 
@@ -84,16 +68,31 @@ static int open_parts(struct import_requests *requests, struct error *error)
 	return rc == 0 ? log_owner_open(config, &options, &requests->owner, error) : rc;
 }
 
-static void init_wishes(struct import_requests *requests, const struct config_source *configured)
+static const char *text_or_none(const char *text)
 {
-	for (size_t i = 0; i < requests->len; i++) {
-		const char *index = configured[i].index != NULL ? configured[i].index : "";
+	return text != NULL ? text : "";
+}
 
-		requests->wishes[i].configured = &configured[i];
-		requests->wishes[i].differing =
-			metric_series(requests->import->metrics.differing,
-		                      (const char *const[]){configured[i].name, index});
-	}
+static int make_wishes(struct import_requests *requests, const struct config_source *configured, size_t len,
+                       struct error *error)
+{
+	requests->wanted = calloc(len, sizeof *requests->wanted);
+	if (requests->wanted == NULL)
+		return error_memory(error, len * sizeof *requests->wanted);
+	for (size_t i = 0; i < len; i++)
+		requests->wanted[i] = (struct import_wanted){
+			.name = configured[i].name,
+			.topic = text_or_none(configured[i].topic),
+			.pattern = text_or_none(configured[i].pattern),
+			.uid = text_or_none(configured[i].index),
+			.primary_key = configured[i].primary_key,
+			.dead_letter_topic = text_or_none(configured[i].dead_letter_topic),
+			.partitions = (int32_t)configured[i].partitions,
+			.rules = configured[i].rules,
+			.place = configured[i].place,
+		};
+	requests->wishes = import_wishes_new(requests->wanted, len);
+	return requests->wishes != NULL ? 0 : error_memory(error, len * sizeof(struct import_wish));
 }
 
 int import_requests_open(struct import *import, struct error *error)
@@ -108,14 +107,11 @@ int import_requests_open(struct import *import, struct error *error)
 	opened = calloc(1, sizeof *opened);
 	if (opened == NULL)
 		return error_memory(error, sizeof *opened);
-	*opened = (struct import_requests){.import = import, .len = len};
-	opened->wishes = calloc(len, sizeof *opened->wishes);
-	rc = opened->wishes == NULL ? error_memory(error, len * sizeof *opened->wishes) : 0;
+	opened->import = import;
 	import->requests = opened;
-	if (rc == 0) {
-		init_wishes(opened, configured);
+	rc = make_wishes(opened, configured, len, error);
+	if (rc == 0)
 		rc = open_parts(opened, error);
-	}
 	if (rc != 0)
 		import_requests_close(import);
 	return rc;
@@ -130,67 +126,55 @@ void import_requests_close(struct import *import)
 	log_producer_close(requests->producer, PRODUCER_CLOSE_MS);
 	log_reader_close(requests->finals);
 	log_owner_close(requests->owner);
-	free(requests->wishes);
+	import_wishes_free(requests->wishes);
+	free(requests->wanted);
 	free(requests);
 	import->requests = NULL;
 }
 
-/* ---- what is wished ---- */
+/* ---- topics of patterns ---- */
 
-/* "" where each topic would have an index of its own. */
-static const char *index_of(const struct wish *wish)
+static int tell_topics(struct import_requests *requests, size_t number, const char *pattern,
+                       struct error *error)
 {
-	return wish->configured->index != NULL ? wish->configured->index : "";
+	struct import *import = requests->import;
+	struct log_topic_size *topics;
+	const char **names;
+	size_t len;
+	int rc = log_topics_matching(import->connection, pattern, IMPORT_ASK_MS, &topics, &len, error);
+
+	if (rc != 0)
+		return rc;
+	names = malloc((len + 1) * sizeof *names);
+	for (size_t i = 0; names != NULL && i < len; i++)
+		names[i] = topics[i].name;
+	rc = names == NULL
+	             ? error_memory(error, len * sizeof *names)
+	             : import_wishes_topics(requests->wishes, import->catalog, number, names, len, error);
+	free(names);
+	free(topics);
+	return rc;
 }
 
-static void set_state(struct wish *wish, enum wish_state state, const char *reason)
+static void ask_topics(struct import_requests *requests)
 {
-	bool changed = wish->state != state || strcmp(wish->reason, reason) != 0;
+	struct import *import = requests->import;
+	struct error error = {0};
+	const char *pattern;
+	size_t number;
+	size_t at = 0;
+	int rc = 0;
 
-	wish->state = state;
-	(void)snprintf(wish->reason, sizeof wish->reason, "%s", reason);
-	series_set(wish->differing, state == WISH_DIFFERS);
-	if (changed && (state == WISH_DIFFERS || state == WISH_REFUSED))
-		logline(LOG_LEVEL_WARN, state == WISH_DIFFERS ? "source_differs" : "source_refused",
-		        "index=%s source=\"%s\" place=\"%s\" reason=\"%s\"", index_of(wish),
-		        wish->configured->name, wish->configured->place, wish->reason);
-}
-
-static void record_of(const struct wish *wish, struct source_record *record)
-{
-	const struct config_source *configured = wish->configured;
-
-	*record = (struct source_record){.life = 1, .rules = slice_string(configured->rules)};
-	(void)snprintf(record->name, sizeof record->name, "%s", configured->name);
-	if (configured->topic != NULL)
-		(void)snprintf(record->topic, sizeof record->topic, "%s", configured->topic);
-	else
-		(void)snprintf(record->pattern, sizeof record->pattern, "%s", configured->pattern);
-	if (configured->dead_letter_topic != NULL)
-		(void)snprintf(record->dead_letter_topic, sizeof record->dead_letter_topic, "%s",
-		               configured->dead_letter_topic);
-}
-
-/* What is recorded about it; the index where that is there. */
-static void judge(struct import_requests *requests, struct wish *wish, const struct index_record **index)
-{
-	struct source_record wanted;
-	const struct source_record *recorded;
-
-	*index = catalog_resolve(requests->import->catalog, slice_string(wish->configured->index));
-	recorded = *index == NULL
-	                   ? NULL
-	                   : source_find((*index)->sources, (*index)->sources_len, wish->configured->name);
-	record_of(wish, &wanted);
-	if (recorded == NULL && wish->state == WISH_REFUSED && requests->import->now_ms < wish->retry_ms)
+	if (import->now_ms < requests->topics_ms)
 		return;
-	if (recorded == NULL)
-		set_state(wish, WISH_WAITS, "");
-	else if (source_equal(recorded, &wanted))
-		set_state(wish, WISH_RECORDED, "");
-	else
-		set_state(wish, WISH_DIFFERS,
-		          "other rules are recorded, and those count as long as the index lives");
+	while (rc == 0 && import_wishes_pattern(requests->wishes, &at, &number, &pattern))
+		rc = tell_topics(requests, number, pattern, &error);
+	import->now_ms = clock_monotonic_ms();
+	requests->topics_ms = import->now_ms + LOG_IMPORT_REFRESH_MS;
+	if (strcmp(requests->trouble, error.text) != 0 && rc != 0)
+		logline(LOG_LEVEL_WARN, "source_topics_unknown", "pattern=\"%s\" reason=\"%s\"", pattern,
+		        error.text);
+	(void)snprintf(requests->trouble, sizeof requests->trouble, "%s", rc != 0 ? error.text : "");
 }
 
 /* ---- requests ---- */
@@ -242,64 +226,43 @@ static void append(struct import_requests *requests, struct task_request *reques
 	        task_type_name(request->type), request->uid, request->sources_len);
 }
 
-/* All that wait for an index that is not there go into its creation. */
-static void request_index(struct import_requests *requests, const struct wish *first)
+/* What is new about wishes, once. */
+static void tell_wishes(struct import_requests *requests)
 {
-	const struct config_source *configured = first->configured;
-	struct task_request request = {.type = TASK_TYPE_INDEX_CREATION,
-	                               .partitions = (int32_t)configured->partitions,
-	                               .partitioner = PARTITIONER_MURMUR2};
-	struct source_record *sources = calloc(SOURCES_MAX, sizeof *sources);
+	struct import_wish *list;
+	size_t len = import_wishes_list(requests->wishes, &list);
 
-	if (sources == NULL)
-		return;
-	(void)snprintf(request.uid, sizeof request.uid, "%s", configured->index);
-	(void)snprintf(request.primary_key, sizeof request.primary_key, "%s", configured->primary_key);
-	for (size_t i = 0; i < requests->len && request.sources_len < SOURCES_MAX; i++) {
-		const struct wish *wish = &requests->wishes[i];
+	for (size_t i = 0; i < len; i++) {
+		struct import_wish *wish = &list[i];
+		bool differs = wish->state == IMPORT_WISH_DIFFERS;
 
-		if (wish->state == WISH_WAITS && strcmp(index_of(wish), configured->index) == 0)
-			record_of(wish, &sources[request.sources_len++]);
+		if (wish->told)
+			continue;
+		wish->told = true;
+		series_set(metric_series(requests->import->metrics.differing,
+		                         (const char *const[]){wish->name, wish->uid}),
+		           differs);
+		if (differs || wish->state == IMPORT_WISH_REFUSED)
+			logline(LOG_LEVEL_WARN, differs ? "source_differs" : "source_refused",
+			        "index=%s source=\"%s\" place=\"%s\" reason=\"%s\"", wish->uid, wish->name,
+			        wish->wanted->place, wish->reason);
 	}
-	request.sources = sources;
-	append(requests, &request);
-	free(sources);
-}
-
-static void request_source(struct import_requests *requests, const struct wish *wish)
-{
-	struct source_record source;
-	struct task_request request = {
-		.type = TASK_TYPE_SOURCE_ADDITION, .sources = &source, .sources_len = 1};
-
-	record_of(wish, &source);
-	(void)snprintf(request.uid, sizeof request.uid, "%s", wish->configured->index);
-	append(requests, &request);
 }
 
 static void look(struct import_requests *requests)
 {
+	struct import *import = requests->import;
 	bool ours = (requests->slots >> SLOT_OF_REQUESTS & 1) != 0;
+	struct task_request request;
 
-	for (size_t i = 0; i < requests->len; i++) {
-		struct wish *wish = &requests->wishes[i];
-		const struct index_record *index;
-
-		if (wish->configured->index == NULL) {
-			set_state(
-				wish, WISH_REFUSED,
-				"an index for each topic of a pattern is not available in this version: name "
-				"`index`, or list the topics");
-			continue;
-		}
-		judge(requests, wish, &index);
-		if (wish->state != WISH_WAITS || !ours || requests->asked != ASKED_NOTHING)
-			continue;
-		if (index == NULL)
-			request_index(requests, wish);
-		else
-			request_source(requests, wish);
+	ask_topics(requests);
+	import_wishes_judge(requests->wishes, import->catalog, import->now_ms);
+	if (ours && requests->asked == ASKED_NOTHING &&
+	    import_wishes_ask(requests->wishes, import->catalog, import->now_ms, &request)) {
+		append(requests, &request);
+		task_request_deinit(&request);
 	}
+	tell_wishes(requests);
 }
 
 /* ---- finals ---- */
@@ -307,18 +270,8 @@ static void look(struct import_requests *requests)
 static void end_request(struct import_requests *requests, const struct task_final *final)
 {
 	requests->asked = ASKED_NOTHING;
-	requests->look_ms = requests->import->now_ms + LOOK_MS;
-	/* somebody else was first: what counts is what meta says then */
-	if (final->succeeded || strcmp(final->code, "index_already_exists") == 0)
-		return;
-	for (size_t i = 0; i < requests->len; i++) {
-		struct wish *wish = &requests->wishes[i];
-
-		if (wish->state != WISH_WAITS || strcmp(index_of(wish), requests->uid) != 0)
-			continue;
-		wish->retry_ms = requests->import->now_ms + REFUSED_MS;
-		set_state(wish, WISH_REFUSED, final->message);
-	}
+	requests->look_ms = requests->import->now_ms;
+	import_wishes_answer(requests->wishes, requests->uid, final, requests->import->now_ms);
 }
 
 static void read_finals(struct import_requests *requests)
@@ -372,41 +325,57 @@ void import_requests_turn(struct import *import)
 
 /* ---- status ---- */
 
-static const char *state_name(enum wish_state state)
+static const char *state_name(enum import_wish_state state)
 {
 	switch (state) {
-	case WISH_RECORDED:
+	case IMPORT_WISH_EACH:
+		return "each topic";
+	case IMPORT_WISH_RECORDED:
 		return "recorded";
-	case WISH_DIFFERS:
+	case IMPORT_WISH_DIFFERS:
 		return "differs";
-	case WISH_REFUSED:
+	case IMPORT_WISH_REFUSED:
 		return "refused";
-	case WISH_WAITS:
+	case IMPORT_WISH_WAITS:
 		return "waiting";
-	case WISH_UNKNOWN:
+	case IMPORT_WISH_UNKNOWN:
 		break;
 	}
 	return "unknown";
 }
 
+static void append_text(struct buffer *body, const char *name, const char *text)
+{
+	buffer_printf(body, ",\"%s\":", name);
+	json_append_string(body, slice_string(text));
+}
+
+static void append_wish(const struct import_requests *requests, const struct import_wish *wish,
+                        struct buffer *body)
+{
+	const char *reason = wish->state == IMPORT_WISH_EACH ? requests->trouble : wish->reason;
+
+	buffer_printf(body, "{\"state\":\"%s\"", state_name(wish->state));
+	append_text(body, "name", wish->name);
+	append_text(body, "index", wish->uid);
+	append_text(body, "place", wish->wanted->place);
+	if (wish->wanted->pattern[0] != 0)
+		append_text(body, "pattern", wish->wanted->pattern);
+	if (reason[0] != 0)
+		append_text(body, "reason", reason);
+	buffer_append_string(body, "}");
+}
+
 void import_requests_append(const struct import *import, struct buffer *body)
 {
 	const struct import_requests *requests = import->requests;
+	struct import_wish *list = NULL;
+	size_t len = requests == NULL ? 0 : import_wishes_list(requests->wishes, &list);
 
 	buffer_append_string(body, ",\"configured\":[");
-	for (size_t i = 0; requests != NULL && i < requests->len; i++) {
-		const struct wish *wish = &requests->wishes[i];
-
-		buffer_append_string(body, i > 0 ? ",{\"name\":" : "{\"name\":");
-		json_append_string(body, slice_string(wish->configured->name));
-		buffer_append_string(body, ",\"index\":");
-		json_append_string(body, slice_string(index_of(wish)));
-		buffer_printf(body, ",\"state\":\"%s\"", state_name(wish->state));
-		if (wish->reason[0] != 0) {
-			buffer_append_string(body, ",\"reason\":");
-			json_append_string(body, slice_string(wish->reason));
-		}
-		buffer_append_string(body, "}");
+	for (size_t i = 0; i < len; i++) {
+		buffer_append_string(body, i > 0 ? "," : "");
+		append_wish(requests, &list[i], body);
 	}
 	buffer_append_string(body, "]");
 }

@@ -69,19 +69,17 @@ size_t config_nodes(const struct config *config, const struct config_node **node
  * say: these are wishes, to be compared with the records. Checked: the rules can be read, sources of one index agree on
  * its primary key and partitions and have names and topics of their own. */
 struct config_source {
-	const char *name;              /* unique within its index, for a source_record; "" without an index */
-	const char *topic;             /* NULL: a pattern */
-	const char *pattern;           /* begins with ^; NULL: a topic */
-	const char *index;             /* uid; NULL (only with a pattern): each topic has its own */
-	const char *primary_key;       /* the rules say the same */
+	const char *name;        /* unique within its index, for a source_record; "" without an index */
+	const char *topic;       /* NULL: a pattern */
+	const char *pattern;     /* begins with ^; NULL: a topic */
+	const char *index;       /* uid (topic_uid.h); NULL (only with a pattern): each topic has its own */
+	const char *primary_key; /* the rules say the same */
 	const char *dead_letter_topic; /* NULL: Millrace's own */
 	int64_t partitions;            /* of an index that is made for it */
 	const char *rules;             /* canonical, for mapping_parse */
 	const char *place;             /* "millrace.yaml:3:5", for messages */
 };
 size_t config_sources(const struct config *config, const struct config_source **sources);
-/* The uid of a topic's own index: the topic's name with `-` for each `.`. False if it is too long. */
-bool config_index_of_topic(const char *topic, char uid[201]);
 
 /* The effective configuration as YAML, secrets masked. */
 void config_print(const struct config *config, struct buffer *buffer);

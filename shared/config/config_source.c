@@ -3,6 +3,7 @@
 #include "shared/config/config_yaml.h"
 #include "shared/mapping/mapping.h"
 #include "shared/meta/source.h"
+#include "shared/meta/topic_uid.h"
 
 #include <regex.h>
 #include <stdio.h>
@@ -343,17 +344,6 @@ static int check_rules(struct entry *entry, struct error *error)
 
 /* ---- sources ---- */
 
-bool config_index_of_topic(const char *topic, char uid[INDEX_UID_BYTES_MAX + 1])
-{
-	size_t len = strlen(topic);
-
-	if (len == 0 || len > INDEX_UID_BYTES_MAX)
-		return false;
-	for (size_t i = 0; i <= len; i++)
-		uid[i] = topic[i] == '.' ? '-' : topic[i];
-	return index_uid_is_valid(slice_string(uid));
-}
-
 static bool equal(const char *a, const char *b)
 {
 	return a != NULL && b != NULL && strcmp(a, b) == 0;
@@ -411,7 +401,7 @@ static int add_of_topic(const struct entry *entry, size_t i, struct error *error
 	source.place = entry->topic_places[i];
 	if (source.name == NULL)
 		source.name = source.topic;
-	if (source.index == NULL && !config_index_of_topic(source.topic, uid))
+	if (source.index == NULL && !topic_uid_print(source.topic, uid))
 		return config_refuse(error, source.place,
 		                     "`%.80s` is too long for an index uid: give an `index`", source.topic);
 	if (source.index == NULL)
