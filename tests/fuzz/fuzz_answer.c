@@ -2,9 +2,9 @@
  * Fuzz: what a feeder reads from a node: batch_answer_* and the list of
  * shards.
  */
-#include "shared/base/assert.h"
 #include "shared/feed/standing.h"
-#include "shared/record/batch.h"
+
+#include "tests/fuzz/seeds.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -44,4 +44,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	else
 		read_standing(slice_of(bytes, len));
 	return 0;
+}
+
+static void seeds_make(void)
+{
+	struct range_answer answer = {.index_id = 0x4d,
+	                              .partition = 3,
+	                              .result = RANGE_RESULT_APPLIED,
+	                              .incarnation = {{1, 2}},
+	                              .session = 3,
+	                              .received = 120,
+	                              .stored = 100,
+	                              .anchor = {119, 1700000000000, 4},
+	                              .has_origins = true};
+	struct batch_writer writer;
+	struct buffer frame;
+
+	buffer_init(&frame, BATCH_BYTES_MAX);
+	batch_answer_begin(&writer, &frame, 42);
+	batch_answer_add(&writer, &answer);
+	answer.result = RANGE_RESULT_STOPPED;
+	batch_answer_add(&writer, &answer);
+	ASSERT(batch_answer_end(&writer));
+	seed_write(buffer_slice(&frame));
+	buffer_deinit(&frame);
 }

@@ -1,10 +1,12 @@
 /*
- * Fuzz: rules of a mapping, and a record through them. The input is the length
- * of the rules, of the key and of the headers, then these and the value. Where
- * the rules are refused, rules that use everything take their place. What is
- * accepted must meet a log's contract; the canonical text must be read again.
+ * Fuzz: rules of a mapping, and a record through them. The input is the rules
+ * in a line, then a record as lines.h has it. The record goes through fixed
+ * rules that use everything as well. What is accepted must meet a log's
+ * contract; the canonical text must be read again.
  */
 #include "shared/mapping/mapping.h"
+
+#include "tests/fuzz/lines.h"
 
 #include "shared/base/assert.h"
 
@@ -23,20 +25,6 @@ static const char *const everything[] = {
 	"\","
 	"\"value\":\"true\"}]}",
 };
-
-static const char *const header_names[] = {"content-type", "ce_specversion", "ce_id",          "ce_source",
-                                           "ce_type",      "ce_subject",     "idempotency-key"};
-
-#define HEADERS (sizeof header_names / sizeof *header_names)
-
-/* Takes up to `len` bytes from the front. */
-static struct slice take(struct slice *input, size_t len)
-{
-	struct slice taken = slice_of(input->ptr, len < input->len ? len : input->len);
-
-	*input = slice_of(input->ptr + taken.len, input->len - taken.len);
-	return taken;
-}
 
 static bool is_id_character(uint8_t c)
 {
@@ -96,35 +84,28 @@ static void check_canonical(const struct mapping *mapping, const struct rules *l
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
+	struct slice text = slice_of(bytes, len);
+	struct slice rules = take_line(&text);
 	struct rules limits = rules_default();
-	struct record_header headers[HEADERS];
-	struct record record = {.timestamp_ms = 1700000000000, .headers = headers};
-	struct slice input;
+	struct record_header headers[RECORD_HEADERS_MAX];
+	struct record record = record_of_lines(text, headers);
 	struct mapping *mapping = NULL;
-	struct slice texts;
 	struct error error;
 	struct arena arena;
 
-	if (len < 4)
-		return 0;
-	input = slice_of(bytes + 4, len - 4);
 	limits.depth_max = 8;
 	limits.document_bytes_max = 256;
 	arena_init(&arena, 1024);
-	texts = take(&input, bytes[0]);
-	if (mapping_parse(texts, &limits, &arena, &mapping, &error) == 0)
+	if (mapping_parse(rules, &limits, &arena, &mapping, &error) == 0) {
 		check_canonical(mapping, &limits, &arena);
-	else
-		ASSERT(mapping_parse(slice_string(everything[bytes[3] % 4]), &limits, &arena, &mapping,
-		                     &error) == 0);
-	record.key = take(&input, bytes[1]);
-	texts = take(&input, bytes[2]);
-	record.headers_len = bytes[3] / 4 % (HEADERS + 1);
-	for (size_t i = 0; i < record.headers_len; i++)
-		headers[i] = (struct record_header){slice_string(header_names[i]),
-		                                    take(&texts, texts.len / (record.headers_len - i))};
-	record.value = input;
-	apply_twice(mapping, &record, &limits);
+		apply_twice(mapping, &record, &limits);
+	} else {
+		ASSERT(error.text[0] != '\0');
+	}
+	for (size_t i = 0; i < sizeof everything / sizeof *everything; i++) {
+		ASSERT(mapping_parse(slice_string(everything[i]), &limits, &arena, &mapping, &error) == 0);
+		apply_twice(mapping, &record, &limits);
+	}
 	arena_deinit(&arena);
 	return 0;
 }

@@ -2,8 +2,9 @@
  * Fuzz: marks_open and the walks over a page, as a feeder reads what a node
  * sent; and what was opened is noted and written again as the same bytes.
  */
-#include "shared/base/assert.h"
 #include "shared/record/marks.h"
+
+#include "tests/fuzz/seeds.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -64,4 +65,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	ASSERT(slice_equal(buffer_slice(&again), slice_of(bytes, len)));
 	buffer_deinit(&again);
 	return 0;
+}
+
+/* Nothing, origins, identities, both. */
+static void seeds_make(void)
+{
+	struct marks_writer writer;
+	struct buffer page;
+
+	buffer_init(&page, MARKS_PAGE_BYTES_MAX);
+	for (int what = 0; what < 4; what++) {
+		buffer_clear(&page);
+		marks_begin(&writer, &page, (struct incarnation){{1, 2}}, 100);
+		for (int32_t i = 0; what % 2 == 1 && i < 3; i++) {
+			struct origin origin = {slice_string(i < 2 ? "orders" : "t"), 1, i, 5, 6};
+
+			marks_add_origin(&writer, &origin);
+		}
+		for (int64_t i = 0; what >= 2 && i < 3; i++) {
+			struct identity_entry entry = {90 + i, {{7, 8}, 9}};
+
+			marks_add_identity(&writer, &entry);
+		}
+		ASSERT(marks_end(&writer, what == 2 ? 95 : -1));
+		seed_write(buffer_slice(&page));
+	}
+	buffer_deinit(&page);
 }

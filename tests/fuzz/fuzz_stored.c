@@ -5,10 +5,8 @@
 #include "shard/core/node_identity.h"
 #include "shard/core/postings.h"
 #include "shard/core/stored.h"
-#include "shared/base/assert.h"
 #include "shared/base/hash.h"
-
-#include <stdlib.h>
+#include "tests/fuzz/seeds.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -159,4 +157,97 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	state(slice_of(value, value_len));
 	free(value);
 	return 0;
+}
+
+static void seed_entry(struct slice key, struct buffer *value)
+{
+	struct buffer entry;
+
+	ASSERT(!buffer_failed(value) && key.len <= UINT8_MAX);
+	buffer_init(&entry, SIZE_MAX);
+	buffer_put_u8(&entry, (uint8_t)key.len);
+	buffer_append_slice(&entry, key);
+	buffer_append_slice(&entry, buffer_slice(value));
+	seed_write(buffer_slice(&entry));
+	buffer_clear(value);
+	buffer_deinit(&entry);
+}
+
+static void seed_documents(struct buffer *value)
+{
+	struct stored_document document = {
+		{1700000000000, 9}, slice_string("a"), slice_string("{\"id\":\"a\"}")};
+	struct stored_id entry = {7, document.key, {1, 2}, (uint32_t)document.body.len};
+	struct stored_key number = stored_number_key(7);
+	struct stored_key order = stored_order_key(document.key, document.id, 7);
+
+	stored_document_encode(value, 7, &document);
+	seed_entry(stored_key_slice(&number), value);
+	stored_id_encode(value, document.id, &entry);
+	seed_entry(document.id, value);
+	stored_order_encode(value, stored_key_slice(&order), 7);
+	seed_entry(stored_key_slice(&order), value);
+}
+
+/* A list, and more numbers than a list holds. */
+static void seed_postings(struct buffer *value)
+{
+	struct stored_key key = stored_postings_key(slice_string("word"), 3);
+	struct postings set;
+
+	postings_init(&set);
+	postings_add(&set, (3 << POSTINGS_BLOCK_BITS) + 5);
+	postings_add(&set, (3 << POSTINGS_BLOCK_BITS) + 500);
+	ASSERT(postings_encode(&set, 3, stored_key_slice(&key), value));
+	seed_entry(stored_key_slice(&key), value);
+	for (uint64_t number = 0; number < 100; number++)
+		postings_add(&set, (3 << POSTINGS_BLOCK_BITS) + 700 + 3 * number);
+	ASSERT(postings_encode(&set, 3, stored_key_slice(&key), value));
+	seed_entry(stored_key_slice(&key), value);
+	postings_deinit(&set);
+}
+
+static void seed_marks(struct buffer *value)
+{
+	struct origins *known = origins_new();
+	struct origin origin = {slice_string("orders"), 1, 2, 3, 4};
+	struct stored_key key = stored_chunk_key(3);
+	struct error error;
+
+	ASSERT(known != NULL && origins_note(known, &origin, &error) == 0);
+	stored_origins_encode(value, known);
+	origins_free(known);
+	seed_entry(slice_string(""), value);
+	stored_chunk_begin(value);
+	for (int64_t i = 0; i < 3; i++) {
+		struct identity_entry entry = {3 * STORED_CHUNK + i * i, {{7, 8}, 9}};
+
+		stored_chunk_add(value, &entry);
+	}
+	stored_chunk_end(value, 3);
+	seed_entry(stored_key_slice(&key), value);
+}
+
+static void seeds_make(void)
+{
+	struct replica_identity owner = {
+		.cluster_id = "kafka", .index_id = 1, .generation = 1, .incarnation = {{1, 2}}};
+	struct node_identity node = {"n1", {{1, 2}}};
+	struct mark mark = {
+		.received = 2 * RANGE_SEAL, .anchor = {.offset = 2 * RANGE_SEAL - 1}, .seals_len = 2};
+	struct buffer value;
+
+	buffer_init(&value, SIZE_MAX);
+	mark.seals[0].offset = RANGE_SEAL;
+	mark.seals[1].offset = 2 * RANGE_SEAL;
+	stored_state_encode(&value, &owner, &mark);
+	seed_entry(slice_string(""), &value);
+	stored_seals_encode(&value, &mark);
+	seed_entry(slice_string(""), &value);
+	seed_documents(&value);
+	seed_postings(&value);
+	seed_marks(&value);
+	node_identity_append(&value, &node);
+	seed_write(buffer_slice(&value));
+	buffer_deinit(&value);
 }
