@@ -408,3 +408,64 @@ def test_the_idle_worker_takes_over(env):
         env.wait_until(lambda: said(env, other)[topic]["partitions"], 60, "the other one takes over")
         env.start(first)
     assert len(documents_of(folded(env, index_of(env, "orders")))) == 20
+
+
+def uids(env):
+    return sorted(index["uid"] for index in env.http("GET", "/indexes?limit=1000").json()["results"])
+
+
+def documents_in(env, uid):
+    answer = env.http("GET", f"/indexes/{uid}/stats")
+    return answer.json()["numberOfDocuments"] if answer.status == 200 else None
+
+
+def test_an_index_for_each_topic(env):
+    env.plan(ingests=2)
+    prefix = env.cluster + "-shop"
+    first, later, named, dead = (f"{prefix}.{name}" for name in ("first", "later", "named", "dead"))
+    expected = {first: f"{prefix}_first", later: f"{prefix}_later", named: "other"}
+    for topic in (first, named, dead):
+        env.create_topic(topic, 1)
+    # The pattern matches the cluster's own topics too, and what the sources write.
+    configure(env, {"pattern": f"^{env.cluster}[-.]", "primary_key": "id", "id": "id", "dead_letter_topic": dead},
+              {"topic": named, "index": "other", "primary_key": "id", "id": "id"})
+    env.start_all()
+    counts = Counter()
+
+    def fill(topic):
+        publish(env, topic, [(None, b'{"id":"d%d"}' % (counts[topic] + n), [], 0) for n in range(20)] + [(None, b"{", [], 0)])
+        counts[topic] += 20
+
+    def all_there():
+        return all(documents_in(env, expected[topic]) == count for topic, count in counts.items())
+
+    fill(first)
+    fill(named)
+    env.wait_until(all_there, 60, "the topics of the start are imported")
+    env.create_topic(later, 1)
+    fill(later)
+    env.wait_until(all_there, 60, "a topic that came later is imported")
+    assert uids(env) == sorted(expected.values())
+    assert {(row["name"], row["index"], row["from"]) for row in env.millrace("source", "ls", "-o", "json")} == {
+        (topic, uid, topic) for topic, uid in expected.items()}
+    for name in ("ingest", "ingest2"):
+        env.programs[name].kill9()
+        env.start(name)
+    for topic in expected:
+        fill(topic)
+    env.wait_until(all_there, 60, "they go on after a restart")
+    env.wait_until(lambda: all(entry["state"] in ("recorded", "each topic") for entry in configured_at(env, "ingest")), 60,
+                   "nothing is left to ask for")
+    assert uids(env) == sorted(expected.values()), "nobody's own topic became an index"
+    made = Counter(json.loads(message.value())["uid"] for message in env.read_topic(env.cluster + ".tasks"))
+    assert made == {uid: 1 for uid in expected.values()}, made
+
+    def letters():
+        headers = [dict(message.headers()) for message in env.read_topic(dead)]
+        return {(letter["__connect.errors.topic"].decode(), int(letter["__connect.errors.offset"])) for letter in headers}
+
+    env.wait_until(lambda: letters() == {(first, 20), (first, 41), (later, 20), (later, 41)}, 30, "each bad record has its letter")
+
+
+def configured_at(env, ingest):
+    return env.http("GET", env.programs[ingest].admin_url + "/status").json()["configured"]
