@@ -132,6 +132,8 @@ void office_publish(struct office *office)
 	buffer_init(&status, STATUS_BYTES_MAX);
 	buffer_printf(&status, ",\"pending\":%zu,", controller_pending(office->controller));
 	controller_status(office->controller, &status);
+	buffer_append_string(&status, ",");
+	replaying_held(office->replaying, &status);
 	(void)pthread_mutex_lock(&office->status_lock);
 	buffer_deinit(&office->status);
 	office->status = status;
@@ -166,7 +168,7 @@ void office_status(struct office *office, struct buffer *body)
 	if (office->status.len > 0 && !buffer_failed(&office->status))
 		buffer_append_slice(body, buffer_slice(&office->status));
 	else
-		buffer_append_string(body, ",\"pending\":0,\"nodes\":[],\"shards\":[]");
+		buffer_append_string(body, ",\"pending\":0,\"nodes\":[],\"shards\":[],\"held\":[]");
 	(void)pthread_mutex_unlock(&office->status_lock);
 	buffer_append_string(body, "}");
 }

@@ -91,6 +91,14 @@ int replaying_want(struct replaying *replaying, bool wanted, struct error *error
 	return 0;
 }
 
+void replaying_held(struct replaying *replaying, struct buffer *body)
+{
+	if (replaying->feeding != NULL)
+		feeding_held(replaying->feeding, body);
+	else
+		buffer_append_string(body, "\"held\":[]");
+}
+
 bool replaying_free(struct replaying *replaying)
 {
 	if (replaying == NULL)

@@ -21,6 +21,8 @@ int replaying_new(const struct config *config, struct replaying **replaying, str
 /* Waits until the batches in flight are answered. False: a thread still waits for Kafka and borrows the
  * configuration, only _exit is left. */
 bool replaying_free(struct replaying *replaying);
+/* Appends "held":[…], the records before which a replay waits (feeding.h). */
+void replaying_held(struct replaying *replaying, struct buffer *body);
 /* Whether something is to be replayed now; cheap when nothing changes. Negative when the engine cannot be
  * started, or has ended because of something that a restart must resolve. */
 int replaying_want(struct replaying *replaying, bool wanted, struct error *error);

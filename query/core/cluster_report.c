@@ -221,8 +221,32 @@ static void begin_program(struct buffer *body, const struct report_told *told, c
 	put_flag(body, "answers", reading->doc != NULL);
 }
 
+static void put_held(struct buffer *body, yyjson_val *held)
+{
+	static const char *const texts[] = {"topic", "lane", "file"};
+	static const char *const numbers[] = {"partition", "offset", "deaths", "task"};
+	size_t at, len;
+	yyjson_val *row;
+
+	buffer_append_string(body, ",\"held\":[");
+	yyjson_arr_foreach(held, at, len, row)
+	{
+		if (at == REPORT_HELD_MAX)
+			break;
+		buffer_append_string(body, at == 0 ? "{\"uid\":" : ",{\"uid\":");
+		json_append_string(body, text_of(row, "uid"));
+		for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+			put_text(body, texts[i], text_of(row, texts[i]));
+		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+			put_number(body, numbers[i], number_of(row, numbers[i]));
+		buffer_put_u8(body, '}');
+	}
+	buffer_put_u8(body, ']');
+}
+
 static void end_program(struct buffer *body, const struct reading *reading)
 {
+	put_held(body, yyjson_obj_get(reading->root, "held"));
 	put_text(body, "error", slice_string(reading->trouble));
 	buffer_append_string(body, "}");
 }

@@ -3,8 +3,8 @@
  * (the catalog), what each program told, and where the logs stand.
  *
  *   {"cluster","epoch","rf","kafka":{"cluster_id","answers","error"},
- *    "controllers":[{"url","answers","in_office","error"}],
- *    "ingest":[{"url","answers","slots","shards","memory_bytes","error"}],
+ *    "controllers":[{"url","answers","in_office","held","error"}],
+ *    "ingest":[{"url","answers","slots","shards","memory_bytes","held","error"}],
  *    "nodes":[{"id","group","url","answers","ready","incarnation","format","replicas","unrecorded",
  *              "documents","body_bytes","memory_bytes","disk_free_bytes","disk_bytes","descriptors_max","clock_off_ms","error"}],
  *    "shards":[{"uid","index","generation","partition","topic","log_start","log_end","committed","lag",
@@ -16,7 +16,9 @@
  * `state` on it is the node's word, null while there is none: the node does
  * not answer, does not hold the replica, or holds another incarnation (then
  * `error` says so). `lag` is the log's end less what was committed, or less
- * what the replica received. `digests` is `equal` or `differ` where two
+ * what the replica received. `held` are the records before which the program
+ * waits because it died of them: [{"uid","topic","partition","offset","lane",
+ * "deaths","task","file"}], REPORT_HELD_MAX at most. `digests` is `equal` or `differ` where two
  * in-sync replicas could be compared, at one watermark or at a seal that both
  * have, else `unknown`. `clock_off_ms` is how far a node's clock is ahead of
  * the gateway's, as exactly as the answer travelled. Numbers that nobody knows are null. A node whose
@@ -33,6 +35,7 @@
 #include "shared/meta/catalog.h"
 
 #define REPORT_REPLICAS_MAX 262144
+#define REPORT_HELD_MAX 32
 
 /* What one program told, or why it did not. */
 struct report_told {

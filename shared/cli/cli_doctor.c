@@ -211,6 +211,8 @@ static void check_own_topics(struct doctor *doctor)
 		                        "start millrace-rebalance, which creates it"};
 
 		check_topic(doctor, &wanted);
+		if (own_setting(&topic, "message.timestamp.type") != NULL)
+			doctor_check_letters(doctor, wanted.name);
 	}
 }
 
@@ -494,6 +496,7 @@ static void examine(struct doctor *doctor)
 	check_nodes(doctor, yyjson_doc_get_root(status));
 	check_clocks(doctor, yyjson_doc_get_root(status));
 	check_shards(doctor, yyjson_doc_get_root(status));
+	doctor_check_held(doctor, yyjson_doc_get_root(status));
 	yyjson_doc_free(status);
 }
 

@@ -3,8 +3,9 @@
  *
  * cli_doctor.c asks Kafka and the gateway; cli_doctor_rights.c has the one
  * list of what each program may have to do in Kafka: `doctor --rights` prints
- * it as commands, `doctor --user` compares it with the authorizer's rules.
- * One thread.
+ * it as commands, `doctor --user` compares it with the authorizer's rules;
+ * cli_doctor_letters.c looks at where dead letters go, and at records before
+ * which somebody waits. One thread.
  */
 #ifndef MILLRACE_CLI_CLI_DOCTOR_H
 #define MILLRACE_CLI_CLI_DOCTOR_H
@@ -42,6 +43,13 @@ struct doctor {
 /* One line of the report. */
 void doctor_note(struct doctor *doctor, enum verdict verdict, const char *check, const char *remedy,
                  const char *found);
+
+/* ---- cli_doctor_letters.c ---- */
+
+/* Whether letters are kept by the time of their arrival in this topic; one that does not exist is nobody's trouble. */
+void doctor_check_letters(struct doctor *doctor, const char *topic);
+/* Records of which a program died, by GET /status of the gateway. */
+void doctor_check_held(struct doctor *doctor, yyjson_val *status);
 
 /* ---- cli_doctor_rights.c ---- */
 

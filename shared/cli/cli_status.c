@@ -263,6 +263,24 @@ static void print_sums(yyjson_val *status)
 	printf("\n");
 }
 
+/* Records before which a program waits because it died of them. */
+static void print_held(const char *program, yyjson_val *list)
+{
+	yyjson_val *told;
+	yyjson_val *held;
+	size_t at, len, held_at, held_len;
+
+	yyjson_arr_foreach(list, at, len, told)
+	{
+		yyjson_arr_foreach(yyjson_obj_get(told, "held"), held_at, held_len, held)
+			printf("%s/%" PRId64 ": %s died %" PRId64 " times of the record at offset %" PRId64
+		               " of %s and waits before it: see millrace doctor\n",
+		               cli_text(held, "uid"), cli_number(held, "partition", -1), program,
+		               cli_number(held, "deaths", 0), cli_number(held, "offset", -1),
+		               cli_text(held, "topic"));
+	}
+}
+
 int cli_status(struct cli *cli, int argc, char **argv)
 {
 	yyjson_doc *answer;
@@ -279,6 +297,8 @@ int cli_status(struct cli *cli, int argc, char **argv)
 		print_kafka(status);
 		print_office(status);
 		print_sums(status);
+		print_held("millrace-ingest", yyjson_obj_get(status, "ingest"));
+		print_held("millrace-rebalance", yyjson_obj_get(status, "controllers"));
 		printf("\n");
 		result = print_programs(cli, status);
 		printf("\n");

@@ -67,7 +67,7 @@ static void add_own(struct draft *draft, const struct dead_letter_source *source
 	add_text(draft, "millrace.error.code", "%s", name);
 	add_text(draft, "millrace.index", "%s", source->index);
 	add(draft, "millrace.document_id", first_bytes(record->key, RECORD_ID_BYTES_MAX));
-	add_text(draft, "millrace.attempts", "1");
+	add_text(draft, "millrace.attempts", "%" PRIu32, source->deaths > 0 ? source->deaths : 1);
 	if (record->timestamp_ms >= 0)
 		add_text(draft, "millrace.timestamp", "%" PRId64, record->timestamp_ms);
 }

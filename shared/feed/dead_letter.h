@@ -8,6 +8,9 @@
  *   .class.name .exception.class.name .exception.message .exception.stacktrace
  *   millrace.error.code .index .document_id .attempts .timestamp
  *
+ * `attempts` says how often somebody set about the record: once, where it was
+ * refused; as often as a program died of it, where it is skipped for that.
+ *
  * The last is the record's own time in ms, absent where it has none: the topic
  * may stamp its messages with the time of their arrival.
  *
@@ -36,6 +39,7 @@ struct dead_letter_source {
 	const struct refusal *refusal;
 	const char *code; /* of a judge other than record_decode; NULL: the refusal's */
 	const char *stage;
+	uint32_t deaths; /* of programs at this record; 0: it was judged at the first attempt */
 };
 
 struct dead_letter {

@@ -133,6 +133,10 @@ enum feeder_lane {
 #define FEEDER_READER_SLOT(reader) ((reader) / FEEDER_LANES)
 #define FEEDER_READER_LANE(reader) ((enum feeder_lane)((reader) % FEEDER_LANES))
 
+/* What the dead letter of a record says that is skipped. */
+#define FEEDER_SKIPPED_TEXT \
+	"programs died of this record again and again; the cluster has recorded that it is to be skipped"
+
 enum feeder_action_kind {
 	FEEDER_ACTION_ASK = 1,     /* slot, node, epoch: ask that node's replica, then feeder_asked */
 	FEEDER_ACTION_START,       /* slot, reader, offset: read the partition from here */
@@ -218,6 +222,8 @@ void feeder_filled(struct feeder *feeder, const struct feeder_fill *fill, const 
  * asks for a skip holds the shard until it is here. ERROR_MEMORY. */
 int feeder_set_skips(struct feeder *feeder, uint32_t slot, const int64_t *offsets, size_t offsets_len,
                      struct error *error);
+/* Whether this record, offered next, would be looked into; otherwise it is an anchor at most, or nobody's yet. */
+bool feeder_decodes(const struct feeder *feeder, uint32_t reader, int64_t offset);
 /* The next record of the partition. Take the actions before the next event. 0, or (RETRY) ERROR_MEMORY, or
  * ERROR_LIMIT or ERROR_STORAGE of the window's store: nothing changed, offer this record again before anything else of
  * the reader, or report feeder_read_failed. A leaf that the store has lost or damaged is no error here: the reader

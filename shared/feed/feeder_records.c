@@ -177,8 +177,8 @@ static int decode(struct feeder *feeder, const struct feed_shard *shard, const s
 	if (shard->skips_len > 0 && is_skipped(shard, record->offset)) {
 		judgement->outcome = FEED_OUTCOME_SKIPPED;
 		judgement->refusal.code = REFUSAL_SKIPPED;
-		(void)snprintf(judgement->refusal.text, sizeof judgement->refusal.text,
-		               "the cluster has recorded that this offset is to be skipped");
+		(void)snprintf(judgement->refusal.text, sizeof judgement->refusal.text, "%s",
+		               FEEDER_SKIPPED_TEXT);
 		return 0;
 	}
 	switch (record_decode(record, &place, &feeder->scratch, &judgement->op, &judgement->refusal)) {
@@ -274,6 +274,21 @@ static void rest_at_bound(struct feeder *feeder, uint32_t slot, struct feed_lane
 	lane->state = LANE_STATE_AT_BOUND;
 	feeder->shards[slot].todo &= ~(unsigned)(FEED_TODO_START << FEEDER_LANE_BEHIND);
 	feed_todo(feeder, slot, FEED_TODO_HALT << FEEDER_LANE_BEHIND);
+}
+
+bool feeder_decodes(const struct feeder *feeder, uint32_t reader, int64_t offset)
+{
+	const struct feed_shard *shard = feed_shard_at(feeder, FEEDER_READER_SLOT(reader));
+	const struct feed_lane *lane;
+
+	if (shard == NULL)
+		return false;
+	lane = &shard->lanes[FEEDER_READER_LANE(reader)];
+	if (FEEDER_READER_LANE(reader) == FEEDER_LANE_BEHIND && offset >= feed_bound(feeder, shard))
+		return false;
+	if (lane->marks.learning && offset < lane->position)
+		return offset >= lane->marks.low;
+	return offset >= lane->position;
 }
 
 int feeder_record(struct feeder *feeder, uint32_t reader, const struct record *record, int64_t now_ms,

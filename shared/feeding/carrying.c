@@ -19,6 +19,9 @@ struct dead_letter_sent {
 	struct message message;
 	struct mailbox *inbox;
 	struct feeder_receipt receipt;
+	bool held; /* of a record before which `reader` waits: the letter's number */
+	uint32_t reader;
+	uint64_t letter;
 	enum refusal_code code;
 	size_t bytes;
 	struct error error; /* code 0: acknowledged */
@@ -296,7 +299,10 @@ static void receive_dead_letter(struct feeding *feeding, struct dead_letter_sent
 	dead_letter_outcome(feeding, &sent->error);
 	if (sent->receipt.acknowledged)
 		counters_dead_letter(&feeding->counters, sent->code);
-	feeder_dead_lettered(feeding->feeder, &sent->receipt, feeding->now_ms);
+	if (sent->held)
+		holding_lettered(feeding, sent->reader, sent->letter, sent->receipt.acknowledged);
+	else
+		feeder_dead_lettered(feeding->feeder, &sent->receipt, feeding->now_ms);
 	free(sent);
 }
 
@@ -318,45 +324,70 @@ static int produce(struct feeding *feeding, const struct dead_letter *letter, st
 	return log_producer_send(feeding->producer, &message, error);
 }
 
-static void send_dead_letter(struct feeding *feeding, const struct feeder_action *action)
+/* Builds and sends the letter that `about` tells of. */
+static int send_letter(struct feeding *feeding, const struct dead_letter_sent *about,
+                       const struct record *record, const struct refusal *refusal, struct error *error)
 {
-	const struct fed_shard *shard = &feeding->fed[action->slot];
+	const struct fed_shard *shard = &feeding->fed[about->receipt.slot];
 	struct dead_letter_source source = {
 		.topic = shard->topic,
 		.partition = shard->partition,
 		.index = shard->uid,
-		.record = action->record,
-		.refusal = &action->refusal,
+		.record = record,
+		.refusal = refusal,
+		.deaths =
+			refusal->code == REFUSAL_SKIPPED ? holding_deaths(feeding, shard, record->offset) : 0,
 	};
-	struct feeder_receipt receipt = {
-		.slot = action->slot, .epoch = action->epoch, .offset = action->offset};
 	struct dead_letter_sent *sent = malloc(sizeof *sent);
 	struct dead_letter letter;
-	struct error error;
 	int rc;
 
 	if (sent == NULL ||
 	    !dead_letter_build(&source, feeding->dead_letter_bytes_max, &feeding->scratch, &letter)) {
-		rc = error_memory(&error, sizeof *sent);
+		rc = error_memory(error, sizeof *sent);
 	} else {
-		*sent = (struct dead_letter_sent){
-			.message = {MESSAGE_KIND_DEAD_LETTER},
-			.inbox = feeding->inbox,
-			.receipt = receipt,
-			.code = action->refusal.code,
-			.bytes = dead_letter_bytes(&letter),
-		};
-		rc = produce(feeding, &letter, sent, &error);
+		*sent = *about;
+		sent->message.kind = MESSAGE_KIND_DEAD_LETTER;
+		sent->inbox = feeding->inbox;
+		sent->code = refusal->code;
+		sent->bytes = dead_letter_bytes(&letter);
+		rc = produce(feeding, &letter, sent, error);
 	}
 	arena_clear(&feeding->scratch);
 	if (rc == 0) {
 		feeding->dead_letters++;
 		feeding->dead_letter_bytes += sent->bytes;
-		return;
+		return 0;
 	}
 	free(sent);
-	dead_letter_outcome(feeding, &error);
-	feeder_dead_lettered(feeding->feeder, &receipt, feeding->now_ms);
+	dead_letter_outcome(feeding, error);
+	return rc;
+}
+
+static void send_dead_letter(struct feeding *feeding, const struct feeder_action *action)
+{
+	struct dead_letter_sent about = {
+		.receipt = {.slot = action->slot, .epoch = action->epoch, .offset = action->offset},
+	};
+	struct error error;
+
+	if (send_letter(feeding, &about, action->record, &action->refusal, &error) != 0)
+		feeder_dead_lettered(feeding->feeder, &about.receipt, feeding->now_ms);
+}
+
+int carrying_letter(struct feeding *feeding, uint32_t reader, const struct record *record,
+                    struct error *error)
+{
+	struct dead_letter_sent about = {
+		.receipt = {.slot = FEEDER_READER_SLOT(reader), .offset = record->offset},
+		.held = true,
+		.reader = reader,
+		.letter = feeding->letters_of_held,
+	};
+	struct refusal refusal = {.code = REFUSAL_SKIPPED};
+
+	(void)snprintf(refusal.text, sizeof refusal.text, "%s", FEEDER_SKIPPED_TEXT);
+	return send_letter(feeding, &about, record, &refusal, error);
 }
 
 /* ---- the owner's two ends ---- */

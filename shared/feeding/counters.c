@@ -236,7 +236,6 @@ void counters_update(struct feeding *feeding)
 	struct feeder_status status;
 	size_t window_bytes = 0;
 	unsigned held = 0;
-	size_t at = 0;
 
 	for (uint32_t slot = 0; slot < feeding->fed_len; slot++) {
 		if (!feeding->fed[slot].used || !feeder_shard_status(feeding->feeder, slot, &status))
@@ -245,9 +244,9 @@ void counters_update(struct feeding *feeding)
 		count_replicas(feeding, slot, lanes);
 		states[status.state]++;
 		window_bytes += status.window_memory;
+		for (int lane = 0; lane < FEEDER_LANES; lane++)
+			held += feeding->fed[slot].readers[lane].hold.state != HOLD_STATE_NONE;
 	}
-	while (holding_next(feeding, &at) != NULL)
-		held++;
 	for (int state = FEEDER_STATE_ASKING; state <= FEEDER_STATE_STOPPED; state++)
 		series_set(counters->shards[state], states[state]);
 	for (int lane = 0; lane < FEEDER_LANES; lane++)

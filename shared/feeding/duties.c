@@ -271,16 +271,12 @@ static int follow_shard(struct feeding *feeding, const struct index_record *inde
 		return rc;
 	key_of(index->id, record->partition, key);
 	known = map_get(&feeding->by_shard, slice_of(key, sizeof key));
-	if (known != NULL) {
+	if (known != NULL)
 		slot = (uint32_t)*known;
-	} else {
-		if (holding_holds(feeding, index, record->partition))
-			return 0;
+	else
 		rc = add_shard(feeding, index, record->partition, &slot, error);
-		if (rc != 0)
-			return rc;
-	}
-	rc = tell_skips(feeding, slot, error);
+	if (rc == 0)
+		rc = tell_skips(feeding, slot, error);
 	if (rc != 0)
 		return rc;
 	tell_replicas(feeding, slot, &list);

@@ -61,14 +61,13 @@ static int open_parts(struct feeding *feeding, struct error *error)
 	feeding->catalog = catalog_new();
 	feeding->fed = calloc(FEEDER_SHARDS_MAX, sizeof *feeding->fed);
 	/* one message a node, a question, a dead letter, a page, a skip, and the reader: a put never fails */
-	feeding->inbox =
-		mailbox_new(NODES_MAX + QUESTIONS_MAX + FEEDING_DEAD_LETTERS_MAX + FEEDING_PAGES_MAX + 2);
+	feeding->inbox = mailbox_new(NODES_MAX + QUESTIONS_MAX + FEEDING_DEAD_LETTERS_MAX + SUSPECTS_MAX +
+	                             FEEDING_PAGES_MAX + 2);
 	if (feeding->feeder == NULL || feeding->catalog == NULL || feeding->fed == NULL ||
 	    feeding->inbox == NULL)
 		return error_memory(error, FEEDER_SHARDS_MAX * sizeof *feeding->fed);
 	filling_init(feeding);
-	if (!options.replay)
-		holding_open(feeding);
+	holding_open(feeding);
 	return 0;
 }
 
@@ -241,6 +240,7 @@ static void tick(struct feeding *feeding)
 {
 	atomic_store(&feeding->ready, feeding->caught_up && !feeding->stopping);
 	counters_update(feeding);
+	holding_publish(feeding);
 	/* an idle shard's reader has commits to look after, too */
 	reading_ready(feeding, FEEDER_LANE_LIVE);
 	reading_ready(feeding, FEEDER_LANE_BEHIND);
@@ -333,7 +333,7 @@ bool feeding_close(struct feeding *feeding)
 	mailbox_free(feeding->inbox);
 	feeder_free(feeding->feeder);
 	leaves_close(feeding->leaves);
-	suspects_close(feeding->suspects);
+	holding_close(feeding);
 	catalog_free(feeding->catalog);
 	map_deinit(&feeding->by_shard);
 	arena_deinit(&feeding->scratch);

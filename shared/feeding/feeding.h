@@ -6,7 +6,8 @@
  *           gives to this process: every replica that its record calls active.
  *   REPLAY  (millrace-rebalance) fills joining replicas from their base up to
  *           the committed offset, beside the live feeding; it elects nothing,
- *           commits nothing, produces no dead letters.
+ *           commits nothing, and has no dead letters but those of records of
+ *           which it died itself.
  *
  * One owner thread with one poll() loop owns the feeder, the catalog, the
  * reader of meta and topology, the slots' group and the partitions being
@@ -18,9 +19,12 @@
  *
  * Identities that do not fit in memory are kept in a file under ingest.data of
  * at most ingest.table bytes (leaves.h); full, the partition waits and says so.
- * There too is noted which record is being dealt with (suspects.h; LIVE): a
- * partition at whose record the program has died again and again is held until
- * `meta` says to skip it.
+ * There too is noted which record is being dealt with (suspects.h): whoever
+ * reads a record at which the program has died again and again waits before it
+ * until `meta` says to skip it, and asks for that. What lies before it is fed;
+ * replicas that have it already, and other partitions, are fed as ever. Where
+ * the record lies below the committed offset, its dead letter is written here
+ * before it is skipped.
  *
  * Bounds: memory_bytes for memtables, FEEDING_DEAD_LETTERS_MAX and
  * FEEDING_DEAD_LETTER_BYTES_MAX of unacknowledged dead letters (then reading
@@ -66,7 +70,10 @@ bool feeding_close(struct feeding *feeding);
 bool feeding_is_ready(const struct feeding *feeding);
 /* Any thread: replays (REPLAY; at first not), or lets go of everything. */
 void feeding_set_active(struct feeding *feeding, bool active);
-/* Owner's thread (the guest): "slots":N,"shards":[…],"memory_bytes":N */
+/* Any thread: appends the records before which some reader waits, as of a moment ago:
+ * "held":[{"index","uid","topic","partition","offset","lane","deaths","task"}]; task -1: not asked for yet. */
+void feeding_held(struct feeding *feeding, struct buffer *body);
+/* Owner's thread (the guest): "slots":N,"shards":[…],"memory_bytes":N,"table":{…},"held":[…] */
 void feeding_status(const struct feeding *feeding, struct buffer *body);
 
 #endif

@@ -19,6 +19,7 @@
 #include "shared/http/http_client.h"
 #include "shared/runtime/metrics.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #define FEEDING_PAGES_MAX 8 /* pages of marks in flight */
@@ -53,6 +54,7 @@ struct skip_asked {
 	struct suspect suspect;
 	int64_t task;
 	int64_t remind_ms; /* what was asked for is asked for again then */
+	int64_t pause_ms;  /* which was so long after the last time */
 	struct error error;
 };
 
@@ -90,6 +92,20 @@ struct fed_fill {
 	uint64_t origins;
 };
 
+/* Where a reader stands that has come to a record of which the program died too often. */
+enum hold_state {
+	HOLD_STATE_NONE = 0,
+	HOLD_STATE_SKIP,    /* it waits for the record in meta */
+	HOLD_STATE_LETTER,  /* the dead letter is on its way */
+	HOLD_STATE_LETTERED /* and was acknowledged */
+};
+
+struct fed_hold {
+	enum hold_state state;
+	int64_t offset;
+	uint64_t letter; /* its number */
+};
+
 /* The leaves of a reader's window. */
 struct fed_shelf {
 	struct feeding *feeding;
@@ -106,6 +122,7 @@ struct fed_reader {
 	int64_t again_ms; /* no record is offered before: one could not be taken */
 	struct fed_fill fill;
 	struct fed_shelf shelf;
+	struct fed_hold hold;
 };
 
 /* A shard of ours, by the feeder's slot. */
@@ -206,10 +223,13 @@ struct feeding {
 	uint32_t fill_next;         /* reader whose turn it is */
 	struct leaves *leaves;      /* NULL: nothing was ever to be kept */
 	struct error table_trouble; /* code 0, or why the last leaf could not be kept */
-	struct suspects *suspects;  /* NULL: REPLAY, or they cannot be kept */
+	struct suspects *suspects;  /* NULL: they cannot be kept */
 	struct skip_asked skip;
 	struct suspect held_said[SUSPECTS_MAX];
 	uint32_t held_said_len;
+	uint64_t letters_of_held; /* numbers given */
+	pthread_mutex_t held_lock;
+	struct buffer held; /* what feeding_held appends */
 
 	struct question *questions[NODES_MAX]; /* being collected, one a node at most */
 	size_t questions_open;
@@ -253,6 +273,9 @@ void carrying_take_answer(const struct http_answer *answer, struct buffer *body,
 void carrying_drain(struct feeding *feeding);
 /* Takes everything out of the inbox. */
 void carrying_receive(struct feeding *feeding);
+/* Sends the dead letter of a record before which the reader waits; holding_lettered tells what came of it. */
+int carrying_letter(struct feeding *feeding, uint32_t reader, const struct record *record,
+                    struct error *error);
 /* Frees what is still in the inbox, after every sender has ended. */
 void carrying_discard(struct feeding *feeding);
 
@@ -273,11 +296,17 @@ uint64_t table_bytes(const struct feeding *feeding);
 /* holding.c */
 /* Without the file, which is said, nothing is held. */
 void holding_open(struct feeding *feeding);
-/* True if the shard must not be taken yet; asks for the skip that it waits for. */
-bool holding_holds(struct feeding *feeding, const struct index_record *index, int32_t partition);
+void holding_close(struct feeding *feeding);
+/* True if the reader must wait before this record; asks for the skip, and sends the letter, that it waits for. */
+bool holding_holds(struct feeding *feeding, uint32_t reader, const struct record *record);
 void holding_receive(struct feeding *feeding, struct skip_asked *asked);
-/* Each record for which a shard of ours is held; start with *at = 0. NULL after the last. */
-const struct suspect *holding_next(const struct feeding *feeding, size_t *at);
+void holding_lettered(struct feeding *feeding, uint32_t reader, uint64_t letter, bool acknowledged);
+/* How often programs died of a record that is skipped, as far as is known here. */
+uint32_t holding_deaths(const struct feeding *feeding, const struct fed_shard *shard, int64_t offset);
+/* "held":[…] */
+void holding_append(const struct feeding *feeding, struct buffer *body);
+/* Brings what feeding_held appends up to date. */
+void holding_publish(struct feeding *feeding);
 
 /* counters.c */
 void counters_init(struct counters *counters, enum feeding_mode mode);

@@ -108,6 +108,7 @@ void reading_halt(struct feeding *feeding, uint32_t reader)
 		return;
 	log_feed_stop(feeding->feeds[lane], FEEDER_READER_SLOT(reader));
 	halted->reading = false;
+	halted->hold.state = HOLD_STATE_NONE;
 	if (lane == FEEDER_LANE_BEHIND) {
 		feeding->behind_readers--;
 		feeding->behind_used_ms = feeding->now_ms;
@@ -163,6 +164,10 @@ static void take_record(struct feeding *feeding, uint32_t reader, const struct r
 	struct error error;
 	int rc;
 
+	if (holding_holds(feeding, reader, record)) {
+		offer_again(feeding, reader, offset);
+		return;
+	}
 	if (feeding->suspects != NULL)
 		suspects_note(feeding->suspects, shard->index_id, shard->partition, offset);
 	rc = feeder_record(feeding->feeder, reader, record, feeding->now_ms, &error);

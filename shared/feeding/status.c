@@ -95,27 +95,6 @@ static void append_table(const struct feeding *feeding, struct buffer *body)
 	buffer_append_string(body, "}");
 }
 
-/* Shards that are not fed because of a record that ends the program. */
-static void append_held(const struct feeding *feeding, struct buffer *body)
-{
-	const struct suspect *held;
-	size_t at = 0;
-
-	buffer_append_string(body, ",\"held\":[");
-	while ((held = holding_next(feeding, &at)) != NULL) {
-		const struct index_record *index = catalog_index(feeding->catalog, held->index_id);
-
-		buffer_printf(body, "%s{\"index\":\"%016" PRIx64 "\",\"uid\":\"%s\",\"topic\":\"%s\"",
-		              body->ptr[body->len - 1] == '[' ? "" : ",", held->index_id,
-		              index != NULL ? index->uid : "", index != NULL ? index->topic : "");
-		buffer_printf(body,
-		              ",\"partition\":%" PRId32 ",\"offset\":%" PRId64 ",\"deaths\":%" PRIu32
-		              ",\"task\":%" PRId64 "}",
-		              held->partition, held->offset, held->deaths, held->task);
-	}
-	buffer_append_string(body, "]");
-}
-
 void feeding_status(const struct feeding *feeding, struct buffer *body)
 {
 	buffer_printf(body, "\"slots\":%d,\"shards\":[", __builtin_popcountll(feeding->slots_owned));
@@ -124,5 +103,6 @@ void feeding_status(const struct feeding *feeding, struct buffer *body)
 			append_shard(feeding, slot, body);
 	buffer_printf(body, "],\"memory_bytes\":%zu", feeder_memory_bytes(feeding->feeder));
 	append_table(feeding, body);
-	append_held(feeding, body);
+	buffer_append_string(body, ",");
+	holding_append(feeding, body);
 }

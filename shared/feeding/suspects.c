@@ -180,38 +180,16 @@ void suspects_strike(struct suspects *suspects)
 	}
 }
 
-const struct suspect *suspects_holding(const struct suspects *suspects, uint64_t index_id, int32_t partition)
+const struct suspect *suspects_find(const struct suspects *suspects, uint64_t index_id, int32_t partition,
+                                    int64_t offset)
 {
-	const struct suspect *suspect;
-	size_t at = 0;
-
-	while ((suspect = suspects_next(suspects, &at)) != NULL)
-		if (suspect->deaths >= SUSPECT_DEATHS && suspect->index_id == index_id &&
-		    suspect->partition == partition)
-			return suspect;
-	return NULL;
-}
-
-const struct suspect *suspects_next(const struct suspects *suspects, size_t *at)
-{
-	return *at < suspects->notes->list_len ? &suspects->notes->list[(*at)++] : NULL;
-}
-
-/* The entry itself, which others may only look at. */
-static struct suspect *own(struct suspects *suspects, const struct suspect *suspect)
-{
-	ptrdiff_t at = suspect - suspects->notes->list;
-
-	ASSERT(at >= 0 && (uint32_t)at < suspects->notes->list_len);
-	return &suspects->notes->list[at];
+	return find(suspects, index_id, partition, offset);
 }
 
 void suspects_asked(struct suspects *suspects, const struct suspect *suspect, int64_t task)
 {
-	own(suspects, suspect)->task = task;
-}
+	ptrdiff_t at = suspect - suspects->notes->list;
 
-void suspects_acquit(struct suspects *suspects, const struct suspect *suspect)
-{
-	forget(suspects->notes, own(suspects, suspect));
+	ASSERT(at >= 0 && (uint32_t)at < suspects->notes->list_len);
+	suspects->notes->list[at].task = task;
 }

@@ -6,8 +6,9 @@
  * is noted survives the process, though not the machine. Whoever opens a file
  * with a note that was not struck out counts a death at that record; a record
  * that is dealt with after all is no suspect any more. After SUSPECT_DEATHS
- * deaths at one record, its partition is held until a record in `meta` says
- * to skip that offset (catalog.h); suspects_asked remembers the request for it.
+ * deaths at one record, whoever reads it waits before it until a record in
+ * `meta` says to skip that offset (catalog.h); suspects_asked remembers the
+ * request for it.
  *
  * A file belongs to one process at a time: several that name the same
  * directory have a file each, at most SUSPECT_FILES_MAX. A note is about a
@@ -50,13 +51,10 @@ void suspects_note(struct suspects *suspects, uint64_t index_id, int32_t partiti
 /* It was dealt with. */
 void suspects_strike(struct suspects *suspects);
 
-/* The first record for which that partition is held, borrowed until the next call that is not const; NULL: it is not. */
-const struct suspect *suspects_holding(const struct suspects *suspects, uint64_t index_id, int32_t partition);
-/* Each suspect, borrowed likewise; start with *at = 0. NULL after the last. */
-const struct suspect *suspects_next(const struct suspects *suspects, size_t *at);
+/* What is known of that record, borrowed until the next call that is not const; NULL: nobody died of it. */
+const struct suspect *suspects_find(const struct suspects *suspects, uint64_t index_id, int32_t partition,
+                                    int64_t offset);
 /* The request to skip it is record `task` of `tasks`. */
 void suspects_asked(struct suspects *suspects, const struct suspect *suspect, int64_t task);
-/* It is known to be skipped, or gone. */
-void suspects_acquit(struct suspects *suspects, const struct suspect *suspect);
 
 #endif

@@ -2,6 +2,7 @@
 accounted for."""
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from replica_view import create_index, log_ends
 
 HERE = Path(__file__).resolve().parent
 DEATHS = 3  # SUSPECT_DEATHS
+JOIN_LAG = 65_536 + 1000  # more than MARKS_JOIN_LAG: a replay fills a new replica before live feeding takes it over
 MARK = '{"id":"poison"'
 DEADLY = MARK + f',"text":"{"x" * 1000}"}}'
 OUTCOMES = ("indexed", "deleted", "dead_lettered", "duplicate", "imported_before", "skipped", "control")
@@ -65,27 +67,29 @@ def deadly_library(env):
 
 
 class Supervisor:
-    """Starts ingest again whenever it has died, as systemd would; it dies of DEADLY."""
+    """Starts a program again whenever it has died, as systemd would; it dies of DEADLY."""
 
-    def __init__(self, env):
+    def __init__(self, env, name="ingest"):
         self._env = env
+        self._name = name
         self._variables = deadly_library(env)
         self.deaths = 0
 
     def start(self):
         settings = [f"{name}={value}" for name, value in self._variables.items()]
-        self._env.programs["ingest"] = Program("ingest", ["env", *settings, *self._env.command("ingest")],
-                                               self._env.directory / "ingest.log", self._env.directory / "ingest.ready")
+        self._env.programs[self._name] = Program(
+            self._name, ["env", *settings, *self._env.command(self._name)], self._env.directory / f"{self._name}.log",
+            self._env.directory / f"{self._name}.ready")
 
     def look(self):
-        program = self._env.programs["ingest"]
+        program = self._env.programs[self._name]
         if program.running():
             if program.listen is None and program.ready_file.exists():
                 program.wait_ready()
             return
-        assert program.process.returncode == -6, f"ingest ended with {program.process.returncode}, not by abort()"
+        assert program.process.returncode == -6, f"{self._name} ended with {program.process.returncode}, not by abort()"
         self.deaths += 1
-        assert self.deaths <= DEATHS, "ingest dies of the record for ever"
+        assert self.deaths <= DEATHS, f"{self._name} dies of the record for ever"
         self.start()
 
 
@@ -120,6 +124,7 @@ def test_a_record_of_which_ingest_dies(env):
     letters = [(message, headers) for message, headers in dead_letters(env) if place_of(headers) == deadly]
     assert len(letters) >= 1 and all(headers["millrace.error.code"] == "skipped" for _, headers in letters), letters
     assert letters[0][0].value() == DEADLY.encode() and letters[0][0].key() == b"poison"
+    assert all(headers["millrace.attempts"] == str(DEATHS) for _, headers in letters), letters
     assert env.http("GET", "/indexes/books/documents/poison").status == 404
     assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 400
     status = env.http("GET", env.programs["ingest"].admin_url + "/status").json()
@@ -135,6 +140,154 @@ def test_a_record_of_which_ingest_dies(env):
 
 
 test_a_record_of_which_ingest_dies.timeout_s = 300
+
+
+def around_deadly(after):
+    """Messages on 201 documents; the hundred and first is deadly."""
+    def plain(name, count):
+        return [(f"{name}-{n % 100}", json.dumps({"id": f"{name}-{n % 100}", "n": n}), {}) for n in range(count)]
+
+    return [*plain("before", 100), ("poison", DEADLY, {}), *plain("after", after)]
+
+
+def empty(env, node, program):
+    """Ends that node and the program, takes the node's disk away, and lets a program that dies of DEADLY begin."""
+    assert env.programs[node].terminate() == 0
+    if env.programs[program].running():
+        assert env.programs[program].terminate() == 0
+    shutil.rmtree(env.directory / node)
+    supervisor = Supervisor(env, program)
+    supervisor.start()
+    env.start(node)
+    return supervisor
+
+
+def held_by(env, name):
+    return env.http("GET", env.programs[name].admin_url + "/status").json().get("held", [])
+
+
+def all_committed(env, index):
+    ends = log_ends(env, index)
+    fed = feeding(env)
+    return all((index.topic, p) in fed and fed[index.topic, p]["committed"] == end for p, end in ends.items())
+
+
+def test_a_deadly_record_below_what_is_committed(env):
+    """It was applied by a replica that is no more: ingest dies of it while it fills the next one, has it skipped, and writes its
+    letter, though no letter is written of other records there, because they have theirs."""
+    env.plan(nodes=1, rf=1)
+    env.start_all()
+    topology = Topology(env)
+    topology.start()
+    index = create_index(env, "books", 1)
+    messages = [("no-json", "{", {}), *around_deadly(100)]
+    deadly = publish(env.producer(), index.topic, messages)[101]
+    wait_until(lambda: all_committed(env, index), 60, "everything is committed")
+    assert len(dead_letters(env)) == 1
+    supervisor = empty(env, "n1", "ingest")
+
+    def filled():
+        supervisor.look()
+        return env.programs["ingest"].listen is not None and len(dead_letters(env)) == 2 and all_committed(env, index)
+
+    wait_until(filled, 120, "the new replica has all but the deadly record, which has a letter")
+    assert supervisor.deaths == DEATHS, supervisor.deaths
+    shards = assert_replicas_are_fold(env, index, topology)
+    assert [(shard.partition, offset) for shard in shards for offset in shard.skips] == [deadly]
+    letter, headers = dead_letters(env)[1]
+    assert place_of(headers) == deadly and letter.value() == DEADLY.encode() and letter.key() == b"poison"
+    assert (headers["millrace.error.code"], headers["millrace.attempts"]) == ("skipped", str(DEATHS)), headers
+    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 200
+    assert held_by(env, "ingest") == []
+    topology.finish()
+
+
+test_a_deadly_record_below_what_is_committed.timeout_s = 300
+
+
+def assert_held(env, supervisor, name, topic, deadly):
+    """The program waits before the record, has asked for the skip, and was refused it; its row."""
+    def held():
+        supervisor.look()
+        rows = held_by(env, name) if env.programs[name].listen is not None else []
+        return [row for row in rows if row["task"] >= 0]
+
+    row, = wait_until(held, 120, f"{name} waits before the record")
+    assert supervisor.deaths == DEATHS, supervisor.deaths
+    assert (row["topic"], row["partition"], row["offset"], row["deaths"]) == (topic, *deadly, DEATHS), row
+
+    def final():
+        task = env.http("GET", f"/tasks/{row['task']}").json()
+        return task if task.get("status") in ("failed", "succeeded") else None
+
+    task = wait_until(final, 30, "the controller's answer")
+    assert task["status"] == "failed" and "has applied it" in task["error"]["message"], task
+    told = f"millrace-{name} died {DEATHS} times of the record at offset {deadly[1]} of {topic}"
+    wait_until(lambda: told in env.millrace("status").stdout, 30, f"`millrace status` says: {told}")
+    found, = [row for row in json.loads(env.millrace("doctor", "-o", "json", check=False).stdout) if told in row["found"]]
+    assert found["verdict"] == "error" and row["file"] in found["remedy"] and f"/tasks/{row['task']}" in found["remedy"], found
+    return row
+
+
+def assert_goes_on(env, producer, index):
+    """The other replica is fed and answers; nothing was skipped, and no letter written."""
+    publish(producer, index.topic, [("after-all", '{"id":"after-all"}', {})])
+    wait_until(lambda: env.http("GET", "/indexes/books/documents/after-all").status == 200, 30, "the new document is found")
+    assert dead_letters(env) == []
+
+
+def mend(env, name, row):
+    """A version that can read it begins, and the file that is named is deleted."""
+    assert env.programs[name].terminate() == 0
+    (env.directory / row["file"]).unlink()
+    env.start(name)
+
+
+def test_a_replay_that_must_not_skip(env):
+    """A replica has the record: the controller lives on with that replay held, and a version that can read it fills it."""
+    env.plan(nodes=2, rf=2)
+    env.start_all()
+    topology = Topology(env)
+    topology.start()
+    index = create_index(env, "books", 1)
+    producer = env.producer()
+    deadly = publish(producer, index.topic, around_deadly(JOIN_LAG))[100]
+    wait_until(lambda: all_committed(env, index), 120, "everything is committed")
+    supervisor = empty(env, "n2", "rebalance")
+    row = assert_held(env, supervisor, "rebalance", index.topic, deadly)
+    assert_goes_on(env, producer, index)
+    create_index(env, "others", 1)
+    mend(env, "rebalance", row)
+    shards = assert_replicas_are_fold(env, index, topology)
+    assert [offset for shard in shards for offset in shard.skips] == []
+    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 202
+    topology.finish()
+
+
+test_a_replay_that_must_not_skip.timeout_s = 300
+
+
+def test_a_replica_that_must_not_skip(env):
+    """Live feeding dies of what only one replica has still to get: that one waits, the other is fed."""
+    env.plan(nodes=2, rf=2)
+    env.start_all()
+    topology = Topology(env)
+    topology.start()
+    index = create_index(env, "books", 1)
+    producer = env.producer()
+    deadly = publish(producer, index.topic, around_deadly(100))[100]
+    wait_until(lambda: all_committed(env, index), 60, "everything is committed")
+    supervisor = empty(env, "n2", "ingest")
+    row = assert_held(env, supervisor, "ingest", index.topic, deadly)
+    assert row["lane"] == "behind", row
+    assert_goes_on(env, producer, index)
+    mend(env, "ingest", row)
+    assert_replicas_are_fold(env, index, topology)
+    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 202
+    topology.finish()
+
+
+test_a_replica_that_must_not_skip.timeout_s = 300
 
 
 def test_a_letter_is_kept_by_the_time_of_its_refusal(env):

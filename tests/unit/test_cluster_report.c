@@ -142,7 +142,11 @@ static yyjson_doc *report_of(const struct row *row, const struct catalog *catalo
 	         .body = slice_string(row->body),
 	         .trouble = row->trouble}};
 	struct report_told controller = {
-		.url = "http://127.0.0.1:3", .body = slice_string("{\"in_office\":true}"), .trouble = ""};
+		.url = "http://127.0.0.1:3",
+		.body = slice_string(
+			"{\"in_office\":true,\"held\":[{\"uid\":\"books\",\"topic\":\"t\",\"partition\":0,"
+			"\"offset\":100,\"lane\":\"behind\",\"deaths\":3,\"task\":7,\"file\":\"f\"},5]}"),
+		.trouble = ""};
 	struct report_log log = {0xaa, &row->place};
 	struct report report = {.cluster = "c\"",
 	                        .catalog = catalog,
@@ -222,6 +226,7 @@ static void test_the_rest(void)
 	yyjson_doc *doc = report_of(&rows[0], catalog);
 	yyjson_val *root = yyjson_doc_get_root(doc);
 	yyjson_val *controller = yyjson_arr_get(yyjson_obj_get(root, "controllers"), 0);
+	yyjson_val *held = yyjson_arr_get(yyjson_obj_get(controller, "held"), 0);
 	yyjson_val *node = yyjson_arr_get(yyjson_obj_get(root, "nodes"), 0);
 
 	CU_ASSERT_TRUE(is_text(root, "cluster", "c\""));
@@ -230,6 +235,11 @@ static void test_the_rest(void)
 	CU_ASSERT_TRUE(is_text(yyjson_obj_get(root, "kafka"), "cluster_id", "AAAA"));
 	CU_ASSERT_TRUE(yyjson_is_true(yyjson_obj_get(controller, "in_office")));
 	CU_ASSERT_EQUAL(yyjson_arr_size(yyjson_obj_get(root, "ingest")), 0);
+	CU_ASSERT_EQUAL(yyjson_arr_size(yyjson_obj_get(controller, "held")), 2);
+	CU_ASSERT_TRUE(is_text(held, "uid", "books") && is_text(held, "topic", "t"));
+	CU_ASSERT_TRUE(is_text(held, "lane", "behind") && is_text(held, "file", "f"));
+	CU_ASSERT_TRUE(is_number(held, "partition", 0) && is_number(held, "offset", 100));
+	CU_ASSERT_TRUE(is_number(held, "deaths", 3) && is_number(held, "task", 7));
 	CU_ASSERT_TRUE(is_number(node, "replicas", 1) && is_number(node, "unrecorded", 0));
 	CU_ASSERT_TRUE(is_number(node, "documents", 5) && is_number(node, "body_bytes", 50));
 	CU_ASSERT_TRUE(is_number(node, "memory_bytes", 500) && is_number(node, "disk_free_bytes", -1));

@@ -96,6 +96,26 @@ static void test_headers(void)
 	arena_deinit(&arena);
 }
 
+static void test_attempts(void)
+{
+	uint8_t bytes[8];
+	struct record record = record_of(3, 5, bytes);
+	const struct refusal skipped = {.code = REFUSAL_SKIPPED, .text = "skipped"};
+	const struct dead_letter_source source = {.topic = "millrace.docs.books",
+	                                          .index = "books",
+	                                          .record = &record,
+	                                          .refusal = &skipped,
+	                                          .deaths = 3};
+	struct dead_letter letter;
+	struct arena arena;
+
+	arena_init(&arena, 4096);
+	CU_ASSERT_TRUE_FATAL(dead_letter_build(&source, 1000000, &arena, &letter));
+	CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.attempts"), "3");
+	CU_ASSERT_STRING_EQUAL(header(&letter, "millrace.error.code"), "skipped");
+	arena_deinit(&arena);
+}
+
 static void test_nulls(void)
 {
 	struct record record = {.offset = 1, .timestamp_ms = -1};
@@ -212,6 +232,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"headers", test_headers},
+		{"attempts", test_attempts},
 		{"nulls", test_nulls},
 		{"value is cut", test_value_is_cut},
 		{"headers are omitted", test_headers_are_omitted},
