@@ -197,7 +197,9 @@ static int print_table(const struct groups *groups, yyjson_val *list, const char
 		return cli_fail("dlq", "out of memory");
 	if (groups->len > 0)
 		printf("\n%" PRIu64 " dead letters in %s; `millrace dlq show %" PRId32 "@%" PRId64
-		       "` shows the newest\n",
+		       "` shows the newest,\n`millrace dlq replay --reason CODE` puts those back whose cause "
+		       "is "
+		       "gone\n",
 		       groups->letters, topic, groups->list[0].partition, groups->list[0].offset);
 	if (groups->not_grouped > 0)
 		printf("%" PRIu64

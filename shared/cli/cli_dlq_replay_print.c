@@ -97,9 +97,13 @@ static int print_table(const struct replay *replay, yyjson_val *all)
 	       replay->choice->dry_run ? "would be replayed" : "replayed", replay->len - well);
 	if (replay->len > DLQ_SHOWN_MAX)
 		printf("the first %d of them; -o json names all\n", DLQ_SHOWN_MAX);
-	return cli_print_table(columns, yyjson_obj_get(all, "results"), "") == 0
-	               ? 0
-	               : cli_fail("dlq", "out of memory");
+	if (cli_print_table(columns, yyjson_obj_get(all, "results"), "") != 0)
+		return cli_fail("dlq", "out of memory");
+	if (well < replay->len)
+		printf("\nA letter goes back as it was: where the record itself is at fault, `millrace dlq "
+		       "show "
+		       "PARTITION@OFFSET --raw`\ngives its value, to be mended and published anew.\n");
+	return 0;
 }
 
 int replay_print(const struct replay *replay)

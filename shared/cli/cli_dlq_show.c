@@ -147,10 +147,11 @@ static int show_newest(struct dlq *dlq, const struct dlq_choice *choice, struct 
 		return error_memory(error, newest.size * sizeof *newest.list);
 	rc = dlq_read_all(dlq, collect, &newest, error);
 	if (rc == 0 && newest.len == 0)
-		rc = error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT,
-		               "%s has no dead letter of index %s with code %s", dlq->topic,
-		               choice->filter.index == NULL ? "(any)" : choice->filter.index,
-		               choice->filter.code == NULL ? "(any)" : choice->filter.code);
+		rc = error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "%s has no dead letter%s%s%s%s",
+		               dlq->topic, choice->filter.index == NULL ? "" : " of index ",
+		               choice->filter.index == NULL ? "" : choice->filter.index,
+		               choice->filter.code == NULL ? "" : " with code ",
+		               choice->filter.code == NULL ? "" : choice->filter.code);
 	for (size_t i = newest.len; rc == 0 && i > 0; i--)
 		rc = show_place(dlq, newest.list[i - 1].partition, newest.list[i - 1].offset, showing, error);
 	free(newest.list);

@@ -82,6 +82,7 @@ def test_replay(env):
     assert env.http("GET", "/indexes/books/documents/moved").json()["from"] == "the log"
     table = env.millrace("dlq", "replay", found[b"alone"][0], check=False).stdout.splitlines()
     assert table[0] == "0 of 1 dead letters replayed, 1 not", table
+    assert "--raw" in table[-2] and table[-1] == "gives its value, to be mended and published anew.", table
     assert table[1].split() == ["DEAD", "LETTER", "INDEX", "DOCUMENT", "ID", "CODE", "RESULT", "RECORD", "WHY"], table
     check_again(env, index, found, results)
 
