@@ -17,7 +17,7 @@ enum condition {
 	CONDITION_ALWAYS,
 	CONDITION_CREATES,              /* topics.create */
 	CONDITION_CREATES_AS_BY_BROKER, /* and topics.replication_factor is the broker's */
-	CONDITION_IMPORTS /* sources are configured; the right to read their topics comes on top */
+	CONDITION_IMPORTS               /* sources are configured; the rights to their topics come on top */
 };
 
 /* What somebody needs. */
@@ -83,15 +83,17 @@ static const struct need needs[] = {
 	{"shard", LOG_RESOURCE_TOPIC, "topology", "Read", CONDITION_ALWAYS},
 	{"shard", LOG_RESOURCE_GROUP, "admin", "Describe", CONDITION_ALWAYS},
 	{"shard", LOG_RESOURCE_GROUP, "reader", "Describe", CONDITION_ALWAYS},
-	/* doctor and dlq */
-	{"operator", LOG_RESOURCE_TOPIC, "meta", "Describe DescribeConfigs", CONDITION_ALWAYS},
+	/* doctor, dlq and doc where */
+	{"operator", LOG_RESOURCE_TOPIC, "meta", "Read DescribeConfigs", CONDITION_ALWAYS},
 	{"operator", LOG_RESOURCE_TOPIC, "topology", "Describe DescribeConfigs", CONDITION_ALWAYS},
 	{"operator", LOG_RESOURCE_TOPIC, "tasks", "Describe DescribeConfigs", CONDITION_ALWAYS},
 	{"operator", LOG_RESOURCE_TOPIC, "task-states", "Describe DescribeConfigs", CONDITION_ALWAYS},
 	{"operator", LOG_RESOURCE_TOPIC, "slots", "Describe DescribeConfigs", CONDITION_ALWAYS},
 	{"operator", LOG_RESOURCE_TOPIC, "dead-letter", "Read DescribeConfigs", CONDITION_ALWAYS},
-	{"operator", LOG_RESOURCE_TOPIC, DOCS, "Describe DescribeConfigs", CONDITION_ALWAYS},
+	{"operator", LOG_RESOURCE_TOPIC, DOCS, "Read DescribeConfigs", CONDITION_ALWAYS},
+	{"operator", LOG_RESOURCE_TOPIC, DOCS, "Write", CONDITION_ALWAYS}, /* dlq replay */
 	{"operator", LOG_RESOURCE_GROUP, "admin", "Describe", CONDITION_ALWAYS},
+	{"operator", LOG_RESOURCE_GROUP, "reader", "Describe", CONDITION_ALWAYS},
 	{"operator", LOG_RESOURCE_GROUP, "ingest", "Describe", CONDITION_ALWAYS},
 	{"operator", LOG_RESOURCE_CLUSTER, CLUSTER_NAME, "Describe", CONDITION_ALWAYS},
 	{"producer", LOG_RESOURCE_TOPIC, DOCS, "Write", CONDITION_ALWAYS},
@@ -177,6 +179,77 @@ static const char *principal_of(const struct doctor *doctor, const char *program
 	return placeholder;
 }
 
+/* ---- sources ---- */
+
+/* A name that every topic of the pattern begins with, in `name`; false where nothing can be said of them. */
+static bool prefix_of(const char *pattern, char name[TOPIC_NAME_BYTES])
+{
+	size_t len = 0;
+
+	if (*pattern++ != '^' || strchr(pattern, '|') != NULL)
+		return false;
+	for (; *pattern != 0 && len < TOPIC_NAME_BYTES - 1; pattern++) {
+		if (*pattern == '\\' && pattern[1] != 0 && strchr(".-_", pattern[1]) != NULL)
+			pattern++;
+		else if (strchr(".[](){}*+?\\$^", *pattern) != NULL)
+			break;
+		/* this one may be missing */
+		if (pattern[1] != 0 && strchr("*?{", pattern[1]) != NULL)
+			break;
+		name[len++] = *pattern;
+	}
+	name[len] = 0;
+	return len > 0;
+}
+
+/* The i-th right that ingest needs for a source; false after the last. */
+static bool source_right(const struct config_source *source, size_t i, char name[TOPIC_NAME_BYTES],
+                         struct log_right *right)
+{
+	static const char *const letters[] = {"Write", "DescribeConfigs"};
+	bool named = source->topic != NULL || prefix_of(source->pattern, name);
+
+	if (source->topic != NULL)
+		(void)snprintf(name, TOPIC_NAME_BYTES, "%s", source->topic);
+	*right = (struct log_right){.resource = LOG_RESOURCE_TOPIC, .name = name, .operation = "Read"};
+	right->prefixed = source->topic == NULL;
+	if (named && i == 0)
+		return true;
+	i -= named;
+	if (source->dead_letter_topic == NULL || i >= sizeof letters / sizeof *letters)
+		return false;
+	right->prefixed = false;
+	right->name = source->dead_letter_topic;
+	right->operation = letters[i];
+	return true;
+}
+
+static void print_sources(const struct doctor *doctor)
+{
+	const struct config_source *sources;
+	size_t len = config_sources(doctor->cli->config, &sources);
+	char grant[DOCTOR_TEXT_BYTES_MAX];
+	char name[TOPIC_NAME_BYTES];
+	char placeholder[32];
+	struct log_right right;
+
+	for (size_t i = 0; i < len; i++) {
+		if (source_right(&sources[i], 0, name, &right) && strcmp(right.operation, "Read") == 0)
+			printf("# ingest: the source of %s\n", sources[i].place);
+		else
+			printf("# ingest: the source of %s; grant it Read on every topic that %s names\n",
+			       sources[i].place, sources[i].pattern);
+		for (size_t j = 0; source_right(&sources[i], j, name, &right); j++) {
+			print_grant(principal_of(doctor, "ingest", placeholder), &right, grant);
+			printf("kafka-acls.sh $KAFKA --add %s --operation %s\n", grant, right.operation);
+		}
+	}
+	if (len > 0)
+		printf("# operator: `millrace map --topic T` wants Read on T.\n");
+}
+
+/* ---- the commands of the list ---- */
+
 static void print_command(const struct doctor *doctor, const struct need *need)
 {
 	const struct config *config = doctor->cli->config;
@@ -212,12 +285,14 @@ void doctor_print_rights(const struct doctor *doctor)
 			continue;
 		if (strcmp(program, needs[i].program) != 0)
 			printf("# %s%s\n", needs[i].program,
-			       strcmp(needs[i].program, "operator") == 0   ? ": millrace doctor and dlq"
+			       strcmp(needs[i].program, "operator") == 0
+			               ? ": millrace doctor, dlq and doc where; Write is for dlq replay alone"
 			       : strcmp(needs[i].program, "producer") == 0 ? ": who publishes documents"
 			                                                   : "");
 		program = needs[i].program;
 		print_command(doctor, &needs[i]);
 	}
+	print_sources(doctor);
 	printf("# A log of another name (index create --topic) needs the lines of %s.%s for itself, without "
 	       "Create and Delete.\n",
 	       config_string(config, "cluster"), DOCS);
@@ -322,10 +397,34 @@ static size_t check_adopted(struct doctor *doctor, const struct log_acls *acls,
 	return missing;
 }
 
+/* How many rights to sources ingest lacks. */
+static size_t check_sources(struct doctor *doctor, const struct log_acls *acls,
+                            const struct doctor_user *user)
+{
+	const struct config_source *sources;
+	size_t len = config_sources(doctor->cli->config, &sources);
+	char name[TOPIC_NAME_BYTES];
+	struct log_right right;
+	size_t missing = 0;
+
+	for (size_t i = 0; strcmp(user->program, "ingest") == 0 && i < len; i++) {
+		for (size_t j = 0; source_right(&sources[i], j, name, &right); j++) {
+			enum log_ruling ruling = log_acls_judge(acls, user->principal, &right);
+
+			/* whoever grants a pattern's topics one by one may do so */
+			if (ruling == LOG_RULING_GIVEN || (right.prefixed && ruling != LOG_RULING_DENIED))
+				continue;
+			note_lack(doctor, user, &right, ruling == LOG_RULING_DENIED);
+			missing++;
+		}
+	}
+	return missing;
+}
+
 static void check_user(struct doctor *doctor, const struct log_acls *acls, const struct doctor_user *user,
                        yyjson_val *indexes)
 {
-	size_t missing = check_adopted(doctor, acls, user, indexes);
+	size_t missing = check_adopted(doctor, acls, user, indexes) + check_sources(doctor, acls, user);
 	char found[DOCTOR_TEXT_BYTES_MAX];
 	char check[64];
 

@@ -70,10 +70,10 @@ def findings(env, code):
     return found
 
 
-def publish(env, numbers, value=lambda n: json.dumps({"id": f"d{n}", "name": f"document {n}"})):
+def publish(env, numbers, value=lambda n: json.dumps({"id": f"d{n}", "name": f"document {n}"}), **where):
     producer = env.producer(sasl_username="producer", sasl_password=env.kafka.password_of("producer"))
     for number in numbers:
-        producer.produce(f"{env.cluster}.docs.books", key=f"d{number}", value=value(number))
+        producer.produce(f"{env.cluster}.docs.books", key=f"d{number}", value=value(number), **where)
     assert producer.flush(30) == 0
 
 
@@ -95,16 +95,41 @@ def end_cleanly(env):
     assert not troubles, troubles
 
 
+def work_as_operator(env):
+    """Everything that the command line asks of Kafka itself."""
+    listed = millrace(env, "dlq", "ls").stdout
+    assert "not_json" in listed and "wrong_partition" in listed, listed
+    assert "no json" in millrace(env, "dlq", "show", "--code", "not_json").stdout
+    replayed = millrace(env, "dlq", "replay", "--reason", "wrong_partition", "--force", "-o", "json", check=False)
+    assert replayed.returncode == 0 and '"replayed"' in replayed.stdout, (replayed.stdout, replayed.stderr)
+    told = millrace(env, "doc", "where", "books", "d8", check=False)
+    assert told.returncode == 0 and "in the index since" in told.stdout, (told.stdout, told.stderr)
+
+
+def import_something(env):
+    """One record, through the topic of a source whose rights are printed for its name, and one for its pattern."""
+    producer = env.producer(sasl_username="admin", sasl_password=env.kafka.password_of("admin"))
+    for topic in ("shop.orders", "crm.people.de"):
+        producer.produce(topic, key="1", value=json.dumps({"id": 1, "of": topic}))
+    assert producer.flush(30) == 0
+    for uid in ("orders", "people"):
+        env.wait_until(lambda: env.http("GET", f"/indexes/{uid}/documents/1").status == 200, 60, f"{uid} is imported")
+
+
 def test_rights_that_doctor_prints(env):
     """With them, and no others, everything works; kafka-acls.sh takes the commands as they are."""
     with env.secure_kafka() as kafka:
+        env.create_topic("shop.orders", 1)
+        env.create_topic("crm.people.de", 1)
+        env.write_config({"sources": [{"topic": "shop.orders", "index": "orders", "primary_key": "id"},
+                                      {"pattern": r"^crm\.people\..*", "index": "people", "primary_key": "id"}]})
         commands = granting_commands(env)
         admin = kafka.directory / "admin.java.properties"
         login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
         admin.write_text("security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nssl.truststore.type=PEM\n"
                          f"ssl.truststore.location={kafka.ca}\n"
                          f'sasl.jaas.config={login} username="admin" password="{kafka.password_of("admin")}";\n')
-        line, = (line for line in commands["ingest"] if "prefixed" in line)  # the others differ in the kind of resource
+        line = next(line for line in commands["ingest"] if "prefixed" in line)  # the others differ in the kind of resource
         commands["ingest"].remove(line)
         words = [w for w in shlex.split(line)[1:] if w != "$KAFKA"]
         done = kafka.acls("--bootstrap-server", kafka.bootstrap, "--command-config", str(admin), *words)
@@ -114,24 +139,27 @@ def test_rights_that_doctor_prints(env):
         env.millrace("index", "create", "books", "--primary-key", "id", "--partitions", "2", "--wait")
         publish(env, range(DOCUMENTS))
         publish(env, [0], lambda n: "no json")
+        for partition in range(2):  # one of them is the wrong one
+            publish(env, [1], partition=partition)
         env.wait_until(lambda: documents(env) == DOCUMENTS, 30, "every document is searchable")
         assert env.http("GET", "/indexes/books/search?q=document%207").json()["hits"][0]["id"] == "d7"
         publish(env, [7], lambda n: None)
         env.wait_until(lambda: documents(env) == DOCUMENTS - 1, 30, "one document is deleted")
-        env.wait_until(lambda: len(env.read_topic(f"{env.cluster}.dead-letter")) == 1, 30, "what was no JSON is kept")
+        env.wait_until(lambda: len(env.read_topic(f"{env.cluster}.dead-letter")) == 2, 30, "what cannot be applied is kept")
         env.wait_until(lambda: all(s["lag"] == 0 for s in env.millrace("status", "-o", "json")["shards"]), 30,
                        "ingest commits, and the gateway sees it")
+        import_something(env)
         found = findings(env, 0)
         for program in PROGRAMS:
             assert found[f"rights of {program}"] == [("ok", f"User:{program} has every right that it needs", "")], found
+        work_as_operator(env)
         for program in ("ingest", "rebalance"):  # it all exists already, which other rights see to
             env.programs[program].terminate()
             env.start(program)
         env.millrace("index", "delete", "books")
-        env.wait_until(lambda: not env.millrace("index", "ls", "-o", "json")["results"], 30, "the index is gone")
+        env.wait_until(lambda: env.http("GET", "/indexes/books").status == 404, 30, "the index is gone")
         env.wait_until(lambda: f"{env.cluster}.docs.books" not in env.admin().list_topics(timeout=10).topics, 30,
                        "so is its log")
-        millrace(env, "dlq", "ls")
         end_cleanly(env)
         assert not kafka.denied(), kafka.denied()[:10]
 
