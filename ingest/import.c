@@ -6,6 +6,7 @@
 #include "shared/runtime/logline.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 /* Groups want to be served, and gauges to be fresh. */
 #define TICK_MS 250
 #define STOP_MS 3000
+#define FAILED_MS_MAX 30000 /* before the import is begun again */
 #define JOIN_S_MAX 10
 #define PRODUCER_CLOSE_MS 1000
 #define SCRATCH_BLOCK_BYTES (64U * 1024)
@@ -161,8 +163,11 @@ static void finish(struct import *import)
 static int open_parts(struct import *import, struct error *error)
 {
 	static const char *const suffixes[] = {"meta"};
-	int rc = log_connection_open(import->config, &import->connection, error);
+	int rc;
 
+	import->catalog = catalog_new();
+	rc = import->catalog == NULL ? error_memory(error, 1)
+	                             : log_connection_open(import->config, &import->connection, error);
 	if (rc == 0)
 		rc = log_reader_open(import->config, suffixes, 1, &import->reader, error);
 	if (rc == 0)
@@ -175,7 +180,9 @@ static void close_parts(struct import *import)
 	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++)
 		if (import->sources[i].used) {
 			import_source_shut(&import->sources[i]);
+			import_metrics_end(&import->sources[i]);
 			arena_deinit(&import->sources[i].arena);
+			import->sources[i] = (struct import_source){0};
 		}
 	import_requests_close(import);
 	log_producer_close(import->letters_producer, PRODUCER_CLOSE_MS);
@@ -183,24 +190,58 @@ static void close_parts(struct import *import)
 	log_reader_close(import->reader);
 	if (import->connection != NULL)
 		log_connection_close(import->connection);
+	catalog_free(import->catalog);
+	import->letters_producer = NULL;
+	import->reader = NULL;
+	import->connection = NULL;
+	import->catalog = NULL;
+	import->caught_up = import->catalog_changed = import->reader_more = false;
 }
 
-static void *import_run(void *context)
+/* From opening to the end, or to an error of what all sources share. */
+static int run_once(struct import *import, struct error *error)
 {
-	struct import *import = context;
-	struct error error;
 	bool more = false;
-	int rc = open_parts(import, &error);
+	int rc = open_parts(import, error);
 
 	while (rc == 0 && !atomic_load(&import->stopping))
-		rc = turn(import, &more, &error);
-	/* indexes go on being fed; this program must be looked after, unless it was asked to end while Kafka was away */
-	if (rc != 0 && rc != ERROR_STATE && !atomic_load(&import->stopping))
-		logline(LOG_LEVEL_ERROR, "import_ended", "error=\"%s\"", error.text);
+		rc = turn(import, &more, error);
 	if (rc == 0)
 		finish(import);
 	close_parts(import);
-	return NULL;
+	return rc;
+}
+
+static void pause_for(struct import *import, int64_t pause_ms)
+{
+	struct pollfd stop = {.fd = import->stop_fd, .events = POLLIN};
+
+	if (poll(&stop, 1, (int)pause_ms) < 0)
+		ASSERT(errno == EINTR);
+}
+
+/* Indexes go on being fed meanwhile. What is begun again reads everything anew, and imports from what is committed. */
+static void *import_run(void *context)
+{
+	struct import *import = context;
+	int64_t pause_ms = IMPORT_RETRY_MS;
+
+	for (;;) {
+		int64_t started_ms = clock_monotonic_ms();
+		struct error error = {0};
+		int rc = run_once(import, &error);
+
+		/* asked to end, maybe while it waited for Kafka */
+		if (rc == 0 || rc == ERROR_STATE || atomic_load(&import->stopping))
+			return NULL;
+		if (clock_monotonic_ms() - started_ms > FAILED_MS_MAX)
+			pause_ms = IMPORT_RETRY_MS;
+		logline(LOG_LEVEL_ERROR, "import_failed", "error=\"%s\" again_in_ms=%" PRId64, error.text,
+		        pause_ms);
+		import_report_failure(import, &error);
+		pause_for(import, pause_ms);
+		pause_ms = pause_ms * 2 < FAILED_MS_MAX ? pause_ms * 2 : FAILED_MS_MAX;
+	}
 }
 
 /* ---- life ---- */
@@ -212,7 +253,6 @@ static void import_free(struct import *import)
 	if (import->group_fd >= 0)
 		(void)close(import->group_fd);
 	mailbox_free(import->inbox);
-	catalog_free(import->catalog);
 	arena_deinit(&import->scratch);
 	buffer_deinit(&import->status);
 	(void)pthread_mutex_destroy(&import->status_lock);
@@ -224,10 +264,9 @@ static int open_own(struct import *import, struct error *error)
 	import->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	import->group_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	import->inbox = mailbox_new(INBOX_MAX);
-	import->catalog = catalog_new();
 	if (import->stop_fd < 0 || import->group_fd < 0)
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY, "eventfd: %s", strerror(errno));
-	if (import->inbox == NULL || import->catalog == NULL)
+	if (import->inbox == NULL)
 		return error_memory(error, INBOX_MAX * sizeof(void *));
 	if (pthread_create(&import->thread, NULL, import_run, import) != 0)
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY, "no thread for the import");
@@ -277,7 +316,8 @@ void import_status(struct import *import, struct buffer *body)
 {
 	(void)pthread_mutex_lock(&import->status_lock);
 	if (import->status.len == 0)
-		buffer_append_string(body, "\"sources\":[],\"configured\":[]");
+		buffer_append_string(body,
+		                     "\"import\":{\"state\":\"starting\"},\"sources\":[],\"configured\":[]");
 	else
 		buffer_append_slice(body, buffer_slice(&import->status));
 	(void)pthread_mutex_unlock(&import->status_lock);

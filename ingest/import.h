@@ -15,6 +15,9 @@
  * that topic refuses it, its partition waits and says so. Any delivery that
  * fails ends the producer, and the source begins again where it was committed.
  *
+ * An error of what all sources share (Millrace's own topics cannot be read) is
+ * said, and everything begins again after a pause of up to half a minute.
+ *
  * One thread owns all of it and waits for Kafka at most a few seconds at a
  * time. Bounds: IMPORT_SOURCES_MAX, IMPORT_PARTS_MAX; IMPORT_RECORDS_MAX and
  * IMPORT_BYTES_MAX not acknowledged of each source, IMPORT_OUT_MAX and
@@ -41,7 +44,7 @@ int import_open(const struct config *config, const char *address, struct import 
                 struct error *error);
 /* Ends it: what is acknowledged is committed. False if it still waits for Kafka: only _exit is left then. */
 bool import_close(struct import *import);
-/* Any thread: "sources":[…] as of a moment ago. */
+/* Any thread: "import":{…},"sources":[…],"configured":[…] as of a moment ago. */
 void import_status(struct import *import, struct buffer *body);
 
 #endif

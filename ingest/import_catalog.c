@@ -131,6 +131,7 @@ static void drop(struct import_source *source)
 	        source->record.name, source->record.life);
 	import_source_commit(source);
 	import_source_shut(source);
+	import_metrics_end(source);
 	arena_deinit(&source->arena);
 	*source = (struct import_source){0};
 }

@@ -70,6 +70,15 @@ struct import_part {
 	char trouble[256]; /* what it waits for, "" for nothing */
 };
 
+/* From good to bad. */
+enum import_source_state {
+	IMPORT_SOURCE_IMPORTING,
+	IMPORT_SOURCE_PAUSED,
+	IMPORT_SOURCE_WAITING,
+	IMPORT_SOURCE_STOPPED,
+	IMPORT_SOURCE_STATES
+};
+
 /* What a source has done since the process began. */
 struct import_counts {
 	uint64_t imported;
@@ -81,6 +90,7 @@ struct import_counts {
 	struct series *dead_lettered_total;
 	struct series *lag;
 	struct series *progress;
+	struct series *states[IMPORT_SOURCE_STATES];
 };
 
 struct import_source {
@@ -119,6 +129,8 @@ struct import_metrics {
 	struct metric *lag;
 	struct metric *progress;
 	struct metric *differing;
+	struct metric *states;
+	struct series *running;
 };
 
 struct import {
@@ -200,7 +212,11 @@ void import_requests_append(const struct import *import, struct buffer *body);
 /* ---- import_status.c ---- */
 void import_metrics_init(struct import_metrics *metrics);
 void import_metrics_source(struct import_source *source);
+/* It is followed no more. */
+void import_metrics_end(struct import_source *source);
 /* Brings the status and the gauges up to date. */
 void import_report(struct import *import);
+/* Nothing is imported until everything has begun again. */
+void import_report_failure(struct import *import, const struct error *error);
 
 #endif

@@ -7,6 +7,8 @@
 
 #define PARTS_SHOWN_MAX 256 /* of one source */
 
+static const char *const state_names[IMPORT_SOURCE_STATES] = {"importing", "paused", "waiting", "stopped"};
+
 /* ---- metrics ---- */
 
 void import_metrics_init(struct import_metrics *metrics)
@@ -19,6 +21,12 @@ void import_metrics_init(struct import_metrics *metrics)
 	                   "Offsets of this worker's partitions that are not imported yet", "source,index");
 	metrics->progress = metric_new(METRIC_TYPE_GAUGE, "millrace_import_last_progress_timestamp_seconds",
 	                               "When a record of the source was last done with", "source,index");
+	metrics->states = metric_new(METRIC_TYPE_GAUGE, "millrace_import_state",
+	                             "1 for the state that the source is in here", "source,index,state");
+	metrics->running = metric_series(
+		metric_new(METRIC_TYPE_GAUGE, "millrace_import_running",
+	                   "0 while nothing is imported for an error of what all sources share", ""),
+		(const char *const[]){NULL});
 	metrics->differing =
 		metric_new(METRIC_TYPE_GAUGE, "millrace_import_differing",
 	                   "1 while other rules are recorded than the configuration has", "source,index");
@@ -39,6 +47,17 @@ void import_metrics_source(struct import_source *source)
 	source->counts.dead_lettered_total = outcome(source, "dead_lettered");
 	source->counts.lag = metric_series(source->import->metrics.lag, labels);
 	source->counts.progress = metric_series(source->import->metrics.progress, labels);
+	for (size_t i = 0; i < IMPORT_SOURCE_STATES; i++)
+		source->counts.states[i] =
+			metric_series(source->import->metrics.states,
+		                      (const char *const[]){labels[0], labels[1], state_names[i]});
+}
+
+void import_metrics_end(struct import_source *source)
+{
+	series_set(source->counts.lag, 0);
+	for (size_t i = 0; i < IMPORT_SOURCE_STATES; i++)
+		series_set(source->counts.states[i], 0);
 }
 
 /* ---- status ---- */
@@ -109,13 +128,14 @@ static struct summary summarize(const struct import_source *source)
 	return summary;
 }
 
-static const char *state_of(const struct import_source *source, const struct summary *summary)
+static enum import_source_state state_of(const struct import_source *source, const struct summary *summary,
+                                         const char *trouble)
 {
 	if (source->record.paused)
-		return "paused";
+		return IMPORT_SOURCE_PAUSED;
 	if (source->mapping == NULL || summary->stopped > 0)
-		return "stopped";
-	return source->trouble[0] != 0 || summary->waiting > 0 ? "waiting" : "importing";
+		return IMPORT_SOURCE_STOPPED;
+	return trouble[0] != 0 || summary->waiting > 0 ? IMPORT_SOURCE_WAITING : IMPORT_SOURCE_IMPORTING;
 }
 
 static void append_parts(struct buffer *body, const struct import_source *source)
@@ -141,6 +161,7 @@ static void append_source(struct buffer *body, const struct import_source *sourc
 	const char *trouble = source->trouble[0] != 0
 	                              ? source->trouble
 	                              : (source->group != NULL ? log_import_trouble(source->group) : "");
+	enum import_source_state state = state_of(source, &summary, trouble);
 
 	buffer_append_string(body, "{");
 	append_text(body, "name", record->name);
@@ -153,7 +174,7 @@ static void append_source(struct buffer *body, const struct import_source *sourc
 	              ",\"life\":%" PRIu32 ",\"state\":\"%s\",\"imported\":%" PRIu64 ",\"ignored\":%" PRIu64
 	              ",\"dead_lettered\":%" PRIu64 ",\"lag\":%" PRId64 ",\"last_progress_ms\":%" PRId64
 	              ",\"partitions_owned\":%zu",
-	              record->life, state_of(source, &summary), counts->imported, counts->ignored,
+	              record->life, state_names[state], counts->imported, counts->ignored,
 	              counts->dead_lettered, summary.lag, counts->progress_ms, summary.parts);
 	if (trouble[0] != 0) {
 		buffer_append_string(body, ",");
@@ -163,6 +184,8 @@ static void append_source(struct buffer *body, const struct import_source *sourc
 	buffer_append_string(body, "}");
 	series_set(counts->lag, (double)summary.lag);
 	series_set(counts->progress, (double)counts->progress_ms / 1000);
+	for (size_t i = 0; i < IMPORT_SOURCE_STATES; i++)
+		series_set(counts->states[i], i == state);
 }
 
 void import_report(struct import *import)
@@ -171,7 +194,8 @@ void import_report(struct import *import)
 
 	(void)pthread_mutex_lock(&import->status_lock);
 	buffer_clear(&import->status);
-	buffer_append_string(&import->status, "\"sources\":[");
+	buffer_append_string(&import->status, "\"import\":{\"state\":\"running\"},\"sources\":[");
+	series_set(import->metrics.running, 1);
 	for (size_t i = 0; i < IMPORT_SOURCES_MAX; i++) {
 		if (!import->sources[i].used)
 			continue;
@@ -183,5 +207,16 @@ void import_report(struct import *import)
 	import_requests_append(import, &import->status);
 	if (buffer_failed(&import->status))
 		buffer_clear(&import->status);
+	(void)pthread_mutex_unlock(&import->status_lock);
+}
+
+void import_report_failure(struct import *import, const struct error *error)
+{
+	series_set(import->metrics.running, 0);
+	(void)pthread_mutex_lock(&import->status_lock);
+	buffer_clear(&import->status);
+	buffer_append_string(&import->status, "\"import\":{\"state\":\"failed\",");
+	append_text(&import->status, "reason", error->text);
+	buffer_append_string(&import->status, "},\"sources\":[],\"configured\":[]");
 	(void)pthread_mutex_unlock(&import->status_lock);
 }
