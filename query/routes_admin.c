@@ -228,6 +228,21 @@ static void route_update_source(const struct exchange *exchange)
 		append_request(exchange, &request);
 }
 
+static void route_remove_source(const struct exchange *exchange)
+{
+	struct task_request request;
+	struct error_answer refusal;
+	struct slice uid = exchange->segments[1];
+	int result = index_uid_check(uid, &refusal);
+
+	if (result == 0)
+		result = source_deletion_of(uid, exchange->segments[3], &request, &refusal);
+	if (result < 0)
+		gateway_respond_error(exchange, &refusal);
+	else
+		append_request(exchange, &request);
+}
+
 static const struct route routes[] = {
 	{"GET", "/health", ROUTE_GUARD_NONE, route_health},
 	{"GET", "/ready", ROUTE_GUARD_NONE, route_ready},
@@ -239,6 +254,7 @@ static const struct route routes[] = {
 	{"POST", "/indexes/*/rebuild", ROUTE_GUARD_ALL, route_rebuild_index},
 	{"POST", "/indexes/*/sources", ROUTE_GUARD_ALL, route_add_source},
 	{"PATCH", "/indexes/*/sources/*", ROUTE_GUARD_ALL, route_update_source},
+	{"DELETE", "/indexes/*/sources/*", ROUTE_GUARD_ALL, route_remove_source},
 	{"GET", "/tasks/*", ROUTE_GUARD_ALL, route_task},
 };
 

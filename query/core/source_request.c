@@ -121,17 +121,23 @@ static int read_update(yyjson_val *root, struct task_request *request, struct er
 	return 0;
 }
 
+static int check_name(struct slice name, struct error_answer *refusal)
+{
+	if (topic_name_is_valid(name))
+		return 0;
+	return error_answer_set(refusal, "source_not_found", "No source can have the name `%.*s`.",
+	                        (int)(name.len < SHOWN_MAX ? name.len : SHOWN_MAX), (const char *)name.ptr);
+}
+
 int source_update_from_body(struct slice body, struct slice uid, struct slice name,
                             struct task_request *request, struct error_answer *refusal)
 {
 	struct task_request made = {.type = TASK_TYPE_SOURCE_UPDATE};
 	yyjson_doc *doc;
-	int result;
+	int result = check_name(name, refusal);
 
-	if (!topic_name_is_valid(name))
-		return error_answer_set(refusal, "source_not_found", "No source can have the name `%.*s`.",
-		                        (int)(name.len < SHOWN_MAX ? name.len : SHOWN_MAX),
-		                        (const char *)name.ptr);
+	if (result != 0)
+		return result;
 	result = open_body(body, update_members, &doc, refusal);
 	if (result != 0)
 		return result;
@@ -142,6 +148,19 @@ int source_update_from_body(struct slice body, struct slice uid, struct slice na
 	if (result == 0)
 		*request = made;
 	return result;
+}
+
+int source_deletion_of(struct slice uid, struct slice name, struct task_request *request,
+                       struct error_answer *refusal)
+{
+	int result = check_name(name, refusal);
+
+	if (result != 0)
+		return result;
+	*request = (struct task_request){.type = TASK_TYPE_SOURCE_DELETION};
+	(void)snprintf(request->uid, sizeof request->uid, "%.*s", SLICE_ARGS(uid));
+	(void)snprintf(request->source, sizeof request->source, "%.*s", SLICE_ARGS(name));
+	return 0;
 }
 
 static int read_layout(yyjson_val *root, struct task_request *request, struct error_answer *refusal)

@@ -348,6 +348,8 @@ static bool step(struct controller *controller, const struct pending_task *pendi
 		return controller_add_source(controller, pending, now_ms);
 	case TASK_TYPE_SOURCE_UPDATE:
 		return controller_update_source(controller, pending, now_ms);
+	case TASK_TYPE_SOURCE_DELETION:
+		return controller_remove_source(controller, pending, now_ms);
 	}
 	return false;
 }

@@ -115,6 +115,8 @@ void controller_write_index(struct controller *controller, const struct index_re
 bool controller_add_source(struct controller *controller, const struct pending_task *pending, int64_t now_ms);
 bool controller_update_source(struct controller *controller, const struct pending_task *pending,
                               int64_t now_ms);
+bool controller_remove_source(struct controller *controller, const struct pending_task *pending,
+                              int64_t now_ms);
 /* Adds the request's sources to those of `index`, which it owns: checked, canonical, in their first life. False after
  * controller_fail. */
 bool controller_add_sources(struct controller *controller, struct index_record *index,

@@ -5,9 +5,21 @@
 #include "shared/meta/source.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MAPPING_BLOCK_BYTES (64U * 1024)
+
+/* Its own dead letters would come back to it for ever. */
+static bool reads_its_letters(const struct controller *controller, const struct source_record *source)
+{
+	char own[TOPIC_BYTES_MAX + sizeof ".dead-letter"];
+
+	if (source->dead_letter_topic[0] != '\0')
+		return strcmp(source->topic, source->dead_letter_topic) == 0;
+	(void)snprintf(own, sizeof own, "%s.dead-letter", controller->cluster);
+	return strcmp(source->topic, own) == 0;
+}
 
 /* Why this source cannot be one of this index, although its rules can be read. */
 static const char *misfit(const struct index_record *index, const struct source_record *source,
@@ -30,7 +42,7 @@ static const char *misfit(const struct index_record *index, const struct source_
 	return same ? NULL : "its rules name another primary key than the index has";
 }
 
-/* Appends `asked`, in its first life and with canonical rules, to the sources; false after controller_fail. */
+/* Appends `asked`, in a life that no source had and with canonical rules, to the sources; false after controller_fail. */
 static bool add_source(struct controller *controller, struct index_record *index,
                        const struct source_record *asked, struct arena *arena)
 {
@@ -47,8 +59,12 @@ static bool add_source(struct controller *controller, struct index_record *index
 		return false;
 	}
 	source.rules = mapping_canonical(mapping);
-	source.life = 1;
-	wrong = misfit(index, &source, source.rules);
+	/* what a removed source has imported counts: a life above its lives begins anew */
+	source.life = index->lives_ended + 1;
+	wrong = source.life == 0 ? "the index's sources have had all their lives"
+	                         : misfit(index, &source, source.rules);
+	if (reads_its_letters(controller, &source))
+		wrong = "its topic is where its own dead letters go";
 	for (size_t i = 0; i < index->sources_len; i++) {
 		bytes += index->sources[i].rules.len;
 		/* origins name topic and life: two sources of one topic would take each other's for their own */
@@ -225,4 +241,50 @@ bool controller_update_source(struct controller *controller, const struct pendin
 	if (next != NULL)
 		(void)update_in(controller, next, pending, now_ms);
 	return true;
+}
+
+/* Writes the index without this source; false when out of memory. */
+static bool remove_from(struct controller *controller, const struct index_record *index,
+                        const struct source_record *known, const struct pending_task *pending, int64_t now_ms)
+{
+	struct index_record changed = *index;
+	size_t at = (size_t)(known - index->sources);
+
+	changed.sources = sources_copy(index->sources, index->sources_len, NULL);
+	if (changed.sources == NULL) {
+		controller_fail(controller, "internal", "out of memory");
+		return false;
+	}
+	changed.sources_len--;
+	memmove(&changed.sources[at], &changed.sources[at + 1],
+	        (changed.sources_len - at) * sizeof *changed.sources);
+	if (changed.lives_ended < known->life)
+		changed.lives_ended = known->life;
+	changed.task = pending->task;
+	changed.updated_at_ms = now_ms;
+	controller_write_index(controller, &changed, pending->task);
+	free(changed.sources);
+	return true;
+}
+
+bool controller_remove_source(struct controller *controller, const struct pending_task *pending,
+                              int64_t now_ms)
+{
+	const struct index_record *index = named(controller, pending);
+	const struct source_record *known;
+
+	/* the record says that this very request has removed it */
+	if (index == NULL || index->task == pending->task)
+		return false;
+	known = source_find(index->sources, index->sources_len, pending->request.source);
+	if (known == NULL)
+		controller_fail(controller, "source_not_found", "Index `%s` has no source `%s`.", index->uid,
+		                pending->request.source);
+	else if (controller_replacing(controller, index->id) != NULL)
+		controller_fail(controller, "index_is_rebuilding",
+		                "Index `%s` is being rebuilt: remove sources before or afterwards.",
+		                index->uid);
+	else
+		return remove_from(controller, index, known, pending, now_ms);
+	return false;
 }

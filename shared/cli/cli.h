@@ -66,8 +66,10 @@ void cli_dlq_help(void);
 int cli_doc(struct cli *cli, int argc, char **argv);
 void cli_doc_help(void);
 
-/* cli_source.c: `source ls|pause|resume|seek`, from the gateway and the workers */
+/* cli_source.c: `source ls|pause|resume|seek|rm`, from the gateway and the workers */
 int cli_source(struct cli *cli, int argc, char **argv);
+/* For `status`: how many sources import, and which do not; nothing where there are none. */
+void cli_source_sums(struct cli *cli);
 void cli_source_help(void);
 
 /* cli_map.c: `map`, out of a topic: what rules make of its records */

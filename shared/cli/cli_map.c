@@ -44,7 +44,9 @@ void cli_map_help(void)
 {
 	printf("  map --topic TOPIC [--sample N] [--from-beginning] [-o table|json]\n"
 	       "      [--rules FILE | --source NAME [--index UID]]\n"
-	       "                              what the rules of FILE, or of a source, make of N records\n");
+	       "                              what the rules of FILE, or of a source, make of N records: one "
+	       "of\n"
+	       "                              the configuration, else as it is recorded with the index\n");
 }
 
 /* ---- rules ---- */
@@ -65,12 +67,50 @@ static int rules_of_file(struct map *map)
 	                                  : 0;
 }
 
+static int rules_of_record(struct map *map, yyjson_val *indexes)
+{
+	const struct map_options *options = map->options;
+	yyjson_val *index;
+	yyjson_val *source;
+	size_t at, len, source_at, sources_len;
+
+	yyjson_arr_foreach(indexes, at, len, index)
+		yyjson_arr_foreach(yyjson_obj_get(index, "sources"), source_at, sources_len, source)
+	{
+		char *text;
+
+		if (strcmp(cli_text(index, "uid"), options->index) != 0 ||
+		    strcmp(cli_text(source, "name"), options->source) != 0)
+			continue;
+		text = yyjson_val_write(yyjson_obj_get(source, "rules"), 0, NULL);
+		buffer_append_string(&map->rules, text != NULL ? text : "{}");
+		free(text);
+		return 0;
+	}
+	return cli_fail("map", "index `%s` has no source `%s`, nor has the configuration", options->index,
+	                options->source);
+}
+
+/* As they are recorded with the index, which the gateway knows. */
+static int rules_of_gateway(struct map *map, struct cli *cli)
+{
+	struct cli_question question = {"GET", "/indexes?limit=10000", NULL, 200};
+	yyjson_doc *answer;
+	int result;
+
+	if (cli_ask(cli, &question, &answer) != 0)
+		return 1;
+	result = rules_of_record(map, yyjson_obj_get(yyjson_doc_get_root(answer), "results"));
+	yyjson_doc_free(answer);
+	return result;
+}
+
 /* A configured source by its name, its topic, or the only one. */
-static int rules_of_configuration(struct map *map, const struct config *config)
+static int rules_of_configuration(struct map *map, struct cli *cli)
 {
 	const struct map_options *options = map->options;
 	const struct config_source *sources;
-	size_t len = config_sources(config, &sources);
+	size_t len = config_sources(cli->config, &sources);
 
 	for (size_t i = 0; i < len; i++) {
 		const char *topic = sources[i].topic != NULL ? sources[i].topic : "";
@@ -83,8 +123,12 @@ static int rules_of_configuration(struct map *map, const struct config *config)
 		buffer_append_string(&map->rules, sources[i].rules);
 		return 0;
 	}
+	if (options->source != NULL && options->index != NULL)
+		return rules_of_gateway(map, cli);
 	if (options->source != NULL)
-		return cli_fail("map", "the configuration has no source `%s`; give --rules FILE",
+		return cli_fail("map",
+		                "the configuration has no source `%s`; give --index UID for a recorded one, "
+		                "or --rules FILE",
 		                options->source);
 	buffer_append_string(&map->rules, "{}");
 	fprintf(stderr, "millrace map: no source of the configuration reads %s: mapped with default rules\n",
@@ -92,7 +136,7 @@ static int rules_of_configuration(struct map *map, const struct config *config)
 	return 0;
 }
 
-static int read_rules(struct map *map, const struct config *config)
+static int read_rules(struct map *map, struct cli *cli)
 {
 	struct rules limits = rules_default();
 	struct error error;
@@ -100,7 +144,7 @@ static int read_rules(struct map *map, const struct config *config)
 
 	buffer_init(&map->rules, MAPPING_RULES_BYTES_MAX);
 	arena_init(&map->rules_arena, ARENA_BLOCK_BYTES);
-	result = map->options->rules_path != NULL ? rules_of_file(map) : rules_of_configuration(map, config);
+	result = map->options->rules_path != NULL ? rules_of_file(map) : rules_of_configuration(map, cli);
 	if (result != 0)
 		return result;
 	if (mapping_parse(buffer_slice(&map->rules), &limits, &map->rules_arena, &map->mapping, &error) != 0)
@@ -332,7 +376,7 @@ int cli_map(struct cli *cli, int argc, char **argv)
 	if (read_options(argc, argv, &options) != 0)
 		return 1;
 	arena_init(&map.arena, ARENA_BLOCK_BYTES);
-	result = read_rules(&map, cli->config);
+	result = read_rules(&map, cli);
 	if (result == 0)
 		result = run(&map, cli->config);
 	arena_deinit(&map.arena);

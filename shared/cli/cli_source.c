@@ -1,6 +1,7 @@
 /*
  * `millrace source`: what is imported, as it is recorded and as the workers
- * that the gateway knows tell it; pausing, resuming and beginning a new life.
+ * that the gateway knows tell it; pausing, resuming, beginning a new life,
+ * and removing, which is refused for what a worker would ask for again.
  */
 #include "shared/cli/cli.h"
 #include "shared/runtime/clock.h"
@@ -37,7 +38,10 @@ void cli_source_help(void)
 	printf("  source ls [-o table|json]   what is imported, from where, and how far\n"
 	       "  source pause|resume NAME --index UID [--wait]\n"
 	       "  source seek NAME --index UID [--to earliest|latest|TIME] [--wait]\n"
-	       "                              begins a new life; TIME as 2026-01-31T12:00:00Z\n");
+	       "                              begins a new life; TIME as 2026-01-31T12:00:00Z\n"
+	       "  source rm NAME --index UID [--wait]\n"
+	       "                              its documents stay; one added later imports from the "
+	       "beginning\n");
 }
 
 /* ---- ls ---- */
@@ -171,6 +175,18 @@ static struct told tell(const struct workers *workers, const char *index_id, con
 	return told;
 }
 
+/* Why a worker imports nothing at all; "" if each does, or tells nothing. */
+static const char *failure_of(const struct workers *workers)
+{
+	for (size_t i = 0; i < workers->len; i++) {
+		yyjson_val *import = yyjson_obj_get(yyjson_doc_get_root(workers->answers[i]), "import");
+
+		if (strcmp(cli_text(import, "state"), "failed") == 0)
+			return cli_text(import, "reason");
+	}
+	return "";
+}
+
 static void append_text(struct buffer *rows, const char *name, const char *text)
 {
 	buffer_printf(rows, "\"%s\":", name);
@@ -184,14 +200,18 @@ static void append_row(struct buffer *rows, const struct workers *workers, yyjso
 	const char *topic = cli_text(source, "topic");
 	struct told told =
 		tell(workers, cli_text(index, "id"), cli_text(source, "name"), cli_number(source, "life", 1));
+	const char *failure = failure_of(workers);
 	const char *state = cli_flag(source, "paused") ? "paused" : told.state;
+
+	if (state == NULL)
+		state = failure[0] != 0 ? "failed" : "nobody imports it";
 
 	buffer_append_string(rows, rows->len > 1 ? ",{" : "{");
 	append_text(rows, "name", cli_text(source, "name"));
 	append_text(rows, "index", cli_text(index, "uid"));
 	append_text(rows, "from", topic[0] != 0 ? topic : cli_text(source, "pattern"));
-	append_text(rows, "state", state != NULL ? state : "nobody imports it");
-	append_text(rows, "note", told.note);
+	append_text(rows, "state", state);
+	append_text(rows, "note", told.note[0] != 0 ? told.note : failure);
 	buffer_printf(rows,
 	              "\"life\":%" PRId64 ",\"partitions\":%" PRId64 ",\"imported\":%" PRId64
 	              ",\"ignored\":%" PRId64 ",\"dead_lettered\":%" PRId64 ",\"lag\":%" PRId64 "}",
@@ -213,11 +233,11 @@ static int print_rows(struct buffer *rows, bool json)
 	return result < 0 ? cli_fail("source", "out of memory") : result;
 }
 
-static int list(struct cli *cli, bool json)
+/* One row a recorded source, as it and the workers tell; negative after saying why not. */
+static int read_rows(struct cli *cli, struct buffer *rows)
 {
 	struct cli_question question = {"GET", "/indexes?limit=10000", NULL, 200};
 	struct workers workers;
-	struct buffer rows;
 	yyjson_doc *indexes;
 	yyjson_val *index;
 	yyjson_val *source;
@@ -225,28 +245,63 @@ static int list(struct cli *cli, bool json)
 	size_t len;
 	size_t source_at;
 	size_t sources_len;
-	int result;
 
 	if (cli_ask(cli, &question, &indexes) != 0)
-		return 1;
+		return -1;
 	if (ask_workers(cli, &workers) != 0) {
 		yyjson_doc_free(indexes);
-		return 1;
+		return -1;
 	}
-	buffer_init(&rows, ROWS_BYTES_MAX);
-	buffer_append_string(&rows, "[");
+	buffer_append_string(rows, "[");
 	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(indexes), "results"), at, len, index)
 		yyjson_arr_foreach(yyjson_obj_get(index, "sources"), source_at, sources_len, source)
-			append_row(&rows, &workers, index, source);
-	buffer_append_string(&rows, "]");
-	result = print_rows(&rows, json);
+			append_row(rows, &workers, index, source);
+	buffer_append_string(rows, "]");
 	if (workers.silent > 0)
 		fprintf(stderr, "millrace source: %zu workers did not answer; theirs is not counted\n",
 		        workers.silent);
-	buffer_deinit(&rows);
 	free_workers(&workers);
 	yyjson_doc_free(indexes);
+	return 0;
+}
+
+static int list(struct cli *cli, bool json)
+{
+	struct buffer rows;
+	int result;
+
+	buffer_init(&rows, ROWS_BYTES_MAX);
+	result = read_rows(cli, &rows) != 0 ? 1 : print_rows(&rows, json);
+	buffer_deinit(&rows);
 	return result;
+}
+
+void cli_source_sums(struct cli *cli)
+{
+	struct buffer rows;
+	yyjson_doc *doc = NULL;
+	yyjson_val *row;
+	struct error error;
+	size_t at;
+	size_t len;
+	size_t importing = 0;
+
+	buffer_init(&rows, ROWS_BYTES_MAX);
+	if (read_rows(cli, &rows) == 0 && !buffer_failed(&rows) &&
+	    json_parse_typed(buffer_slice(&rows), &doc, &error) != 0)
+		doc = NULL;
+	buffer_deinit(&rows);
+	if (yyjson_arr_size(yyjson_doc_get_root(doc)) > 0) {
+		yyjson_arr_foreach(yyjson_doc_get_root(doc), at, len, row) importing +=
+			strcmp(cli_text(row, "state"), "importing") == 0;
+		printf("%zu of %zu sources import", importing, len);
+		yyjson_arr_foreach(yyjson_doc_get_root(doc), at, len,
+		                   row) if (strcmp(cli_text(row, "state"), "importing") != 0)
+			printf("; %s of %s: %s", cli_text(row, "name"), cli_text(row, "index"),
+		               cli_text(row, "state"));
+		printf("\n");
+	}
+	yyjson_doc_free(doc);
 }
 
 /* ---- changes ---- */
@@ -272,27 +327,75 @@ static bool read_start(const char *text, int64_t *start_ms)
 	return *start_ms > 0;
 }
 
-static int change(struct cli *cli, const char *verb, const struct source_options *options)
+/* A worker of this configuration would ask for the source again at once: 1 after saying so. */
+static int refuse_configured(const struct source_options *options, const struct workers *workers)
 {
-	char path[PATH_BYTES_MAX];
-	struct buffer body;
-	struct cli_question question = {"PATCH", path, &body, 202};
-	yyjson_doc *answer;
-	int64_t start_ms = 0;
-	int64_t task;
+	for (size_t i = 0; i < workers->len; i++) {
+		yyjson_val *root = yyjson_doc_get_root(workers->answers[i]);
+		yyjson_val *wish;
+		size_t at;
+		size_t len;
+
+		yyjson_arr_foreach(yyjson_obj_get(root, "configured"), at, len,
+		                   wish) if (strcmp(cli_text(wish, "name"), options->name) == 0 &&
+		                             strcmp(cli_text(wish, "index"), options->index) ==
+		                                     0) return cli_fail("source",
+		                                                        "`%s` is in the configuration (%s), "
+		                                                        "and would be added again "
+		                                                        "at once: take it out there and "
+		                                                        "restart millrace-ingest first",
+		                                                        options->name,
+		                                                        cli_text(wish, "place"));
+	}
+	return 0;
+}
+
+static int check_removable(struct cli *cli, const struct source_options *options)
+{
+	struct workers workers;
 	int result;
 
-	if (strcmp(verb, "seek") == 0 && !read_start(options->to, &start_ms))
+	if (ask_workers(cli, &workers) != 0)
+		return 1;
+	result = refuse_configured(options, &workers);
+	free_workers(&workers);
+	return result;
+}
+
+/* What a request for this verb says; 0, or 1 after one sentence. */
+static int write_body(const char *verb, const struct source_options *options, struct buffer *body)
+{
+	int64_t start_ms = 0;
+	bool seeks = strcmp(verb, "seek") == 0;
+
+	if (seeks && !read_start(options->to, &start_ms))
 		return cli_fail("source",
 		                "--to is `%s`, expected earliest, latest or a time such as "
 		                "2026-01-31T12:00:00Z",
 		                options->to);
+	if (seeks)
+		buffer_printf(body, "{\"start_ms\":%" PRId64 "}", start_ms);
+	else
+		buffer_printf(body, "{\"paused\":%s}", strcmp(verb, "pause") == 0 ? "true" : "false");
+	return 0;
+}
+
+static int change(struct cli *cli, const char *verb, const struct source_options *options)
+{
+	char path[PATH_BYTES_MAX];
+	struct buffer body;
+	bool removes = strcmp(verb, "rm") == 0;
+	struct cli_question question = {removes ? "DELETE" : "PATCH", path, removes ? NULL : &body, 202};
+	yyjson_doc *answer;
+	int64_t task;
+	int result;
+
 	(void)snprintf(path, sizeof path, "/indexes/%.300s/sources/%.300s", options->index, options->name);
 	buffer_init(&body, BODY_BYTES_MAX);
-	if (strcmp(verb, "seek") == 0)
-		buffer_printf(&body, "{\"start_ms\":%" PRId64 "}", start_ms);
-	else
-		buffer_printf(&body, "{\"paused\":%s}", strcmp(verb, "pause") == 0 ? "true" : "false");
+	if (removes ? check_removable(cli, options) != 0 : write_body(verb, options, &body) != 0) {
+		buffer_deinit(&body);
+		return 1;
+	}
 	if (cli_ask(cli, &question, &answer) != 0)
 		return 1;
 	task = cli_number(yyjson_doc_get_root(answer), "taskUid", -1);
@@ -306,7 +409,7 @@ static int change(struct cli *cli, const char *verb, const struct source_options
 	return result;
 }
 
-/* argv[0] is pause, resume or seek; 0 or the exit code. */
+/* argv[0] is pause, resume, seek or rm; 0 or the exit code. */
 static int read_options(int argc, char **argv, struct source_options *options)
 {
 	static const struct option longs[] = {{"index", required_argument, NULL, 'i'},
@@ -340,6 +443,16 @@ static int read_options(int argc, char **argv, struct source_options *options)
 	return 0;
 }
 
+static bool is_change(const char *verb)
+{
+	static const char *const verbs[] = {"pause", "resume", "seek", "rm"};
+
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		if (strcmp(verb, verbs[i]) == 0)
+			return true;
+	return false;
+}
+
 int cli_source(struct cli *cli, int argc, char **argv)
 {
 	struct source_options options = {0};
@@ -347,9 +460,8 @@ int cli_source(struct cli *cli, int argc, char **argv)
 
 	if (argc >= 2 && strcmp(argv[1], "ls") == 0)
 		return cli_read_output(argc - 1, argv + 1, &json) != 0 ? 1 : list(cli, json);
-	if (argc < 2 ||
-	    (strcmp(argv[1], "pause") != 0 && strcmp(argv[1], "resume") != 0 && strcmp(argv[1], "seek") != 0))
-		return cli_fail("source", "expected ls, pause, resume or seek (see --help)");
+	if (argc < 2 || !is_change(argv[1]))
+		return cli_fail("source", "expected ls, pause, resume, seek or rm (see --help)");
 	if (read_options(argc - 1, argv + 1, &options) != 0)
 		return 1;
 	return change(cli, argv[1], &options);

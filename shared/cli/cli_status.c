@@ -299,6 +299,7 @@ int cli_status(struct cli *cli, int argc, char **argv)
 		print_sums(status);
 		print_held("millrace-ingest", yyjson_obj_get(status, "ingest"));
 		print_held("millrace-rebalance", yyjson_obj_get(status, "controllers"));
+		cli_source_sums(cli);
 		printf("\n");
 		result = print_programs(cli, status);
 		printf("\n");

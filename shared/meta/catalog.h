@@ -9,7 +9,8 @@
  * program: the record is remembered as unreadable (catalog_unreadable).
  *
  * meta:      key `names`      {"v":1,"task":N,"names":{"packages":"<index id>"}}
- *            key `index/<id>` struct index_record as below; "replaces":"<index id>" is absent for 0
+ *            key `index/<id>` struct index_record as below; "replaces":"<index id>" and
+ *                              "lives_ended":N are absent for 0
  *            key `skip/<id>/<p>` {"v":1,"task":N,"offsets":[o,...]}: offsets of that shard's log, rising, that
  *                              every feeder skips. It only grows, and before anybody has applied them.
  * topology:  key `cluster`    {"v":1,"epoch":N,"task":N,"kafka":"<cluster id>","rf":1,
@@ -86,6 +87,7 @@ struct index_record {
 	struct source_record
 		*sources; /* [sources_len], memory as `base`, one allocation; NULL if there is none */
 	size_t sources_len;
+	uint32_t lives_ended; /* the highest life of a source that was removed: a later one's is above it */
 	int64_t task;
 	int64_t created_at_ms;
 	int64_t updated_at_ms;

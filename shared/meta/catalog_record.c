@@ -221,6 +221,13 @@ static int index_fill(yyjson_val *root, struct index_record *index, struct error
 	    (!get_index_id(root, "replaces", &index->replaces) || index->replaces == 0 ||
 	     index->replaces == index->id))
 		return malformed(error, "replaces");
+	if (yyjson_obj_get(root, "lives_ended") != NULL) {
+		int64_t life;
+
+		if (!get_bounded(root, "lives_ended", 1, UINT32_MAX, &life))
+			return malformed(error, "lives_ended");
+		index->lives_ended = (uint32_t)life;
+	}
 	status = rules_parse(yyjson_obj_get(root, "rules"), &index->rules, error);
 	return status != 0 ? status : base_read(yyjson_obj_get(root, "base"), index, error);
 }
@@ -298,6 +305,8 @@ void catalog_write_index(struct buffer *value, const struct index_record *index)
 		index_id_print(index->replaces, id);
 		append_member(value, "replaces", id);
 	}
+	if (index->lives_ended != 0)
+		buffer_printf(value, ",\"lives_ended\":%" PRIu32, index->lives_ended);
 	buffer_append_string(value, ",\"rules\":");
 	rules_append(value, &index->rules);
 	if (index->sources_len > 0) {

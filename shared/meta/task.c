@@ -10,9 +10,10 @@
 #define NONCE_DIGITS 32
 
 static const char *const type_names[] = {
-	[TASK_TYPE_INDEX_CREATION] = "indexCreation", [TASK_TYPE_INDEX_DELETION] = "indexDeletion",
-	[TASK_TYPE_RECORD_SKIP] = "recordSkip",       [TASK_TYPE_SOURCE_ADDITION] = "sourceAddition",
-	[TASK_TYPE_SOURCE_UPDATE] = "sourceUpdate",   [TASK_TYPE_INDEX_REBUILD] = "indexRebuild",
+	[TASK_TYPE_INDEX_CREATION] = "indexCreation",   [TASK_TYPE_INDEX_DELETION] = "indexDeletion",
+	[TASK_TYPE_RECORD_SKIP] = "recordSkip",         [TASK_TYPE_SOURCE_ADDITION] = "sourceAddition",
+	[TASK_TYPE_SOURCE_UPDATE] = "sourceUpdate",     [TASK_TYPE_INDEX_REBUILD] = "indexRebuild",
+	[TASK_TYPE_SOURCE_DELETION] = "sourceDeletion",
 };
 
 #define TYPES (sizeof type_names / sizeof *type_names)
@@ -95,6 +96,9 @@ void task_request_write(struct buffer *value, const struct task_request *request
 		break;
 	case TASK_TYPE_SOURCE_UPDATE:
 		write_update(value, request);
+		break;
+	case TASK_TYPE_SOURCE_DELETION:
+		append_member(value, "name", request->source);
 		break;
 	}
 	buffer_append_string(value, "}");
@@ -228,6 +232,10 @@ static int request_fill(yyjson_val *root, struct task_request *request, struct e
 		return skip_fill(root, request, error);
 	case TASK_TYPE_SOURCE_UPDATE:
 		return update_fill(root, request, error);
+	case TASK_TYPE_SOURCE_DELETION:
+		return meta_record_text(root, "name", request->source, sizeof request->source)
+		               ? 0
+		               : malformed(error, "name");
 	case TASK_TYPE_INDEX_DELETION:
 	case TASK_TYPE_SOURCE_ADDITION:
 		break;

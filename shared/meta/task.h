@@ -16,6 +16,7 @@
  *   {"v":1,"type":"sourceAddition","nonce":"…","uid":"…","enqueued_at":ms,"source":{…}}
  *   {"v":1,"type":"sourceUpdate","nonce":"…","uid":"…","enqueued_at":ms,"name":"…",
  *    "paused":true|false|absent,"start_ms":ms|absent}: a start begins a new life
+ *   {"v":1,"type":"sourceDeletion","nonce":"…","uid":"…","enqueued_at":ms,"name":"…"}
  *   final: key = taskUid in decimal,
  *   {"v":1,"task":N,"kind":"final","status":"succeeded"|"failed","error":{"code","message"}|absent,
  *    "started_at":ms,"finished_at":ms}
@@ -35,7 +36,8 @@ enum task_type {
 	TASK_TYPE_RECORD_SKIP,
 	TASK_TYPE_SOURCE_ADDITION,
 	TASK_TYPE_SOURCE_UPDATE,
-	TASK_TYPE_INDEX_REBUILD
+	TASK_TYPE_INDEX_REBUILD,
+	TASK_TYPE_SOURCE_DELETION
 };
 #define TASK_REASON_BYTES_MAX 255
 
@@ -58,7 +60,7 @@ struct task_request {
 	int32_t partition;
 	int64_t offset;
 	char reason[TASK_REASON_BYTES_MAX + 1]; /* for a person */
-	/* update */
+	/* update and deletion of a source */
 	char source[TOPIC_BYTES_MAX + 1]; /* its name */
 	bool has_paused;
 	bool paused;

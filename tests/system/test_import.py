@@ -10,6 +10,7 @@ import confluent_kafka
 from environment import ROOT
 from fold import APPLIED, DUPLICATE, Index, Shard, records_of
 from test_feeding import index_of, publish
+from test_sasl import grant, granting_commands
 
 RULES = {"primary_key": "id", "id": "id", "key": "json", "tombstones": "ignore",
          "delete_when": [{"field": "gone", "op": "=", "value": True}],
@@ -469,3 +470,70 @@ def test_an_index_for_each_topic(env):
 
 def configured_at(env, ingest):
     return env.http("GET", env.programs[ingest].admin_url + "/status").json()["configured"]
+
+
+def test_a_source_is_removed(env):
+    """Its documents stay; one added later under its name imports everything once more, above the lives of the removed one."""
+    topic = f"{env.cluster}-shop.orders"
+    env.create_topic(topic, 1)
+    configure(env, {"topic": topic, "index": "orders", "primary_key": "id", "id": "id"})
+    env.start_all()
+    wait_for_source(env, "orders", topic)
+    publish(env, topic, [(None, b'{"id":"a","n":1}', [], 0)])
+    env.wait_until(lambda: documents_in(env, "orders") == 1, 60, "it is imported")
+    # what the configuration still has would come back at once: refused, with its place
+    refused = env.millrace("source", "rm", topic, "--index", "orders", check=False)
+    assert refused.returncode == 1 and "millrace.yaml" in refused.stderr and "take it out" in refused.stderr, refused
+    configure(env)
+    assert env.programs["ingest"].terminate() == 0
+    env.start("ingest")
+    env.wait_until(lambda: said(env).get(topic, {}).get("partitions"), 60, "the record is obeyed without the configuration")
+    # the rules are the recorded ones: `map` needs the gateway for them
+    row, = env.millrace("map", "--topic", topic, "--source", topic, "--index", "orders", "-o", "json")
+    assert row["id"] == "a" and row["document"] == {"id": "a", "n": 1}, row
+    missing = env.millrace("map", "--topic", topic, "--source", "none", "--index", "orders", check=False)
+    assert missing.returncode == 1 and "no source `none`" in missing.stderr, missing
+    assert "1 of 1 sources import" in env.millrace("status").stdout
+    env.millrace("source", "seek", topic, "--index", "orders", "--wait")
+    env.millrace("source", "rm", topic, "--index", "orders", "--wait")
+    env.wait_until(lambda: topic not in said(env), 30, "nobody imports it")
+    assert listed(env) == {}
+    again = env.millrace("source", "rm", topic, "--index", "orders", "--wait", check=False)
+    assert again.returncode == 1 and "source_not_found" in again.stderr, again
+    publish(env, topic, [(None, b'{"id":"b","n":2}', [], 0)])
+    added = env.http("POST", env.programs["query"].admin_url + "/indexes/orders/sources",
+                     {"topic": topic, "rules": {"id": "id", "exclude": ["n"]}})
+    assert added.status == 202, added
+    env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/b").status == 200, 60, "the new one imports")
+    env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/a").json() == {"id": "a"}, 60,
+                   "what was imported before is imported again by its rules")
+    assert listed(env)[topic]["life"] == 3, listed(env)
+    states = {name: value for name, value in env.metrics("ingest").items() if name.startswith("millrace_import_state")}
+    assert [name for name, value in states.items() if value == 1 and 'state="importing"' in name], states
+    assert env.metrics("ingest")["millrace_import_running"] == 1
+
+
+def test_a_failed_import_begins_again(env):
+    """What all sources share is refused: that is said, feeding goes on, and import begins once it may."""
+    with env.secure_kafka():
+        env.create_topic("shop.orders", 1)
+        env.write_config({"sources": [{"topic": "shop.orders", "index": "orders", "primary_key": "id"}]})
+        commands = granting_commands(env)
+        withheld, = (line for line in commands["ingest"] if f"{env.cluster}.task-states'" in line)
+        grant(env, *(line for lines in commands.values() for line in lines if line != withheld))
+        env.start_all()
+
+        def worker():
+            return env.http("GET", env.programs["ingest"].admin_url + "/status").json()["import"]
+
+        env.wait_until(lambda: worker()["state"] == "failed", 60, "the import has failed")
+        assert "task-states" in worker()["reason"], worker()
+        assert env.metrics("ingest")["millrace_import_running"] == 0
+        env.millrace("index", "create", "orders", "--primary-key", "id", "--wait")
+        grant(env, withheld)
+        env.wait_until(lambda: worker()["state"] == "running", 60, "the import has begun again")
+        producer = env.producer(sasl_username="admin", sasl_password=env.kafka.password_of("admin"))
+        producer.produce("shop.orders", key="1", value=b'{"id":1}')
+        assert producer.flush(30) == 0
+        env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/1").status == 200, 60, "it imports")
+        assert env.metrics("ingest")["millrace_import_running"] == 1

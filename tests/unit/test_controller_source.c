@@ -57,6 +57,15 @@ static int64_t change(struct world *world, const char *uid, const char *name, in
 	return ask(world, &task);
 }
 
+static int64_t take_out(struct world *world, const char *uid, const char *name)
+{
+	struct task_request task = {.type = TASK_TYPE_SOURCE_DELETION};
+
+	(void)snprintf(task.uid, sizeof task.uid, "%s", uid);
+	(void)snprintf(task.source, sizeof task.source, "%s", name);
+	return ask(world, &task);
+}
+
 /* "name life paused start, …" */
 static const char *sources_of(const struct world *world, const char *uid)
 {
@@ -185,6 +194,79 @@ static void test_refused(void)
 	world_free(world);
 }
 
+/* b is in its third life when it is taken out: what comes after is above it, whatever its name. */
+static void removals(struct world *world)
+{
+	struct source_record first[] = {source_of("a", "shop.a", "{}"), source_of("b", "shop.b", "{}"),
+	                                source_of("c", "shop.c", "{}")};
+
+	(void)create(world, "orders", first, 3);
+	(void)change(world, "orders", "b", -1, 7000);
+	(void)change(world, "orders", "b", -1, 8000);
+	(void)take_out(world, "orders", "b");
+	(void)take_out(world, "orders", "a");
+	(void)add(world, "orders", source_of("b", "shop.b", "{\"tombstones\":\"ignore\"}"));
+	(void)add(world, "orders", source_of("other", "shop.a", "{}"));
+	(void)take_out(world, "orders", "a");
+	(void)take_out(world, "none", "a");
+}
+
+static void test_removal(void)
+{
+	struct world *world = world_new();
+	int actions;
+
+	removals(world);
+	actions = run(world, -1);
+	world_free(world);
+	for (int kill_after = 0; kill_after <= actions; kill_after++) {
+		world = world_new();
+		removals(world);
+		(void)run(world, kill_after);
+		(void)run(world, -1);
+		for (int64_t task = 0; task < 7; task++)
+			expect_final(world, task, "succeeded");
+		expect_final(world, 7, "source_not_found");
+		expect_final(world, 8, "index_not_found");
+		CU_ASSERT_STRING_EQUAL(sources_of(world, "orders"), "c 1 0 0, b 4 0 0, other 4 0 0");
+		world_free(world);
+	}
+}
+
+static void test_last_one(void)
+{
+	struct world *world = world_new();
+	struct source_record only = source_of("a", "shop.a", "{}");
+
+	(void)create(world, "orders", &only, 1);
+	(void)take_out(world, "orders", "a");
+	(void)run(world, -1);
+	CU_ASSERT_STRING_EQUAL(sources_of(world, "orders"), "");
+	(void)add(world, "orders", only);
+	(void)run(world, -1);
+	CU_ASSERT_STRING_EQUAL(sources_of(world, "orders"), "a 2 0 0");
+	world_free(world);
+}
+
+/* Letters that come back to who wrote them would never end. */
+static void test_own_letters(void)
+{
+	struct world *world = world_new();
+	struct source_record looping = source_of("a", "bad", "{}");
+
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "letters", NULL);
+	(void)add(world, "letters", source_of("a", "millrace.dead-letter", "{}"));
+	(void)snprintf(looping.dead_letter_topic, sizeof looping.dead_letter_topic, "bad");
+	(void)add(world, "letters", looping);
+	(void)snprintf(looping.topic, sizeof looping.topic, "millrace.dead-letter");
+	(void)add(world, "letters", looping);
+	(void)run(world, -1);
+	expect_final(world, 1, "invalid_source");
+	expect_final(world, 2, "invalid_source");
+	expect_final(world, 3, "succeeded");
+	world_free(world);
+}
+
 static void test_last_life(void)
 {
 	struct world *world = world_new();
@@ -247,6 +329,9 @@ int main(void)
 		{"life", test_life},
 		{"killed anywhere", test_killed_anywhere},
 		{"refused", test_refused},
+		{"removal", test_removal},
+		{"last one", test_last_one},
+		{"own letters", test_own_letters},
 		{"last life", test_last_life},
 		{"dedup window", test_dedup_window},
 		CU_TEST_INFO_NULL,

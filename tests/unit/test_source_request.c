@@ -111,6 +111,19 @@ static void test_updates(void)
 	}
 }
 
+static void test_deletions(void)
+{
+	struct task_request request;
+	struct error_answer refusal;
+
+	CU_ASSERT_EQUAL(source_deletion_of(slice_string("orders"), slice_string("a.b"), &request, &refusal),
+	                0);
+	check_value(&request, ",\"name\":\"a.b\"}");
+	CU_ASSERT_NOT_EQUAL(
+		source_deletion_of(slice_string("orders"), slice_string("a b"), &request, &refusal), 0);
+	check_refusal(&refusal, "source_not_found", "No source can have the name `a b`.");
+}
+
 static const struct {
 	const char *body;
 	const char *code;
@@ -157,10 +170,8 @@ static void test_rebuilds(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{"additions", test_additions},
-		{"updates", test_updates},
-		{"rebuilds", test_rebuilds},
-		CU_TEST_INFO_NULL,
+		{"additions", test_additions}, {"updates", test_updates}, {"deletions", test_deletions},
+		{"rebuilds", test_rebuilds},   CU_TEST_INFO_NULL,
 	};
 
 	return suite_run("source_request", tests);

@@ -46,6 +46,10 @@ static const char pause[] =
 	"{\"v\":1,\"type\":\"sourceUpdate\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
 	"\"packages\","
 	"\"enqueued_at\":1700000000000,\"name\":\"logs\",\"paused\":true}";
+static const char removal[] =
+	"{\"v\":1,\"type\":\"sourceDeletion\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\","
+	"\"enqueued_at\":1700000000000,\"name\":\"logs\"}";
 static const char rebuild[] =
 	"{\"v\":1,\"type\":\"indexRebuild\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
 	"\"packages\","
@@ -69,8 +73,9 @@ static void check_text(struct buffer *buffer, const char *expected)
 
 static void test_request_round_trips(void)
 {
-	static const char *const texts[] = {creation, adoption, deletion, import,  skip,
-	                                    addition, update,   pause,    rebuild, rebuild_as_before};
+	static const char *const texts[] = {creation, adoption,          deletion, import,
+	                                    skip,     addition,          update,   pause,
+	                                    rebuild,  rebuild_as_before, removal};
 	struct buffer buffer;
 
 	buffer_init(&buffer, 1 << 16);
@@ -187,6 +192,7 @@ static const struct {
 	{addition, "\"life\":1", "\"life\":0", ERROR_FORMAT},
 	{update, "\"name\":\"logs\"", "\"name\":7", ERROR_FORMAT},
 	{update, "\"paused\":false", "\"paused\":null", ERROR_FORMAT},
+	{removal, "\"name\":\"logs\"", "\"name\":7", ERROR_FORMAT},
 	{update, "\"start_ms\":0", "\"start_ms\":-1", ERROR_FORMAT},
 	{update, "\"start_ms\":0", "\"start_ms\":\"now\"", ERROR_FORMAT},
 };
