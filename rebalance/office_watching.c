@@ -168,7 +168,8 @@ void office_status(struct office *office, struct buffer *body)
 	if (office->status.len > 0 && !buffer_failed(&office->status))
 		buffer_append_slice(body, buffer_slice(&office->status));
 	else
-		buffer_append_string(body, ",\"pending\":0,\"nodes\":[],\"shards\":[],\"held\":[]");
+		buffer_append_string(body,
+		                     ",\"pending\":0,\"nodes\":[],\"shards\":[],\"rebuilds\":[],\"held\":[]");
 	(void)pthread_mutex_unlock(&office->status_lock);
 	buffer_append_string(body, "}");
 }
