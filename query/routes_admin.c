@@ -161,9 +161,9 @@ static void route_create_index(const struct exchange *exchange)
 	arena_deinit(&arena);
 }
 
-static void route_delete_index(const struct exchange *exchange)
+/* A request that says nothing but the index in the path. */
+static void request_bare(const struct exchange *exchange, struct task_request *request)
 {
-	struct task_request request = {.type = TASK_TYPE_INDEX_DELETION};
 	struct slice uid = exchange->segments[1];
 	struct error_answer refusal;
 
@@ -171,8 +171,22 @@ static void route_delete_index(const struct exchange *exchange)
 		gateway_respond_error(exchange, &refusal);
 		return;
 	}
-	(void)snprintf(request.uid, sizeof request.uid, "%.*s", SLICE_ARGS(uid));
-	append_request(exchange, &request);
+	(void)snprintf(request->uid, sizeof request->uid, "%.*s", SLICE_ARGS(uid));
+	append_request(exchange, request);
+}
+
+static void route_delete_index(const struct exchange *exchange)
+{
+	struct task_request request = {.type = TASK_TYPE_INDEX_DELETION};
+
+	request_bare(exchange, &request);
+}
+
+static void route_cancel_rebuild(const struct exchange *exchange)
+{
+	struct task_request request = {.type = TASK_TYPE_INDEX_REBUILD, .cancel = true};
+
+	request_bare(exchange, &request);
 }
 
 typedef int read_request(struct slice body, struct slice uid, struct task_request *request,
@@ -252,6 +266,7 @@ static const struct route routes[] = {
 	{"POST", "/indexes", ROUTE_GUARD_ALL, route_create_index},
 	{"DELETE", "/indexes/*", ROUTE_GUARD_ALL, route_delete_index},
 	{"POST", "/indexes/*/rebuild", ROUTE_GUARD_ALL, route_rebuild_index},
+	{"DELETE", "/indexes/*/rebuild", ROUTE_GUARD_ALL, route_cancel_rebuild},
 	{"POST", "/indexes/*/sources", ROUTE_GUARD_ALL, route_add_source},
 	{"PATCH", "/indexes/*/sources/*", ROUTE_GUARD_ALL, route_update_source},
 	{"DELETE", "/indexes/*/sources/*", ROUTE_GUARD_ALL, route_remove_source},

@@ -291,7 +291,7 @@ static int take(struct office *office, struct error *error)
 		return rc;
 	atomic_store(&office->state, OFFICE_STATE_READING);
 	office->controller = controller_new(&options);
-	office->rebuild_ends = rebuild_ends_new();
+	office->rebuild_ends = rebuild_ends_new(office->config);
 	if (office->controller == NULL || office->rebuild_ends == NULL)
 		return error_memory(error, 0);
 	rc = log_reader_open(office->config, suffixes, TOPICS, &office->reader, error);
@@ -350,6 +350,7 @@ static int serve(struct office *office, struct error *error)
 			rc = office_act(office, &more, error);
 		if (rc != 0)
 			return rc;
+		rebuild_ends_keep(office->rebuild_ends, controller_catalog(office->controller));
 		wait_ms = office_watch(office);
 		office_publish(office);
 		rc = replaying_want(office->replaying, office->joining, error);

@@ -105,6 +105,9 @@ static void carry_out(struct office *office, const struct controller_action *act
 		result->code = rebuild_ends_ask(office->rebuild_ends, office->connection, action->index,
 		                                &result->remaining, &result->error);
 		break;
+	case CONTROLLER_ACTION_ASK_LOSS:
+		result->code = rebuild_ends_judge(office->rebuild_ends, office->connection, action, result);
+		break;
 	case CONTROLLER_ACTION_DELETE_TOPIC:
 		result->code =
 			log_topic_delete(office->connection, action->topic, KAFKA_TIMEOUT_MS, &result->error);

@@ -11,7 +11,7 @@
 static const char *const source_members[] = {
 	"name", "topic", "pattern", "paused", "start_ms", "dead_letter_topic", "rules", NULL};
 static const char *const update_members[] = {"paused", "start_ms", NULL};
-static const char *const rebuild_members[] = {"partitions", "dedupWindow", "sources", NULL};
+static const char *const rebuild_members[] = {"partitions", "dedupWindow", "sources", "acceptLoss", NULL};
 
 /* An object with no other members than `names`; the caller frees *doc. */
 static int open_body(struct slice body, const char *const *names, yyjson_doc **doc,
@@ -212,6 +212,10 @@ int rebuild_request_from_body(struct slice body, struct slice uid, struct task_r
 		return result;
 	(void)snprintf(made.uid, sizeof made.uid, "%.*s", SLICE_ARGS(uid));
 	result = read_layout(yyjson_doc_get_root(doc), &made, refusal);
+	if (result == 0 && yyjson_obj_get(yyjson_doc_get_root(doc), "acceptLoss") != NULL &&
+	    !json_get_bool(yyjson_doc_get_root(doc), "acceptLoss", &made.accept_loss))
+		result = error_answer_set(refusal, "bad_request",
+		                          "Invalid value type at `.acceptLoss`: expected a boolean");
 	if (result == 0)
 		result = read_sources(yyjson_doc_get_root(doc), &made, refusal);
 	yyjson_doc_free(doc);

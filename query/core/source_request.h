@@ -21,8 +21,8 @@ int source_update_from_body(struct slice body, struct slice uid, struct slice na
 /* DELETE /indexes/{uid}/sources/{name}. */
 int source_deletion_of(struct slice uid, struct slice name, struct task_request *request,
                        struct error_answer *refusal);
-/* POST /indexes/{uid}/rebuild: {"partitions","dedupWindow","sources":[…]}, each only if it is to be another one;
- * task_request_deinit on success. */
+/* POST /indexes/{uid}/rebuild: {"partitions","dedupWindow","sources":[…]}, each only if it is to be another one, and
+ * {"acceptLoss":true}; task_request_deinit on success. */
 int rebuild_request_from_body(struct slice body, struct slice uid, struct task_request *request,
                               struct error_answer *refusal);
 

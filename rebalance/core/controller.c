@@ -338,8 +338,9 @@ static bool step(struct controller *controller, const struct pending_task *pendi
 {
 	switch (pending->request.type) {
 	case TASK_TYPE_INDEX_CREATION:
-	case TASK_TYPE_INDEX_REBUILD:
 		return controller_create_index(controller, pending, now_ms);
+	case TASK_TYPE_INDEX_REBUILD:
+		return controller_rebuild_index(controller, pending, now_ms);
 	case TASK_TYPE_INDEX_DELETION:
 		return controller_delete_index(controller, pending, now_ms);
 	case TASK_TYPE_RECORD_SKIP:

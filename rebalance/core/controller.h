@@ -26,12 +26,13 @@
  * those who have not told yet it waits at most MARKS_SILENT_MS.
  *
  * A rebuild (controller_rebuild.c) makes an index with the old one's uid, its
- * sources in their next lives, and no name: its record says whom it replaces.
- * That is the request's end; the new generation fills like any index. Once
- * its sources are imported up to where they ended when first asked, and every
- * in-sync replica has received its log up to where that ended then, one WRITE
- * gives it the name and deletes the old one. If the old one is deleted before,
- * so is the new one.
+ * sources, and no name: its record says whom it replaces. That is the
+ * request's end; the new generation fills like any index. Once its sources
+ * are imported up to where they ended when first asked, and every in-sync
+ * replica has received its log up to where that ended then, one WRITE gives
+ * it the name and deletes the old one. If the old one is deleted before, or
+ * the rebuild cancelled, so is the new one. While the old one's log holds what
+ * the sources do not bring back, it waits, unless its record accepts the loss.
  *
  * Names: `<cluster>.docs.<uid>`, or with `.<taskUid>` where that name exists
  * in Kafka or was ever an index's topic. Ids: task_index_id.
@@ -97,6 +98,7 @@ enum controller_action_kind {
 	CONTROLLER_ACTION_READ_STARTS,   /* topic, partitions: the log start of each */
 	CONTROLLER_ACTION_READ_ENDS,     /* topic, partitions: the log end of each */
 	CONTROLLER_ACTION_ASK_SOURCES, /* index: how much its sources had, when first asked, that is not imported */
+	CONTROLLER_ACTION_ASK_LOSS,    /* index, old: what of the old one's log cannot be imported again */
 	CONTROLLER_ACTION_DELETE_TOPIC /* topic: 0 if it is gone afterwards */
 };
 
@@ -119,10 +121,18 @@ struct controller_action {
 	size_t writes_len;
 	const struct change *changes; /* WRITE: what it changes about replicas; may be none */
 	size_t changes_len;
-	const struct index_record *index; /* ASK_SOURCES */
+	const struct index_record *index; /* ASK_SOURCES, ASK_LOSS */
+	const struct index_record *old;   /* ASK_LOSS */
 	const char *topic;                /* the others: a log's name */
 	int32_t partitions;
 	int64_t task; /* on whose behalf; -1 none */
+};
+
+/* Records of an index's log that its next generation does not get from its sources. */
+struct rebuild_loss {
+	int64_t published; /* not imported at all */
+	int64_t expired;   /* imported from offsets that their topic does not hold (any more) */
+	int64_t unsourced; /* imported from topics that no source reads (any more) */
 };
 
 struct controller_result {
@@ -132,7 +142,8 @@ struct controller_result {
 	bool compacted;        /* INSPECT_TOPIC */
 	int32_t partitions;    /* INSPECT_TOPIC */
 	const int64_t *starts; /* READ_STARTS, READ_ENDS: one a partition */
-	int64_t remaining;     /* ASK_SOURCES: offsets */
+	int64_t remaining;     /* ASK_SOURCES: offsets not imported; ASK_LOSS: offsets not looked at, yet */
+	struct rebuild_loss loss; /* ASK_LOSS */
 };
 
 /* NULL when out of memory. */

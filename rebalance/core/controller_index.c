@@ -232,8 +232,7 @@ bool controller_create_index(struct controller *controller, const struct pending
 	return false;
 }
 
-/* The index that this very request has recorded as deleted before we were killed. */
-static const struct index_record *deleted_by(const struct controller *controller, int64_t task)
+const struct index_record *controller_deleted_by(const struct controller *controller, int64_t task)
 {
 	const struct index_record *index;
 	size_t at = 0;
@@ -259,7 +258,7 @@ static bool name_is_taken(const struct controller *controller, const char *uid, 
 bool controller_delete_index(struct controller *controller, const struct pending_task *pending,
                              int64_t now_ms)
 {
-	const struct index_record *index = deleted_by(controller, pending->task);
+	const struct index_record *index = controller_deleted_by(controller, pending->task);
 	struct index_record dead;
 
 	if (index != NULL) {
@@ -353,8 +352,7 @@ static void starts_read(struct controller *controller, const struct controller_r
 
 void controller_topic_result(struct controller *controller, const struct controller_result *result)
 {
-	if (controller->action.kind == CONTROLLER_ACTION_ASK_SOURCES ||
-	    controller->action.kind == CONTROLLER_ACTION_READ_ENDS) {
+	if (controller->rebuilding != 0) {
 		controller_rebuild_result(controller, result);
 		return;
 	}
@@ -380,6 +378,7 @@ void controller_topic_result(struct controller *controller, const struct control
 	case CONTROLLER_ACTION_WRITE:
 	case CONTROLLER_ACTION_READ_ENDS:
 	case CONTROLLER_ACTION_ASK_SOURCES:
+	case CONTROLLER_ACTION_ASK_LOSS:
 		break;
 	}
 }

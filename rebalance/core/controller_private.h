@@ -38,9 +38,12 @@ struct work {
 struct rebuild {
 	uint64_t index_id; /* 0: unused */
 	int64_t next_ms;   /* when Kafka is asked again; INT64_MIN: now */
-	int64_t remaining; /* offsets of its sources, as told last */
+	int64_t remaining; /* offsets of its sources, as told last; -1: not yet */
 	bool imported;     /* there were none */
-	int64_t *ends;     /* of its log, read after that */
+	bool judged;       /* the old one's log was looked through once */
+	int64_t judged_ms; /* when nothing in it was found to be lost; INT64_MIN: never */
+	struct rebuild_loss loss;
+	int64_t *ends; /* of its log, read after that */
 };
 
 /* Where a record ends in `keys` and `values`. */
@@ -106,6 +109,8 @@ bool controller_create_index(struct controller *controller, const struct pending
                              int64_t now_ms);
 bool controller_delete_index(struct controller *controller, const struct pending_task *pending,
                              int64_t now_ms);
+/* The index that this very request has recorded as deleted before we were killed. */
+const struct index_record *controller_deleted_by(const struct controller *controller, int64_t task);
 /* Topics of deleted indexes that are still to be deleted; false if there is none. */
 bool controller_delete_topics(struct controller *controller, int64_t now_ms);
 void controller_topic_result(struct controller *controller, const struct controller_result *result);
@@ -122,7 +127,10 @@ bool controller_remove_source(struct controller *controller, const struct pendin
 bool controller_add_sources(struct controller *controller, struct index_record *index,
                             const struct task_request *request);
 
-/* controller_rebuild.c: what is wrong with the request; false after controller_fail. */
+/* controller_rebuild.c: likewise */
+bool controller_rebuild_index(struct controller *controller, const struct pending_task *pending,
+                              int64_t now_ms);
+/* What is wrong with the request; false after controller_fail. */
 bool controller_check_rebuild(struct controller *controller, const struct task_request *request);
 /* Fills work.index; false after controller_fail. */
 bool controller_begin_rebuild(struct controller *controller, const struct pending_task *pending,

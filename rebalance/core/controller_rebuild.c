@@ -59,23 +59,18 @@ bool controller_check_rebuild(struct controller *controller, const struct task_r
 	return !controller->work.failed;
 }
 
-/* A source goes on as what it was: paused or not, from the same time, in its next life. */
-static bool succeed(struct controller *controller, const struct index_record *old,
-                    struct source_record *source)
+/* A source is paused or not as it was, and begins where it began: at the latest there, and with the oldest record if
+ * only its former lives knew. */
+static void succeed(const struct index_record *old, struct source_record *source)
 {
 	const struct source_record *before = source_find(old->sources, old->sources_len, source->name);
 
 	if (before == NULL)
-		return true;
-	if (before->life == UINT32_MAX) {
-		controller_fail(controller, "invalid_source", "source `%s` has had all its lives",
-		                source->name);
-		return false;
-	}
-	source->life = before->life + 1;
+		return;
 	source->paused = before->paused;
-	source->start_ms = before->start_ms;
-	return true;
+	source->start_ms = before->life > 1                ? 0
+	                   : before->start_ms == INT64_MAX ? old->created_at_ms
+	                                                   : before->start_ms;
 }
 
 bool controller_begin_rebuild(struct controller *controller, const struct pending_task *pending,
@@ -96,6 +91,7 @@ bool controller_begin_rebuild(struct controller *controller, const struct pendin
 	index->partitions = request->partitions != 0 ? request->partitions : old->partitions;
 	index->partitioner = old->partitioner;
 	index->replaces = old->id;
+	index->accepts_loss = request->accept_loss;
 	index->rules = rules_default();
 	/* one of contract 1 has none to keep */
 	index->rules.dedup_window = request->has_dedup_window ? request->dedup_window
@@ -111,8 +107,64 @@ bool controller_begin_rebuild(struct controller *controller, const struct pendin
 	if (!controller_add_sources(controller, index, &wanted))
 		return false;
 	for (size_t i = 0; i < index->sources_len; i++)
-		if (!succeed(controller, old, &index->sources[i]))
-			return false;
+		succeed(old, &index->sources[i]);
+	return true;
+}
+
+static bool cancel(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
+{
+	const struct index_record *old =
+		catalog_resolve(controller->catalog, slice_string(pending->request.uid));
+	const struct index_record *next = old == NULL ? NULL : controller_replacing(controller, old->id);
+	struct index_record dead;
+
+	if (controller_deleted_by(controller, pending->task) != NULL)
+		return false;
+	if (next == NULL) {
+		controller_fail(controller, old == NULL ? "index_not_found" : "index_is_not_rebuilding",
+		                old == NULL ? "Index `%s` not found." : "Index `%s` is not being rebuilt.",
+		                pending->request.uid);
+		return false;
+	}
+	dead = *next;
+	dead.state = INDEX_STATE_DELETED;
+	dead.task = pending->task;
+	dead.updated_at_ms = now_ms;
+	controller_write_index(controller, &dead, pending->task);
+	return true;
+}
+
+/* The generation in the making that a request only tells to accept the loss; NULL if it asks for anything else. */
+static const struct index_record *accepting(const struct controller *controller,
+                                            const struct pending_task *pending)
+{
+	const struct task_request *request = &pending->request;
+	const struct index_record *old = catalog_resolve(controller->catalog, slice_string(request->uid));
+
+	if (old == NULL || !request->accept_loss || request->partitions != 0 || request->has_dedup_window ||
+	    request->sources_len > 0 ||
+	    catalog_index(controller->catalog, task_index_id(pending->task, request->nonce)) != NULL)
+		return NULL;
+	return controller_replacing(controller, old->id);
+}
+
+bool controller_rebuild_index(struct controller *controller, const struct pending_task *pending,
+                              int64_t now_ms)
+{
+	const struct index_record *next = accepting(controller, pending);
+	struct index_record accepted;
+
+	if (pending->request.cancel)
+		return cancel(controller, pending, now_ms);
+	if (next == NULL)
+		return controller_create_index(controller, pending, now_ms);
+	if (next->accepts_loss)
+		return false;
+	accepted = *next;
+	accepted.accepts_loss = true;
+	accepted.task = pending->task;
+	accepted.updated_at_ms = now_ms;
+	controller_write_index(controller, &accepted, pending->task);
 	return true;
 }
 
@@ -135,7 +187,8 @@ static struct rebuild *rebuild_of(struct controller *controller, uint64_t index_
 	if (unused == NULL)
 		return NULL;
 	free(unused->ends);
-	*unused = (struct rebuild){.index_id = index_id, .next_ms = INT64_MIN};
+	*unused = (struct rebuild){
+		.index_id = index_id, .next_ms = INT64_MIN, .remaining = -1, .judged_ms = INT64_MIN};
 	return unused;
 }
 
@@ -180,6 +233,7 @@ static void give_name(struct controller *controller, const struct index_record *
 	struct index_record dead = *old;
 
 	named.replaces = 0;
+	named.accepts_loss = false;
 	named.updated_at_ms = now_ms;
 	dead.state = INDEX_STATE_DELETED;
 	dead.task = index->task;
@@ -191,14 +245,33 @@ static void give_name(struct controller *controller, const struct index_record *
 	controller_write_index(controller, &dead, index->task);
 }
 
+static bool is_lossless(const struct controller *controller, const struct index_record *index,
+                        const struct rebuild *rebuild)
+{
+	return index->accepts_loss || (rebuild->judged_ms != INT64_MIN &&
+	                               controller->now_ms - rebuild->judged_ms < CONTROLLER_REBUILD_MS);
+}
+
+static bool ask(struct controller *controller, const struct index_record *index,
+                const struct index_record *old, enum controller_action_kind kind)
+{
+	controller->rebuilding = index->id;
+	controller_topic_action(controller, kind, index->topic, index->partitions, index->task);
+	controller->action.index = index;
+	controller->action.old = old;
+	return true;
+}
+
 /* What brings this generation closer to its name; false if there is nothing to do for it now. */
 static bool advance(struct controller *controller, const struct index_record *index, int64_t now_ms)
 {
 	const struct index_record *old = catalog_index(controller->catalog, index->replaces);
 	struct rebuild *rebuild = rebuild_of(controller, index->id);
-	struct index_record dead = *index;
+	bool full;
 
 	if (old == NULL || old->state == INDEX_STATE_DELETED) {
+		struct index_record dead = *index;
+
 		dead.state = INDEX_STATE_DELETED;
 		dead.updated_at_ms = now_ms;
 		controller_write_index(controller, &dead, index->task);
@@ -206,21 +279,18 @@ static bool advance(struct controller *controller, const struct index_record *in
 	}
 	if (rebuild == NULL)
 		return false;
-	if (rebuild->imported && rebuild->ends != NULL) {
-		if (!all_have_received(controller, index, rebuild->ends))
-			return false;
+	full = rebuild->ends != NULL && all_have_received(controller, index, rebuild->ends);
+	if (full && is_lossless(controller, index, rebuild)) {
 		give_name(controller, index, old, now_ms);
 		return true;
 	}
-	if (controller->now_ms < rebuild->next_ms)
+	if (controller->now_ms < rebuild->next_ms || (rebuild->ends != NULL && !full))
 		return false;
 	rebuild->next_ms = controller->now_ms + CONTROLLER_REBUILD_MS;
-	controller->rebuilding = index->id;
-	controller_topic_action(
-		controller, rebuild->imported ? CONTROLLER_ACTION_READ_ENDS : CONTROLLER_ACTION_ASK_SOURCES,
-		index->topic, index->partitions, index->task);
-	controller->action.index = index;
-	return true;
+	if (full || (!rebuild->judged && !index->accepts_loss))
+		return ask(controller, index, old, CONTROLLER_ACTION_ASK_LOSS);
+	return ask(controller, index, old,
+	           rebuild->imported ? CONTROLLER_ACTION_READ_ENDS : CONTROLLER_ACTION_ASK_SOURCES);
 }
 
 bool controller_advance_rebuilds(struct controller *controller, int64_t now_ms)
@@ -235,28 +305,76 @@ bool controller_advance_rebuilds(struct controller *controller, int64_t now_ms)
 	return false;
 }
 
-void controller_rebuild_result(struct controller *controller, const struct controller_result *result)
+static void hear_loss(const struct controller *controller, struct rebuild *rebuild,
+                      const struct controller_result *result)
 {
-	struct rebuild *rebuild = rebuild_of(controller, controller->rebuilding);
-	size_t size = (size_t)controller->action.partitions * sizeof *result->starts;
+	const struct rebuild_loss *loss = &result->loss;
 
-	if (result->code != 0 || rebuild == NULL)
-		return; /* it is asked again */
-	if (controller->action.kind == CONTROLLER_ACTION_ASK_SOURCES) {
-		rebuild->remaining = result->remaining;
-		rebuild->imported = result->remaining == 0;
-		rebuild->next_ms = rebuild->imported ? INT64_MIN : rebuild->next_ms;
+	rebuild->loss = *loss;
+	if (result->remaining > 0) {
+		rebuild->next_ms = INT64_MIN; /* it was a bounded look */
 		return;
 	}
+	/* the first time it goes on with the sources at once */
+	rebuild->next_ms = rebuild->judged ? rebuild->next_ms : INT64_MIN;
+	rebuild->judged = true;
+	rebuild->judged_ms =
+		loss->published + loss->expired + loss->unsourced == 0 ? controller->now_ms : INT64_MIN;
+}
+
+static void hear_ends(const struct controller *controller, struct rebuild *rebuild,
+                      const struct controller_result *result)
+{
+	size_t size = (size_t)controller->action.partitions * sizeof *result->starts;
+
 	rebuild->ends = malloc(size);
 	if (rebuild->ends != NULL)
 		memcpy(rebuild->ends, result->starts, size);
+	rebuild->next_ms = INT64_MIN;
+}
+
+void controller_rebuild_result(struct controller *controller, const struct controller_result *result)
+{
+	struct rebuild *rebuild = rebuild_of(controller, controller->rebuilding);
+
+	controller->rebuilding = 0;
+	if (result->code != 0 || rebuild == NULL)
+		return; /* it is asked again */
+	if (controller->action.kind == CONTROLLER_ACTION_ASK_LOSS) {
+		hear_loss(controller, rebuild, result);
+	} else if (controller->action.kind == CONTROLLER_ACTION_READ_ENDS) {
+		hear_ends(controller, rebuild, result);
+	} else {
+		rebuild->remaining = result->remaining;
+		rebuild->imported = result->remaining == 0;
+		rebuild->next_ms = rebuild->imported ? INT64_MIN : rebuild->next_ms;
+	}
 }
 
 void controller_rebuilds_free(struct controller *controller)
 {
 	for (size_t i = 0; i < REBUILDS_MAX; i++)
 		free(controller->rebuilds[i].ends);
+}
+
+static void append_rebuild(const struct controller *controller, const struct index_record *index,
+                           struct buffer *body)
+{
+	static const struct rebuild unknown = {.remaining = -1};
+	const struct rebuild *rebuild = &unknown;
+	char id[17];
+
+	for (size_t i = 0; i < REBUILDS_MAX; i++)
+		if (controller->rebuilds[i].index_id == index->id)
+			rebuild = &controller->rebuilds[i];
+	index_id_print(index->id, id);
+	buffer_printf(body,
+	              "{\"index\":\"%s\",\"id\":\"%s\",\"generation\":%" PRId32 ",\"remaining\":%" PRId64
+	              ",\"judged\":%s,\"lost\":{\"published\":%" PRId64 ",\"expired\":%" PRId64
+	              ",\"unsourced\":%" PRId64 "},\"accepts_loss\":%s}",
+	              index->uid, id, index->generation, rebuild->remaining,
+	              rebuild->judged ? "true" : "false", rebuild->loss.published, rebuild->loss.expired,
+	              rebuild->loss.unsourced, index->accepts_loss ? "true" : "false");
 }
 
 void controller_rebuilds_status(const struct controller *controller, struct buffer *body)
@@ -267,20 +385,10 @@ void controller_rebuilds_status(const struct controller *controller, struct buff
 
 	buffer_append_string(body, "\"rebuilds\":[");
 	while ((index = catalog_next_index(controller->catalog, &at)) != NULL) {
-		const struct rebuild *rebuild = NULL;
-		char id[17];
-
 		if (index->state == INDEX_STATE_DELETED || index->replaces == 0)
 			continue;
-		for (size_t i = 0; i < REBUILDS_MAX; i++)
-			if (controller->rebuilds[i].index_id == index->id)
-				rebuild = &controller->rebuilds[i];
-		index_id_print(index->id, id);
-		buffer_printf(body,
-		              "%s{\"index\":\"%s\",\"id\":\"%s\",\"generation\":%" PRId32
-		              ",\"remaining\":%" PRId64 "}",
-		              first ? "" : ",", index->uid, id, index->generation,
-		              rebuild == NULL || rebuild->next_ms == INT64_MIN ? -1 : rebuild->remaining);
+		buffer_append_string(body, first ? "" : ",");
+		append_rebuild(controller, index, body);
 		first = false;
 	}
 	buffer_append_string(body, "]");

@@ -129,8 +129,8 @@ static void compare(struct controller *controller, const struct index_record *in
 	if (controller_add_sources(controller, &bare, request) && !source_equal(known, bare.sources))
 		controller_fail(controller, "source_exists",
 		                "Index `%s` has a source `%s` already, with other rules. Rules belong to a "
-		                "generation of the index.",
-		                index->uid, known->name);
+		                "generation of the index: `millrace index rebuild %s` makes a new one.",
+		                index->uid, known->name, index->uid);
 	free(bare.sources);
 }
 

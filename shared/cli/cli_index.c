@@ -2,7 +2,7 @@
  * `millrace index`: asks the gateway for a change, and with --wait until its
  * task is final.
  */
-#include "shared/cli/cli.h"
+#include "shared/cli/cli_index.h"
 #include "shared/runtime/clock.h"
 
 #include <getopt.h>
@@ -11,31 +11,22 @@
 #include <stdlib.h>
 
 #define BODY_BYTES_MAX 4096
-#define REBUILD_BYTES_MAX (1024U * 1024)
-#define REBUILD_STEP_MS 1000
 #define WAIT_MS_MAX 120000
 #define WAIT_STEP_MS 50
 #define DEDUP_WINDOW_MAX 1000000000
-
-struct index_options {
-	const char *uid;
-	const char *primary_key;
-	const char *partitioner;
-	const char *topic;
-	const char *output;
-	long partitions;   /* 0: the configuration's */
-	long dedup_window; /* -1: the configuration's */
-	bool wait;
-};
 
 void cli_index_help(void)
 {
 	printf("  index create UID [--primary-key NAME] [--partitions N] [--partitioner murmur2|crc32|none]\n"
 	       "                   [--dedup-window OFFSETS] [--topic TOPIC] [--wait]\n"
 	       "                   --topic adopts a topic that exists as the log\n"
-	       "  index rebuild UID [--partitions N] [--dedup-window OFFSETS] [--wait]\n"
+	       "  index rebuild UID [--partitions N] [--dedup-window OFFSETS] [--accept-loss] [--wait]\n"
 	       "                   imports its sources anew, by the rules of the configuration's `sources`,\n"
-	       "                   into a generation that takes the name once it has everything\n"
+	       "                   into a generation that takes the name once it has everything; it waits "
+	       "while the\n"
+	       "                   old one's log holds what the sources do not bring back, unless "
+	       "--accept-loss\n"
+	       "  index rebuild UID --cancel [--wait]\n"
 	       "  index delete UID [--wait]\n"
 	       "  index ls [-o table|json]\n");
 }
@@ -69,9 +60,11 @@ static int read_options(int argc, char **argv, struct index_options *options)
 	                                      {"dedup-window", required_argument, NULL, 'd'},
 	                                      {"output", required_argument, NULL, 'o'},
 	                                      {"wait", no_argument, NULL, 'w'},
+	                                      {"accept-loss", no_argument, NULL, 'a'},
+	                                      {"cancel", no_argument, NULL, 'c'},
 	                                      {NULL, 0, NULL, 0}};
 	const char *allowed = strcmp(argv[0], "create") == 0    ? "dknptw"
-	                      : strcmp(argv[0], "rebuild") == 0 ? "dnw"
+	                      : strcmp(argv[0], "rebuild") == 0 ? "acdnw"
 	                      : strcmp(argv[0], "delete") == 0  ? "w"
 	                                                        : "o";
 	int letter;
@@ -91,6 +84,10 @@ static int read_options(int argc, char **argv, struct index_options *options)
 			options->output = optarg;
 		else if (letter == 'w')
 			options->wait = true;
+		else if (letter == 'a')
+			options->accept_loss = true;
+		else if (letter == 'c')
+			options->cancel = true;
 		else if (letter == 'd' && !read_number(optarg, 0, DEDUP_WINDOW_MAX, &options->dedup_window))
 			return cli_fail("index", "--dedup-window is `%s`, expected 0 to %d", optarg,
 			                DEDUP_WINDOW_MAX);
@@ -159,9 +156,8 @@ int cli_wait_for_task(struct cli *cli, const char *verb, int64_t task)
 	                (long long)task, WAIT_MS_MAX / 1000);
 }
 
-/* Takes the answer 202; the exit code. */
-static int conclude(struct cli *cli, const struct index_options *options, yyjson_doc *answer,
-                    const char *done)
+int cli_index_conclude(struct cli *cli, const struct index_options *options, yyjson_doc *answer,
+                       const char *done)
 {
 	int64_t task = -1;
 	bool named = json_get_i64(yyjson_doc_get_root(answer), "taskUid", &task);
@@ -175,6 +171,16 @@ static int conclude(struct cli *cli, const struct index_options *options, yyjson
 		printf("index %s: %s (task %lld)\n", options->uid, options->wait ? done : "enqueued",
 		       (long long)task);
 	return result;
+}
+
+void cli_index_append_path(struct buffer *path, const char *uid, const char *rest)
+{
+	buffer_append_string(path, "/indexes/");
+	for (const char *at = uid; *at != 0; at++)
+		buffer_printf(path, strchr("/?#%", *at) != NULL || *at <= ' ' ? "%%%02x" : "%c",
+		              (unsigned char)*at);
+	buffer_append_string(path, rest);
+	buffer_put_u8(path, 0);
 }
 
 static int create(struct cli *cli, const struct index_options *options)
@@ -203,103 +209,7 @@ static int create(struct cli *cli, const struct index_options *options)
 	}
 	if (cli_ask(cli, &question, &answer) != 0)
 		return 1;
-	return conclude(cli, options, answer, "created");
-}
-
-/* "/indexes/UID" and what follows, with a NUL. */
-static void append_path(struct buffer *path, const char *uid, const char *rest)
-{
-	buffer_append_string(path, "/indexes/");
-	for (const char *at = uid; *at != 0; at++)
-		buffer_printf(path, strchr("/?#%", *at) != NULL || *at <= ' ' ? "%%%02x" : "%c",
-		              (unsigned char)*at);
-	buffer_append_string(path, rest);
-	buffer_put_u8(path, 0);
-}
-
-/* The configuration's sources of this index, if it has any: else they stay as they are recorded. */
-static void append_sources(struct buffer *body, const struct config *config, const char *uid)
-{
-	const struct config_source *sources;
-	size_t len = config_sources(config, &sources);
-	bool first = true;
-
-	for (size_t i = 0; i < len; i++) {
-		const struct config_source *source = &sources[i];
-
-		if (source->index == NULL || strcmp(source->index, uid) != 0)
-			continue;
-		buffer_append_string(body, first ? "\"sources\":[{\"name\":" : ",{\"name\":");
-		first = false;
-		json_append_string(body, slice_string(source->name));
-		append_member(body, "topic", source->topic);
-		append_member(body, "pattern", source->pattern);
-		append_member(body, "dead_letter_topic", source->dead_letter_topic);
-		buffer_printf(body, ",\"rules\":%s}", source->rules);
-	}
-	buffer_append_string(body, first ? "" : "]");
-}
-
-/* Until no generation of this index is in the making; the exit code. */
-static int wait_for_name(struct cli *cli, const char *uid)
-{
-	struct cli_question question = {"GET", "/indexes?limit=4096", NULL, 200};
-
-	for (;;) {
-		yyjson_doc *answer;
-		yyjson_val *entry;
-		bool found = false;
-		bool rebuilding = false;
-		size_t i, len;
-
-		if (cli_ask(cli, &question, &answer) != 0)
-			return 1;
-		yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(answer), "results"), i, len, entry)
-		{
-			if (strcmp(cli_text(entry, "uid"), uid) != 0)
-				continue;
-			found = true;
-			rebuilding = yyjson_obj_get(entry, "rebuilding") != NULL;
-		}
-		yyjson_doc_free(answer);
-		if (!found)
-			return cli_fail("index", "%s was deleted meanwhile", uid);
-		if (!rebuilding)
-			return 0;
-		(void)poll(NULL, 0, REBUILD_STEP_MS);
-	}
-}
-
-static int rebuild(struct cli *cli, const struct index_options *options)
-{
-	struct cli_question question = {.method = "POST", .expected = 202};
-	struct buffer body, path;
-	yyjson_doc *answer;
-	int result = 1;
-
-	buffer_init(&path, BODY_BYTES_MAX);
-	buffer_init(&body, REBUILD_BYTES_MAX);
-	append_path(&path, options->uid, "/rebuild");
-	buffer_append_string(&body, "{");
-	append_sources(&body, cli->config, options->uid);
-	if (options->partitions != 0)
-		buffer_printf(&body, "%s\"partitions\":%ld", body.len > 1 ? "," : "", options->partitions);
-	if (options->dedup_window >= 0)
-		buffer_printf(&body, "%s\"dedupWindow\":%ld", body.len > 1 ? "," : "", options->dedup_window);
-	buffer_append_string(&body, "}");
-	question.path = (const char *)path.ptr;
-	question.body = &body;
-	if (buffer_failed(&path) || buffer_failed(&body)) {
-		result = cli_fail("index", "the uid or the rules are too long");
-		buffer_deinit(&body);
-	} else if (cli_ask(cli, &question, &answer) == 0)
-		result = conclude(cli, options, answer, "being rebuilt");
-	if (result == 0 && options->wait)
-		result = wait_for_name(cli, options->uid);
-	if (result == 0 && options->wait)
-		printf("index %s: rebuilt\n", options->uid);
-	buffer_deinit(&path);
-	return result;
+	return cli_index_conclude(cli, options, answer, "created");
 }
 
 static int delete (struct cli *cli, const struct index_options *options)
@@ -310,14 +220,14 @@ static int delete (struct cli *cli, const struct index_options *options)
 	int result;
 
 	buffer_init(&path, BODY_BYTES_MAX);
-	append_path(&path, options->uid, "");
+	cli_index_append_path(&path, options->uid, "");
 	question.path = (const char *)path.ptr;
 	if (buffer_failed(&path))
 		result = cli_fail("index", "the uid is too long");
 	else if (cli_ask(cli, &question, &answer) != 0)
 		result = 1;
 	else
-		result = conclude(cli, options, answer, "deleted");
+		result = cli_index_conclude(cli, options, answer, "deleted");
 	buffer_deinit(&path);
 	return result;
 }
@@ -359,6 +269,6 @@ int cli_index(struct cli *cli, int argc, char **argv)
 	if (strcmp(argv[1], "create") == 0)
 		return create(cli, &options);
 	if (strcmp(argv[1], "rebuild") == 0)
-		return rebuild(cli, &options);
+		return cli_index_rebuild(cli, &options);
 	return strcmp(argv[1], "delete") == 0 ? delete (cli, &options) : list(cli, &options);
 }

@@ -10,7 +10,7 @@
  *
  * meta:      key `names`      {"v":1,"task":N,"names":{"packages":"<index id>"}}
  *            key `index/<id>` struct index_record as below; "replaces":"<index id>" and
- *                              "lives_ended":N are absent for 0
+ *                              "accepts_loss":true and "lives_ended":N are absent for 0 and false
  *            key `skip/<id>/<p>` {"v":1,"task":N,"offsets":[o,...]}: offsets of that shard's log, rising, that
  *                              every feeder skips. It only grows, and before anybody has applied them.
  * topology:  key `cluster`    {"v":1,"epoch":N,"task":N,"kafka":"<cluster id>","rf":1,
@@ -83,6 +83,7 @@ struct index_record {
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
 	bool writable;
 	uint64_t replaces; /* a generation in the making: the index whose name it will have; 0: none */
+	bool accepts_loss; /* and it gets it although something of that one cannot be imported again */
 	struct rules rules;
 	struct source_record
 		*sources; /* [sources_len], memory as `base`, one allocation; NULL if there is none */

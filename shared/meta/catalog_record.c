@@ -221,6 +221,9 @@ static int index_fill(yyjson_val *root, struct index_record *index, struct error
 	    (!get_index_id(root, "replaces", &index->replaces) || index->replaces == 0 ||
 	     index->replaces == index->id))
 		return malformed(error, "replaces");
+	if (yyjson_obj_get(root, "accepts_loss") != NULL &&
+	    !json_get_bool(root, "accepts_loss", &index->accepts_loss))
+		return malformed(error, "accepts_loss");
 	if (yyjson_obj_get(root, "lives_ended") != NULL) {
 		int64_t life;
 
@@ -305,6 +308,8 @@ void catalog_write_index(struct buffer *value, const struct index_record *index)
 		index_id_print(index->replaces, id);
 		append_member(value, "replaces", id);
 	}
+	if (index->accepts_loss)
+		buffer_append_string(value, ",\"accepts_loss\":true");
 	if (index->lives_ended != 0)
 		buffer_printf(value, ",\"lives_ended\":%" PRIu32, index->lives_ended);
 	buffer_append_string(value, ",\"rules\":");

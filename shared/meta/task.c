@@ -84,6 +84,8 @@ void task_request_write(struct buffer *value, const struct task_request *request
 		if (request->partitions != 0)
 			buffer_printf(value, ",\"partitions\":%" PRId32, request->partitions);
 		write_layout(value, request);
+		buffer_append_string(value, request->accept_loss ? ",\"accept_loss\":true" : "");
+		buffer_append_string(value, request->cancel ? ",\"cancel\":true" : "");
 		break;
 	case TASK_TYPE_INDEX_DELETION:
 		break;
@@ -126,6 +128,20 @@ static int layout_fill(yyjson_val *root, struct task_request *request, struct er
 	if (request->has_dedup_window && !json_get_i64(root, "dedup_window", &request->dedup_window))
 		return malformed(error, "dedup_window");
 	return 0;
+}
+
+static bool flag_fill(yyjson_val *root, const char *name, bool *flag)
+{
+	return yyjson_obj_get(root, name) == NULL || json_get_bool(root, name, flag);
+}
+
+static int rebuild_fill(yyjson_val *root, struct task_request *request, struct error *error)
+{
+	if (!flag_fill(root, "accept_loss", &request->accept_loss))
+		return malformed(error, "accept_loss");
+	if (!flag_fill(root, "cancel", &request->cancel))
+		return malformed(error, "cancel");
+	return layout_fill(root, request, error);
 }
 
 /* Bounds that the controller judges (partitions, the uid's alphabet) are not judged here: such a request has
@@ -227,7 +243,7 @@ static int request_fill(yyjson_val *root, struct task_request *request, struct e
 	case TASK_TYPE_INDEX_CREATION:
 		return creation_fill(root, request, error);
 	case TASK_TYPE_INDEX_REBUILD:
-		return layout_fill(root, request, error);
+		return rebuild_fill(root, request, error);
 	case TASK_TYPE_RECORD_SKIP:
 		return skip_fill(root, request, error);
 	case TASK_TYPE_SOURCE_UPDATE:

@@ -9,7 +9,8 @@
  *    "primary_key":"id","partitions":12,"partitioner":"murmur2","topic":"…"|absent,
  *    "dedup_window":N|absent,"sources":[…]|absent}: sources as source.h reads them
  *   {"v":1,"type":"indexRebuild","nonce":"…","uid":"…","enqueued_at":ms,
- *    "partitions":N|absent,"dedup_window":N|absent,"sources":[…]|absent}: absent as the generation before has it
+ *    "partitions":N|absent,"dedup_window":N|absent,"sources":[…]|absent: absent as the generation before has it,
+ *    "accept_loss":true|absent,"cancel":true|absent}
  *   {"v":1,"type":"indexDeletion","nonce":"…","uid":"…","enqueued_at":ms}
  *   {"v":1,"type":"recordSkip","nonce":"…","uid":"…","enqueued_at":ms,
  *    "index":"<id>","partition":p,"offset":o,"reason":"…"}
@@ -46,6 +47,9 @@ struct task_request {
 	char nonce[33];
 	char uid[INDEX_UID_BYTES_MAX + 1];
 	int64_t enqueued_at_ms;
+	/* rebuild */
+	bool accept_loss; /* of what cannot be imported again */
+	bool cancel;      /* the one in the making */
 	/* creation; for a rebuild partitions (0: as before), dedup_window and sources */
 	char primary_key[INDEX_UID_BYTES_MAX + 1];
 	int32_t partitions;

@@ -46,6 +46,8 @@ struct world {
 	int64_t start;            /* log start of every partition */
 	int64_t end;              /* log end of every partition */
 	int64_t remaining;        /* of sources, not imported; one less each time it is asked for */
+	int64_t unread;           /* of an old log, likewise */
+	struct rebuild_loss loss; /* in it */
 	const char *refuse_topic; /* CREATE_TOPIC of it can never work */
 };
 
@@ -161,6 +163,11 @@ static inline void carry_out(struct world *world, const struct controller_action
 	case CONTROLLER_ACTION_ASK_SOURCES:
 		CU_ASSERT_PTR_NOT_NULL_FATAL(action->index);
 		result->remaining = world->remaining > 0 ? world->remaining-- : 0;
+		break;
+	case CONTROLLER_ACTION_ASK_LOSS:
+		CU_ASSERT_EQUAL(action->index->replaces, action->old->id);
+		result->remaining = world->unread > 0 ? world->unread-- : 0;
+		result->loss = world->loss;
 		break;
 	case CONTROLLER_ACTION_DELETE_TOPIC:
 		topic_remove(world, action->topic);

@@ -120,9 +120,9 @@ static void test_named_when_it_has_everything(void)
 	CU_ASSERT_STRING_EQUAL(next->topic, "millrace.docs.orders.1");
 	CU_ASSERT_EQUAL(next->state, INDEX_STATE_ACTIVE);
 	CU_ASSERT_EQUAL_FATAL(next->sources_len, 2);
-	CU_ASSERT_EQUAL(next->sources[0].life, 2);
+	CU_ASSERT_EQUAL(next->sources[0].life, 1);
 	CU_ASSERT_FALSE(next->sources[0].paused);
-	CU_ASSERT_EQUAL(next->sources[1].life, 2);
+	CU_ASSERT_EQUAL(next->sources[1].life, 1);
 	CU_ASSERT_TRUE(next->sources[1].paused);
 	CU_ASSERT_EQUAL(next->sources[1].start_ms, 77);
 	CU_ASSERT_PTR_NOT_NULL(catalog_shard(controller_catalog(world->controller), id, 2));
@@ -154,7 +154,7 @@ static void check_named(const struct world *world)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(index);
 	CU_ASSERT_EQUAL(index->generation, 2);
 	CU_ASSERT_EQUAL(index->replaces, 0);
-	CU_ASSERT_EQUAL(index->sources[0].life, 2);
+	CU_ASSERT_EQUAL(index->sources[0].life, 1);
 	CU_ASSERT_EQUAL(count_finals(world), 2);
 	CU_ASSERT_EQUAL(world->topics_len, 1);
 	CU_ASSERT_EQUAL(world->deleted_len, 1);
@@ -196,6 +196,115 @@ static void test_killed_anywhere(void)
 		(void)rebuild_killed(kill_after);
 }
 
+static int64_t ask_about(struct world *world, bool cancel)
+{
+	struct task_request task = {
+		.type = TASK_TYPE_INDEX_REBUILD, .uid = "orders", .cancel = cancel, .accept_loss = !cancel};
+
+	return ask(world, &task);
+}
+
+/* Everything is imported and received; the name is given, or not, within a few seconds. */
+static void fill(struct world *world, int64_t from_ms)
+{
+	for (int64_t now_ms = from_ms; now_ms < from_ms + 5000; now_ms += 1000) {
+		(void)go_on(world, now_ms, -1);
+		if (making(world) != NULL)
+			hear(world, now_ms, making(world), 0);
+	}
+}
+
+static void test_loss(void)
+{
+	static const struct rebuild_loss losses[] = {{.published = 1}, {.expired = 1}, {.unsourced = 1}};
+
+	for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+		struct world *world = world_new();
+		struct buffer status;
+
+		(void)create(world);
+		(void)rebuild(world, 0, NULL, 0);
+		world->unread = 3;
+		world->loss = losses[i];
+		(void)run(world, -1);
+		CU_ASSERT_EQUAL(world->unread, 0); /* read at once, not one look a second */
+		fill(world, 0);
+		CU_ASSERT_EQUAL(resolve(world, "orders")->generation, 1);
+		CU_ASSERT_PTR_NOT_NULL(making(world));
+		buffer_init(&status, 1 << 16);
+		controller_status(world->controller, &status);
+		CU_ASSERT_PTR_NOT_NULL(memmem(status.ptr, status.len, "\"judged\":true", 13));
+		buffer_deinit(&status);
+		(void)ask_about(world, false);
+		(void)run(world, -1);
+		CU_ASSERT_STRING_EQUAL(final_of(world, 2), "succeeded");
+		fill(world, 10000);
+		CU_ASSERT_EQUAL(resolve(world, "orders")->generation, 2);
+		CU_ASSERT_FALSE(resolve(world, "orders")->accepts_loss);
+		world_free(world);
+	}
+}
+
+/* What is published to the old log after it was looked through counts too. */
+static void test_late_loss(void)
+{
+	struct world *world = world_new();
+
+	(void)create(world);
+	(void)rebuild(world, 0, NULL, 0);
+	world->remaining = 2;
+	(void)run(world, -1);
+	world->loss.published = 1;
+	fill(world, 0);
+	CU_ASSERT_EQUAL(resolve(world, "orders")->generation, 1);
+	world->loss.published = 0;
+	fill(world, 10000);
+	CU_ASSERT_EQUAL(resolve(world, "orders")->generation, 2);
+	world_free(world);
+}
+
+static void test_cancelled_anywhere(void)
+{
+	for (int kill_after = -1; kill_after < 40; kill_after++) {
+		struct world *world = world_new();
+
+		(void)create(world);
+		(void)rebuild(world, 0, NULL, 0);
+		(void)ask_about(world, true);
+		(void)ask_about(world, true);
+		(void)run(world, kill_after);
+		(void)run(world, -1);
+		CU_ASSERT_STRING_EQUAL(final_of(world, 2), "succeeded");
+		CU_ASSERT_STRING_EQUAL(final_of(world, 3), "index_is_not_rebuilding");
+		CU_ASSERT_EQUAL(resolve(world, "orders")->generation, 1);
+		CU_ASSERT_PTR_NULL(making(world));
+		CU_ASSERT_EQUAL(world->topics_len, 1);
+		CU_ASSERT_EQUAL(world->deleted_len, 1);
+		world_free(world);
+	}
+}
+
+/* A new generation begins where its sources began, and before what only their former lives knew. */
+static void test_beginnings(void)
+{
+	struct task_request seek = {.type = TASK_TYPE_SOURCE_UPDATE,
+	                            .uid = "orders",
+	                            .source = "b",
+	                            .has_start = true,
+	                            .start_ms = 99};
+	struct world *world = world_new();
+
+	(void)create(world);
+	(void)ask(world, &seek);
+	(void)rebuild(world, 0, NULL, 0);
+	world->remaining = 100;
+	(void)run(world, -1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(making(world));
+	CU_ASSERT_EQUAL(making(world)->sources[1].start_ms, 0);
+	CU_ASSERT_EQUAL(making(world)->sources[1].life, 1);
+	world_free(world);
+}
+
 static void test_other_rules(void)
 {
 	struct source_record sources[] = {
@@ -216,7 +325,7 @@ static void test_other_rules(void)
 	CU_ASSERT_EQUAL(next->partitions, 2);
 	CU_ASSERT_EQUAL_FATAL(next->sources_len, 2);
 	CU_ASSERT_STRING_EQUAL(next->sources[0].topic, "shop.other");
-	CU_ASSERT_EQUAL(next->sources[0].life, 2);
+	CU_ASSERT_EQUAL(next->sources[0].life, 1);
 	CU_ASSERT_TRUE(next->sources[0].paused);
 	CU_ASSERT_EQUAL(next->sources[1].life, 1);
 	CU_ASSERT_EQUAL(next->sources[1].start_ms, 5);
@@ -297,6 +406,10 @@ int main(void)
 	CU_TestInfo tests[] = {
 		{"named when it has everything", test_named_when_it_has_everything},
 		{"killed anywhere", test_killed_anywhere},
+		{"loss", test_loss},
+		{"late loss", test_late_loss},
+		{"cancelled anywhere", test_cancelled_anywhere},
+		{"beginnings", test_beginnings},
 		{"other rules", test_other_rules},
 		{"meanwhile", test_meanwhile},
 		{"refused", test_refused},

@@ -135,6 +135,8 @@ static const struct {
          ",\"sources\":[{\"name\":\"a\",\"topic\":\"a\",\"life\":1,\"paused\":false,\"start_ms\":0,\"rules\":"
          "{}},"
          "{\"name\":\"l\",\"pattern\":\"^l\","},
+	{"{\"acceptLoss\":true}", NULL, ",\"accept_loss\":true}"},
+	{"{\"acceptLoss\":1}", "bad_request", "Invalid value type at `.acceptLoss`"},
 	{"{\"partitions\":0}", "bad_request",
          "Invalid value at `.partitions`: expected 1 to 1024 partitions"},
 	{"{\"partitions\":1025}", "bad_request",

@@ -56,6 +56,12 @@ static const char rebuild[] =
 	"\"enqueued_at\":1700000000000,\"partitions\":7,\"dedup_window\":5,\"sources\":[{\"name\":\"a\","
 	"\"topic\":"
 	"\"shop.a\",\"life\":3,\"paused\":false,\"start_ms\":0,\"rules\":{}}]}";
+static const char rebuild_anyway[] =
+	"{\"v\":1,\"type\":\"indexRebuild\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\",\"enqueued_at\":1700000000000,\"accept_loss\":true}";
+static const char rebuild_cancelled[] =
+	"{\"v\":1,\"type\":\"indexRebuild\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\",\"enqueued_at\":1700000000000,\"cancel\":true}";
 static const char rebuild_as_before[] =
 	"{\"v\":1,\"type\":\"indexRebuild\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
 	"\"packages\",\"enqueued_at\":1700000000000}";
@@ -73,9 +79,10 @@ static void check_text(struct buffer *buffer, const char *expected)
 
 static void test_request_round_trips(void)
 {
-	static const char *const texts[] = {creation, adoption,          deletion, import,
-	                                    skip,     addition,          update,   pause,
-	                                    rebuild,  rebuild_as_before, removal};
+	static const char *const texts[] = {creation, adoption,          deletion,       import,
+	                                    skip,     addition,          update,         pause,
+	                                    rebuild,  rebuild_as_before, rebuild_anyway, rebuild_cancelled,
+	                                    removal};
 	struct buffer buffer;
 
 	buffer_init(&buffer, 1 << 16);
@@ -172,6 +179,8 @@ static const struct {
 	{adoption, "\"shop.orders\"", "\"\"", ERROR_FORMAT},
 	{deletion, "}", "", ERROR_FORMAT},
 	{rebuild, "\"partitions\":7", "\"partitions\":\"7\"", ERROR_FORMAT},
+	{rebuild_anyway, ":true}", ":1}", ERROR_FORMAT},
+	{rebuild_cancelled, ":true}", ":\"yes\"}", ERROR_FORMAT},
 	{rebuild, "\"dedup_window\":5", "\"dedup_window\":null", ERROR_FORMAT},
 	{rebuild, "\"sources\":[", "\"sources\":7,\"x\":[", ERROR_FORMAT},
 	{import, "\"dedup_window\":0", "\"dedup_window\":\"0\"", ERROR_FORMAT},
