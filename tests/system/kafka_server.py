@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from children import Child, tail, wait_until
 
 READY_S = 120
+ANSWER_MS = 5000
 # It lives for seconds or minutes: what the second compiler would gain costs more than it brings.
 SHORT_LIFE = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 LOG_OF_DENIALS = """<Configuration><Appenders><Console name="out"><PatternLayout pattern="%d %p %m%n"/></Console></Appenders>
@@ -52,7 +53,8 @@ class KafkaServer:
         self.wait_ready()
 
     def wait_ready(self):
-        client = AdminClient(self.client())
+        # A request that a starting Kafka has taken and never answers is given up before the default of a minute.
+        client = AdminClient(self.client(**{"socket.timeout.ms": ANSWER_MS}))
 
         def answers():
             assert self._child.running(), "Kafka has ended: " + " / ".join(tail(self.log, 3))

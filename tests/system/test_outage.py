@@ -79,6 +79,9 @@ def test_kafka_outage(env):
         assert not troubles, troubles
 
 
+test_kafka_outage.timeout_s = 400  # three starts of a Kafka, after a kill as well
+
+
 def test_start_without_kafka(env):
     """Programs that start while Kafka is down wait and say so; then they go on by themselves."""
     with env.own_kafka() as kafka:

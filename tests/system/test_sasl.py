@@ -231,6 +231,9 @@ def test_missing_rights(env):
         end_cleanly(env)
 
 
+test_missing_rights.timeout_s = 300
+
+
 def test_refused_connections(env):
     """Whom Kafka refuses waits and names the setting; so does doctor."""
     with env.secure_kafka() as kafka:
