@@ -2,7 +2,8 @@
 
 A fault is: bring a moment about, strike, leave the victim as it is for a while, heal. The next one does not wait until
 all is well again, only until every partition makes progress; so faults meet systems that are still busy with earlier
-ones. Every ROUND faults the load is held and every replica compared with the fold of the log (history.py).
+ones. After ROUND faults, twice, four times as many … and at the end the load is held and every replica compared with
+the fold of the log (history.py), which takes the longer the longer the log is.
 """
 import collections
 import http.client
@@ -185,13 +186,15 @@ class Chaos:
         return chosen[:count]
 
     def run(self, count):
+        compare_at = ROUND
         for number, (title, aim) in enumerate(self.plan(count), 1):
             start = time.monotonic()
             done = self.strike_aimed(title, aim) if aim else self.strike_freely(title)
             self.wait_progress()
             self.faults += 1
             print(f"          fault {number}: {title}: {done}, progress after {time.monotonic() - start:.1f} s", flush=True)
-            if number % ROUND == 0 or number == count:
+            if number in (compare_at, count):
+                compare_at *= 2
                 self.compare(f"after {number} faults", last=number == count)
 
     def strike_aimed(self, moment, aim):
