@@ -266,6 +266,7 @@ static void judge(void *context, const struct op *op)
 	struct rebuild_loss *loss = &judging->ended->loss;
 	const struct origin *origin = &op->origin;
 	const struct ended_topic *topic;
+	struct log_ends *ends;
 
 	if (origin->source.ptr == NULL) {
 		loss->published++;
@@ -276,11 +277,19 @@ static void judge(void *context, const struct op *op)
 		judging->rc = note_late(judging, origin->source);
 		topic = topic_of(judging->ended, origin->source);
 	}
-	if (topic == NULL || topic->source[0] == '\0')
+	if (topic == NULL || topic->source[0] == '\0') {
 		loss->unsourced++;
-	else if (origin->partition >= topic->partitions ||
-	         origin->offset < topic->ends[origin->partition].start)
+		return;
+	}
+	if (origin->partition >= topic->partitions) {
 		loss->expired++;
+		return;
+	}
+	ends = &topic->ends[origin->partition];
+	if (origin->offset < ends->start)
+		loss->expired++;
+	else if (origin->offset >= ends->end)
+		ends->end = origin->offset + 1;
 }
 
 int rebuild_ends_judge(struct rebuild_ends *ends, struct log_connection *connection,

@@ -4,8 +4,10 @@
  *
  * When it is asked for an index for the first time in a term, it notes where
  * every partition of its sources ends; what was committed by the sources'
- * groups is compared with those ends, then and later. Sources and topics that
- * appear afterwards do not count. Blocks for Kafka's answers.
+ * groups is compared with those ends, then and later. Where the predecessor's
+ * log shows a later record of a partition, its end rises to behind that one.
+ * Other sources and topics that appear afterwards do not count. Blocks for
+ * Kafka's answers.
  *
  * The predecessor's log is read from its base, a bounded time at once: every
  * record that would be applied must have an origin at or above the start of

@@ -28,9 +28,10 @@
  * A rebuild (controller_rebuild.c) makes an index with the old one's uid, its
  * sources, and no name: its record says whom it replaces. That is the
  * request's end; the new generation fills like any index. Once its sources
- * are imported up to where they ended when first asked, and every in-sync
- * replica has received its log up to where that ended then, one WRITE gives
- * it the name and deletes the old one. If the old one is deleted before, or
+ * are imported up to where they ended when first asked, every in-sync replica
+ * has received its log up to where that ended then, and both again, some times,
+ * for what the old one's log had meanwhile, one WRITE gives it the name and
+ * deletes the old one. If the old one is deleted before, or
  * the rebuild cancelled, so is the new one. While the old one's log holds what
  * the sources do not bring back, it waits, unless its record accepts the loss.
  *

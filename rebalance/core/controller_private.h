@@ -44,6 +44,7 @@ struct rebuild {
 	int64_t judged_ms; /* when nothing in it was found to be lost; INT64_MIN: never */
 	struct rebuild_loss loss;
 	int64_t *ends; /* of its log, read after that */
+	int rounds;    /* how often it was level with what the old one's log showed then */
 };
 
 /* Where a record ends in `keys` and `values`. */

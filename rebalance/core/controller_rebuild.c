@@ -245,6 +245,10 @@ static void give_name(struct controller *controller, const struct index_record *
 	controller_write_index(controller, &dead, index->task);
 }
 
+/* Before it is named it is made level with the old one's log so often: a reader must not see documents go back by the
+ * time that the rebuild took, and the writers may never rest. */
+#define REBUILD_ROUNDS 3
+
 static bool is_lossless(const struct controller *controller, const struct index_record *index,
                         const struct rebuild *rebuild)
 {
@@ -280,7 +284,7 @@ static bool advance(struct controller *controller, const struct index_record *in
 	if (rebuild == NULL)
 		return false;
 	full = rebuild->ends != NULL && all_have_received(controller, index, rebuild->ends);
-	if (full && is_lossless(controller, index, rebuild)) {
+	if (full && rebuild->rounds == REBUILD_ROUNDS && is_lossless(controller, index, rebuild)) {
 		give_name(controller, index, old, now_ms);
 		return true;
 	}
@@ -320,6 +324,14 @@ static void hear_loss(const struct controller *controller, struct rebuild *rebui
 	rebuild->judged = true;
 	rebuild->judged_ms =
 		loss->published + loss->expired + loss->unsourced == 0 ? controller->now_ms : INT64_MIN;
+	if (rebuild->ends == NULL || rebuild->rounds == REBUILD_ROUNDS)
+		return;
+	/* what this look saw is to be imported, too */
+	rebuild->rounds++;
+	rebuild->imported = false;
+	free(rebuild->ends);
+	rebuild->ends = NULL;
+	rebuild->next_ms = INT64_MIN;
 }
 
 static void hear_ends(const struct controller *controller, struct rebuild *rebuild,

@@ -48,6 +48,7 @@ struct world {
 	int64_t remaining;        /* of sources, not imported; one less each time it is asked for */
 	int64_t unread;           /* of an old log, likewise */
 	struct rebuild_loss loss; /* in it */
+	int64_t appearing;        /* of sources, one each time the old log is looked at */
 	const char *refuse_topic; /* CREATE_TOPIC of it can never work */
 };
 
@@ -168,6 +169,10 @@ static inline void carry_out(struct world *world, const struct controller_action
 		CU_ASSERT_EQUAL(action->index->replaces, action->old->id);
 		result->remaining = world->unread > 0 ? world->unread-- : 0;
 		result->loss = world->loss;
+		if (world->appearing > 0) {
+			world->appearing--;
+			world->remaining++;
+		}
 		break;
 	case CONTROLLER_ACTION_DELETE_TOPIC:
 		topic_remove(world, action->topic);

@@ -263,6 +263,26 @@ static void test_late_loss(void)
 	world_free(world);
 }
 
+/* What came to the sources while the rebuild took its time is imported before the name is given, but writers that
+ * never rest do not put it off for ever. */
+static void test_level_with_the_old_one(void)
+{
+	struct world *world = world_new();
+
+	(void)create(world);
+	(void)rebuild(world, 0, NULL, 0);
+	world->appearing = 100;
+	(void)run(world, -1);
+	CU_ASSERT_EQUAL(resolve(world, "orders")->generation, 1);
+	for (int i = 0; i < 3; i++)
+		fill(world, 10000 * i);
+	CU_ASSERT_EQUAL(resolve(world, "orders")->generation, 2);
+	/* a look at first, and three that were imported; one more where the last is no longer fresh */
+	CU_ASSERT_TRUE(world->appearing <= 96 && world->appearing >= 95);
+	CU_ASSERT_TRUE(world->remaining <= 1);
+	world_free(world);
+}
+
 static void test_cancelled_anywhere(void)
 {
 	for (int kill_after = -1; kill_after < 40; kill_after++) {
@@ -408,6 +428,7 @@ int main(void)
 		{"killed anywhere", test_killed_anywhere},
 		{"loss", test_loss},
 		{"late loss", test_late_loss},
+		{"level with the old one", test_level_with_the_old_one},
 		{"cancelled anywhere", test_cancelled_anywhere},
 		{"beginnings", test_beginnings},
 		{"other rules", test_other_rules},
