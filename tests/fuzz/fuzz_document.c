@@ -76,22 +76,33 @@ static void expect(struct buffer *expected, yyjson_val *existing, yyjson_val *pa
 	buffer_put_u8(expected, '}');
 }
 
-static void check(struct slice merged, yyjson_val *existing, yyjson_val *patch)
+/* One text has many spellings; the parser's own writer knows one. */
+static void respell(struct slice text, struct buffer *spelt)
 {
-	struct buffer expected;
-	struct buffer found;
 	struct error error;
 	yyjson_doc *doc;
 
+	ASSERT(json_parse(text, JSON_DEPTH_MAX, &doc, &error) == 0);
+	ASSERT(json_append_value(spelt, yyjson_doc_get_root(doc), &error) == 0);
+	yyjson_doc_free(doc);
+}
+
+static void check(struct slice merged, yyjson_val *existing, yyjson_val *patch)
+{
+	struct buffer text;
+	struct buffer expected;
+	struct buffer found;
+
+	buffer_init(&text, SIZE_MAX);
 	buffer_init(&expected, SIZE_MAX);
 	buffer_init(&found, SIZE_MAX);
-	ASSERT(json_parse(merged, JSON_DEPTH_MAX, &doc, &error) == 0);
-	ASSERT(json_append_value(&found, yyjson_doc_get_root(doc), &error) == 0);
-	expect(&expected, existing, patch);
+	expect(&text, existing, patch);
+	respell(buffer_slice(&text), &expected);
+	respell(merged, &found);
 	ASSERT(slice_equal(buffer_slice(&expected), buffer_slice(&found)));
-	yyjson_doc_free(doc);
 	buffer_deinit(&found);
 	buffer_deinit(&expected);
+	buffer_deinit(&text);
 }
 
 static yyjson_doc *object_of(struct slice text)
