@@ -200,12 +200,13 @@ def test_lag(env):
 
     env.wait_until(level, 60, "the lag goes to 0")
     env.programs["shard"].stop()
-    before = {partition: committed for partition, (committed, _, _) in described(env).items()}
+    rows = env.wait_until(lambda: described(env), 60, "the group is described")
+    before = {partition: committed for partition, (committed, _, _) in rows.items()}
     publish(env, topic, [(f"more-{n}", b'{"n":%d}' % n, [], -1) for n in range(500)])
     # Ingest has read and sent them; the node that stands still has stored nothing of it.
     env.wait_until(lambda: sum(shard["position"] for shard in shards(env)) == 1000, 30, "the records are read")
     env.wait_until(lambda: "node_unreachable" in env.programs["ingest"].output(), 60, "ingest says so")
-    rows = described(env)
+    rows = env.wait_until(lambda: described(env), 60, "the group is described")
     assert {partition: committed for partition, (committed, _, _) in rows.items()} == before, rows
     assert sum(lag for _, _, lag in rows.values()) == 500, rows
     env.programs["shard"].cont()
