@@ -60,6 +60,19 @@ void rebuild_ends_free(struct rebuild_ends *ends)
 	free(ends);
 }
 
+/* The partitions from `from` on that are asked about at once. */
+static struct log_partitions bunch(const struct ended_topic *topic, int32_t from,
+                                   int32_t numbers[INDEX_PARTITIONS_MAX])
+{
+	int32_t left = topic->partitions - from;
+	struct log_partitions asked = {topic->topic, numbers,
+	                               (size_t)(left < INDEX_PARTITIONS_MAX ? left : INDEX_PARTITIONS_MAX)};
+
+	for (size_t i = 0; i < asked.len; i++)
+		numbers[i] = from + (int32_t)i;
+	return asked;
+}
+
 static int ask_ends(struct log_connection *connection, struct ended_topic *topic, struct error *error)
 {
 	int32_t numbers[INDEX_PARTITIONS_MAX];
@@ -69,13 +82,8 @@ static int ask_ends(struct log_connection *connection, struct ended_topic *topic
 	if (topic->ends == NULL)
 		return error_memory(error, (size_t)topic->partitions * sizeof *topic->ends);
 	for (int32_t from = 0; rc == 0 && from < topic->partitions; from += INDEX_PARTITIONS_MAX) {
-		int32_t left = topic->partitions - from;
-		struct log_partitions asked = {
-			topic->topic, numbers,
-			(size_t)(left < INDEX_PARTITIONS_MAX ? left : INDEX_PARTITIONS_MAX)};
+		struct log_partitions asked = bunch(topic, from, numbers);
 
-		for (size_t i = 0; i < asked.len; i++)
-			numbers[i] = from + (int32_t)i;
 		rc = log_ask_all_ends(connection, &asked, ASK_MS, topic->ends + from, error);
 	}
 	return rc;
@@ -167,13 +175,8 @@ static int compare(struct log_connection *connection, const char *group, const s
 	int rc = 0;
 
 	for (int32_t from = 0; rc == 0 && from < topic->partitions; from += INDEX_PARTITIONS_MAX) {
-		int32_t left = topic->partitions - from;
-		struct log_partitions asked = {
-			topic->topic, numbers,
-			(size_t)(left < INDEX_PARTITIONS_MAX ? left : INDEX_PARTITIONS_MAX)};
+		struct log_partitions asked = bunch(topic, from, numbers);
 
-		for (size_t i = 0; i < asked.len; i++)
-			numbers[i] = from + (int32_t)i;
 		rc = log_group_offsets(connection, group, &asked, ASK_MS, committed, error);
 		for (size_t i = 0; rc == 0 && i < asked.len; i++) {
 			const struct log_ends *ends = &topic->ends[from + (int32_t)i];

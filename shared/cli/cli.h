@@ -31,6 +31,8 @@ struct cli_question {
 
 /* 0 and the parsed answer if it has the status expected, else negative after saying why on stderr. */
 int cli_ask(struct cli *cli, const struct cli_question *question, yyjson_doc **answer);
+/* What the program whose admin listener is at `base` says of itself at /status; NULL if it does not. */
+yyjson_doc *cli_ask_status(struct cli *cli, const char *base);
 /* Says "millrace VERB: …" on stderr; 1, the exit code. */
 int cli_fail(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -10,10 +10,8 @@
 #include <unistd.h>
 
 #define PATH_BYTES_MAX 4096
-#define URL_BYTES_MAX 512
 #define REBUILD_BYTES_MAX (1024U * 1024)
 #define STEP_MS 500
-#define CONTROLLER_MS 5000
 
 static void append_member(struct buffer *body, const char *name, const char *value)
 {
@@ -131,20 +129,11 @@ static void fill_progress(struct progress *progress, yyjson_val *status, const c
 /* Unknown while no controller answers: then nothing happens either. */
 static void ask_controller(struct cli *cli, const char *base, const char *id, struct progress *progress)
 {
-	char url[URL_BYTES_MAX];
-	struct http_client_request request = {.method = "GET", .url = url, .timeout_ms = CONTROLLER_MS};
-	yyjson_doc *answer = NULL;
-	struct buffer text;
-	struct error error;
-	int status = 0;
+	yyjson_doc *answer = cli_ask_status(cli, base);
 
-	(void)snprintf(url, sizeof url, "%.400s/status", base);
-	buffer_init(&text, CLI_ANSWER_BYTES_MAX);
-	if (http_client_ask(cli->client, &request, &status, &text, &error) == 0 && status == 200 &&
-	    json_parse_typed(buffer_slice(&text), &answer, &error) == 0)
+	if (answer != NULL)
 		fill_progress(progress, yyjson_doc_get_root(answer), id);
 	yyjson_doc_free(answer);
-	buffer_deinit(&text);
 }
 
 static int ask_progress(struct cli *cli, const char *id, struct progress *progress)

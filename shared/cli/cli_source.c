@@ -14,8 +14,6 @@
 
 #define BODY_BYTES_MAX 4096
 #define PATH_BYTES_MAX 1024
-#define URL_BYTES_MAX 512
-#define WORKER_MS 5000
 #define ROWS_BYTES_MAX (16U << 20)
 #define WORKERS_MAX 64
 
@@ -53,24 +51,6 @@ struct workers {
 	size_t silent;
 };
 
-static yyjson_doc *ask_worker(struct cli *cli, const char *base)
-{
-	char url[URL_BYTES_MAX];
-	struct http_client_request request = {.method = "GET", .url = url, .timeout_ms = WORKER_MS};
-	yyjson_doc *answer = NULL;
-	struct buffer text;
-	struct error error;
-	int status = 0;
-
-	(void)snprintf(url, sizeof url, "%.400s/status", base);
-	buffer_init(&text, CLI_ANSWER_BYTES_MAX);
-	if (http_client_ask(cli->client, &request, &status, &text, &error) != 0 || status != 200 ||
-	    json_parse_typed(buffer_slice(&text), &answer, &error) != 0)
-		answer = NULL;
-	buffer_deinit(&text);
-	return answer;
-}
-
 static int ask_workers(struct cli *cli, struct workers *workers)
 {
 	struct cli_question question = {"GET", "/status", NULL, 200};
@@ -85,7 +65,7 @@ static int ask_workers(struct cli *cli, struct workers *workers)
 	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(status), "ingest"), at, len, worker)
 	{
 		yyjson_doc *answer =
-			workers->len < WORKERS_MAX ? ask_worker(cli, cli_text(worker, "url")) : NULL;
+			workers->len < WORKERS_MAX ? cli_ask_status(cli, cli_text(worker, "url")) : NULL;
 
 		if (answer != NULL)
 			workers->answers[workers->len++] = answer;

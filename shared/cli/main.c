@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define ASK_MS_MAX 30000
+#define STATUS_MS_MAX 5000
 #define URL_BYTES_MAX 5000
 
 struct command {
@@ -158,6 +159,24 @@ int cli_ask(struct cli *cli, const struct cli_question *question, yyjson_doc **a
 		buffer_deinit(question->body);
 	buffer_deinit(&text);
 	return result;
+}
+
+yyjson_doc *cli_ask_status(struct cli *cli, const char *base)
+{
+	char url[URL_BYTES_MAX];
+	struct http_client_request request = {.method = "GET", .url = url, .timeout_ms = STATUS_MS_MAX};
+	yyjson_doc *answer = NULL;
+	struct buffer text;
+	struct error error;
+	int status = 0;
+
+	(void)snprintf(url, sizeof url, "%.400s/status", base);
+	buffer_init(&text, CLI_ANSWER_BYTES_MAX);
+	if (http_client_ask(cli->client, &request, &status, &text, &error) != 0 || status != 200 ||
+	    json_parse_typed(buffer_slice(&text), &answer, &error) != 0)
+		answer = NULL;
+	buffer_deinit(&text);
+	return answer;
 }
 
 static void print_help(void)
