@@ -1,0 +1,69 @@
+/*
+ * Disk segment: what one store or one merge left on disk, and reading it.
+ *
+ * A segment covers the numbers [first, end), disjoint from every other
+ * segment's; it lists `documents` of them, by rising number. Those among them
+ * that have died since are told by the replica's set of dead numbers; `dead`
+ * counts them. Immutable but for `dead`.
+ *
+ * A view is one segment in one read transaction: it borrows the segment and
+ * ends before the transaction. What it hands out is borrowed until the next
+ * call on the view that says so, or the end of the transaction.
+ *
+ * Failure: as in sections.h. Owner: one thread a view.
+ */
+#ifndef MILLRACE_SHARD_CORE_DISK_SEGMENT_H
+#define MILLRACE_SHARD_CORE_DISK_SEGMENT_H
+
+#include "shard/core/terms.h"
+#include "shared/base/hash.h"
+#include "shared/record/record.h"
+
+/* Bound of a merge's outcome. */
+#define DISK_SEGMENT_DOCUMENTS_MAX 524288U
+
+struct disk_segment {
+	uint64_t id; /* of its chunks; never used again */
+	uint32_t level;
+	uint64_t first;
+	uint64_t end;
+	uint32_t documents;
+	uint32_t dead;
+	uint64_t bytes; /* of its chunks */
+	uint64_t lengths[SECTIONS];
+};
+
+struct disk_view;
+
+/* What ENTRIES has of a document. */
+struct disk_entry {
+	uint64_t number;
+	struct insertion_key key;
+	struct hash128 digest;
+	uint32_t body_bytes;
+	uint32_t page;
+	uint32_t page_at;
+	uint32_t id_at;
+	uint16_t id_len;
+};
+
+struct disk_view *disk_view_new(struct kv_txn *txn, const struct disk_segment *segment);
+void disk_view_free(struct disk_view *view);
+const struct disk_segment *disk_view_segment(const struct disk_view *view);
+struct section_reader *disk_view_sections(struct disk_view *view);
+
+/* Place of a number; ERROR_NOT_FOUND if the segment does not list it. */
+int disk_place(struct disk_view *view, uint64_t number, uint32_t *place, struct error *error);
+int disk_entry_at(struct disk_view *view, uint32_t place, struct disk_entry *entry, struct error *error);
+/* Borrowed until the next id is read. */
+int disk_id(struct disk_view *view, const struct disk_entry *entry, struct slice *id, struct error *error);
+/* The document of that id with the highest number; ERROR_NOT_FOUND. A dead one is found too. */
+int disk_find(struct disk_view *view, struct slice id, struct disk_entry *entry, struct error *error);
+/* Borrowed until a body of another page is read. */
+int disk_body(struct disk_view *view, const struct disk_entry *entry, struct slice *body, struct error *error);
+/* The i-th place in insertion order. */
+int disk_order_at(struct disk_view *view, uint32_t i, uint32_t *place, struct error *error);
+/* A word's list; ERROR_NOT_FOUND. Borrowed until the next list is read. */
+int disk_list(struct disk_view *view, struct slice word, struct posting_list *list, struct error *error);
+
+#endif

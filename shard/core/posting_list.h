@@ -1,0 +1,98 @@
+/*
+ * Posting list: the documents that hold one word, by rising number, and the
+ * places where it stands in each. The same bytes in memory and on disk.
+ *
+ * Numbers are distances from the list's base (the first number of its
+ * segment), so that lists of neighbouring segments are joined by copying their
+ * blocks: only the distance at the head of the first block changes.
+ *
+ *   list:  count == 1: varint distance from base, places
+ *          else blocks of 1..POSTING_BLOCK_MAX documents:
+ *            varint first − previous block's last (the first block: − base)
+ *            varint last − first, varint documents − 1,
+ *            varint bytes of the distances, varint bytes of the places
+ *            distances: documents − 1 varints, each number − the one before − 1
+ *            places: of each document in turn
+ *   places: groups by rising field, each
+ *            varint (occurrences − 1) << 1 | another group follows
+ *            varint field − previous group's field (the first: field)
+ *            varints: position − the one before (the first: position)
+ *   varint: little-endian base 128 of a u64, at most 10 bytes
+ *
+ * Small blocks are joined when lists are appended to each other, without
+ * looking at their documents: distances and places are copied as they are.
+ *
+ * Decoding trusts no byte: what is malformed is ERROR_DAMAGED (FATAL), never
+ * read outside the slice. Pure; one thread a writer or cursor.
+ */
+#ifndef MILLRACE_SHARD_CORE_POSTING_LIST_H
+#define MILLRACE_SHARD_CORE_POSTING_LIST_H
+
+#include "shard/core/postings.h"
+
+#define POSTING_BLOCK_MAX 128
+/* Numbers of one list lie within this of its base. */
+#define POSTING_DISTANCE_MAX UINT32_MAX
+
+/* Where a word stands: field of the replica's table (fields.h), position in it. */
+struct place {
+	uint16_t field;
+	uint16_t position; /* UINT16_MAX: there or later */
+};
+
+/* Borrowed. */
+struct posting_list {
+	uint64_t base;
+	uint32_t count; /* documents, at least 1 */
+	struct slice bytes;
+};
+
+struct posting_cursor {
+	struct posting_list list;
+	const uint8_t *block; /* the next block's head */
+	struct reader distances;
+	struct reader places; /* of the document at hand */
+	uint64_t number;      /* of the document at hand */
+	uint32_t left;        /* documents of the block after it */
+	uint32_t given;
+	bool placed; /* places of the document at hand were read or passed over */
+};
+
+void posting_cursor_init(struct posting_cursor *cursor, const struct posting_list *list);
+/* 1 and a number, 0 after the last, or ERROR_DAMAGED. */
+int posting_cursor_next(struct posting_cursor *cursor, uint64_t *number, struct error *error);
+/* The places of the document given last, at most `max` written, rising; returns how many there are. Once a document. */
+int posting_cursor_places(struct posting_cursor *cursor, struct place *places, size_t max, size_t *len,
+                          struct error *error);
+/* Adds all numbers to a set, without looking at the places. */
+int posting_list_numbers(const struct posting_list *list, struct postings *set, struct error *error);
+
+/* Writes one list at a time into memory of its own, which it keeps. */
+struct posting_writer {
+	struct buffer list; /* blocks written */
+	struct buffer distances;
+	struct buffer places;
+	uint64_t base;
+	uint64_t first; /* of the block at hand */
+	uint64_t last;  /* document added last */
+	uint64_t block_base;
+	struct place place; /* added last */
+	size_t group_at;    /* its group's head in `places`; see the .c */
+	uint32_t in_block;
+	uint32_t count;
+};
+
+void posting_writer_init(struct posting_writer *writer);
+void posting_writer_deinit(struct posting_writer *writer);
+/* Empties it. */
+void posting_writer_begin(struct posting_writer *writer, uint64_t base);
+/* A document with all its places, rising, `len` at least 1; its number is above the last one. */
+void posting_writer_add(struct posting_writer *writer, uint64_t number, const struct place *places, size_t len);
+/* A whole list whose numbers are above the last one; `dead` (NULL: none) are left out. Copies blocks
+ * that have none of the dead. */
+int posting_writer_append(struct posting_writer *writer, const struct posting_list *list,
+                          const struct postings *dead, struct error *error);
+/* The list, valid until the next begin; count 0: nothing was added. ERROR_MEMORY if any of the calls failed. */
+int posting_writer_end(struct posting_writer *writer, struct posting_list *list, struct error *error);
+
+#endif

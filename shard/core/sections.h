@@ -1,0 +1,86 @@
+/*
+ * Sections: the bytes of a disk segment, cut into chunks.
+ *
+ * A segment is some sections, each a run of bytes (terms.h says how TERMS
+ * differs). A chunk is one value of KV_TABLE_CHUNKS, written once, never
+ * changed, deleted with its segment:
+ *
+ *   key    BE64 segment, u8 section, BE32 chunk   (TERMS: the last word of the chunk instead)
+ *   value  u64 checksum (hash64 of the rest, seeded by hash64 of the key), bytes
+ *
+ * A value never exceeds CHUNK_BYTES_MAX, so that it fills sixteen pages of
+ * LMDB exactly; a section of fixed-size records has whole records in a chunk.
+ *
+ * The writer gathers the sections of one segment and puts chunks into the
+ * transaction that it was given; between two transactions it keeps what is
+ * not put yet. A reader is one segment in one transaction: chunks that it has
+ * looked at are found again without asking the store, and are checked once.
+ *
+ * Failure: ERROR_DAMAGED (FATAL) for a missing chunk or a wrong checksum,
+ * ERROR_MEMORY, and what the kv store says.
+ */
+#ifndef MILLRACE_SHARD_CORE_SECTIONS_H
+#define MILLRACE_SHARD_CORE_SECTIONS_H
+
+#include "shard/kv.h"
+#include "shared/base/buffer.h"
+
+#define CHUNK_BYTES_MAX (16 * 4096 - 16)
+#define CHUNK_PAYLOAD_MAX (CHUNK_BYTES_MAX - 8)
+
+enum section {
+	SECTION_ENTRIES = 0, /* one record a document, by number: documents.h */
+	SECTION_IDS,         /* (hash of id, place) by hash */
+	SECTION_ID_TEXT,
+	SECTION_ORDER,     /* places by insertion key, id */
+	SECTION_PAGES,     /* where each compressed page stands */
+	SECTION_BODIES,    /* compressed pages */
+	SECTION_POSTINGS,  /* posting lists too long for their term's entry */
+	SECTION_TERMS,
+	SECTIONS
+};
+
+/* Bytes of a record of the section; 1: none. */
+size_t section_record_bytes(enum section section);
+
+struct section_writer;
+
+struct section_writer *section_writer_new(uint64_t segment);
+void section_writer_free(struct section_writer *writer);
+/* Where chunks go from now on; NULL between two transactions. */
+void section_writer_use(struct section_writer *writer, struct kv_txn *txn);
+/* Appends; a section's chunks are put as they fill up. */
+int section_append(struct section_writer *writer, enum section section, const void *bytes, size_t len,
+                   struct error *error);
+/* A whole chunk of TERMS, at most CHUNK_PAYLOAD_MAX bytes; `last` is its key's word. */
+int section_append_terms(struct section_writer *writer, struct slice last, struct slice chunk,
+                         struct error *error);
+/* Puts what is left of all sections. */
+int section_writer_finish(struct section_writer *writer, struct error *error);
+/* Logical bytes appended to a section. */
+uint64_t section_length(const struct section_writer *writer, enum section section);
+/* Bytes put in all, and since section_writer_use. */
+uint64_t section_writer_put_bytes(const struct section_writer *writer);
+uint64_t section_writer_txn_bytes(const struct section_writer *writer);
+
+/* One segment in one transaction. */
+struct section_reader;
+
+/* `lengths` of the sections are borrowed for its life, which ends before the transaction's. */
+struct section_reader *section_reader_new(struct kv_txn *txn, uint64_t segment, const uint64_t lengths[SECTIONS]);
+void section_reader_free(struct section_reader *reader);
+/* `len` bytes at `at`; borrowed from the transaction if they stand in one chunk, else put together in `joined`
+ * (emptied first). Outside of the section: ERROR_DAMAGED. */
+int section_read(struct section_reader *reader, enum section section, uint64_t at, size_t len,
+                 struct buffer *joined, struct slice *bytes, struct error *error);
+/* The chunk of TERMS that has `word` if one has: the first whose last word is not below it, and that last word.
+ * ERROR_NOT_FOUND above the last chunk. Borrowed from the transaction. */
+int section_read_terms(struct section_reader *reader, struct slice word, struct slice *chunk,
+                       struct slice *last, struct error *error);
+
+/* Deletes chunks of a segment, at most `max`; `*left` false when none is left. */
+int section_remove(struct kv_txn *txn, uint64_t segment, size_t max, bool *left, struct error *error);
+/* The lowest segment at or above `from` that has chunks; ERROR_NOT_FOUND. */
+int section_next_segment(struct kv_txn *txn, uint64_t from, uint64_t *segment, struct error *error);
+
+#endif
