@@ -20,24 +20,30 @@
 
 #include "shard/core/replica_private.h"
 
+/* A document as it was before the range. */
+struct previous {
+	uint64_t number;
+	struct hash128 digest;
+	uint64_t body_bytes;
+};
+
 /* What the range found of an id that it touches; its version is the chunk's at the same place. */
 struct touched {
 	const struct version *before; /* in the overlay; NULL: the id was not there */
 	bool existed;
-	struct stored_id previous; /* if it existed */
+	struct previous previous; /* if it existed */
 	uint8_t *merged;           /* the version's body, if a merge made it */
 };
 
 struct intake {
 	struct replica *replica;
 	struct kv_txn *txn;
+	struct views views;
 	struct mark now;
 	struct chunk *chunk; /* NULL once the replica has it */
 	struct touched *touched;
-	uint64_t *superseded;
-	size_t superseded_len;
-	struct postings killed; /* by a barrier; of live documents, and maybe of numbers that were none */
-	bool cleared;           /* the barrier deleted everything */
+	struct postings killed; /* live documents that are dead once the range is there */
+	uint64_t cleared_below; /* a delete-all killed every number below; 0: none */
 	struct notes *notes;    /* NULL: none, or the segment has them */
 	struct arena merging;
 	uint64_t number; /* of the version whose words are collected */

@@ -43,8 +43,12 @@ void postings_add_rising(struct postings *set, uint64_t base, const uint32_t *nu
 /* from, from + 1, … up to and without `to`. */
 void postings_add_range(struct postings *set, uint64_t from, uint64_t to);
 void postings_remove(struct postings *set, uint64_t number);
+/* Removes what is at or above `from` and below `to`. */
+void postings_remove_range(struct postings *set, uint64_t from, uint64_t to);
 bool postings_contains(struct postings *set, uint64_t number);
 uint64_t postings_count(const struct postings *set);
+/* Of those at or above `from` and below `to`. */
+uint64_t postings_count_range(const struct postings *set, uint64_t from, uint64_t to);
 /* Writes the numbers in rising order; room for postings_count. */
 void postings_list(const struct postings *set, uint64_t *numbers);
 

@@ -1,24 +1,34 @@
 /*
  * What the parts of a replica share: replica.c (life and state),
  * replica_receive.c with replica_fold.c and replica_barrier.c (intake.h),
- * replica_store.c with its parts (store_job.h), replica_read.c,
- * replica_search.c, walk.c. Nobody else includes this.
+ * replica_store.c with its parts (store_job.h), replica_compact.c with its
+ * parts (compact_job.h), replica_read.c, replica_search.c, walk.c. Nobody else
+ * includes this.
  *
  * The newest state of an id is its version in `overlay` if there is one, else
- * what IDS says. `overlay` covers everything after the last store that ended
- * on the owner's thread, a superset of what is not on disk; so it does not
- * matter whether a running job has already committed.
+ * its entry in the disk segments. `overlay` covers everything after the last
+ * store that ended on the owner's thread, a superset of what `manifest` does
+ * not have; so it does not matter whether a running job has already committed.
  *
- * `deleted` holds the numbers of versions that a memory segment or the store
- * may still list, and that were superseded, or killed by a barrier; a killed
- * one may still be the newest of its id, which then has no document. A number
- * is taken out when neither can list it any more.
+ * `manifest` is the owner's copy: as of the last store or merge that ended on
+ * the owner's thread. It may be older than the committed one; the chunks that
+ * it lists are there until it no longer does. No number is in a memory segment
+ * and in one of its segments at once.
+ *
+ * `deleted` holds the numbers of documents that a memory segment or a segment
+ * of `manifest` may still list and that are dead: superseded, deleted, or
+ * killed by a barrier; a dead one may still be the newest of its id, which
+ * then has no document. A number is taken out when neither can list it any
+ * more.
  */
 #ifndef MILLRACE_SHARD_CORE_REPLICA_PRIVATE_H
 #define MILLRACE_SHARD_CORE_REPLICA_PRIVATE_H
 
+#include "shard/core/fields.h"
+#include "shard/core/manifest.h"
 #include "shard/core/postings.h"
 #include "shard/core/segment.h"
+#include "shard/core/views.h"
 #include "shared/base/map.h"
 
 #define STORED_VALUE_BYTES_MAX (64U * 1024 * 1024)
@@ -37,15 +47,19 @@ struct replica {
 	enum replica_state state;
 	char stop_reason[256];
 	struct words *words;
+	struct fields *fields;
+	size_t fields_stored; /* the first of them are on disk */
 	struct dictionary_builder *builder;
 	struct buffer scratch;
 	struct map overlay; /* id → struct version *, in a segment */
 	struct postings deleted;
+	struct manifest manifest; /* of the disk segments that are read */
 	struct segment **segments; /* oldest first */
 	size_t segments_len;
 	size_t segments_size;
 	size_t frozen; /* the first of them belong to the job */
 	struct replica_store_job *job;
+	struct replica_compact_job *compact_job;
 };
 
 /* Passes on an error code; ERROR_DAMAGED and FATAL errors stop the replica. */
@@ -61,12 +75,34 @@ bool overlay_set(struct replica *replica, const struct version *version);
 /* A version in memory by its number, NULL if it is not there. */
 const struct version *replica_version(const struct replica *replica, uint64_t number);
 
-/* The stored entry of an id; ERROR_NOT_FOUND. */
-int replica_stored_id(struct kv_txn *txn, struct slice id, struct stored_id *entry, struct error *error);
-/* A document by number, from memory or the store; borrowed until the transaction ends or the
- * replica changes. A number that is nowhere is ERROR_DAMAGED. */
-int replica_document(struct replica *replica, struct kv_txn *txn, uint64_t number,
-                     struct stored_document *document, struct error *error);
+/* The lowest number that a memory or disk segment may list. */
+uint64_t replica_number_first(const struct replica *replica);
+
+/* replica.c */
+/* The committed manifest; an empty one if none is stored. */
+int replica_manifest_read(struct kv_txn *txn, struct manifest *manifest, struct error *error);
+/* Adds all that table DEAD holds. */
+int replica_dead_read(struct kv_txn *txn, struct postings *dead, struct error *error);
+
+/* replica_read.c */
+/* A live document: where it is. */
+struct located {
+	uint64_t number;
+	struct insertion_key key;
+	const struct version *version; /* in memory; NULL: on disk */
+	struct disk_view *view;
+	struct disk_entry entry;
+};
+
+struct located located_version(const struct version *version);
+struct located located_entry(struct disk_view *view, const struct disk_entry *entry);
+/* By number; one that is nowhere is ERROR_DAMAGED. */
+int replica_locate(const struct replica *replica, struct views *views, uint64_t number,
+                   struct located *located, struct error *error);
+/* Borrowed from the replica, or as disk_id and disk_body say. */
+int located_id(const struct located *located, struct slice *id, struct error *error);
+int located_body(const struct located *located, struct slice *body, struct error *error);
+
 /* replica_marks.c */
 /* What the store says of identities and origins. */
 int replica_marks_load(struct replica *replica, struct kv_txn *txn, struct error *error);
@@ -74,10 +110,11 @@ int replica_marks_load(struct replica *replica, struct kv_txn *txn, struct error
 int replica_marks_verify(struct kv_txn *txn, int64_t received, struct error *error);
 bool replica_has_identities(const struct replica *replica);
 
-/* One read: a transaction, and the page that it fills. */
+/* One read: a transaction with its views, and the page that it fills. */
 struct reading {
 	struct replica *replica;
 	struct kv_txn *txn;
+	struct views views;
 	struct arena *arena;
 	size_t limit;
 	bool keys_only;
@@ -90,10 +127,7 @@ int reading_begin(struct reading *reading, struct replica *replica, const struct
 /* Ends the transaction; on success (rc 0) hands the page out, else it may stop the replica. Returns rc. */
 int reading_end(struct reading *reading, int rc, struct document_page *page, const struct error *error);
 /* Copies a document into the page. */
-int reading_add(struct reading *reading, const struct stored_document *document, uint32_t score,
-                struct error *error);
-/* The same by its number. */
-int reading_add_number(struct reading *reading, uint64_t number, uint32_t score, struct error *error);
+int reading_add(struct reading *reading, const struct located *located, uint32_t score, struct error *error);
 /* Fills the page with live documents in insertion order, `offset` of them skipped. */
 int reading_list(struct reading *reading, uint64_t offset, struct error *error);
 

@@ -8,9 +8,11 @@
  * version, so pointers to versions stay valid for the life of the segment that
  * owns them.
  *
- * What a barrier deleted is a set of numbers, of versions in earlier segments,
- * in this one and in the store: it has no version of its own. `cleared` says
- * that one of the barriers deleted everything.
+ * `killed` are the numbers of documents that were alive until one of the
+ * segment's ranges superseded or deleted them, alone or by a barrier: of
+ * earlier segments, of this one and of the disk. Where a delete-all was among
+ * them, every number below `cleared_below` is dead, and `killed` holds only
+ * numbers from there on.
  *
  * Puts are numbered without gaps from segment to segment. `end` is the state
  * of the whole fold after the segment's last range, so that any prefix of
@@ -60,8 +62,8 @@ struct segment {
 	const struct version **puts;
 	const struct version **order; /* the same by insertion key, id, number */
 	size_t versions_len;
-	struct postings killed; /* by barriers; unlike the rest not const for who asks it */
-	bool cleared;
+	struct postings killed; /* unlike the rest not const for who asks it */
+	uint64_t cleared_below; /* 0: no delete-all */
 	struct notes *notes_first; /* of its ranges that have any, oldest first */
 	struct notes *notes_last;
 	size_t bytes;      /* all memory of it */
@@ -76,8 +78,8 @@ void chunk_free(struct chunk *chunk);
 /* Takes chunk and dictionary. NULL when out of memory; then they stay the caller's. */
 struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, const struct mark *end);
 void segment_free(struct segment *segment);
-/* What a barrier deleted, all of it if `all`; takes the set and leaves it empty. */
-void segment_kill(struct segment *segment, struct postings *killed, bool all);
+/* What its only range killed; takes the set and leaves it empty. */
+void segment_kill(struct segment *segment, struct postings *killed, uint64_t cleared_below);
 /* Takes what a range noted, the newest of the segment's. */
 void segment_note(struct segment *segment, struct notes *notes);
 /* An empty range after the segment's last: only the mark moves. */
