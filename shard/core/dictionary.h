@@ -1,11 +1,14 @@
 /*
- * Dictionary: words in bytewise order, each with the rising numbers of the
- * documents that hold it. Immutable once built; one block of memory.
+ * Dictionary: words in bytewise order, each with its posting list. Immutable
+ * once built; one block of memory.
  *
- * A builder collects (word, number) with numbers that never fall; several
- * dictionaries whose numbers follow each other merge into one. Numbers are
- * kept as 32-bit distances from a base, which an in-memory segment never
- * exceeds (asserted).
+ * A builder collects (word, number, place) with numbers that never fall; the
+ * places of a word in one document may come in any order, and twice. Numbers
+ * lie within POSTING_DISTANCE_MAX of the first one (asserted).
+ *
+ * A cursor goes through the words of several dictionaries whose numbers rise
+ * from each to the next, and joins their lists; several dictionaries become
+ * one by it.
  *
  * Owner: whoever built it; read from any thread while nobody frees it.
  * Failure: NULL or false when out of memory.
@@ -13,40 +16,46 @@
 #ifndef MILLRACE_SHARD_CORE_DICTIONARY_H
 #define MILLRACE_SHARD_CORE_DICTIONARY_H
 
-#include "shared/base/slice.h"
+#include "shard/core/posting_list.h"
 
 struct dictionary;
 struct dictionary_builder;
+struct dictionary_cursor;
 
+/* Borrowed. */
 struct dictionary_entry {
 	struct slice word;
-	uint64_t base;
-	const uint32_t *numbers; /* base + numbers[i], rising */
-	size_t numbers_len;
+	struct posting_list list;
 };
 
 struct dictionary_builder *dictionary_builder_new(void);
 void dictionary_builder_free(struct dictionary_builder *builder);
-/* Empties it and keeps the memory. */
+/* Empties it and keeps the memory that is not much. */
 void dictionary_builder_clear(struct dictionary_builder *builder);
 /* A word of 1..65535 bytes, copied; `number` is at least the last one given. */
-bool dictionary_builder_add(struct dictionary_builder *builder, struct slice word, uint64_t number);
+bool dictionary_builder_add(struct dictionary_builder *builder, struct slice word, uint64_t number,
+                            struct place place);
 /* The builder stays as it is. */
 struct dictionary *dictionary_build(struct dictionary_builder *builder);
 
-/* One dictionary of `len` (1..DICTIONARY_MERGE_MAX) whose numbers rise from each to the next. */
-#define DICTIONARY_MERGE_MAX 64
+/* One dictionary of `len` whose numbers rise from each to the next. */
 struct dictionary *dictionary_merge(const struct dictionary *const *parts, size_t len);
-/* The smallest word at the heads, one position a part; false when every part is used up. */
-bool dictionary_heads(const struct dictionary *const *parts, const size_t *heads, size_t len,
-                      struct slice *word);
 void dictionary_free(struct dictionary *dictionary);
 
 size_t dictionary_len(const struct dictionary *dictionary);
 size_t dictionary_bytes(const struct dictionary *dictionary);
-/* The i-th word; borrowed from the dictionary. */
+/* The i-th word. */
 struct dictionary_entry dictionary_at(const struct dictionary *dictionary, size_t i);
 /* Position of the first word >= `word`; dictionary_len if there is none. */
 size_t dictionary_seek(const struct dictionary *dictionary, struct slice word);
+
+/* `parts` (at least 1) are borrowed; `base` is the lists' base, at most the first number. */
+struct dictionary_cursor *dictionary_cursor_new(const struct dictionary *const *parts, size_t len,
+                                                uint64_t base);
+void dictionary_cursor_free(struct dictionary_cursor *cursor);
+/* 1 and the next word with its documents but for those in `dead` (NULL: none), a word that only those have is passed
+ * over; 0 after the last; ERROR_MEMORY. The list is valid until the next call. */
+int dictionary_cursor_next(struct dictionary_cursor *cursor, const struct postings *dead,
+                           struct dictionary_entry *entry, struct error *error);
 
 #endif

@@ -5,7 +5,8 @@
  * number differently.
  *
  * A path is the keys down to a value joined by dots ("a.b"), array elements
- * have their array's. At most FIELDS_MAX; further ones share FIELD_OTHER.
+ * have their array's. At most FIELDS_MAX of FIELDS_BYTES_MAX together; further
+ * ones share FIELD_OTHER.
  *
  * Encoded: u32 count, each u16 length, path.
  *
@@ -21,12 +22,14 @@
 #define FIELD_OTHER 65535
 /* Longer ones share FIELD_OTHER. */
 #define FIELD_BYTES_MAX 1024
+/* Of the encoded table. */
+#define FIELDS_BYTES_MAX (1024U * 1024)
 
 struct fields;
 
 struct fields *fields_new(void);
 void fields_free(struct fields *fields);
-/* Its number, given now if the path is new. False when out of memory. */
+/* Its number, given now if the path is new; FIELD_OTHER where there is no room. False when out of memory. */
 bool fields_number(struct fields *fields, struct slice path, uint16_t *field);
 size_t fields_len(const struct fields *fields);
 /* Path of one of them. */

@@ -49,13 +49,14 @@ struct posting_list {
 
 struct posting_cursor {
 	struct posting_list list;
-	const uint8_t *block; /* the next block's head */
-	struct reader distances;
-	struct reader places; /* of the document at hand */
-	uint64_t number;      /* of the document at hand */
-	uint32_t left;        /* documents of the block after it */
+	struct reader blocks;    /* behind the block at hand */
+	struct reader distances; /* of the block at hand, behind the document at hand */
+	struct reader places;    /* of the block, from the first document that was not passed */
+	uint64_t number;         /* of the document at hand */
+	uint64_t block_last;
+	uint32_t left;   /* documents of the block after it */
+	uint32_t unread; /* documents whose places were not passed, up to it */
 	uint32_t given;
-	bool placed; /* places of the document at hand were read or passed over */
 };
 
 void posting_cursor_init(struct posting_cursor *cursor, const struct posting_list *list);
@@ -67,17 +68,15 @@ int posting_cursor_places(struct posting_cursor *cursor, struct place *places, s
 /* Adds all numbers to a set, without looking at the places. */
 int posting_list_numbers(const struct posting_list *list, struct postings *set, struct error *error);
 
-/* Writes one list at a time into memory of its own, which it keeps. */
+/* Writes one list at a time into memory of its own, which it keeps unless it is much. */
 struct posting_writer {
 	struct buffer list; /* blocks written */
 	struct buffer distances;
 	struct buffer places;
 	uint64_t base;
-	uint64_t first; /* of the block at hand */
-	uint64_t last;  /* document added last */
-	uint64_t block_base;
-	struct place place; /* added last */
-	size_t group_at;    /* its group's head in `places`; see the .c */
+	uint64_t block_base; /* last number of the block before, or base */
+	uint64_t first;      /* of the block at hand */
+	uint64_t last;       /* document added last */
 	uint32_t in_block;
 	uint32_t count;
 };
@@ -89,10 +88,10 @@ void posting_writer_begin(struct posting_writer *writer, uint64_t base);
 /* A document with all its places, rising, `len` at least 1; its number is above the last one. */
 void posting_writer_add(struct posting_writer *writer, uint64_t number, const struct place *places, size_t len);
 /* A whole list whose numbers are above the last one; `dead` (NULL: none) are left out. Copies blocks
- * that have none of the dead. */
+ * that have none of the dead. ERROR_DAMAGED, then the list is lost. */
 int posting_writer_append(struct posting_writer *writer, const struct posting_list *list,
                           const struct postings *dead, struct error *error);
-/* The list, valid until the next begin; count 0: nothing was added. ERROR_MEMORY if any of the calls failed. */
+/* The list, valid until the next begin; count 0: nothing was added. ERROR_MEMORY if any of the calls lacked it. */
 int posting_writer_end(struct posting_writer *writer, struct posting_list *list, struct error *error);
 
 #endif

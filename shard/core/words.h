@@ -11,7 +11,14 @@
  * elsewhere they tell words apart. Words over WORD_BYTES_MAX are dropped.
  *
  * Words of a document: every string value at any depth, numbers and booleans
- * by their JSON text; keys and null are not words.
+ * by their JSON text; keys and null are not words. Each has a place: the field
+ * that its value stands at (fields.h) and its position there. The first word
+ * of a field is at 0; the next one is 1 further, behind a hard separator
+ * POSITION_FAR further, and the first of another value of the same field
+ * POSITION_FAR behind the last of the one before. Hard separators are
+ * ! ; ? ¡ ¿ § ¶ …, a full stop or comma with a space behind it, and what ends a
+ * sentence or clause in other scripts. A word that is dropped for its length
+ * keeps its position. Positions of a query are counted alike, in field 0.
  *
  * Folding for filters (shared/filter) stands here too: NFKD, then Unicode's
  * lower case without a locale.
@@ -26,16 +33,17 @@
 #ifndef MILLRACE_SHARD_CORE_WORDS_H
 #define MILLRACE_SHARD_CORE_WORDS_H
 
-#include "shared/base/buffer.h"
-#include "shared/base/error.h"
+#include "shard/core/fields.h"
+#include "shard/core/posting_list.h"
 
 #define WORD_BYTES_MAX 250
+#define POSITION_FAR 8
 
 struct words;
 
 struct words_sink {
 	/* The word is borrowed until it returns; it has no NUL byte. False: out of memory. */
-	bool (*word)(void *context, struct slice word);
+	bool (*word)(void *context, struct slice word, struct place place);
 	void *context;
 };
 
@@ -49,7 +57,9 @@ uint32_t words_version(void);
 int words_of_text(struct words *words, struct slice text, const struct words_sink *sink, struct error *error);
 /* True if the text last cut ended inside a word, false if after a separator. */
 bool words_is_open(const struct words *words);
-int words_of_body(struct words *words, struct slice body, const struct words_sink *sink, struct error *error);
+/* Paths that are new to `fields` are added, also by a call that fails. */
+int words_of_body(struct words *words, struct slice body, struct fields *fields, const struct words_sink *sink,
+                  struct error *error);
 /* Appends `text` folded for a filter; invalid UTF-8 counts as U+FFFD. */
 int words_fold(struct words *words, struct slice text, struct buffer *folded, struct error *error);
 

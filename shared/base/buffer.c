@@ -142,6 +142,17 @@ void buffer_put_i64(struct buffer *buffer, int64_t value)
 	put_little_endian(buffer, (uint64_t)value, 8);
 }
 
+void buffer_put_long_varint(struct buffer *buffer, uint64_t value)
+{
+	uint8_t bytes[VARINT_BYTES_MAX];
+	size_t len = 0;
+
+	for (; value >= 0x80; value >>= 7)
+		bytes[len++] = (uint8_t)(value | 0x80);
+	bytes[len++] = (uint8_t)value;
+	buffer_append(buffer, bytes, len);
+}
+
 void buffer_put_bytes(struct buffer *buffer, struct slice bytes)
 {
 	ASSERT(bytes.len <= UINT32_MAX);
@@ -173,6 +184,7 @@ struct slice reader_take(struct reader *reader, size_t len)
 	struct slice taken = {NULL, 0};
 
 	if (reader_left(reader) < len) {
+		reader->ptr = reader->end; /* nothing is read after a failure */
 		reader->failed = true;
 		return taken;
 	}
@@ -214,6 +226,24 @@ uint64_t reader_u64(struct reader *reader)
 int64_t reader_i64(struct reader *reader)
 {
 	return (int64_t)read_little_endian(reader, 8);
+}
+
+uint64_t reader_long_varint(struct reader *reader)
+{
+	uint64_t value = 0;
+
+	for (unsigned shift = 0; shift < 7 * VARINT_BYTES_MAX && reader->ptr < reader->end; shift += 7) {
+		uint8_t byte = *reader->ptr++;
+
+		if ((byte == 0 && shift > 0) || (shift == 63 && byte > 1))
+			break;
+		value |= (uint64_t)(byte & 0x7F) << shift;
+		if (byte < 0x80)
+			return value;
+	}
+	reader->ptr = reader->end;
+	reader->failed = true;
+	return 0;
 }
 
 struct slice reader_bytes(struct reader *reader)

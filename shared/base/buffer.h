@@ -46,6 +46,16 @@ void buffer_put_u64(struct buffer *buffer, uint64_t value);
 void buffer_put_i64(struct buffer *buffer, int64_t value);
 /* u32 length, then the bytes. */
 void buffer_put_bytes(struct buffer *buffer, struct slice bytes);
+/* Little-endian base 128, seven bits a byte: at most VARINT_BYTES_MAX bytes. */
+#define VARINT_BYTES_MAX 10
+void buffer_put_long_varint(struct buffer *buffer, uint64_t value);
+static inline void buffer_put_varint(struct buffer *buffer, uint64_t value)
+{
+	if (value < 0x80 && buffer->len < buffer->size && buffer->len < buffer->len_max && !buffer->failed)
+		buffer->ptr[buffer->len++] = (uint8_t)value;
+	else
+		buffer_put_long_varint(buffer, value);
+}
 /* Overwrites the four bytes at `at`, which must exist. */
 void buffer_set_u32(struct buffer *buffer, size_t at, uint32_t value);
 
@@ -68,6 +78,14 @@ uint16_t reader_u16(struct reader *reader);
 uint32_t reader_u32(struct reader *reader);
 uint64_t reader_u64(struct reader *reader);
 int64_t reader_i64(struct reader *reader);
+/* What buffer_put_varint wrote; more than 64 bits or a needless last byte of 0 fail. */
+uint64_t reader_long_varint(struct reader *reader);
+static inline uint64_t reader_varint(struct reader *reader)
+{
+	if (reader->ptr < reader->end && *reader->ptr < 0x80)
+		return *reader->ptr++;
+	return reader_long_varint(reader);
+}
 /* Borrowed from the slice that the reader is over; empty after a failure. */
 struct slice reader_take(struct reader *reader, size_t len);
 /* What buffer_put_bytes wrote. */
