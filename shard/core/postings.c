@@ -182,6 +182,43 @@ void postings_remove(struct postings *set, uint64_t number)
 	memmove(set->blocks + at, set->blocks + at + 1, (set->len - at) * sizeof *set->blocks);
 }
 
+/* The part of [from, to) in one block, as the block's own numbers. */
+struct part {
+	uint64_t from;
+	uint64_t to;
+};
+
+static struct part part_of(uint64_t block, uint64_t from, uint64_t to)
+{
+	uint64_t first = block << POSTINGS_BLOCK_BITS;
+	struct part part = {from > first ? from - first : 0, BLOCK_NUMBERS};
+
+	if (to - first < BLOCK_NUMBERS)
+		part.to = to - first;
+	return part;
+}
+
+void postings_remove_range(struct postings *set, uint64_t from, uint64_t to)
+{
+	size_t kept = block_seek(set, from >> POSTINGS_BLOCK_BITS);
+	size_t at = kept;
+
+	for (; at < set->len && set->blocks[at].block << POSTINGS_BLOCK_BITS < to; at++) {
+		struct postings_block block = set->blocks[at];
+		struct part part = part_of(block.block, from, to);
+
+		if (part.from < part.to)
+			roaring_bitmap_remove_range(block.bits, part.from, part.to);
+		if (roaring_bitmap_is_empty(block.bits))
+			roaring_bitmap_free(block.bits);
+		else
+			set->blocks[kept++] = block;
+	}
+	memmove(set->blocks + kept, set->blocks + at, (set->len - at) * sizeof *set->blocks);
+	set->len -= at - kept;
+	set->last = 0;
+}
+
 bool postings_contains(struct postings *set, uint64_t number)
 {
 	roaring_bitmap_t *bits = block_find(set, number >> POSTINGS_BLOCK_BITS);
@@ -195,6 +232,20 @@ uint64_t postings_count(const struct postings *set)
 
 	for (size_t i = 0; i < set->len; i++)
 		count += roaring_bitmap_get_cardinality(set->blocks[i].bits);
+	return count;
+}
+
+uint64_t postings_count_range(const struct postings *set, uint64_t from, uint64_t to)
+{
+	uint64_t count = 0;
+
+	for (size_t at = block_seek(set, from >> POSTINGS_BLOCK_BITS);
+	     at < set->len && set->blocks[at].block << POSTINGS_BLOCK_BITS < to; at++) {
+		struct part part = part_of(set->blocks[at].block, from, to);
+
+		if (part.from < part.to)
+			count += roaring_bitmap_range_cardinality(set->blocks[at].bits, part.from, part.to);
+	}
 	return count;
 }
 

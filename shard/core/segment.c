@@ -126,10 +126,10 @@ void segment_free(struct segment *segment)
 	segment_free_shell(segment);
 }
 
-void segment_kill(struct segment *segment, struct postings *killed, bool all)
+void segment_kill(struct segment *segment, struct postings *killed, uint64_t cleared_below)
 {
 	segment->killed = *killed;
-	segment->cleared = all;
+	segment->cleared_below = cleared_below;
 	segment->bytes += postings_bytes(killed);
 	postings_init(killed);
 }
@@ -202,7 +202,7 @@ static void order_merge(struct segment *merged, struct segment *const *segments,
 	}
 }
 
-/* Chunks, notes and what barriers killed. */
+/* Chunks, notes and what died. The parts come oldest first: what dies after a delete-all is above its bound. */
 static void segment_absorb(struct segment *merged, struct segment *segment)
 {
 	struct chunk *chunk = segment->first;
@@ -222,8 +222,11 @@ static void segment_absorb(struct segment *merged, struct segment *segment)
 		segment_note(merged, notes);
 		notes = next;
 	}
+	if (segment->cleared_below > merged->cleared_below) {
+		postings_remove_range(&merged->killed, 0, segment->cleared_below);
+		merged->cleared_below = segment->cleared_below;
+	}
 	postings_or(&merged->killed, &segment->killed);
-	merged->cleared = merged->cleared || segment->cleared;
 }
 
 struct segment *segment_merge(struct segment *const *segments, size_t len)
