@@ -59,7 +59,7 @@ struct replica {
 	size_t segments_size;
 	size_t frozen; /* the first of them belong to the job */
 	struct replica_store_job *job;
-	struct replica_compact_job *compact_job;
+	struct replica_compact_job *compaction; /* NULL: none */
 };
 
 /* Passes on an error code; ERROR_DAMAGED and FATAL errors stop the replica. */
