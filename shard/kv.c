@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KV_MAP_BYTES_MIN (64ULL * 1024 * 1024)
@@ -19,12 +22,18 @@ struct kv {
 	int lock; /* holds the flock; also refuses a second open in this process */
 	MDB_env *env;
 	MDB_dbi tables[KV_TABLES];
-	size_t map_bytes;
+	atomic_size_t map_bytes;
+	/* LMDB moves the map when it grows: nobody may look at it then. */
+	pthread_mutex_t mutex;
+	pthread_cond_t changed; /* the last reader left, or the map has grown */
+	unsigned readers;
+	bool growing;
 };
 
 struct kv_txn {
 	struct kv *kv;
 	MDB_txn *txn;
+	bool write;
 };
 
 struct kv_cursor {
@@ -32,7 +41,7 @@ struct kv_cursor {
 	MDB_cursor *cursor;
 };
 
-static const char *const table_names[KV_TABLES] = {"state", "ids", "documents", "order", "postings"};
+static const char *const table_names[KV_TABLES] = {"state", "chunks", "dictionary", "dead"};
 
 /* What LMDB's code means to the caller. */
 static int kv_error(const struct kv *kv, int rc, const char *what, struct error *error)
@@ -43,7 +52,8 @@ static int kv_error(const struct kv *kv, int rc, const char *what, struct error 
 		                 what);
 	case MDB_MAP_FULL:
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY,
-		                 "%s: %s: the map of %zu bytes is full", kv->path, what, kv->map_bytes);
+		                 "%s: %s: the map of %zu bytes is full", kv->path, what,
+		                 atomic_load(&kv->map_bytes));
 	case MDB_PANIC:
 		return error_set(error, ERROR_STORAGE, ERROR_ACTION_FATAL,
 		                 "%s: %s: an earlier write of the meta page failed; reopen the environment "
@@ -145,10 +155,12 @@ static int environment_open(struct kv *kv, struct error *error)
 
 	if (rc != 0)
 		return kv_error(kv, rc, "create", error);
-	kv->map_bytes = map_bytes_for(kv->path);
+	atomic_store(&kv->map_bytes, map_bytes_for(kv->path));
 	rc = mdb_env_set_maxdbs(kv->env, KV_TABLES);
 	if (rc == 0)
-		rc = mdb_env_set_mapsize(kv->env, kv->map_bytes);
+		rc = mdb_env_set_maxreaders(kv->env, KV_READERS_MAX);
+	if (rc == 0)
+		rc = mdb_env_set_mapsize(kv->env, atomic_load(&kv->map_bytes));
 	if (rc == 0)
 		rc = mdb_env_open(kv->env, kv->path, MDB_NOTLS, 0600);
 	if (rc != 0)
@@ -160,6 +172,17 @@ static int environment_open(struct kv *kv, struct error *error)
 	if (tables_open(kv, error) != 0)
 		return error->code;
 	return directory_sync(kv->path, error);
+}
+
+static void turnstile_init(struct kv *kv)
+{
+	pthread_condattr_t attributes;
+
+	ASSERT(pthread_condattr_init(&attributes) == 0);
+	ASSERT(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+	ASSERT(pthread_cond_init(&kv->changed, &attributes) == 0);
+	ASSERT(pthread_mutex_init(&kv->mutex, NULL) == 0);
+	pthread_condattr_destroy(&attributes);
 }
 
 int kv_open(const char *directory, struct kv **out, struct error *error)
@@ -174,6 +197,7 @@ int kv_open(const char *directory, struct kv **out, struct error *error)
 		return error_memory(error, sizeof *kv);
 	memcpy(kv->path, directory, strlen(directory) + 1);
 	kv->lock = -1;
+	turnstile_init(kv);
 	if (directory_open(kv, error) != 0 || environment_open(kv, error) != 0) {
 		kv_close(kv);
 		return error->code;
@@ -190,17 +214,60 @@ void kv_close(struct kv *kv)
 		mdb_env_close(kv->env);
 	if (kv->lock >= 0)
 		close(kv->lock);
+	pthread_cond_destroy(&kv->changed);
+	pthread_mutex_destroy(&kv->mutex);
 	free(kv);
+}
+
+static struct timespec patience_end(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += KV_GROW_PATIENCE_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	return until;
+}
+
+/* Lets a waiting kv_grow go first, but not for long: the thread may have a transaction open for which that waits. */
+static void reader_enter(struct kv *kv)
+{
+	pthread_mutex_lock(&kv->mutex);
+	if (kv->growing) {
+		struct timespec until = patience_end();
+
+		while (kv->growing && pthread_cond_timedwait(&kv->changed, &kv->mutex, &until) != ETIMEDOUT)
+			;
+	}
+	kv->readers++;
+	pthread_mutex_unlock(&kv->mutex);
+}
+
+static void reader_leave(struct kv *kv)
+{
+	pthread_mutex_lock(&kv->mutex);
+	if (--kv->readers == 0 && kv->growing)
+		pthread_cond_broadcast(&kv->changed);
+	pthread_mutex_unlock(&kv->mutex);
 }
 
 int kv_grow(struct kv *kv, struct error *error)
 {
-	size_t bytes = kv->map_bytes * 2;
-	int rc = mdb_env_set_mapsize(kv->env, bytes);
+	size_t bytes = atomic_load(&kv->map_bytes) * 2;
+	int rc;
 
+	pthread_mutex_lock(&kv->mutex);
+	kv->growing = true;
+	while (kv->readers > 0)
+		pthread_cond_wait(&kv->changed, &kv->mutex);
+	rc = mdb_env_set_mapsize(kv->env, bytes); /* under the mutex: nobody enters */
+	kv->growing = false;
+	pthread_cond_broadcast(&kv->changed);
+	pthread_mutex_unlock(&kv->mutex);
 	if (rc != 0)
 		return kv_error(kv, rc, "grow", error);
-	kv->map_bytes = bytes;
+	atomic_store(&kv->map_bytes, bytes);
 	return 0;
 }
 
@@ -212,8 +279,13 @@ int kv_begin(struct kv *kv, bool write, struct kv_txn **out, struct error *error
 	if (txn == NULL)
 		return error_memory(error, sizeof *txn);
 	txn->kv = kv;
+	txn->write = write;
+	if (!write)
+		reader_enter(kv);
 	rc = mdb_txn_begin(kv->env, NULL, write ? 0 : MDB_RDONLY, &txn->txn);
 	if (rc != 0) {
+		if (!write)
+			reader_leave(kv);
 		free(txn);
 		return kv_error(kv, rc, "begin", error);
 	}
@@ -221,12 +293,19 @@ int kv_begin(struct kv *kv, bool write, struct kv_txn **out, struct error *error
 	return 0;
 }
 
+static void txn_free(struct kv_txn *txn)
+{
+	if (!txn->write)
+		reader_leave(txn->kv);
+	free(txn);
+}
+
 int kv_commit(struct kv_txn *txn, struct error *error)
 {
 	struct kv *kv = txn->kv;
 	int rc = mdb_txn_commit(txn->txn);
 
-	free(txn);
+	txn_free(txn);
 	return rc == 0 ? 0 : kv_error(kv, rc, "commit", error);
 }
 
@@ -235,7 +314,7 @@ void kv_abort(struct kv_txn *txn)
 	if (txn == NULL)
 		return;
 	mdb_txn_abort(txn->txn);
-	free(txn);
+	txn_free(txn);
 }
 
 /* LMDB takes non-const pointers but does not write through them. */
@@ -367,7 +446,9 @@ void kv_size(struct kv *kv, uint64_t *used_bytes, uint64_t *map_bytes)
 	MDB_stat status;
 
 	*used_bytes = 0;
-	*map_bytes = kv->map_bytes;
+	*map_bytes = atomic_load(&kv->map_bytes);
+	reader_enter(kv); /* it looks at the map */
 	if (mdb_env_info(kv->env, &info) == 0 && mdb_env_stat(kv->env, &status) == 0)
 		*used_bytes = ((uint64_t)info.me_last_pgno + 1) * status.ms_psize;
+	reader_leave(kv);
 }

@@ -11,11 +11,16 @@
  * time; a read transaction lasts one request (or one step) and sees the last
  * commit before it began; an environment is opened once (an exclusive flock
  * on a side file refuses a second process, a registry a second open).
- * A commit that returns 0 is on disk; one that fails changed nothing. A full
- * map is grown by the store itself when no transaction is open (ERROR_LIMIT,
- * RETRY from a write says: abort, call kv_grow, write again).
+ * A commit that returns 0 is on disk; one that fails changed nothing. A map
+ * that is full is grown between transactions (ERROR_LIMIT, RETRY from a write
+ * says: abort, call kv_grow, write again).
  *
- * Threads: reads from the owner's thread, one writer thread at a time.
+ * Threads: read transactions begin, run and end on any thread, any number of
+ * them beside one write transaction, and do not wait for it; one transaction
+ * is one thread's at a time. At most KV_READERS_MAX are open at once. Growing
+ * waits until those that are open have ended; meanwhile the beginning of a
+ * further one takes up to KV_GROW_PATIENCE_MS longer, never for good, so that
+ * a thread which has one open may begin another.
  */
 #ifndef MILLRACE_SHARD_KV_H
 #define MILLRACE_SHARD_KV_H
@@ -24,13 +29,14 @@
 #include "shared/base/slice.h"
 
 #define KV_KEY_BYTES_MAX 511
+#define KV_READERS_MAX 126
+#define KV_GROW_PATIENCE_MS 10
 
 enum kv_table {
-	KV_TABLE_STATE = 0, /* watermark, anchor, digest, format, … */
-	KV_TABLE_IDS,       /* document id → number, insertion key, digest */
-	KV_TABLE_DOCUMENTS, /* number → checksum, insertion key, id, body */
-	KV_TABLE_ORDER,     /* insertion key → number */
-	KV_TABLE_POSTINGS,  /* word, block → bitmap of document numbers */
+	KV_TABLE_STATE = 0,  /* watermark, anchor, digest, format, manifest, … */
+	KV_TABLE_CHUNKS,     /* segment, section, chunk → bytes: shard/core/sections.h */
+	KV_TABLE_DICTIONARY, /* word of any disk segment → one byte; only grows, derived */
+	KV_TABLE_DEAD,       /* block of numbers → those dead that a disk segment lists */
 	KV_TABLES
 };
 
@@ -42,7 +48,7 @@ struct kv_cursor;
  * ERROR_STATE if it is open elsewhere, ERROR_STORAGE otherwise. */
 int kv_open(const char *directory, struct kv **kv, struct error *error);
 void kv_close(struct kv *kv);
-/* Doubles the map; no transaction may be open. */
+/* Doubles the map. The calling thread has no transaction open, no thread a write transaction. */
 int kv_grow(struct kv *kv, struct error *error);
 
 int kv_begin(struct kv *kv, bool write, struct kv_txn **txn, struct error *error);

@@ -41,6 +41,7 @@ VENDORS = {
     r"libsmartcols": r"shared/cli/",
     r"unicode/": r"shard/core/",
     r"roaring": r"shard/core/",
+    r"zstd\.h": r"shard/core/pages\.c",
 }
 ONE_MODULE = (r"unicode/", r"roaring", r"microhttpd\.h", r"openssl/", r"zstd\.h", r"libfyaml\.h", r"libsmartcols")
 IMPURE = re.compile(

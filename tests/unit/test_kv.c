@@ -1,12 +1,13 @@
 /*
  * The store over real LMDB files: order, transactions, a second open, growth,
- * and what a crash (no commit) leaves.
+ * what a crash (no commit) leaves, and readers beside a writer that grows.
  */
 #include "shard/kv.h"
 
 #include "tests/unit/suite.h"
 
-#include <stdio.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ static int put(struct kv_txn *txn, const char *key, const char *value)
 {
 	struct error error;
 
-	return kv_put(txn, KV_TABLE_IDS, slice_string(key), slice_string(value), &error);
+	return kv_put(txn, KV_TABLE_CHUNKS, slice_string(key), slice_string(value), &error);
 }
 
 static bool has(struct kv_txn *txn, const char *key, const char *expected)
@@ -32,7 +33,7 @@ static bool has(struct kv_txn *txn, const char *key, const char *expected)
 	struct error error;
 	struct slice value;
 
-	if (kv_get(txn, KV_TABLE_IDS, slice_string(key), &value, &error) != 0) {
+	if (kv_get(txn, KV_TABLE_CHUNKS, slice_string(key), &value, &error) != 0) {
 		CU_ASSERT_EQUAL(error.code, ERROR_NOT_FOUND);
 		return false;
 	}
@@ -61,19 +62,19 @@ static void test_transactions(void)
 	before = begun(kv, false);
 	txn = begun(kv, true);
 	CU_ASSERT_EQUAL(put(txn, "a", "2"), 0);
-	CU_ASSERT_EQUAL(kv_delete(txn, KV_TABLE_IDS, slice_string("absent"), &error), ERROR_NOT_FOUND);
+	CU_ASSERT_EQUAL(kv_delete(txn, KV_TABLE_CHUNKS, slice_string("absent"), &error), ERROR_NOT_FOUND);
 	CU_ASSERT_EQUAL(kv_commit(txn, &error), 0);
 	CU_ASSERT_TRUE(has(before, "a", "1")); /* sees what was there when it began */
 	kv_abort(before);
 	txn = begun(kv, true);
-	CU_ASSERT_EQUAL(kv_delete(txn, KV_TABLE_IDS, slice_string("a"), &error), 0);
+	CU_ASSERT_EQUAL(kv_delete(txn, KV_TABLE_CHUNKS, slice_string("a"), &error), 0);
 	kv_abort(txn);
 	txn = begun(kv, false);
 	CU_ASSERT_TRUE(has(txn, "a", "2"));
 	CU_ASSERT_FALSE(has(txn, "b", ""));
-	CU_ASSERT_EQUAL(kv_count(txn, KV_TABLE_IDS, &count, &error), 0);
+	CU_ASSERT_EQUAL(kv_count(txn, KV_TABLE_CHUNKS, &count, &error), 0);
 	CU_ASSERT_EQUAL(count, 1);
-	CU_ASSERT_EQUAL(kv_count(txn, KV_TABLE_ORDER, &count, &error), 0);
+	CU_ASSERT_EQUAL(kv_count(txn, KV_TABLE_DEAD, &count, &error), 0);
 	CU_ASSERT_EQUAL(count, 0);
 	kv_abort(txn);
 	kv_close(kv);
@@ -93,7 +94,7 @@ static void test_cursor(void)
 
 	for (size_t i = 0; i < 5; i++)
 		CU_ASSERT_EQUAL(put(txn, keys[i], "v"), 0);
-	CU_ASSERT_EQUAL_FATAL(kv_cursor_open(txn, KV_TABLE_IDS, &cursor, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(kv_cursor_open(txn, KV_TABLE_CHUNKS, &cursor, &error), 0);
 	rc = kv_cursor_seek(cursor, slice_string("a"), &key, &value, &error);
 	for (size_t i = 0; i < 5; i++) {
 		CU_ASSERT_EQUAL_FATAL(rc, 0);
@@ -170,7 +171,7 @@ static void test_growth(void)
 	for (uint8_t i = 0; i < 20; i++) {
 		struct kv_txn *txn = begun(kv, true);
 		struct error error;
-		int rc = kv_put(txn, KV_TABLE_DOCUMENTS, slice_of(&i, 1), slice_of(bytes, len), &error);
+		int rc = kv_put(txn, KV_TABLE_CHUNKS, slice_of(&i, 1), slice_of(bytes, len), &error);
 
 		if (rc != 0)
 			kv_abort(txn);
@@ -196,11 +197,154 @@ static void test_growth(void)
 	free(bytes);
 }
 
+#define CROWD_BYTES_MAX (200U << 20)
+
+struct crowd {
+	struct kv *kv;
+	atomic_uint ready;
+	atomic_bool ended;
+	atomic_uint wrong;
+};
+
+/* Both keys are written together: a reader that sees them differ saw half a transaction. */
+static void *crowd_read(void *argument)
+{
+	struct crowd *crowd = argument;
+	bool counted = false;
+
+	while (!atomic_load(&crowd->ended)) {
+		struct kv_txn *txn;
+		struct slice a;
+		struct slice b;
+		struct error error;
+
+		if (kv_begin(crowd->kv, false, &txn, &error) != 0) {
+			atomic_fetch_add(&crowd->wrong, 1);
+			break;
+		}
+		if (kv_get(txn, KV_TABLE_STATE, slice_string("a"), &a, &error) != 0 ||
+		    kv_get(txn, KV_TABLE_STATE, slice_string("b"), &b, &error) != 0 || a.len != b.len ||
+		    a.ptr[0] != b.ptr[b.len - 1])
+			atomic_fetch_add(&crowd->wrong, 1);
+		kv_abort(txn);
+		if (!counted)
+			atomic_fetch_add(&crowd->ready, 1);
+		counted = true;
+	}
+	return NULL;
+}
+
+static int write_both(struct kv *kv, struct slice value)
+{
+	struct kv_txn *txn = begun(kv, true);
+	struct error error;
+	int rc = kv_put(txn, KV_TABLE_STATE, slice_string("a"), value, &error);
+
+	if (rc == 0)
+		rc = kv_put(txn, KV_TABLE_STATE, slice_string("b"), value, &error);
+	if (rc == 0)
+		return kv_commit(txn, &error);
+	kv_abort(txn);
+	return rc;
+}
+
+/* Readers of other threads go on while one thread writes and grows the map under them. */
+static void test_readers_beside_a_writer(void)
+{
+	struct crowd crowd = {.kv = opened("crowd")};
+	uint8_t *bytes = calloc(1, CROWD_BYTES_MAX);
+	size_t len = 1;
+	pthread_t threads[4];
+	unsigned grown = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+	CU_ASSERT_EQUAL(write_both(crowd.kv, slice_of(bytes, len)), 0);
+	for (size_t i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, crowd_read, &crowd), 0);
+	while (atomic_load(&crowd.ready) < 4 && atomic_load(&crowd.wrong) == 0)
+		sched_yield();
+	while (grown < 3) {
+		struct error error;
+		int rc;
+
+		memset(bytes, (int)(len >> 20), len);
+		rc = write_both(crowd.kv, slice_of(bytes, len));
+		if (rc == 0) {
+			len += 4U << 20;
+			CU_ASSERT_FATAL(len <= CROWD_BYTES_MAX);
+		} else {
+			CU_ASSERT_EQUAL_FATAL(rc, ERROR_LIMIT);
+			CU_ASSERT_EQUAL_FATAL(kv_grow(crowd.kv, &error), 0);
+			grown++;
+		}
+	}
+	atomic_store(&crowd.ended, true);
+	for (size_t i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	CU_ASSERT_EQUAL(atomic_load(&crowd.wrong), 0);
+	kv_close(crowd.kv);
+	free(bytes);
+}
+
+struct growth {
+	struct kv *kv;
+	atomic_bool started;
+	int rc;
+};
+
+static void *grow(void *argument)
+{
+	struct growth *growth = argument;
+	struct error error;
+
+	atomic_store(&growth->started, true);
+	growth->rc = kv_grow(growth->kv, &error);
+	return NULL;
+}
+
+/* Growing waits for the transactions that are open; who has one open may begin another meanwhile. */
+static void test_growth_beside_a_reader(void)
+{
+	struct growth growth = {.kv = opened("beside"), .rc = -1};
+	struct kv_txn *first;
+	struct kv_txn *second;
+	pthread_t thread;
+	uint64_t used;
+	uint64_t map;
+
+	CU_ASSERT_EQUAL(write_both(growth.kv, slice_string("v")), 0);
+	first = begun(growth.kv, false);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, grow, &growth), 0);
+	while (!atomic_load(&growth.started))
+		sched_yield();
+	for (int i = 0; i < 5; i++) {
+		struct slice value;
+		struct error error;
+
+		second = begun(growth.kv, false);
+		CU_ASSERT_EQUAL(kv_get(second, KV_TABLE_STATE, slice_string("a"), &value, &error), 0);
+		kv_abort(second);
+	}
+	kv_size(growth.kv, &used, &map);
+	CU_ASSERT_EQUAL(map, 64ULL << 20); /* not grown under the first */
+	kv_abort(first);
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(growth.rc, 0);
+	kv_size(growth.kv, &used, &map);
+	CU_ASSERT_EQUAL(map, 128ULL << 20);
+	kv_close(growth.kv);
+}
+
 int main(void)
 {
-	CU_TestInfo tests[] = {{"transactions", test_transactions}, {"cursor", test_cursor},
-	                       {"a second open", test_second_open}, {"a crash", test_crash},
-	                       {"a full map", test_growth},         CU_TEST_INFO_NULL};
+	CU_TestInfo tests[] = {{"transactions", test_transactions},
+	                       {"cursor", test_cursor},
+	                       {"a second open", test_second_open},
+	                       {"a crash", test_crash},
+	                       {"a full map", test_growth},
+	                       {"readers beside a writer", test_readers_beside_a_writer},
+	                       {"growth beside a reader", test_growth_beside_a_reader},
+	                       CU_TEST_INFO_NULL};
 
 	return suite_run("kv", tests);
 }
