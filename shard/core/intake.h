@@ -32,7 +32,7 @@ struct touched {
 	const struct version *before; /* in the overlay; NULL: the id was not there */
 	bool existed;
 	struct previous previous; /* if it existed */
-	uint8_t *merged;           /* the version's body, if a merge made it */
+	uint8_t *merged;          /* the version's body, if a merge made it */
 };
 
 struct intake {

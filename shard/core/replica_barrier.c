@@ -67,53 +67,32 @@ static int segment_pass(struct pass *pass, const struct segment *segment)
 	return 0;
 }
 
-/* A running store has committed, maybe: what is in memory too was looked at there. */
-static int stored_pass(struct pass *pass, struct slice key, struct slice value)
+static int entry_pass(struct pass *pass, struct disk_view *view, const struct disk_entry *entry)
 {
-	struct replica *replica = pass->intake->replica;
-	struct error *error = pass->error;
-	struct stored_document document;
-	struct hash128 digest;
-	uint64_t number;
+	struct slice body;
 	bool matches;
 
-	if (stored_number_decode(key, &number, error) != 0)
-		return error->code;
-	if (postings_contains(&replica->deleted, number) || replica_version(replica, number) != NULL)
+	if (postings_contains(&pass->intake->replica->deleted, entry->number))
 		return 0;
-	if (stored_document_decode(number, value, &document, error) != 0 ||
-	    body_matches(pass, document.body, &matches) != 0)
-		return error->code;
-	if (!matches)
-		return 0;
-	digest = document_digest(replica->identity.index_id, document.id, document.body, document.key,
-	                         &replica->scratch);
-	if (buffer_failed(&replica->scratch))
-		return error_memory(error, document.body.len);
-	kill(pass->intake, number, digest, document.body.len);
+	if (disk_body(view, entry, &body, pass->error) != 0 || body_matches(pass, body, &matches) != 0)
+		return pass->error->code;
+	if (matches)
+		kill(pass->intake, entry->number, entry->digest, entry->body_bytes);
 	return 0;
 }
 
-static int store_pass(struct pass *pass)
+static int disk_pass(struct pass *pass, size_t segment)
 {
 	struct error *error = pass->error;
-	struct kv_cursor *cursor;
-	struct slice key;
-	struct slice value;
-	int rc;
+	struct disk_view *view;
+	struct disk_entry entry;
 
-	if (kv_cursor_open(pass->intake->txn, KV_TABLE_DOCUMENTS, &cursor, error) != 0)
+	if (views_at(&pass->intake->views, segment, &view, error) != 0)
 		return error->code;
-	rc = kv_cursor_seek(cursor, slice_of("", 1), &key, &value, error);
-	while (rc == 0) {
-		if (stored_pass(pass, key, value) != 0) {
-			kv_cursor_close(cursor);
+	for (uint32_t place = 0; place < disk_view_segment(view)->documents; place++)
+		if (disk_entry_at(view, place, &entry, error) != 0 || entry_pass(pass, view, &entry) != 0)
 			return error->code;
-		}
-		rc = kv_cursor_next(cursor, &key, &value, error);
-	}
-	kv_cursor_close(cursor);
-	return rc == ERROR_NOT_FOUND ? 0 : rc;
+	return 0;
 }
 
 static int pass_run(struct pass *pass)
@@ -123,7 +102,10 @@ static int pass_run(struct pass *pass)
 	for (size_t i = 0; i < replica->segments_len; i++)
 		if (segment_pass(pass, replica->segments[i]) != 0)
 			return pass->error->code;
-	return store_pass(pass);
+	for (size_t i = 0; i < replica->manifest.segments_len; i++)
+		if (disk_pass(pass, i) != 0)
+			return pass->error->code;
+	return 0;
 }
 
 static int delete_by_filter(struct intake *intake, const struct op *op, struct error *error)
@@ -149,11 +131,10 @@ static int delete_by_filter(struct intake *intake, const struct op *op, struct e
 	return rc;
 }
 
-/* Every number that was ever given; what of them is no document any more does no harm. */
+/* Every number that was ever given. */
 static void delete_all(struct intake *intake)
 {
-	postings_add_range(&intake->killed, 1, intake->now.number_next);
-	intake->cleared = true;
+	intake->cleared_below = intake->now.number_next;
 	intake->now.digest = (struct hash128){0, 0};
 	intake->now.documents = 0;
 	intake->now.body_bytes = 0;

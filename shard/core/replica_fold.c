@@ -15,8 +15,9 @@ struct found {
 	struct touched *touched; /* NULL: the range has not touched it yet */
 	bool exists;
 	struct insertion_key key;
-	const struct version *version; /* in memory; NULL: stored, or nowhere */
-	struct stored_id entry;
+	const struct version *version; /* in memory; NULL: on disk, or nowhere */
+	struct disk_view *view;
+	struct disk_entry entry; /* on disk */
 };
 
 int intake_open(struct intake *intake, struct replica *replica, const struct range *range,
@@ -31,11 +32,13 @@ int intake_open(struct intake *intake, struct replica *replica, const struct ran
 		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT,
 		                 "a range of %zu bytes with %zu operations", range->ops.len, len);
 	intake->touched = malloc((len + 1) * sizeof *intake->touched);
-	intake->superseded = malloc((len + 1) * sizeof *intake->superseded);
 	intake->chunk = chunk_new(len, 1);
-	if (intake->touched == NULL || intake->superseded == NULL || intake->chunk == NULL)
+	if (intake->touched == NULL || intake->chunk == NULL)
 		return error_memory(error, range->ops.len);
-	return kv_begin(replica->kv, false, &intake->txn, error);
+	if (kv_begin(replica->kv, false, &intake->txn, error) != 0)
+		return error->code;
+	views_init(&intake->views, intake->txn, &replica->manifest);
+	return 0;
 }
 
 static void overlay_restore(struct intake *intake)
@@ -66,14 +69,15 @@ void intake_close(struct intake *intake)
 		buffer_deinit(scratch);
 		buffer_init(scratch, STORED_VALUE_BYTES_MAX);
 	}
-	if (intake->txn != NULL)
+	if (intake->txn != NULL) {
+		views_deinit(&intake->views);
 		kv_abort(intake->txn);
+	}
 	chunk_free(intake->chunk);
 	arena_deinit(&intake->merging);
 	postings_deinit(&intake->killed);
 	notes_free(intake->notes);
 	free(intake->touched);
-	free(intake->superseded);
 }
 
 /* The range's own version of an id, if it has touched it. */
@@ -89,8 +93,7 @@ static struct touched *touched_of(const struct intake *intake, const struct vers
 }
 
 /* A number that is deleted is that of no document, wherever it is still listed. */
-static int document_find(const struct intake *intake, struct slice id, struct found *found,
-                         struct error *error)
+static int document_find(struct intake *intake, struct slice id, struct found *found, struct error *error)
 {
 	struct replica *replica = intake->replica;
 	const struct version *version = overlay_get(replica, id);
@@ -101,11 +104,9 @@ static int document_find(const struct intake *intake, struct slice id, struct fo
 			version->kind == OP_KIND_PUT &&
 			(found->touched != NULL || !postings_contains(&replica->deleted, version->number));
 		found->key = version->key;
-		found->entry = (struct stored_id){version->number, version->key, version->digest,
-		                                  (uint32_t)version->body.len};
 		return 0;
 	}
-	if (replica_stored_id(intake->txn, id, &found->entry, error) == 0) {
+	if (views_find(&intake->views, id, &found->entry, &found->view, error) == 0) {
 		found->exists = !postings_contains(&replica->deleted, found->entry.number);
 		found->key = found->entry.key;
 		return 0;
@@ -113,19 +114,21 @@ static int document_find(const struct intake *intake, struct slice id, struct fo
 	return error->code == ERROR_NOT_FOUND ? 0 : error->code;
 }
 
-static int body_find(const struct intake *intake, const struct found *found, struct slice *body,
-                     struct error *error)
+static int body_find(const struct found *found, struct slice *body, struct error *error)
 {
-	struct stored_document document;
-
-	if (found->version != NULL) {
-		*body = found->version->body;
-		return 0;
-	}
-	if (replica_document(intake->replica, intake->txn, found->entry.number, &document, error) != 0)
-		return error->code;
-	*body = document.body;
+	if (found->version == NULL)
+		return disk_body(found->view, &found->entry, body, error);
+	*body = found->version->body;
 	return 0;
+}
+
+static struct previous previous_of(const struct found *found)
+{
+	const struct version *version = found->version;
+
+	if (version == NULL)
+		return (struct previous){found->entry.number, found->entry.digest, found->entry.body_bytes};
+	return (struct previous){version->number, version->digest, version->body.len};
 }
 
 /* Makes `made` what the range has of its id. Takes `merged`, unless it fails. */
@@ -148,7 +151,7 @@ static int version_set(struct intake *intake, const struct found *found, const s
 	*version = *made;
 	intake->touched[chunk->len] = (struct touched){.before = found->version,
 	                                               .existed = found->exists,
-	                                               .previous = found->entry,
+	                                               .previous = previous_of(found),
 	                                               .merged = merged};
 	if (!overlay_set(intake->replica, version))
 		return error_memory(error, sizeof *version);
@@ -165,7 +168,7 @@ static int merge_apply(struct intake *intake, const struct op *op, const struct 
 	struct slice merged;
 	uint8_t *copy;
 
-	if (body_find(intake, found, &existing, error) != 0 ||
+	if (body_find(found, &existing, error) != 0 ||
 	    record_merge(existing, op->body, &intake->merging, &merged, error) != 0)
 		return error->code;
 	if (merged.len > intake->replica->identity.document_bytes_max) {
@@ -279,16 +282,16 @@ int intake_note(struct intake *intake, const struct range *range, struct error *
 	return 0;
 }
 
-static bool collect_word(void *context, struct slice word)
+static bool collect_word(void *context, struct slice word, struct place place)
 {
 	struct intake *intake = context;
 
-	return dictionary_builder_add(intake->replica->builder, word, intake->number);
+	return dictionary_builder_add(intake->replica->builder, word, intake->number, place);
 }
 
-static void previous_leave(struct intake *intake, const struct stored_id *previous)
+static void previous_leave(struct intake *intake, const struct previous *previous)
 {
-	intake->superseded[intake->superseded_len++] = previous->number;
+	postings_add(&intake->killed, previous->number);
 	hash128_subtract(&intake->now.digest, previous->digest);
 	intake->now.documents--;
 	intake->now.body_bytes -= previous->body_bytes;
@@ -306,7 +309,7 @@ static int version_enter(struct intake *intake, struct version *version, struct 
 	if (buffer_failed(&replica->scratch))
 		return error_memory(error, version->body.len);
 	intake->number = version->number;
-	if (words_of_body(replica->words, version->body, &sink, error) != 0)
+	if (words_of_body(replica->words, version->body, replica->fields, &sink, error) != 0)
 		return error->code;
 	intake->now.number_next++;
 	intake->now.documents++;

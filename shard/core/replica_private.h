@@ -53,7 +53,7 @@ struct replica {
 	struct buffer scratch;
 	struct map overlay; /* id → struct version *, in a segment */
 	struct postings deleted;
-	struct manifest manifest; /* of the disk segments that are read */
+	struct manifest manifest;  /* of the disk segments that are read */
 	struct segment **segments; /* oldest first */
 	size_t segments_len;
 	size_t segments_size;

@@ -3,42 +3,64 @@
 
 #include <stdlib.h>
 
-int replica_stored_id(struct kv_txn *txn, struct slice id, struct stored_id *entry, struct error *error)
+struct located located_version(const struct version *version)
 {
-	struct slice value;
-
-	if (kv_get(txn, KV_TABLE_IDS, id, &value, error) != 0)
-		return error->code;
-	return stored_id_decode(id, value, entry, error);
+	return (struct located){.number = version->number, .key = version->key, .version = version};
 }
 
-int replica_document(struct replica *replica, struct kv_txn *txn, uint64_t number,
-                     struct stored_document *document, struct error *error)
+struct located located_entry(struct disk_view *view, const struct disk_entry *entry)
+{
+	return (struct located){.number = entry->number, .key = entry->key, .view = view, .entry = *entry};
+}
+
+int replica_locate(const struct replica *replica, struct views *views, uint64_t number,
+                   struct located *located, struct error *error)
 {
 	const struct version *version = replica_version(replica, number);
-	struct stored_key key = stored_number_key(number);
-	struct slice value;
+	struct disk_entry entry;
+	struct disk_view *view;
 
 	if (version != NULL) {
-		*document = (struct stored_document){version->key, version->id, version->body};
+		*located = located_version(version);
 		return 0;
 	}
-	if (kv_get(txn, KV_TABLE_DOCUMENTS, stored_key_slice(&key), &value, error) != 0) {
-		if (error->code == ERROR_NOT_FOUND)
-			error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-			          "document %llu is indexed but not stored", (unsigned long long)number);
-		return error->code;
+	if (views_number(views, number, &entry, &view, error) == 0) {
+		*located = located_entry(view, &entry);
+		return 0;
 	}
-	return stored_document_decode(number, value, document, error);
+	if (error->code == ERROR_NOT_FOUND)
+		error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "document %llu is indexed but not stored",
+		          (unsigned long long)number);
+	return error->code;
 }
 
-static int document_copy(struct document *copy, const struct stored_document *document, uint32_t score,
+int located_id(const struct located *located, struct slice *id, struct error *error)
+{
+	if (located->version == NULL)
+		return disk_id(located->view, &located->entry, id, error);
+	*id = located->version->id;
+	return 0;
+}
+
+int located_body(const struct located *located, struct slice *body, struct error *error)
+{
+	if (located->version == NULL)
+		return disk_body(located->view, &located->entry, body, error);
+	*body = located->version->body;
+	return 0;
+}
+
+static int document_copy(struct document *copy, const struct located *located, bool keys_only,
                          struct arena *arena, struct error *error)
 {
-	struct document made = {.key = document->key, .score = score};
+	struct document made = {.key = located->key};
+	struct slice id;
+	struct slice body = slice_of("", 0);
 
-	if (!arena_copy(arena, document->id, &made.id) || !arena_copy(arena, document->body, &made.body))
-		return error_memory(error, document->body.len);
+	if (located_id(located, &id, error) != 0 || (!keys_only && located_body(located, &body, error) != 0))
+		return error->code;
+	if (!arena_copy(arena, id, &made.id) || !arena_copy(arena, body, &made.body))
+		return error_memory(error, body.len);
 	*copy = made;
 	return 0;
 }
@@ -55,60 +77,56 @@ int reading_begin(struct reading *reading, struct replica *replica, const struct
 	reading->page.documents = arena_alloc(request->arena, (limit + 1) * sizeof *reading->page.documents);
 	if (reading->page.documents == NULL)
 		return error_memory(error, limit * sizeof *reading->page.documents);
-	return kv_begin(replica->kv, false, &reading->txn, error);
+	if (kv_begin(replica->kv, false, &reading->txn, error) != 0)
+		return error->code;
+	views_init(&reading->views, reading->txn, &replica->manifest);
+	return 0;
 }
 
 int reading_end(struct reading *reading, int rc, struct document_page *page, const struct error *error)
 {
-	if (reading->txn != NULL)
+	if (reading->txn != NULL) {
+		views_deinit(&reading->views);
 		kv_abort(reading->txn);
+	}
 	if (rc != 0)
 		return replica_failed(reading->replica, error);
 	*page = reading->page;
 	return 0;
 }
 
-int reading_add(struct reading *reading, const struct stored_document *document, uint32_t score,
-                struct error *error)
+int reading_add(struct reading *reading, const struct located *located, uint32_t score, struct error *error)
 {
 	struct document_page *page = &reading->page;
 
-	if (document_copy(&page->documents[page->count], document, score, reading->arena, error) != 0)
+	if (document_copy(&page->documents[page->count], located, reading->keys_only, reading->arena,
+	                  error) != 0)
 		return error->code;
-	page->count++;
+	page->documents[page->count++].score = score;
 	return 0;
-}
-
-int reading_add_number(struct reading *reading, uint64_t number, uint32_t score, struct error *error)
-{
-	struct stored_document document;
-
-	if (replica_document(reading->replica, reading->txn, number, &document, error) != 0)
-		return error->code;
-	return reading_add(reading, &document, score, error);
 }
 
 static int get_stored(struct replica *replica, struct slice id, struct arena *arena,
                       struct document *document, struct error *error)
 {
-	struct stored_document found = {.id = slice_of(NULL, 0)};
-	struct stored_id entry = {.number = 0};
+	struct located located;
+	struct disk_entry entry;
+	struct disk_view *view;
+	struct views views;
 	struct kv_txn *txn;
 	int rc;
 
 	if (kv_begin(replica->kv, false, &txn, error) != 0)
 		return error->code;
-	rc = replica_stored_id(txn, id, &entry, error);
+	views_init(&views, txn, &replica->manifest);
+	rc = views_find(&views, id, &entry, &view, error);
 	if (rc == 0 && postings_contains(&replica->deleted, entry.number))
-		rc = error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "deleted by a barrier");
-	if (rc == 0)
-		rc = replica_document(replica, txn, entry.number, &found, error);
-	if (rc == 0 && !slice_equal(found.id, id))
-		rc = error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-		               "the stored entry of id %.*s leads to id %.*s", SLICE_ARGS(id),
-		               SLICE_ARGS(found.id));
-	if (rc == 0)
-		rc = document_copy(document, &found, 0, arena, error);
+		rc = error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "its newest version is dead");
+	if (rc == 0) {
+		located = located_entry(view, &entry);
+		rc = document_copy(document, &located, false, arena, error);
+	}
+	views_deinit(&views);
 	kv_abort(txn);
 	return rc;
 }
@@ -130,11 +148,11 @@ int replica_get(struct replica *replica, struct slice id, bool stale_ok, struct 
 		return not_found(id.len == 0 ? id : slice_of(id.ptr, 64), error);
 	version = overlay_get(replica, id);
 	if (version != NULL) {
-		struct stored_document found = {version->key, version->id, version->body};
+		struct located located = located_version(version);
 
 		if (version->kind != OP_KIND_PUT || postings_contains(&replica->deleted, version->number))
 			return not_found(id, error);
-		return document_copy(document, &found, 0, arena, error);
+		return document_copy(document, &located, false, arena, error);
 	}
 	if (get_stored(replica, id, arena, document, error) == 0)
 		return 0;
@@ -143,33 +161,21 @@ int replica_get(struct replica *replica, struct slice id, bool stale_ok, struct 
 	return replica_failed(replica, error);
 }
 
-static int reading_add_entry(struct reading *reading, const struct walk_entry *entry, struct error *error)
-{
-	struct stored_document document = {.key = entry->key, .id = entry->id};
-
-	if (reading->keys_only)
-		return reading_add(reading, &document, 0, error);
-	return reading_add_number(reading, entry->number, 0, error);
-}
-
 int reading_list(struct reading *reading, uint64_t offset, struct error *error)
 {
-	struct replica *replica = reading->replica;
-	struct walk_entry entry;
+	struct located located;
 	struct walk *walk;
 	int rc = 0;
 
-	reading->page.total = replica->now.documents;
-	if (walk_open(replica, reading->txn, &walk, error) != 0)
+	reading->page.total = reading->replica->now.documents;
+	if (walk_open(reading->replica, &reading->views, &walk, error) != 0)
 		return error->code;
-	while (reading->page.count < reading->limit && (rc = walk_next(walk, &entry, error)) > 0) {
-		if (postings_contains(&replica->deleted, entry.number))
-			continue;
+	while (reading->page.count < reading->limit && (rc = walk_next(walk, &located, error)) > 0) {
 		if (offset > 0) {
 			offset--;
 			continue;
 		}
-		rc = reading_add_entry(reading, &entry, error);
+		rc = reading_add(reading, &located, 0, error);
 		if (rc != 0)
 			break;
 	}

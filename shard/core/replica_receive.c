@@ -25,7 +25,8 @@ static bool is_covered(const struct intake *intake)
 {
 	const struct replica *replica = intake->replica;
 
-	if (intake->chunk->len > 0 || intake->killed.len > 0 || replica->segments_len == replica->frozen)
+	if (intake->chunk->len > 0 || intake->killed.len > 0 || intake->cleared_below > 0 ||
+	    replica->segments_len == replica->frozen)
 		return false;
 	return intake->notes == NULL ||
 	       replica->segments[replica->segments_len - 1]->bytes < SEGMENT_BYTES_KEPT;
@@ -57,16 +58,26 @@ static int segment_add(struct intake *intake, struct error *error)
 	return 0;
 }
 
+uint64_t replica_number_first(const struct replica *replica)
+{
+	if (replica->manifest.segments_len > 0)
+		return replica->manifest.segments[0].first;
+	for (size_t i = 0; i < replica->segments_len; i++)
+		if (replica->segments[i]->puts_len > 0)
+			return replica->segments[i]->number_first;
+	return replica->now.number_next;
+}
+
 static void receive_accept(struct intake *intake)
 {
 	struct replica *replica = intake->replica;
 
-	for (size_t i = 0; i < intake->superseded_len; i++)
-		postings_add(&replica->deleted, intake->superseded[i]);
-	if (intake->killed.len > 0) {
-		postings_or(&replica->deleted, &intake->killed);
-		segment_kill(replica->segments[replica->segments_len - 1], &intake->killed, intake->cleared);
-	}
+	if (intake->cleared_below > 0)
+		postings_add_range(&replica->deleted, replica_number_first(replica), intake->cleared_below);
+	postings_or(&replica->deleted, &intake->killed);
+	if (intake->killed.len > 0 || intake->cleared_below > 0)
+		segment_kill(replica->segments[replica->segments_len - 1], &intake->killed,
+		             intake->cleared_below);
 	if (intake->notes != NULL)
 		segment_note(replica->segments[replica->segments_len - 1], intake->notes);
 	intake->notes = NULL;

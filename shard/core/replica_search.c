@@ -1,4 +1,4 @@
-/* Search: per word the documents of memory and store, intersected; then the page in ranked order. */
+/* Search: per word the documents of memory and disk, intersected; then the page in ranked order. */
 #include "shard/core/walk.h"
 
 #include "shared/base/assert.h"
@@ -8,8 +8,11 @@
 /* Words of a query beyond this many are ignored. */
 #define QUERY_WORDS_MAX 64
 
-/* A step of a walk costs about an eighth of fetching a document for its key. */
-#define WALK_STEPS_A_FETCH 8
+/* A step of a walk costs about a quarter of finding a document's key and id by its number. */
+#define WALK_STEPS_A_FETCH 4
+
+/* Of one posting list, which is never that long. */
+#define LIST_BYTES_MAX UINT32_MAX
 
 struct query {
 	struct slice words[QUERY_WORDS_MAX];
@@ -23,12 +26,14 @@ struct search {
 	struct query query;
 	struct postings hits;  /* what matches, live */
 	struct postings exact; /* those of them with the last word as it stands */
+	struct buffer joined;  /* a list that stands in several chunks */
 };
 
-static bool query_word(void *context, struct slice word)
+static bool query_word(void *context, struct slice word, struct place place)
 {
 	struct query *query = context;
 
+	(void)place;
 	if (query->len == QUERY_WORDS_MAX)
 		return true;
 	if (!arena_copy(query->arena, word, &query->words[query->len]))
@@ -57,7 +62,22 @@ struct wanted {
 	struct postings *exact;
 };
 
-static void wanted_from_memory(const struct replica *replica, const struct wanted *wanted)
+static int wanted_add(const struct wanted *wanted, struct slice word, const struct posting_list *list,
+                      struct error *error)
+{
+	if (posting_list_numbers(list, wanted->all, error) != 0)
+		return error->code;
+	if (wanted->exact != NULL && slice_equal(word, wanted->word))
+		return posting_list_numbers(list, wanted->exact, error);
+	return 0;
+}
+
+static bool wanted_is(const struct wanted *wanted, struct slice word)
+{
+	return wanted->prefix ? slice_starts_with(word, wanted->word) : slice_equal(word, wanted->word);
+}
+
+static int wanted_from_memory(const struct replica *replica, const struct wanted *wanted, struct error *error)
 {
 	for (size_t i = 0; i < replica->segments_len; i++) {
 		const struct dictionary *dictionary = replica->segments[i]->dictionary;
@@ -65,53 +85,57 @@ static void wanted_from_memory(const struct replica *replica, const struct wante
 		for (size_t at = dictionary_seek(dictionary, wanted->word); at < dictionary_len(dictionary);
 		     at++) {
 			struct dictionary_entry entry = dictionary_at(dictionary, at);
-			bool equal = slice_equal(entry.word, wanted->word);
 
-			if (!equal && !(wanted->prefix && slice_starts_with(entry.word, wanted->word)))
+			if (!wanted_is(wanted, entry.word))
 				break;
-			postings_add_rising(wanted->all, entry.base, entry.numbers, entry.numbers_len);
-			if (equal && wanted->exact != NULL)
-				postings_add_rising(wanted->exact, entry.base, entry.numbers,
-				                    entry.numbers_len);
+			if (wanted_add(wanted, entry.word, &entry.list, error) != 0)
+				return error->code;
 		}
 	}
-}
-
-static int wanted_block(const struct wanted *wanted, struct slice key, struct slice value,
-                        struct error *error)
-{
-	struct slice word;
-	uint64_t block;
-
-	if (!stored_postings_split(key, &word, &block))
-		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-		                 "a posting list has a malformed key");
-	if (postings_decode(wanted->all, block, key, value, error) != 0)
-		return error->code;
-	if (wanted->exact != NULL && slice_equal(word, wanted->word))
-		return postings_decode(wanted->exact, block, key, value, error);
 	return 0;
 }
 
-static int wanted_from_store(struct kv_txn *txn, const struct wanted *wanted, struct error *error)
+/* Every word of a disk segment with the prefix. */
+static int wanted_expand(struct search *search, struct disk_view *view, const struct wanted *wanted,
+                         struct error *error)
 {
-	struct stored_key key = stored_word_key(wanted->word);
-	struct slice start = wanted->prefix ? wanted->word : stored_key_slice(&key);
-	struct kv_cursor *cursor;
-	struct slice found;
-	struct slice value;
+	struct section_reader *sections = disk_view_sections(view);
+	struct posting_list list;
+	struct terms_cursor cursor;
+	struct term term;
 	int rc;
 
-	if (kv_cursor_open(txn, KV_TABLE_POSTINGS, &cursor, error) != 0)
+	terms_cursor_init(&cursor, sections);
+	if (terms_cursor_seek(&cursor, wanted->word, error) != 0)
 		return error->code;
-	rc = kv_cursor_seek(cursor, start, &found, &value, error);
-	while (rc == 0 && slice_starts_with(found, start)) {
-		rc = wanted_block(wanted, found, value, error);
-		if (rc == 0)
-			rc = kv_cursor_next(cursor, &found, &value, error);
+	while ((rc = terms_cursor_next(&cursor, &term, error)) > 0 && wanted_is(wanted, term.word))
+		if (terms_list(sections, &term, disk_view_segment(view)->first, &search->joined, &list,
+		               error) != 0 ||
+		    wanted_add(wanted, term.word, &list, error) != 0)
+			return error->code;
+	return rc < 0 ? rc : 0;
+}
+
+static int wanted_from_disk(struct search *search, const struct wanted *wanted, struct error *error)
+{
+	struct views *views = &search->reading.views;
+	struct posting_list list;
+	struct disk_view *view;
+
+	for (size_t i = 0; i < views->manifest->segments_len; i++) {
+		if (views_at(views, i, &view, error) != 0)
+			return error->code;
+		if (wanted->prefix) {
+			if (wanted_expand(search, view, wanted, error) != 0)
+				return error->code;
+		} else if (disk_list(view, wanted->word, &list, error) == 0) {
+			if (wanted_add(wanted, wanted->word, &list, error) != 0)
+				return error->code;
+		} else if (error->code != ERROR_NOT_FOUND) {
+			return error->code;
+		}
 	}
-	kv_cursor_close(cursor);
-	return rc == ERROR_NOT_FOUND ? 0 : rc;
+	return 0;
 }
 
 /* Intersects the hits with the documents of the i-th word. */
@@ -125,8 +149,9 @@ static int search_word(struct search *search, size_t i, struct error *error)
 	int rc;
 
 	postings_init(&set);
-	wanted_from_memory(search->reading.replica, &wanted);
-	rc = wanted_from_store(search->reading.txn, &wanted, error);
+	rc = wanted_from_memory(search->reading.replica, &wanted, error);
+	if (rc == 0)
+		rc = wanted_from_disk(search, &wanted, error);
 	if (rc == 0 && i > 0)
 		postings_and(&search->hits, &set);
 	postings_deinit(&set);
@@ -152,32 +177,49 @@ static int search_match(struct search *search, struct error *error)
 	return 0;
 }
 
+/* A hit on its way into the page. */
+struct candidate {
+	struct located located;
+	struct slice id;
+};
+
 static int candidate_compare(const void *a, const void *b)
 {
-	const struct stored_document *left = a;
-	const struct stored_document *right = b;
+	const struct candidate *left = a;
+	const struct candidate *right = b;
 
-	return insertion_key_compare(left->key, left->id, right->key, right->id);
+	return insertion_key_compare(left->located.key, left->id, right->located.key, right->id);
 }
 
-/* Few hits: fetch them all, and take the first in insertion order. */
+static int candidate_find(struct reading *reading, uint64_t number, struct candidate *candidate,
+                          struct error *error)
+{
+	struct slice id;
+
+	if (replica_locate(reading->replica, &reading->views, number, &candidate->located, error) != 0 ||
+	    located_id(&candidate->located, &id, error) != 0)
+		return error->code;
+	return arena_copy(reading->arena, id, &candidate->id) ? 0 : error_memory(error, id.len);
+}
+
+/* Few hits: find them all, and take the first in insertion order. */
 static int page_from_hits(struct search *search, const struct postings *set, uint32_t score,
                           struct error *error)
 {
 	struct reading *reading = &search->reading;
 	size_t len = (size_t)postings_count(set);
 	uint64_t *numbers = arena_alloc(reading->arena, (len + 1) * sizeof *numbers);
-	struct stored_document *found = arena_alloc(reading->arena, (len + 1) * sizeof *found);
+	struct candidate *found = arena_alloc(reading->arena, (len + 1) * sizeof *found);
 
 	if (numbers == NULL || found == NULL)
 		return error_memory(error, len * sizeof *found);
 	postings_list(set, numbers);
 	for (size_t i = 0; i < len; i++)
-		if (replica_document(reading->replica, reading->txn, numbers[i], &found[i], error) != 0)
+		if (candidate_find(reading, numbers[i], &found[i], error) != 0)
 			return error->code;
 	qsort(found, len, sizeof *found, candidate_compare);
 	for (size_t i = 0; i < len && reading->page.count < reading->limit; i++)
-		if (reading_add(reading, &found[i], score, error) != 0)
+		if (reading_add(reading, &found[i].located, score, error) != 0)
 			return error->code;
 	return 0;
 }
@@ -186,16 +228,16 @@ static int page_from_hits(struct search *search, const struct postings *set, uin
 static int page_from_walk(struct search *search, struct postings *set, uint32_t score, struct error *error)
 {
 	struct reading *reading = &search->reading;
-	struct walk_entry entry;
+	struct located located;
 	struct walk *walk;
 	int rc = 0;
 
-	if (walk_open(reading->replica, reading->txn, &walk, error) != 0)
+	if (walk_open(reading->replica, &reading->views, &walk, error) != 0)
 		return error->code;
-	while (reading->page.count < reading->limit && (rc = walk_next(walk, &entry, error)) > 0) {
-		if (!postings_contains(set, entry.number))
+	while (reading->page.count < reading->limit && (rc = walk_next(walk, &located, error)) > 0) {
+		if (!postings_contains(set, located.number))
 			continue;
-		rc = reading_add_number(reading, entry.number, score, error);
+		rc = reading_add(reading, &located, score, error);
 		if (rc != 0)
 			break;
 	}
@@ -249,9 +291,11 @@ int replica_search(struct replica *replica, struct slice query, const struct doc
 	rc = reading_begin(&search.reading, replica, request, error);
 	postings_init(&search.hits);
 	postings_init(&search.exact);
+	buffer_init(&search.joined, LIST_BYTES_MAX);
 	if (rc == 0)
 		rc = search_run(&search, query, error);
 	postings_deinit(&search.hits);
 	postings_deinit(&search.exact);
+	buffer_deinit(&search.joined);
 	return reading_end(&search.reading, rc, page, error);
 }

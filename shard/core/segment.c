@@ -185,7 +185,7 @@ bool segment_merge_place(struct segment *const *segments, size_t len, size_t fro
 /* Merges the parts' orders by repeatedly taking the smallest head. */
 static void order_merge(struct segment *merged, struct segment *const *segments, size_t len)
 {
-	size_t heads[DICTIONARY_MERGE_MAX] = {0};
+	size_t heads[SEGMENT_FANOUT] = {0};
 
 	for (size_t to = 0; to < merged->puts_len; to++) {
 		size_t best = len;
@@ -231,11 +231,11 @@ static void segment_absorb(struct segment *merged, struct segment *segment)
 
 struct segment *segment_merge(struct segment *const *segments, size_t len)
 {
-	const struct dictionary *parts[DICTIONARY_MERGE_MAX];
+	const struct dictionary *parts[SEGMENT_FANOUT];
 	struct segment *merged;
 	size_t puts = 0;
 
-	ASSERT(len >= 1 && len <= DICTIONARY_MERGE_MAX);
+	ASSERT(len >= 1 && len <= SEGMENT_FANOUT);
 	for (size_t i = 0; i < len; i++) {
 		parts[i] = segments[i]->dictionary;
 		puts += segments[i]->puts_len;

@@ -62,8 +62,8 @@ struct segment {
 	const struct version **puts;
 	const struct version **order; /* the same by insertion key, id, number */
 	size_t versions_len;
-	struct postings killed; /* unlike the rest not const for who asks it */
-	uint64_t cleared_below; /* 0: no delete-all */
+	struct postings killed;    /* unlike the rest not const for who asks it */
+	uint64_t cleared_below;    /* 0: no delete-all */
 	struct notes *notes_first; /* of its ranges that have any, oldest first */
 	struct notes *notes_last;
 	size_t bytes;      /* all memory of it */
@@ -87,7 +87,7 @@ void segment_cover(struct segment *segment, const struct mark *end);
 
 /* Where SEGMENT_FANOUT neighbours at or after `from` should be merged; false if nowhere. */
 bool segment_merge_place(struct segment *const *segments, size_t len, size_t from, size_t *at);
-/* One segment of `len` neighbours, which are consumed; NULL when out of memory, then nothing changed. */
+/* One segment of `len` (1..SEGMENT_FANOUT) neighbours, which are consumed; NULL when out of memory, then nothing changed. */
 struct segment *segment_merge(struct segment *const *segments, size_t len);
 
 /* NULL if the number is not one of the segment's. */

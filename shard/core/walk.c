@@ -1,158 +1,147 @@
 #include "shard/core/walk.h"
 
+#include "shared/base/assert.h"
+
 #include <stdlib.h>
 
-/* One memory segment, and its next entry. */
+/* One segment, and its next live document. */
 struct head {
-	const struct segment *segment;
-	size_t at;
+	const struct segment *segment; /* in memory; NULL: on disk */
+	struct disk_view *view;
+	size_t at; /* in the segment's order, of the document after the next one */
+	struct located next;
+	struct slice id;
+	uint8_t *copy; /* on disk: room for the id, which is borrowed until another one is read */
 };
 
 struct walk {
 	struct replica *replica;
-	struct kv_txn *txn;
-	struct kv_cursor *cursor;
-	struct slice found; /* the cursor's entry; ptr NULL at the end */
-	struct slice value;
-	struct walk_entry *group; /* of the store, sorted; more than one only for long ids */
-	size_t group_len;
-	size_t group_size;
-	size_t group_at;
-	struct head *heap; /* the smallest first */
+	struct head *heads;
+	size_t heads_len;
+	struct head **heap; /* the smallest first */
 	size_t heap_len;
-	uint64_t last; /* number given out last; numbers begin at 1 */
+	uint8_t *copies;
 };
-
-static int entry_compare(const struct walk_entry *a, const struct walk_entry *b)
-{
-	int order = insertion_key_compare(a->key, a->id, b->key, b->id);
-
-	if (order != 0)
-		return order;
-	return a->number < b->number ? -1 : a->number > b->number;
-}
-
-static int group_compare(const void *a, const void *b)
-{
-	return entry_compare(a, b);
-}
 
 static bool head_before(const struct head *a, const struct head *b)
 {
-	return version_compare(a->segment->order[a->at], b->segment->order[b->at]) < 0;
+	return insertion_key_compare(a->next.key, a->id, b->next.key, b->id) < 0;
 }
 
 static void heap_down(struct walk *walk, size_t at)
 {
+	struct head *moved = walk->heap[at];
+
 	for (;;) {
 		size_t child = 2 * at + 1;
-		struct head moved = walk->heap[at];
 
 		if (child >= walk->heap_len)
-			return;
-		if (child + 1 < walk->heap_len && head_before(&walk->heap[child + 1], &walk->heap[child]))
+			break;
+		if (child + 1 < walk->heap_len && head_before(walk->heap[child + 1], walk->heap[child]))
 			child++;
-		if (!head_before(&walk->heap[child], &moved))
-			return;
+		if (!head_before(walk->heap[child], moved))
+			break;
 		walk->heap[at] = walk->heap[child];
-		walk->heap[child] = moved;
 		at = child;
 	}
+	walk->heap[at] = moved;
 }
 
-static void heap_advance(struct walk *walk)
+static bool memory_step(struct walk *walk, struct head *head)
 {
-	struct head *top = &walk->heap[0];
+	while (head->at < head->segment->puts_len) {
+		const struct version *version = head->segment->order[head->at++];
 
-	if (++top->at == top->segment->puts_len)
-		*top = walk->heap[--walk->heap_len];
-	heap_down(walk, 0);
-}
-
-/* Moves the cursor on; found.ptr NULL at the end. */
-static int cursor_step(struct walk *walk, int rc, const struct error *error)
-{
-	if (rc == 0)
-		return 0;
-	walk->found = (struct slice){0};
-	return error->code == ERROR_NOT_FOUND ? 0 : error->code;
-}
-
-static int group_add(struct walk *walk, struct error *error)
-{
-	struct walk_entry entry;
-	struct stored_document document;
-
-	if (walk->group_len == walk->group_size) {
-		size_t size = walk->group_size == 0 ? 4 : walk->group_size * 2;
-		struct walk_entry *group = realloc(walk->group, size * sizeof *group);
-
-		if (group == NULL)
-			return error_memory(error, size * sizeof *group);
-		walk->group = group;
-		walk->group_size = size;
+		if (postings_contains(&walk->replica->deleted, version->number))
+			continue;
+		head->next = located_version(version);
+		head->id = version->id;
+		return true;
 	}
-	if (stored_order_decode(walk->found, walk->value, &document, &entry.number, error) != 0)
-		return error->code;
-	if (document.id.ptr == NULL &&
-	    replica_document(walk->replica, walk->txn, entry.number, &document, error) != 0)
-		return error->code;
-	entry.key = document.key;
-	entry.id = document.id;
-	walk->group[walk->group_len++] = entry;
-	return cursor_step(walk, kv_cursor_next(walk->cursor, &walk->found, &walk->value, error), error);
+	return false;
 }
 
-/* The next entry of the store, or all that share the prefix by which long ids are ordered. */
-static int group_fill(struct walk *walk, struct error *error)
+static int disk_step(struct walk *walk, struct head *head, struct error *error)
 {
-	struct slice prefix = walk->found;
+	struct disk_entry entry;
+	struct slice id;
+	uint32_t place;
 
-	walk->group_at = 0;
-	walk->group_len = 0;
-	if (walk->found.ptr == NULL)
-		return 0;
-	if (group_add(walk, error) != 0)
-		return error->code;
-	if (prefix.len < ORDER_GROUP_BYTES)
-		return 0;
-	prefix.len = ORDER_GROUP_BYTES;
-	while (walk->found.ptr != NULL && slice_starts_with(walk->found, prefix))
-		if (group_add(walk, error) != 0)
+	do {
+		if (head->at == disk_view_segment(head->view)->documents)
+			return 0;
+		if (disk_order_at(head->view, (uint32_t)head->at++, &place, error) != 0 ||
+		    disk_entry_at(head->view, place, &entry, error) != 0)
 			return error->code;
-	qsort(walk->group, walk->group_len, sizeof *walk->group, group_compare);
+	} while (postings_contains(&walk->replica->deleted, entry.number));
+	if (disk_id(head->view, &entry, &id, error) != 0)
+		return error->code;
+	if (id.len > RECORD_ID_BYTES_MAX)
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+		                 "document %llu has an id of %zu bytes", (unsigned long long)entry.number,
+		                 id.len);
+	memcpy(head->copy, id.ptr, id.len);
+	head->id = slice_of(head->copy, id.len);
+	head->next = located_entry(head->view, &entry);
+	return 1;
+}
+
+/* To the segment's next live document: 1, 0 at its end, or negative. */
+static int head_step(struct walk *walk, struct head *head, struct error *error)
+{
+	if (head->segment == NULL)
+		return disk_step(walk, head, error);
+	return memory_step(walk, head);
+}
+
+/* The head added last, if there is something in it. */
+static int head_begin(struct walk *walk, struct error *error)
+{
+	struct head *head = &walk->heads[walk->heads_len++];
+	int rc = head_step(walk, head, error);
+
+	if (rc > 0)
+		walk->heap[walk->heap_len++] = head;
+	return rc < 0 ? rc : 0;
+}
+
+static int walk_begin(struct walk *walk, struct views *views, struct error *error)
+{
+	struct replica *replica = walk->replica;
+	size_t disk = replica->manifest.segments_len;
+	size_t len = replica->segments_len + disk;
+
+	walk->heads = calloc(len + 1, sizeof *walk->heads);
+	walk->heap = calloc(len + 1, sizeof *walk->heap);
+	walk->copies = malloc(disk * RECORD_ID_BYTES_MAX + 1);
+	if (walk->heads == NULL || walk->heap == NULL || walk->copies == NULL)
+		return error_memory(error, len * sizeof *walk->heads);
+	for (size_t i = 0; i < replica->segments_len; i++) {
+		walk->heads[walk->heads_len].segment = replica->segments[i];
+		if (head_begin(walk, error) != 0)
+			return error->code;
+	}
+	for (size_t i = 0; i < disk; i++) {
+		struct head *head = &walk->heads[walk->heads_len];
+
+		head->copy = walk->copies + i * RECORD_ID_BYTES_MAX;
+		if (views_at(views, i, &head->view, error) != 0 || head_begin(walk, error) != 0)
+			return error->code;
+	}
+	for (size_t i = walk->heap_len / 2; i-- > 0;)
+		heap_down(walk, i);
 	return 0;
 }
 
-static int walk_begin(struct walk *walk, struct error *error)
-{
-	struct replica *replica = walk->replica;
-	struct slice first = {0};
-
-	walk->heap = malloc((replica->segments_len + 1) * sizeof *walk->heap);
-	if (walk->heap == NULL)
-		return error_memory(error, replica->segments_len * sizeof *walk->heap);
-	for (size_t i = 0; i < replica->segments_len; i++)
-		if (replica->segments[i]->puts_len > 0)
-			walk->heap[walk->heap_len++] = (struct head){replica->segments[i], 0};
-	for (size_t i = walk->heap_len / 2; i-- > 0;)
-		heap_down(walk, i);
-	if (kv_cursor_open(walk->txn, KV_TABLE_ORDER, &walk->cursor, error) != 0)
-		return error->code;
-	first = slice_of("", 1); /* below every key: those are longer */
-	return cursor_step(walk, kv_cursor_seek(walk->cursor, first, &walk->found, &walk->value, error),
-	                   error);
-}
-
-int walk_open(struct replica *replica, struct kv_txn *txn, struct walk **out, struct error *error)
+int walk_open(struct replica *replica, struct views *views, struct walk **out, struct error *error)
 {
 	struct walk *walk = calloc(1, sizeof *walk);
 
 	if (walk == NULL)
 		return error_memory(error, sizeof *walk);
+	ASSERT(views->manifest == &replica->manifest);
 	walk->replica = replica;
-	walk->txn = txn;
-	if (walk_begin(walk, error) != 0 || group_fill(walk, error) != 0) {
+	if (walk_begin(walk, views, error) != 0) {
 		walk_close(walk);
 		return error->code;
 	}
@@ -164,44 +153,26 @@ void walk_close(struct walk *walk)
 {
 	if (walk == NULL)
 		return;
-	if (walk->cursor != NULL)
-		kv_cursor_close(walk->cursor);
-	free(walk->group);
+	free(walk->heads);
 	free(walk->heap);
+	free(walk->copies);
 	free(walk);
 }
 
-/* The smaller of the store's and the memory's next entries, taken. */
-static int walk_take(struct walk *walk, struct walk_entry *entry, struct error *error)
+int walk_next(struct walk *walk, struct located *located, struct error *error)
 {
-	bool stored = walk->group_at < walk->group_len;
-
-	if (walk->heap_len > 0) {
-		const struct version *version = walk->heap[0].segment->order[walk->heap[0].at];
-		struct walk_entry head = {version->number, version->key, version->id};
-
-		if (!stored || entry_compare(&head, &walk->group[walk->group_at]) <= 0) {
-			*entry = head;
-			heap_advance(walk);
-			return 1;
-		}
-	}
-	if (!stored)
-		return 0;
-	*entry = walk->group[walk->group_at++];
-	if (walk->group_at == walk->group_len && group_fill(walk, error) != 0)
-		return error->code;
-	return 1;
-}
-
-int walk_next(struct walk *walk, struct walk_entry *entry, struct error *error)
-{
+	struct head *head = walk->heap_len == 0 ? NULL : walk->heap[0];
 	int rc;
 
-	do
-		rc = walk_take(walk, entry, error);
-	while (rc > 0 && entry->number == walk->last);
-	if (rc > 0)
-		walk->last = entry->number;
-	return rc;
+	if (head == NULL)
+		return 0;
+	*located = head->next;
+	rc = head_step(walk, head, error);
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		walk->heap[0] = walk->heap[--walk->heap_len];
+	if (walk->heap_len > 0)
+		heap_down(walk, 0);
+	return 1;
 }
