@@ -4,8 +4,9 @@
  * The replica is the fold of its partition's records up to `received`; what
  * is on disk is the fold up to `stored`. Operations arrive as ranges, become
  * immutable in-memory segments that are searchable at once, merge as they
- * grow, and are stored in bulk: documents, index and watermark in one
- * transaction over a prefix that ends at the end of a range.
+ * grow, and are stored in bulk: a prefix that ends at the end of a range
+ * becomes one disk segment, and one transaction says that it is there, what it
+ * killed in older ones, and the watermark.
  *
  * Receive rule (replica_receive), checked and applied in one step:
  *   other incarnation or rules → REFUSED; to <= received → ALREADY;
@@ -40,15 +41,25 @@
  * steps of thousands of offsets, some at every store. Without identities and
  * origins nothing of this is on disk or costs anything.
  *
- * Document numbers are given at receipt and kept in the store, so a document
- * that is at once in a memory segment and in a later commit counts once.
+ * Document numbers are given at receipt and kept in the store, through every
+ * merge on disk. The replica reads the disk segments that its own copy of the
+ * manifest lists; what a job has committed counts when the job has ended.
  *
  * Storing: replica_store_begin freezes what is received into a job;
  * replica_store_run writes it (any thread, touches only the kv store and the
  * frozen segments); replica_store_end on the owner's thread moves `stored`,
  * or keeps everything for another try. At most one job at a time.
  *
- * Owner: one thread for all calls but replica_store_run. No clock: ages are
+ * Compaction: replica_compact_begin takes up what of the disk should be merged
+ * or removed; replica_compact_run does a slice of it in one transaction of
+ * bounded size (any thread); replica_compact_end notes the outcome, or gives
+ * the job up, which is allowed between any two slices. At most one job at a
+ * time, beside a store: stores may run between its slices.
+ *
+ * No store and no compaction of a replica begins, runs or ends while a run of
+ * another job of it is going on.
+ *
+ * Owner: one thread for all calls but the runs. No clock: ages are
  * the shell's. Allocation failure: ERROR_MEMORY, RETRY, state unchanged.
  */
 #ifndef MILLRACE_SHARD_CORE_REPLICA_H
@@ -58,7 +69,7 @@
 #include "shared/record/batch.h"
 
 /* Changes whenever stored bytes or ICU's rules do; another one: rebuild. */
-#define REPLICA_FORMAT 1
+#define REPLICA_FORMAT 2
 
 enum replica_state {
 	REPLICA_STATE_RECOVERING = 1,
@@ -82,6 +93,7 @@ struct replica_identity {
 
 struct replica;
 struct replica_store_job;
+struct replica_compact_job;
 
 /* Takes `kv` (closed by replica_close). An empty store becomes the incarnation
  * given, at `base`; another one is opened at its stored watermark. ERROR_STATE,
@@ -112,6 +124,9 @@ struct replica_status {
 	uint64_t body_bytes;       /* of live documents */
 	size_t memory_bytes;       /* of segments not yet stored */
 	size_t segments;           /* in memory */
+	size_t disk_segments;
+	uint64_t disk_bytes;       /* of their chunks, as written */
+	uint64_t disk_dead;        /* documents that they list still */
 	uint64_t applied;          /* operations since opening; those that were there already do not count */
 	uint64_t merges_too_large; /* of them, merges that left what was there */
 	uint64_t skipped;          /* offsets since opening that a record in `meta` told to skip */
@@ -144,13 +159,21 @@ int replica_marks(struct replica *replica, int64_t from, struct buffer *page, st
 /* Merges memory segments where policy says so; bounded work; true if there is more to do. */
 bool replica_merge(struct replica *replica);
 
-/* NULL if nothing is to be stored, a job runs, or memory failed. A job holds a prefix of the ranges
- * received, limited so that its transaction stays near 8 MB (or one range). */
+/* NULL if nothing is to be stored, a job runs, memory failed, or a compaction must come first (there are too many
+ * disk segments). A job holds a prefix of the ranges received. */
 struct replica_store_job *replica_store_begin(struct replica *replica);
 int replica_store_run(struct replica_store_job *job, struct error *error);
 /* `result` is what replica_store_run returned; frees the job. */
 void replica_store_end(struct replica *replica, struct replica_store_job *job, int result,
                        const struct error *error);
+
+/* NULL if nothing is to be done, a compaction runs, or memory failed. */
+struct replica_compact_job *replica_compact_begin(struct replica *replica);
+/* One slice; `*more` false after the last. */
+int replica_compact_run(struct replica_compact_job *job, bool *more, struct error *error);
+/* `result` is what replica_compact_run returned last; a job that has more to do is given up. Frees the job. */
+void replica_compact_end(struct replica *replica, struct replica_compact_job *job, int result,
+                         const struct error *error);
 
 struct document {
 	struct slice id;

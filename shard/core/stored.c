@@ -2,11 +2,7 @@
 
 #include "shared/base/assert.h"
 
-#define ORDER_KEY_BYTES 12
-#define BLOCK_BYTES 6
-
-static const char state_name[] = "state";
-static const char seals_name[] = "seals";
+#define BLOCK_KEY_BYTES 8
 
 struct slice stored_key_slice(const struct stored_key *key)
 {
@@ -37,68 +33,48 @@ uint64_t stored_big_endian(const uint8_t *ptr, size_t bytes)
 	return value;
 }
 
-struct stored_key stored_state_key(void)
+static struct stored_key named(const char *name)
 {
 	struct stored_key key = {.len = 0};
 
-	stored_key_append(&key, slice_string(state_name));
+	stored_key_append(&key, slice_string(name));
 	return key;
+}
+
+struct stored_key stored_state_key(void)
+{
+	return named("state");
 }
 
 struct stored_key stored_seals_key(void)
 {
-	struct stored_key key = {.len = 0};
-
-	stored_key_append(&key, slice_string(seals_name));
-	return key;
+	return named("seals");
 }
 
-struct stored_key stored_number_key(uint64_t number)
+struct stored_key stored_manifest_key(void)
+{
+	return named("manifest");
+}
+
+struct stored_key stored_fields_key(void)
+{
+	return named("fields");
+}
+
+struct stored_key stored_dead_key(uint64_t block)
 {
 	struct stored_key key = {.len = 0};
 
-	stored_key_append_big_endian(&key, number, 8);
+	stored_key_append_big_endian(&key, block, BLOCK_KEY_BYTES);
 	return key;
 }
 
-struct stored_key stored_order_key(struct insertion_key insertion, struct slice id, uint64_t number)
+bool stored_dead_block(struct slice key, uint64_t *block)
 {
-	struct stored_key key = {.len = 0};
-	bool whole = ORDER_KEY_BYTES + id.len < KV_KEY_BYTES_MAX;
-
-	/* adding 2^63 makes signed order bytewise order */
-	stored_key_append_big_endian(&key, (uint64_t)insertion.timestamp_ms ^ (1ULL << 63), 8);
-	stored_key_append_big_endian(&key, insertion.seq, 4);
-	stored_key_append(&key, whole ? id : slice_of(id.ptr, ORDER_ID_BYTES));
-	if (!whole)
-		stored_key_append_big_endian(&key, number, 8);
-	return key;
-}
-
-struct stored_key stored_word_key(struct slice word)
-{
-	struct stored_key key = {.len = 0};
-
-	stored_key_append(&key, word);
-	stored_key_append(&key, slice_of("", 1));
-	return key;
-}
-
-struct stored_key stored_postings_key(struct slice word, uint64_t block)
-{
-	struct stored_key key = stored_word_key(word);
-
-	stored_key_append_big_endian(&key, block, BLOCK_BYTES);
-	return key;
-}
-
-bool stored_postings_split(struct slice key, struct slice *word, uint64_t *block)
-{
-	if (key.len < BLOCK_BYTES + 2 || key.ptr[key.len - BLOCK_BYTES - 1] != 0)
+	if (key.len != BLOCK_KEY_BYTES)
 		return false;
-	*word = slice_of(key.ptr, key.len - BLOCK_BYTES - 1);
-	*block = stored_big_endian(key.ptr + key.len - BLOCK_BYTES, BLOCK_BYTES);
-	return true;
+	*block = stored_big_endian(key.ptr, BLOCK_KEY_BYTES);
+	return *block <= UINT64_MAX >> POSTINGS_BLOCK_BITS;
 }
 
 void stored_seal(struct buffer *value, size_t from, struct slice key)
@@ -278,101 +254,23 @@ int stored_seals_decode(struct slice value, struct mark *mark, struct error *err
 	return 0;
 }
 
-void stored_id_encode(struct buffer *value, struct slice id, const struct stored_id *entry)
+void stored_fields_encode(struct buffer *value, const struct fields *fields, size_t len)
 {
+	struct stored_key key = stored_fields_key();
 	size_t from = value->len;
 
 	buffer_put_u64(value, 0);
-	buffer_put_u64(value, entry->number);
-	buffer_put_i64(value, entry->key.timestamp_ms);
-	buffer_put_u32(value, entry->key.seq);
-	hash128_put(value, entry->digest);
-	buffer_put_u32(value, entry->body_bytes);
-	stored_seal(value, from, id);
-}
-
-int stored_id_decode(struct slice id, struct slice value, struct stored_id *entry, struct error *error)
-{
-	struct reader reader = stored_unseal(value, id);
-	struct stored_id found;
-
-	found.number = reader_u64(&reader);
-	found.key.timestamp_ms = reader_i64(&reader);
-	found.key.seq = reader_u32(&reader);
-	found.digest = hash128_read(&reader);
-	found.body_bytes = reader_u32(&reader);
-	if (reader_failed(&reader) || reader_left(&reader) != 0)
-		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-		                 "the stored entry of id %.*s does not match its checksum", SLICE_ARGS(id));
-	*entry = found;
-	return 0;
-}
-
-void stored_document_encode(struct buffer *value, uint64_t number, const struct stored_document *document)
-{
-	struct stored_key key = stored_number_key(number);
-	size_t from = value->len;
-
-	buffer_put_u64(value, 0);
-	buffer_put_i64(value, document->key.timestamp_ms);
-	buffer_put_u32(value, document->key.seq);
-	buffer_put_u16(value, (uint16_t)document->id.len);
-	buffer_append_slice(value, document->id);
-	buffer_append_slice(value, document->body);
+	fields_encode(fields, len, value);
 	stored_seal(value, from, stored_key_slice(&key));
 }
 
-int stored_document_decode(uint64_t number, struct slice value, struct stored_document *document,
-                           struct error *error)
+int stored_fields_decode(struct slice value, struct fields *fields, struct error *error)
 {
-	struct stored_key key = stored_number_key(number);
+	struct stored_key key = stored_fields_key();
 	struct reader reader = stored_unseal(value, stored_key_slice(&key));
-	struct stored_document found;
 
-	found.key.timestamp_ms = reader_i64(&reader);
-	found.key.seq = reader_u32(&reader);
-	found.id = reader_take(&reader, reader_u16(&reader));
-	found.body = reader_take(&reader, reader_left(&reader));
 	if (reader_failed(&reader))
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-		                 "stored document %llu does not match its checksum",
-		                 (unsigned long long)number);
-	*document = found;
-	return 0;
-}
-
-void stored_order_encode(struct buffer *value, struct slice key, uint64_t number)
-{
-	size_t from = value->len;
-
-	buffer_put_u64(value, 0);
-	buffer_put_u64(value, number);
-	stored_seal(value, from, key);
-}
-
-int stored_order_decode(struct slice key, struct slice value, struct stored_document *document,
-                        uint64_t *number, struct error *error)
-{
-	struct reader reader = stored_unseal(value, key);
-	uint64_t found = reader_u64(&reader);
-
-	if (reader_failed(&reader) || reader_left(&reader) != 0 || key.len <= ORDER_KEY_BYTES)
-		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-		                 "an entry of the stored order does not match its checksum");
-	*document = (struct stored_document){0};
-	document->key.timestamp_ms = (int64_t)(stored_big_endian(key.ptr, 8) ^ (1ULL << 63));
-	document->key.seq = (uint32_t)stored_big_endian(key.ptr + 8, 4);
-	if (key.len < KV_KEY_BYTES_MAX)
-		document->id = slice_of(key.ptr + ORDER_KEY_BYTES, key.len - ORDER_KEY_BYTES);
-	*number = found;
-	return 0;
-}
-
-int stored_number_decode(struct slice key, uint64_t *number, struct error *error)
-{
-	if (key.len != 8)
-		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-		                 "a stored document has a key that is no number");
-	*number = stored_big_endian(key.ptr, 8);
-	return 0;
+		                 "the stored fields do not match their checksum");
+	return fields_decode(fields, reader_take(&reader, reader_left(&reader)), error);
 }

@@ -15,14 +15,12 @@
  *             "origins" → u64 checksum, u32 count, each u8 source length,
  *             source, u32 life, i32 partition, i64 offset, u32 n
  *             (all three absent: none; see marks.h)
- *   IDS       id → u64 checksum, u64 number, i64 timestamp, u32 seq,
- *             u64[2] digest, u32 body length
- *   DOCUMENTS BE64 number → u64 checksum, i64 timestamp, u32 seq, u16 id
- *             length, id, body
- *   ORDER     BE64 (timestamp + 2^63), BE32 seq, id → u64 checksum, u64 number
- *             An id that would make the key longer than LMDB takes is cut to
- *             ORDER_ID_BYTES and followed by BE64 number: see walk.h.
- *   POSTINGS  word, NUL, BE48 (number >> 16) → postings.h
+ *             "manifest" → manifest.h
+ *             "fields" → u64 checksum, fields.h (absent: none)
+ *   DEAD      BE64 (number >> 16) → postings.h: numbers that disk segments list
+ *             and that have died, as of `stored`
+ *   DICTIONARY word → u8 0: every word of the disk segments, and maybe others
+ *   CHUNKS    sections.h
  *
  * Every checksum is hash64 over the rest of the value, seeded by the key, so
  * that a value under another key is noticed too. Decoding borrows.
@@ -30,14 +28,12 @@
 #ifndef MILLRACE_SHARD_CORE_STORED_H
 #define MILLRACE_SHARD_CORE_STORED_H
 
+#include "shard/core/fields.h"
+#include "shard/core/postings.h"
 #include "shard/core/replica.h"
 #include "shard/core/words.h"
 #include "shared/record/marks.h"
 
-/* A key of at least ORDER_GROUP_BYTES is ordered by its first ORDER_GROUP_BYTES only. */
-#define ORDER_ID_BYTES 491
-#define ORDER_GROUP_BYTES (12 + ORDER_ID_BYTES)
-#define POSTINGS_KEY_BYTES_MAX (WORD_BYTES_MAX + 7)
 /* Offsets whose identities share a value, which so stays below 64 KB. */
 #define STORED_CHUNK 2048
 
@@ -55,19 +51,6 @@ struct mark {
 	bool has_origins;
 };
 
-struct stored_id {
-	uint64_t number;
-	struct insertion_key key;
-	struct hash128 digest;
-	uint32_t body_bytes;
-};
-
-struct stored_document {
-	struct insertion_key key;
-	struct slice id;
-	struct slice body;
-};
-
 struct stored_key {
 	uint8_t bytes[KV_KEY_BYTES_MAX];
 	size_t len;
@@ -76,33 +59,28 @@ struct stored_key {
 struct slice stored_key_slice(const struct stored_key *key);
 struct stored_key stored_state_key(void);
 struct stored_key stored_seals_key(void);
-struct stored_key stored_number_key(uint64_t number);
-struct stored_key stored_order_key(struct insertion_key key, struct slice id, uint64_t number);
-/* With the NUL, without the block. */
-struct stored_key stored_word_key(struct slice word);
-struct stored_key stored_postings_key(struct slice word, uint64_t block);
+struct stored_key stored_manifest_key(void);
+struct stored_key stored_fields_key(void);
+struct stored_key stored_dead_key(uint64_t block);
+/* False if it is none. */
+bool stored_dead_block(struct slice key, uint64_t *block);
 
 /* Each encoder appends; check buffer_failed. */
 /* All of the mark but its seals, identities and origins, which have keys of their own. */
 void stored_state_encode(struct buffer *value, const struct replica_identity *identity,
                          const struct mark *mark);
 void stored_seals_encode(struct buffer *value, const struct mark *mark);
-void stored_id_encode(struct buffer *value, struct slice id, const struct stored_id *entry);
-void stored_document_encode(struct buffer *value, uint64_t number, const struct stored_document *document);
-void stored_order_encode(struct buffer *value, struct slice key, uint64_t number);
+/* The first `len` fields. */
+void stored_fields_encode(struct buffer *value, const struct fields *fields, size_t len);
 
 /* ERROR_VERSION (FATAL) for another format; ERROR_DAMAGED (FATAL). */
 int stored_state_decode(struct slice value, struct replica_identity *identity, struct mark *mark,
                         struct error *error);
 /* Fills the seals of a mark whose other members are known. */
 int stored_seals_decode(struct slice value, struct mark *mark, struct error *error);
-int stored_id_decode(struct slice id, struct slice value, struct stored_id *entry, struct error *error);
-int stored_document_decode(uint64_t number, struct slice value, struct stored_document *document,
-                           struct error *error);
-/* The insertion key comes from `key`; the id only if the key holds all of it, else its ptr is NULL. */
-int stored_order_decode(struct slice key, struct slice value, struct stored_document *document,
-                        uint64_t *number, struct error *error);
-int stored_number_decode(struct slice key, uint64_t *number, struct error *error);
+/* Into an empty table. */
+int stored_fields_decode(struct slice value, struct fields *fields, struct error *error);
+
 /* stored_marks.c */
 
 /* The identities of STORED_CHUNK offsets, as they are stored. */
@@ -139,8 +117,5 @@ struct reader stored_unseal(struct slice value, struct slice key);
 void stored_key_append(struct stored_key *key, struct slice bytes);
 void stored_key_append_big_endian(struct stored_key *key, uint64_t value, size_t bytes);
 uint64_t stored_big_endian(const uint8_t *ptr, size_t bytes);
-
-/* Cuts a postings key; false if it is none. */
-bool stored_postings_split(struct slice key, struct slice *word, uint64_t *block);
 
 #endif
