@@ -7,35 +7,38 @@
 #include <stdlib.h>
 
 #define BUILDER_BLOCK_BYTES (64U * 1024)
+/* A large map would cost every small range its clearing, and an idle replica keeps no large arrays. */
+#define BUILDER_MAP_KEPT 16384
+#define BUILDER_ARRAY_KEPT 16384
+#define NONE UINT32_MAX
 
+/* Where the word and its list begin; they end where the next one's do. */
 struct dictionary_word {
-	uint32_t at; /* in bytes */
-	uint32_t numbers_at;
-	uint32_t numbers_len;
-	uint16_t len;
+	uint32_t text_at;
+	uint32_t list_at;
+	uint32_t documents;
 };
 
 struct dictionary {
 	uint64_t base;
 	size_t len;
 	size_t bytes; /* of the whole block */
-	const uint32_t *numbers;
 	const uint8_t *text;
-	struct dictionary_word words[];
+	const uint8_t *lists;
+	struct dictionary_word words[]; /* and one that ends the last */
 };
 
-/* A word while it is collected; its occurrences are a chain through `pairs`. */
+/* A word while it is collected; its occurrences are a chain. */
 struct collected {
 	struct slice word;
-	uint64_t last;
-	uint32_t count;
-	uint32_t first_pair;
-	uint32_t last_pair;
+	uint32_t first;
+	uint32_t last;
 };
 
-struct pair {
-	uint64_t number;
-	uint32_t next; /* UINT32_MAX at the end */
+struct occurrence {
+	uint32_t distance; /* number - base */
+	struct place place;
+	uint32_t next;
 };
 
 struct dictionary_builder {
@@ -44,10 +47,20 @@ struct dictionary_builder {
 	struct collected *collected;
 	size_t collected_len;
 	size_t collected_size;
-	struct pair *pairs;
-	size_t pairs_len;
-	size_t pairs_size;
+	struct occurrence *occurrences;
+	size_t occurrences_len;
+	size_t occurrences_size;
+	uint64_t base; /* number of the first occurrence */
 	size_t text_bytes;
+};
+
+/* The parts of a dictionary that is being made, in order. */
+struct filler {
+	uint64_t base;
+	struct dictionary_word *words;
+	size_t len;
+	struct buffer text;
+	struct buffer lists;
 };
 
 struct dictionary_builder *dictionary_builder_new(void)
@@ -68,13 +81,10 @@ void dictionary_builder_free(struct dictionary_builder *builder)
 	arena_deinit(&builder->arena);
 	map_deinit(&builder->map);
 	free(builder->collected);
-	free(builder->pairs);
+	free(builder->occurrences);
 	free(builder);
 }
 
-/* A large map would cost every small range its clearing, and an idle replica keeps no large arrays. */
-#define BUILDER_MAP_KEPT 16384
-#define BUILDER_ARRAY_KEPT 16384
 void dictionary_builder_clear(struct dictionary_builder *builder)
 {
 	arena_clear(&builder->arena);
@@ -82,16 +92,16 @@ void dictionary_builder_clear(struct dictionary_builder *builder)
 		map_deinit(&builder->map);
 	else
 		map_clear(&builder->map);
-	if (builder->pairs_size > BUILDER_ARRAY_KEPT) {
+	if (builder->occurrences_size > BUILDER_ARRAY_KEPT) {
 		free(builder->collected);
-		free(builder->pairs);
+		free(builder->occurrences);
 		builder->collected = NULL;
-		builder->pairs = NULL;
+		builder->occurrences = NULL;
 		builder->collected_size = 0;
-		builder->pairs_size = 0;
+		builder->occurrences_size = 0;
 	}
 	builder->collected_len = 0;
-	builder->pairs_len = 0;
+	builder->occurrences_len = 0;
 	builder->text_bytes = 0;
 }
 
@@ -103,7 +113,7 @@ static bool array_reserve(void **array, size_t len, size_t *size, size_t element
 
 	if (len < *size)
 		return true;
-	if (len >= UINT32_MAX - 1)
+	if (len >= NONE - 1)
 		return false;
 	grown = realloc(*array, wanted * element);
 	if (grown == NULL)
@@ -113,8 +123,9 @@ static bool array_reserve(void **array, size_t len, size_t *size, size_t element
 	return true;
 }
 
-static bool builder_new_word(struct dictionary_builder *builder, struct slice word, uint64_t number)
+static bool builder_new_word(struct dictionary_builder *builder, struct slice word)
 {
+	uint32_t first = (uint32_t)builder->occurrences_len;
 	struct slice copy;
 
 	if (!array_reserve((void **)&builder->collected, builder->collected_len, &builder->collected_size,
@@ -123,92 +134,93 @@ static bool builder_new_word(struct dictionary_builder *builder, struct slice wo
 	    !map_put(&builder->map, copy, builder->collected_len))
 		return false;
 	builder->text_bytes += word.len;
-	builder->collected[builder->collected_len++] = (struct collected){
-		copy, number, 1, (uint32_t)builder->pairs_len, (uint32_t)builder->pairs_len};
+	builder->collected[builder->collected_len++] = (struct collected){copy, first, first};
 	return true;
 }
 
-bool dictionary_builder_add(struct dictionary_builder *builder, struct slice word, uint64_t number)
+bool dictionary_builder_add(struct dictionary_builder *builder, struct slice word, uint64_t number,
+                            struct place place)
 {
-	uint64_t *place;
-	uint32_t pair = (uint32_t)builder->pairs_len;
+	uint32_t at = (uint32_t)builder->occurrences_len;
+	uint64_t *known;
 
 	ASSERT(word.len >= 1 && word.len <= UINT16_MAX);
-	if (!array_reserve((void **)&builder->pairs, builder->pairs_len, &builder->pairs_size,
-	                   sizeof *builder->pairs))
+	if (!array_reserve((void **)&builder->occurrences, builder->occurrences_len,
+	                   &builder->occurrences_size, sizeof *builder->occurrences))
 		return false;
-	place = map_get(&builder->map, word);
-	if (place == NULL) {
-		if (!builder_new_word(builder, word, number))
+	if (at == 0)
+		builder->base = number;
+	ASSERT(number >= builder->base && number - builder->base <= POSTING_DISTANCE_MAX);
+	known = map_get(&builder->map, word);
+	if (known == NULL) {
+		if (!builder_new_word(builder, word))
 			return false;
 	} else {
-		struct collected *known = &builder->collected[*place];
+		struct collected *collected = &builder->collected[*known];
 
-		ASSERT(number >= known->last);
-		if (number == known->last)
-			return true;
-		builder->pairs[known->last_pair].next = pair;
-		known->last_pair = pair;
-		known->last = number;
-		known->count++;
+		builder->occurrences[collected->last].next = at;
+		collected->last = at;
 	}
-	builder->pairs[builder->pairs_len++] = (struct pair){number, UINT32_MAX};
+	builder->occurrences[at] = (struct occurrence){(uint32_t)(number - builder->base), place, NONE};
+	builder->occurrences_len++;
 	return true;
 }
 
-static struct dictionary *dictionary_alloc(size_t words, size_t numbers, size_t text)
+/* Room for `words` words, and at first for so many bytes. */
+static bool filler_init(struct filler *filler, uint64_t base, size_t words, size_t text, size_t lists)
 {
-	size_t bytes = sizeof(struct dictionary) + words * sizeof(struct dictionary_word) +
-	               numbers * sizeof(uint32_t) + text;
-	struct dictionary *dictionary;
+	*filler = (struct filler){.base = base, .words = malloc((words + 1) * sizeof *filler->words)};
+	buffer_init(&filler->text, UINT32_MAX);
+	buffer_init(&filler->lists, UINT32_MAX);
+	if (filler->words == NULL || words >= NONE || buffer_grow(&filler->text, text) == NULL ||
+	    buffer_grow(&filler->lists, lists) == NULL)
+		return false;
+	buffer_clear(&filler->text);
+	buffer_clear(&filler->lists);
+	return true;
+}
 
-	if (words >= UINT32_MAX || numbers >= UINT32_MAX || text >= UINT32_MAX)
+static void filler_deinit(struct filler *filler)
+{
+	free(filler->words);
+	buffer_deinit(&filler->text);
+	buffer_deinit(&filler->lists);
+}
+
+static void filler_add(struct filler *filler, struct slice word, const struct posting_list *list)
+{
+	filler->words[filler->len++] = (struct dictionary_word){(uint32_t)filler->text.len,
+	                                                        (uint32_t)filler->lists.len, list->count};
+	buffer_append_slice(&filler->text, word);
+	buffer_append_slice(&filler->lists, list->bytes);
+}
+
+static struct dictionary *filler_end(struct filler *filler)
+{
+	struct dictionary *dictionary;
+	size_t words_bytes = (filler->len + 1) * sizeof *filler->words;
+	size_t bytes = sizeof *dictionary + words_bytes + filler->text.len + filler->lists.len;
+	uint8_t *text;
+
+	if (buffer_failed(&filler->text) || buffer_failed(&filler->lists))
 		return NULL;
 	dictionary = malloc(bytes);
 	if (dictionary == NULL)
 		return NULL;
-	*dictionary = (struct dictionary){.bytes = bytes};
-	dictionary->numbers = (const uint32_t *)(const void *)(dictionary->words + words);
-	dictionary->text = (const uint8_t *)(dictionary->numbers + numbers);
+	filler->words[filler->len] =
+		(struct dictionary_word){(uint32_t)filler->text.len, (uint32_t)filler->lists.len, 0};
+	memcpy(dictionary->words, filler->words, words_bytes);
+	text = (uint8_t *)dictionary->words + words_bytes;
+	if (filler->len > 0) {
+		memcpy(text, filler->text.ptr, filler->text.len);
+		memcpy(text + filler->text.len, filler->lists.ptr, filler->lists.len);
+	}
+	dictionary->base = filler->base;
+	dictionary->len = filler->len;
+	dictionary->bytes = bytes;
+	dictionary->text = text;
+	dictionary->lists = text + filler->text.len;
 	return dictionary;
-}
-
-/* The parts of a dictionary that is being filled, in order. */
-struct filler {
-	struct dictionary *dictionary;
-	uint32_t *numbers;
-	uint8_t *text;
-	uint32_t numbers_len;
-	uint32_t text_len;
-};
-
-static struct filler filler_of(struct dictionary *dictionary)
-{
-	uint32_t *numbers = (uint32_t *)(uintptr_t)dictionary->numbers;
-	uint8_t *text = (uint8_t *)(uintptr_t)dictionary->text;
-
-	return (struct filler){dictionary, numbers, text, 0, 0};
-}
-
-static void filler_word(struct filler *filler, struct slice word)
-{
-	struct dictionary *dictionary = filler->dictionary;
-
-	dictionary->words[dictionary->len++] =
-		(struct dictionary_word){filler->text_len, filler->numbers_len, 0, (uint16_t)word.len};
-	memcpy(filler->text + filler->text_len, word.ptr, word.len);
-	filler->text_len += (uint32_t)word.len;
-}
-
-/* Of the word added last. */
-static void filler_number(struct filler *filler, uint64_t number)
-{
-	struct dictionary *dictionary = filler->dictionary;
-	uint64_t distance = number - dictionary->base;
-
-	ASSERT(number >= dictionary->base && distance <= UINT32_MAX);
-	filler->numbers[filler->numbers_len++] = (uint32_t)distance;
-	dictionary->words[dictionary->len - 1].numbers_len++;
 }
 
 static int collected_compare(const void *a, const void *b)
@@ -219,29 +231,92 @@ static int collected_compare(const void *a, const void *b)
 	return slice_compare((*left)->word, (*right)->word);
 }
 
+static int place_compare(const void *a, const void *b)
+{
+	const struct place *left = a;
+	const struct place *right = b;
+
+	if (left->field != right->field)
+		return left->field < right->field ? -1 : 1;
+	return left->position < right->position ? -1 : left->position > right->position;
+}
+
+/* In order, each once: a document's fields need not come by their numbers, and far positions are one. */
+static size_t places_settle(struct place *places, size_t len)
+{
+	bool rising = true;
+	size_t kept = 1;
+
+	for (size_t i = 1; i < len; i++)
+		rising = rising && place_compare(&places[i - 1], &places[i]) < 0;
+	if (rising)
+		return len;
+	qsort(places, len, sizeof *places, place_compare);
+	for (size_t i = 1; i < len; i++)
+		if (place_compare(&places[kept - 1], &places[i]) < 0)
+			places[kept++] = places[i];
+	return kept;
+}
+
+/* Builds lists from chains; `places` are those of one word in one document. */
+struct listing {
+	const struct dictionary_builder *builder;
+	struct posting_writer writer;
+	struct place *places;
+	size_t places_size;
+};
+
+static bool listing_list(struct listing *listing, const struct collected *collected,
+                         struct posting_list *list)
+{
+	const struct dictionary_builder *builder = listing->builder;
+	const struct occurrence *occurrence;
+	struct error error;
+
+	posting_writer_begin(&listing->writer, builder->base);
+	for (uint32_t at = collected->first; at != NONE;) {
+		uint32_t distance = builder->occurrences[at].distance;
+		size_t len = 0;
+
+		for (; at != NONE && builder->occurrences[at].distance == distance; at = occurrence->next) {
+			occurrence = &builder->occurrences[at];
+			if (!array_reserve((void **)&listing->places, len, &listing->places_size,
+			                   sizeof *listing->places))
+				return false;
+			listing->places[len++] = occurrence->place;
+		}
+		posting_writer_add(&listing->writer, builder->base + distance, listing->places,
+		                   places_settle(listing->places, len));
+	}
+	return posting_writer_end(&listing->writer, list, &error) == 0;
+}
+
 struct dictionary *dictionary_build(struct dictionary_builder *builder)
 {
+	struct listing listing = {.builder = builder};
 	size_t len = builder->collected_len;
 	const struct collected **order = malloc((len + 1) * sizeof *order);
-	struct dictionary *dictionary = dictionary_alloc(len, builder->pairs_len, builder->text_bytes);
+	struct dictionary *dictionary = NULL;
+	struct posting_list list;
 	struct filler filler;
 
-	if (order == NULL || dictionary == NULL) {
-		free(order);
-		free(dictionary);
-		return NULL;
-	}
-	/* the first pair has the lowest number: numbers never fall */
-	dictionary->base = builder->pairs_len == 0 ? 0 : builder->pairs[0].number;
+	posting_writer_init(&listing.writer);
+	if (!filler_init(&filler, builder->base, len, builder->text_bytes, 4 * builder->occurrences_len) ||
+	    order == NULL)
+		goto out;
 	for (size_t i = 0; i < len; i++)
 		order[i] = &builder->collected[i];
 	qsort(order, len, sizeof *order, collected_compare);
-	filler = filler_of(dictionary);
 	for (size_t i = 0; i < len; i++) {
-		filler_word(&filler, order[i]->word);
-		for (uint32_t at = order[i]->first_pair; at != UINT32_MAX; at = builder->pairs[at].next)
-			filler_number(&filler, builder->pairs[at].number);
+		if (!listing_list(&listing, order[i], &list))
+			goto out;
+		filler_add(&filler, order[i]->word, &list);
 	}
+	dictionary = filler_end(&filler);
+out:
+	posting_writer_deinit(&listing.writer);
+	filler_deinit(&filler);
+	free(listing.places);
 	free(order);
 	return dictionary;
 }
@@ -261,12 +336,19 @@ size_t dictionary_bytes(const struct dictionary *dictionary)
 	return dictionary->bytes;
 }
 
-struct dictionary_entry dictionary_at(const struct dictionary *dictionary, size_t i)
+static struct slice word_at(const struct dictionary *dictionary, size_t i)
 {
 	const struct dictionary_word *word = &dictionary->words[i];
 
-	return (struct dictionary_entry){slice_of(dictionary->text + word->at, word->len), dictionary->base,
-	                                 dictionary->numbers + word->numbers_at, word->numbers_len};
+	return slice_of(dictionary->text + word->text_at, word[1].text_at - word->text_at);
+}
+
+struct dictionary_entry dictionary_at(const struct dictionary *dictionary, size_t i)
+{
+	const struct dictionary_word *word = &dictionary->words[i];
+	struct slice bytes = slice_of(dictionary->lists + word->list_at, word[1].list_at - word->list_at);
+
+	return (struct dictionary_entry){word_at(dictionary, i), {dictionary->base, word->documents, bytes}};
 }
 
 size_t dictionary_seek(const struct dictionary *dictionary, struct slice word)
@@ -277,7 +359,7 @@ size_t dictionary_seek(const struct dictionary *dictionary, struct slice word)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (slice_compare(dictionary_at(dictionary, middle).word, word) < 0)
+		if (slice_compare(word_at(dictionary, middle), word) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -285,71 +367,160 @@ size_t dictionary_seek(const struct dictionary *dictionary, struct slice word)
 	return low;
 }
 
-bool dictionary_heads(const struct dictionary *const *parts, const size_t *heads, size_t len,
-                      struct slice *word)
-{
-	bool found = false;
+/* Where a part stands; in a heap, the smallest word and of equal words the first part on top. */
+struct head {
+	uint64_t prefix; /* first bytes of the word, padded with zeros: decides most comparisons */
+	const struct dictionary *part;
+	size_t at;
+	size_t order;
+};
 
+struct dictionary_cursor {
+	struct posting_writer writer;
+	uint64_t base;
+	size_t len; /* parts that have words left */
+	struct head heads[];
+};
+
+static void head_load(struct head *head)
+{
+	struct slice word = word_at(head->part, head->at);
+	uint8_t bytes[8] = {0};
+
+	memcpy(bytes, word.ptr, word.len < sizeof bytes ? word.len : sizeof bytes);
+	head->prefix = 0;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		head->prefix = head->prefix << 8 | bytes[i];
+}
+
+static bool head_is_before(const struct head *a, const struct head *b)
+{
+	int order;
+
+	if (a->prefix != b->prefix)
+		return a->prefix < b->prefix;
+	order = slice_compare(word_at(a->part, a->at), word_at(b->part, b->at));
+	return order != 0 ? order < 0 : a->order < b->order;
+}
+
+/* Puts the head at `at` where it belongs, below. */
+static void heads_sift(struct dictionary_cursor *cursor, size_t at)
+{
+	struct head sinking = cursor->heads[at];
+
+	for (;;) {
+		size_t child = 2 * at + 1;
+
+		if (child >= cursor->len)
+			break;
+		if (child + 1 < cursor->len &&
+		    head_is_before(&cursor->heads[child + 1], &cursor->heads[child]))
+			child++;
+		if (!head_is_before(&cursor->heads[child], &sinking))
+			break;
+		cursor->heads[at] = cursor->heads[child];
+		at = child;
+	}
+	cursor->heads[at] = sinking;
+}
+
+struct dictionary_cursor *dictionary_cursor_new(const struct dictionary *const *parts, size_t len,
+                                                uint64_t base)
+{
+	struct dictionary_cursor *cursor = malloc(sizeof *cursor + len * sizeof cursor->heads[0]);
+
+	ASSERT(len >= 1);
+	if (cursor == NULL)
+		return NULL;
+	*cursor = (struct dictionary_cursor){.base = base};
+	posting_writer_init(&cursor->writer);
 	for (size_t i = 0; i < len; i++) {
-		struct slice head;
-
-		if (heads[i] == parts[i]->len)
+		if (parts[i]->len == 0)
 			continue;
-		head = dictionary_at(parts[i], heads[i]).word;
-		if (!found || slice_compare(head, *word) < 0)
-			*word = head;
-		found = true;
+		cursor->heads[cursor->len] = (struct head){.part = parts[i], .order = i};
+		head_load(&cursor->heads[cursor->len++]);
 	}
-	return found;
+	for (size_t i = cursor->len / 2; i-- > 0;)
+		heads_sift(cursor, i);
+	return cursor;
 }
 
-static void merge_fill(struct filler *filler, const struct dictionary *const *parts, size_t len)
+void dictionary_cursor_free(struct dictionary_cursor *cursor)
 {
-	size_t heads[DICTIONARY_MERGE_MAX] = {0};
-	struct slice word;
-
-	while (dictionary_heads(parts, heads, len, &word)) {
-		filler_word(filler, word);
-		for (size_t i = 0; i < len; i++) {
-			struct dictionary_entry entry;
-
-			if (heads[i] == parts[i]->len)
-				continue;
-			entry = dictionary_at(parts[i], heads[i]);
-			if (!slice_equal(entry.word, word))
-				continue;
-			heads[i]++;
-			for (size_t k = 0; k < entry.numbers_len; k++)
-				filler_number(filler, entry.base + entry.numbers[k]);
-		}
-	}
+	if (cursor == NULL)
+		return;
+	posting_writer_deinit(&cursor->writer);
+	free(cursor);
 }
 
-/* Sized for words that no two parts share; what is not needed stays unused until the next merge. */
+static void heads_advance(struct dictionary_cursor *cursor)
+{
+	struct head *top = &cursor->heads[0];
+
+	if (++top->at == top->part->len)
+		*top = cursor->heads[--cursor->len];
+	else
+		head_load(top);
+	if (cursor->len > 0)
+		heads_sift(cursor, 0);
+}
+
+int dictionary_cursor_next(struct dictionary_cursor *cursor, const struct postings *dead,
+                           struct dictionary_entry *entry, struct error *error)
+{
+	while (cursor->len > 0) {
+		struct slice word = word_at(cursor->heads[0].part, cursor->heads[0].at);
+
+		posting_writer_begin(&cursor->writer, cursor->base);
+		do {
+			struct dictionary_entry head =
+				dictionary_at(cursor->heads[0].part, cursor->heads[0].at);
+
+			if (!slice_equal(head.word, word))
+				break;
+			if (posting_writer_append(&cursor->writer, &head.list, dead, error) != 0)
+				return error->code;
+			heads_advance(cursor);
+		} while (cursor->len > 0);
+		if (posting_writer_end(&cursor->writer, &entry->list, error) != 0)
+			return error->code;
+		entry->word = word;
+		if (entry->list.count > 0)
+			return 1;
+	}
+	return 0;
+}
+
 struct dictionary *dictionary_merge(const struct dictionary *const *parts, size_t len)
 {
-	struct dictionary *merged;
+	struct dictionary *merged = NULL;
+	struct dictionary_cursor *cursor;
+	struct dictionary_entry entry;
 	struct filler filler;
+	struct error error;
+	uint64_t base = 0;
 	size_t words = 0;
-	size_t numbers = 0;
 	size_t text = 0;
+	size_t lists = 0;
+	int rc;
 
-	ASSERT(len >= 1 && len <= DICTIONARY_MERGE_MAX);
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = len; i-- > 0;) {
 		const struct dictionary *part = parts[i];
-		const struct dictionary_word *last = part->words + part->len;
 
+		if (part->len == 0)
+			continue;
+		base = part->base;
 		words += part->len;
-		numbers += part->len == 0 ? 0 : last[-1].numbers_at + last[-1].numbers_len;
-		text += part->len == 0 ? 0 : last[-1].at + last[-1].len;
+		text += part->words[part->len].text_at;
+		lists += part->words[part->len].list_at;
 	}
-	merged = dictionary_alloc(words, numbers, text);
-	if (merged == NULL)
-		return NULL;
-	for (size_t i = len; i-- > 0;)
-		if (parts[i]->len > 0)
-			merged->base = parts[i]->base;
-	filler = filler_of(merged);
-	merge_fill(&filler, parts, len);
+	cursor = dictionary_cursor_new(parts, len, base);
+	if (filler_init(&filler, base, words, text, lists) && cursor != NULL) {
+		while ((rc = dictionary_cursor_next(cursor, NULL, &entry, &error)) > 0)
+			filler_add(&filler, entry.word, &entry.list);
+		merged = rc == 0 ? filler_end(&filler) : NULL;
+	}
+	filler_deinit(&filler);
+	dictionary_cursor_free(cursor);
 	return merged;
 }

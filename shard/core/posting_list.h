@@ -86,7 +86,8 @@ void posting_writer_deinit(struct posting_writer *writer);
 /* Empties it. */
 void posting_writer_begin(struct posting_writer *writer, uint64_t base);
 /* A document with all its places, rising, `len` at least 1; its number is above the last one. */
-void posting_writer_add(struct posting_writer *writer, uint64_t number, const struct place *places, size_t len);
+void posting_writer_add(struct posting_writer *writer, uint64_t number, const struct place *places,
+                        size_t len);
 /* A whole list whose numbers are above the last one; `dead` (NULL: none) are left out. Copies blocks
  * that have none of the dead. ERROR_DAMAGED, then the list is lost. */
 int posting_writer_append(struct posting_writer *writer, const struct posting_list *list,

@@ -20,6 +20,19 @@ struct text16 {
 	int32_t size;
 };
 
+/* What stands between a word and the one before it. */
+enum gap {
+	GAP_VALUE = 0, /* the value begins */
+	GAP_SOFT,
+	GAP_HARD
+};
+
+/* The position reached in a field, if it is of the body at hand. */
+struct reached {
+	uint64_t body;
+	uint16_t position;
+};
+
 struct words {
 	UBreakIterator *breaks; /* NULL until needed */
 	struct text16 source;
@@ -27,7 +40,15 @@ struct words {
 	struct text16 decomposed;
 	bool open;
 	char word[WORD_BYTES_MAX];
-	const struct words_sink *sink; /* of the call that runs */
+	struct place place; /* of the word before, or where the value begins */
+	enum gap gap;
+	uint64_t body;           /* of this struct, counted */
+	struct reached *reached; /* [0] of FIELD_OTHER, then by field */
+	size_t reached_len;
+	uint8_t path[FIELD_BYTES_MAX]; /* to the value at hand */
+	size_t path_len;               /* may be more than there is room for */
+	struct fields *fields;         /* of the call that runs */
+	const struct words_sink *sink;
 	struct error *error;
 };
 
@@ -45,6 +66,7 @@ void words_free(struct words *words)
 	free(words->source.ptr);
 	free(words->folded.ptr);
 	free(words->decomposed.ptr);
+	free(words->reached);
 	free(words);
 }
 
@@ -125,9 +147,31 @@ static uint32_t text16_next(const struct text16 *text, int32_t *at)
 	return c;
 }
 
+/* To the next word's place. */
+static void place_advance(struct words *words)
+{
+	static const uint16_t distances[] = {[GAP_VALUE] = 0, [GAP_SOFT] = 1, [GAP_HARD] = POSITION_FAR};
+	uint16_t distance = distances[words->gap];
+	struct place *place = &words->place;
+
+	place->position =
+		place->position > UINT16_MAX - distance ? UINT16_MAX : (uint16_t)(place->position + distance);
+	words->gap = GAP_SOFT;
+}
+
+/* What is before a value's first word keeps nothing apart. */
+static void gap_widen(struct words *words, bool hard)
+{
+	if (hard && words->gap == GAP_SOFT)
+		words->gap = GAP_HARD;
+}
+
 static int sink_call(struct words *words, size_t len)
 {
-	if (len == 0 || words->sink->word(words->sink->context, slice_of(words->word, len)))
+	if (len == 0)
+		return 0;
+	place_advance(words);
+	if (words->sink->word(words->sink->context, slice_of(words->word, len), words->place))
 		return 0;
 	return error_memory(words->error, len);
 }
@@ -167,7 +211,10 @@ static int word_emit(struct words *words, const UChar *text, int32_t len)
 		if (!overflow)
 			U8_APPEND((uint8_t *)words->word, bytes, WORD_BYTES_MAX, c, overflow);
 	}
-	return overflow ? 0 : sink_call(words, (size_t)bytes);
+	if (!overflow)
+		return sink_call(words, (size_t)bytes);
+	place_advance(words);
+	return 0;
 }
 
 /* One stretch of letters in a script without spaces: cut by dictionary. */
@@ -214,6 +261,14 @@ static bool is_of_word(uint32_t c)
 	return (U_GET_GC_MASK((UChar32)c) & (U_GC_L_MASK | U_GC_M_MASK | U_GC_N_MASK)) != 0;
 }
 
+/* Of a folded stretch: a full stop or comma in it was written as another sign, as an ellipsis or full width. */
+static bool is_hard(uint32_t c)
+{
+	return c == '!' || c == ';' || c == '?' || c == '.' || c == ',' || c == 0xA1 || c == 0xA7 ||
+	       c == 0xB6 || c == 0xBF ||
+	       (c >= 0x80 && u_hasBinaryProperty((UChar32)c, UCHAR_TERMINAL_PUNCTUATION));
+}
+
 /* A stretch without ASCII separators that is not all ASCII. */
 static int stretch_fold(struct words *words, struct slice stretch)
 {
@@ -231,20 +286,24 @@ static int stretch_fold(struct words *words, struct slice stretch)
 	words->open = false;
 	while (at < folded->len) {
 		bool spaceless = false;
+		bool hard = false;
 		int32_t from = at;
 		int32_t to = at;
 
 		while (at < folded->len) {
 			uint32_t c = text16_next(folded, &at);
 
-			if (!is_of_word(c))
+			if (!is_of_word(c)) {
+				hard = is_hard(c);
 				break;
+			}
 			spaceless = spaceless || c >= SPACELESS_FIRST;
 			to = at;
 		}
 		if (to > from && (spaceless ? spaceless_emit(words, folded->ptr + from, to - from)
 		                            : word_emit(words, folded->ptr + from, to - from)) != 0)
 			return words->error->code;
+		gap_widen(words, hard);
 		words->open = to > from && to == folded->len;
 	}
 	return 0;
@@ -261,11 +320,21 @@ static uint8_t byte_fold(uint8_t c)
 static int stretch_ascii(struct words *words, struct slice stretch)
 {
 	words->open = true;
-	if (stretch.len > WORD_BYTES_MAX)
+	if (stretch.len > WORD_BYTES_MAX) {
+		place_advance(words);
 		return 0;
+	}
 	for (size_t i = 0; i < stretch.len; i++)
 		words->word[i] = (char)byte_fold(stretch.ptr[i]);
 	return sink_call(words, stretch.len);
+}
+
+static bool is_hard_ascii(struct slice text, size_t at)
+{
+	uint8_t c = text.ptr[at];
+
+	return c == '!' || c == ';' || c == '?' ||
+	       ((c == '.' || c == ',') && at + 1 < text.len && text.ptr[at + 1] == ' ');
 }
 
 static int text_cut(struct words *words, struct slice text)
@@ -283,6 +352,7 @@ static int text_cut(struct words *words, struct slice text)
 		stretch = slice_of(text.ptr + from, at - from);
 		if (stretch.len == 0) {
 			words->open = false;
+			gap_widen(words, is_hard_ascii(text, at));
 			at++;
 			continue;
 		}
@@ -298,23 +368,80 @@ int words_of_text(struct words *words, struct slice text, const struct words_sin
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "a text of %zu bytes", text.len);
 	words->sink = sink;
 	words->error = error;
+	words->place = (struct place){0, 0};
+	words->gap = GAP_VALUE;
 	return text_cut(words, text);
+}
+
+/* Where a value of the field begins: far behind what the body has had in it. */
+static int value_begin(struct words *words)
+{
+	uint16_t field = FIELD_OTHER;
+	size_t at;
+
+	if (words->path_len <= FIELD_BYTES_MAX &&
+	    !fields_number(words->fields, slice_of(words->path, words->path_len), &field))
+		return error_memory(words->error, words->path_len);
+	at = field == FIELD_OTHER ? 0 : (size_t)field + 1;
+	if (at >= words->reached_len) {
+		size_t len = at < 16 ? 16 : 2 * at;
+		struct reached *grown = realloc(words->reached, len * sizeof *grown);
+
+		if (grown == NULL)
+			return error_memory(words->error, len * sizeof *grown);
+		memset(grown + words->reached_len, 0, (len - words->reached_len) * sizeof *grown);
+		words->reached = grown;
+		words->reached_len = len;
+	}
+	words->place = (struct place){field, 0};
+	words->gap = GAP_VALUE;
+	if (words->reached[at].body == words->body) {
+		words->place.position = words->reached[at].position;
+		words->gap = GAP_HARD;
+		place_advance(words);
+		words->gap = GAP_VALUE;
+	}
+	return 0;
+}
+
+static void value_end(struct words *words)
+{
+	uint16_t field = words->place.field;
+
+	words->reached[field == FIELD_OTHER ? 0 : (size_t)field + 1] =
+		(struct reached){words->body, words->place.position};
+}
+
+static int leaf_cut(struct words *words, struct slice text)
+{
+	if (value_begin(words) != 0 || text_cut(words, text) != 0)
+		return words->error->code;
+	value_end(words);
+	return 0;
+}
+
+static void path_append(struct words *words, const void *bytes, size_t len)
+{
+	if (words->path_len + len <= FIELD_BYTES_MAX && len > 0)
+		memcpy(words->path + words->path_len, bytes, len);
+	words->path_len += len;
 }
 
 /* Depth is bounded by json_parse. */
 static int value_cut(struct words *words, yyjson_val *value)
 {
+	size_t path_len = words->path_len;
 	size_t at;
 	size_t max;
 	yyjson_val *key;
 	yyjson_val *child;
 
 	if (yyjson_is_str(value))
-		return text_cut(words, json_string(value));
+		return leaf_cut(words, json_string(value));
 	if (yyjson_is_raw(value))
-		return text_cut(words, json_raw_number(value));
+		return leaf_cut(words, json_raw_number(value));
 	if (yyjson_is_bool(value))
-		return text_cut(words, slice_string(yyjson_get_bool(value) ? "true" : "false"));
+		return leaf_cut(words, slice_string(yyjson_get_bool(value) ? "true" : "false"));
 	if (yyjson_is_arr(value)) {
 		yyjson_arr_foreach(value, at, max, child)
 		{
@@ -324,14 +451,21 @@ static int value_cut(struct words *words, yyjson_val *value)
 	} else if (yyjson_is_obj(value)) {
 		yyjson_obj_foreach(value, at, max, key, child)
 		{
+			struct slice name = json_string(key);
+
+			if (path_len > 0)
+				path_append(words, ".", 1);
+			path_append(words, name.ptr, name.len);
 			if (value_cut(words, child) != 0)
 				return words->error->code;
+			words->path_len = path_len;
 		}
 	}
 	return 0;
 }
 
-int words_of_body(struct words *words, struct slice body, const struct words_sink *sink, struct error *error)
+int words_of_body(struct words *words, struct slice body, struct fields *fields,
+                  const struct words_sink *sink, struct error *error)
 {
 	yyjson_doc *doc;
 	int rc;
@@ -340,8 +474,11 @@ int words_of_body(struct words *words, struct slice body, const struct words_sin
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "a body of %zu bytes", body.len);
 	if (json_parse(body, JSON_DEPTH_MAX, &doc, error) != 0)
 		return error->code;
+	words->fields = fields;
 	words->sink = sink;
 	words->error = error;
+	words->body++;
+	words->path_len = 0;
 	rc = value_cut(words, yyjson_doc_get_root(doc));
 	yyjson_doc_free(doc);
 	return rc;

@@ -58,8 +58,8 @@ int words_of_text(struct words *words, struct slice text, const struct words_sin
 /* True if the text last cut ended inside a word, false if after a separator. */
 bool words_is_open(const struct words *words);
 /* Paths that are new to `fields` are added, also by a call that fails. */
-int words_of_body(struct words *words, struct slice body, struct fields *fields, const struct words_sink *sink,
-                  struct error *error);
+int words_of_body(struct words *words, struct slice body, struct fields *fields,
+                  const struct words_sink *sink, struct error *error);
 /* Appends `text` folded for a filter; invalid UTF-8 counts as U+FFFD. */
 int words_fold(struct words *words, struct slice text, struct buffer *folded, struct error *error);
 
