@@ -28,10 +28,18 @@
 #include "shard/core/manifest.h"
 #include "shard/core/postings.h"
 #include "shard/core/segment.h"
+#include "shard/core/snapshot.h"
 #include "shard/core/views.h"
 #include "shared/base/map.h"
 
 #define STORED_VALUE_BYTES_MAX (64U * 1024 * 1024)
+
+/* A manifest that nobody changes any more. */
+struct manifest_ref {
+	atomic_size_t references;
+	struct manifest_ref *next; /* in the list of the retired */
+	struct manifest manifest;
+};
 
 struct replica {
 	struct kv *kv;
@@ -54,7 +62,7 @@ struct replica {
 	struct map overlay; /* id → struct version *, in a segment */
 	struct postings deleted;
 	struct manifest manifest;  /* of the disk segments that are read */
-	struct segment **segments; /* oldest first */
+	struct segment **segments; /* oldest first; each one reference */
 	size_t segments_len;
 	size_t segments_size;
 	size_t frozen; /* the first of them belong to the job */
@@ -78,30 +86,24 @@ const struct version *replica_version(const struct replica *replica, uint64_t nu
 /* The lowest number that a memory or disk segment may list. */
 uint64_t replica_number_first(const struct replica *replica);
 
+/* snapshot.c */
+/* An empty one, with one reference; NULL when out of memory. */
+struct manifest_ref *manifest_ref_new(void);
+void manifest_ref_release(struct manifest_ref *manifest);
+/* Takes it as what is read from now on; the one before is retired. Segments that leave memory leave afterwards. */
+void replica_publish(struct replica *replica, struct manifest_ref *manifest);
+/* True if no snapshot holds a manifest older than the replica's: what that no longer lists may be removed. */
+bool replica_manifests_drained(struct replica *replica);
+/* Something that a snapshot shows is about to change, or has. */
+void replica_touch(struct replica *replica);
+/* Lets go of snapshot and manifests. */
+void replica_snapshots_end(struct replica *replica);
+
 /* replica.c */
 /* The committed manifest; an empty one if none is stored. */
 int replica_manifest_read(struct kv_txn *txn, struct manifest *manifest, struct error *error);
 /* Adds all that table DEAD holds. */
 int replica_dead_read(struct kv_txn *txn, struct postings *dead, struct error *error);
-
-/* replica_read.c */
-/* A live document: where it is. */
-struct located {
-	uint64_t number;
-	struct insertion_key key;
-	const struct version *version; /* in memory; NULL: on disk */
-	struct disk_view *view;
-	struct disk_entry entry;
-};
-
-struct located located_version(const struct version *version);
-struct located located_entry(struct disk_view *view, const struct disk_entry *entry);
-/* By number; one that is nowhere is ERROR_DAMAGED. */
-int replica_locate(const struct replica *replica, struct views *views, uint64_t number,
-                   struct located *located, struct error *error);
-/* Borrowed from the replica, or as disk_id and disk_body say. */
-int located_id(const struct located *located, struct slice *id, struct error *error);
-int located_body(const struct located *located, struct slice *body, struct error *error);
 
 /* replica_marks.c */
 /* What the store says of identities and origins. */
@@ -109,26 +111,5 @@ int replica_marks_load(struct replica *replica, struct kv_txn *txn, struct error
 /* That all of it is sound, and nothing of it above `received`. */
 int replica_marks_verify(struct kv_txn *txn, int64_t received, struct error *error);
 bool replica_has_identities(const struct replica *replica);
-
-/* One read: a transaction with its views, and the page that it fills. */
-struct reading {
-	struct replica *replica;
-	struct kv_txn *txn;
-	struct views views;
-	struct arena *arena;
-	size_t limit;
-	bool keys_only;
-	struct document_page page;
-};
-
-/* Opens the transaction and makes room for the documents asked for; at most as many as there are. */
-int reading_begin(struct reading *reading, struct replica *replica, const struct document_request *request,
-                  struct error *error);
-/* Ends the transaction; on success (rc 0) hands the page out, else it may stop the replica. Returns rc. */
-int reading_end(struct reading *reading, int rc, struct document_page *page, const struct error *error);
-/* Copies a document into the page. */
-int reading_add(struct reading *reading, const struct located *located, uint32_t score, struct error *error);
-/* Fills the page with live documents in insertion order, `offset` of them skipped. */
-int reading_list(struct reading *reading, uint64_t offset, struct error *error);
 
 #endif

@@ -18,8 +18,11 @@
  * of the whole fold after the segment's last range, so that any prefix of
  * segments can be stored.
  *
- * Immutable once made, but for segment_cover and segment_note. Owner: the replica; a store job
- * reads segments from another thread while the replica keeps them unmerged.
+ * Segments and chunks are counted: a snapshot keeps those that the replica has
+ * merged or stored meanwhile. Immutable once made, but for what segment_cover
+ * and segment_note change (`end`, notes, bytes), which a snapshot does not
+ * read. Owner: the replica; a store job reads segments from another thread
+ * while the replica keeps them unmerged.
  */
 #ifndef MILLRACE_SHARD_CORE_SEGMENT_H
 #define MILLRACE_SHARD_CORE_SEGMENT_H
@@ -28,6 +31,8 @@
 #include "shard/core/notes.h"
 #include "shard/core/postings.h"
 #include "shard/core/stored.h"
+
+#include <stdatomic.h>
 
 /* Neighbours of one size class that become one segment. */
 #define SEGMENT_FANOUT 8
@@ -47,20 +52,29 @@ struct version {
 };
 
 struct chunk {
-	struct chunk *next;
+	atomic_size_t references;
 	struct arena arena; /* versions' bytes */
 	size_t len;
 	struct version versions[];
 };
 
+/* Of an open hash table: which put has an id of that hash. */
+struct id_slot {
+	uint32_t hash;
+	uint32_t put; /* its place + 1; 0: free */
+};
+
 struct segment {
-	struct chunk *first; /* oldest */
-	struct chunk *last;
+	atomic_size_t references;
+	struct chunk **chunks; /* oldest first */
+	size_t chunks_len;
 	struct dictionary *dictionary;
-	uint64_t number_first; /* puts[i] has number_first + i */
+	uint64_t number_first; /* puts[i] has number_first + i; without puts the next one's */
 	size_t puts_len;
 	const struct version **puts;
 	const struct version **order; /* the same by insertion key, id, number */
+	struct id_slot *ids;
+	size_t ids_size; /* a power of two, more than twice puts_len */
 	size_t versions_len;
 	struct postings killed;    /* unlike the rest not const for who asks it */
 	uint64_t cleared_below;    /* 0: no delete-all */
@@ -73,11 +87,12 @@ struct segment {
 
 /* Room for `len` versions whose bytes come to about `bytes`; NULL when out of memory. */
 struct chunk *chunk_new(size_t len, size_t bytes);
-void chunk_free(struct chunk *chunk);
+void chunk_release(struct chunk *chunk);
 
-/* Takes chunk and dictionary. NULL when out of memory; then they stay the caller's. */
+/* Takes chunk and dictionary, both the caller's alone. NULL when out of memory; then they stay the caller's. */
 struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, const struct mark *end);
-void segment_free(struct segment *segment);
+void segment_hold(struct segment *segment);
+void segment_release(struct segment *segment);
 /* What its only range killed; takes the set and leaves it empty. */
 void segment_kill(struct segment *segment, struct postings *killed, uint64_t cleared_below);
 /* Takes what a range noted, the newest of the segment's. */
@@ -87,11 +102,16 @@ void segment_cover(struct segment *segment, const struct mark *end);
 
 /* Where SEGMENT_FANOUT neighbours at or after `from` should be merged; false if nowhere. */
 bool segment_merge_place(struct segment *const *segments, size_t len, size_t from, size_t *at);
-/* One segment of `len` (1..SEGMENT_FANOUT) neighbours, which are consumed; NULL when out of memory, then nothing changed. */
+/* One segment of `len` (1..SEGMENT_FANOUT) neighbours, which lose their notes to it and stay the caller's to
+ * release; NULL when out of memory, then nothing changed. */
 struct segment *segment_merge(struct segment *const *segments, size_t len);
 
 /* NULL if the number is not one of the segment's. */
 const struct version *segment_version(const struct segment *segment, uint64_t number);
+/* Of those with the id the one with the highest number, in one segment; NULL. */
+const struct version *segment_find(const struct segment *segment, struct slice id);
+/* The segment, of some in order, that has the number if one has; NULL. */
+const struct segment *segments_covering(struct segment *const *segments, size_t len, uint64_t number);
 /* By insertion key, then id, then number. */
 int version_compare(const struct version *a, const struct version *b);
 

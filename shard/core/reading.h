@@ -1,0 +1,62 @@
+/*
+ * Reading: one call on a snapshot, in one transaction. What snapshot.c (life),
+ * snapshot_read.c (get, list), snapshot_search.c, snapshot_verify.c and walk.c
+ * share. Nobody else includes this.
+ */
+#ifndef MILLRACE_SHARD_CORE_READING_H
+#define MILLRACE_SHARD_CORE_READING_H
+
+#include "shard/core/replica_private.h"
+
+struct snapshot {
+	atomic_size_t references;
+	struct kv *kv;
+	uint64_t index_id;
+	int64_t received;
+	uint64_t documents;
+	struct manifest_ref *manifest;
+	struct postings deleted; /* as the replica's */
+	size_t segments_len;
+	struct segment *segments[];
+};
+
+/* A transaction with its views, and the page that it fills. */
+struct reading {
+	const struct snapshot *snapshot;
+	struct kv_txn *txn; /* NULL: none */
+	struct views views;
+	struct arena *arena;
+	size_t limit;
+	bool keys_only;
+	struct document_page page;
+};
+
+/* A live document: where it is. */
+struct located {
+	uint64_t number;
+	struct insertion_key key;
+	const struct version *version; /* in memory; NULL: on disk */
+	struct disk_view *view;
+	struct disk_entry entry;
+};
+
+struct located located_version(const struct version *version);
+struct located located_entry(struct disk_view *view, const struct disk_entry *entry);
+/* By number; one that is nowhere is ERROR_DAMAGED. */
+int reading_locate(struct reading *reading, uint64_t number, struct located *located, struct error *error);
+/* Borrowed from the snapshot, or as disk_id and disk_body say. */
+int located_id(const struct located *located, struct slice *id, struct error *error);
+int located_body(const struct located *located, struct slice *body, struct error *error);
+
+/* Opens the transaction. Whatever it says, reading_end follows. */
+int reading_open(struct reading *reading, const struct snapshot *snapshot, struct error *error);
+/* The same for a page: with room for the documents asked for, at most as many as there are. */
+int reading_begin(struct reading *reading, const struct snapshot *snapshot,
+                  const struct document_request *request, struct error *error);
+void reading_end(struct reading *reading);
+/* Copies a document into the page. */
+int reading_add(struct reading *reading, const struct located *located, uint32_t score, struct error *error);
+/* Fills the page with live documents in insertion order, `offset` of them skipped. */
+int reading_list(struct reading *reading, uint64_t offset, struct error *error);
+
+#endif
