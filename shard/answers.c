@@ -9,8 +9,16 @@
 
 /* A document of one shard. */
 struct hit {
-	struct held *held;
+	size_t shard; /* of the question's */
 	const struct document *document;
+};
+
+/* One answer under way. */
+struct answer {
+	struct question *question;
+	struct words *words;
+	struct damage *damage;
+	bool damaged; /* a replica is: whoever owns it is told, and the question is not answered here */
 };
 
 struct hits {
@@ -20,17 +28,23 @@ struct hits {
 	uint64_t total;
 };
 
-/* After an error of a replica: it has stopped, or memory is short. */
-static void failed(struct question *question, struct held *held, const struct error *error)
+/* After an error of a snapshot: its replica must stop, or memory is short. */
+static void failed(struct answer *answer, size_t shard, const struct error *error)
 {
+	struct question *question = answer->question;
+	int32_t partition = question->shards[shard].partition;
+
 	logline(LOG_LEVEL_WARN, "question_failed",
 	        "request=%s index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"",
-	        http_request_id(question->request), held->index_id, held->partition, error->text);
-	replicas_note(question->node, held);
-	if (held_see(held).state == REPLICA_STATE_STOPPED)
-		question_refuse(question);
-	else
+	        http_request_id(question->request), question->index_id, partition, error->text);
+	answer->damaged = error->code == ERROR_DAMAGED || error->action == ERROR_ACTION_FATAL;
+	if (!answer->damaged) {
 		http_refuse(question->request, 503, "unavailable", error->text);
+		return;
+	}
+	answer->damage->index_id = question->index_id;
+	answer->damage->partition = partition;
+	answer->damage->error = *error;
 }
 
 static int hit_compare(const void *a, const void *b)
@@ -57,20 +71,20 @@ static bool hits_merge(struct question *question, const struct document_page *pa
 	for (size_t i = 0; i < question->shards_len; i++) {
 		hits->total += pages[i].total;
 		for (size_t k = 0; k < pages[i].count; k++)
-			hits->list[hits->len++] =
-				(struct hit){question->shards[i].held, &pages[i].documents[k]};
+			hits->list[hits->len++] = (struct hit){i, &pages[i].documents[k]};
 	}
 	qsort(hits->list, hits->len, sizeof *hits->list, hit_compare);
 	return true;
 }
 
-static void append_hit(struct buffer *body, const struct hit *hit, struct slice document)
+static void append_hit(const struct question *question, const struct hit *hit, struct slice document,
+                       struct buffer *body)
 {
 	buffer_printf(body,
 	              "{\"p\":%" PRId32 ",\"score\":%" PRIu32 ",\"ts\":%" PRId64 ",\"seq\":%" PRIu32
 	              ",\"id\":",
-	              hit->held->partition, hit->document->score, hit->document->key.timestamp_ms,
-	              hit->document->key.seq);
+	              question->shards[hit->shard].partition, hit->document->score,
+	              hit->document->key.timestamp_ms, hit->document->key.seq);
 	json_append_string(body, hit->document->id);
 	buffer_append_string(body, ",\"doc\":");
 	buffer_append_slice(body, document);
@@ -98,8 +112,9 @@ static void append_received(const struct question *question, const struct docume
 }
 
 /* The body of a hit, fetched now if its page has keys only; false after a refusal. */
-static bool hit_body(struct question *question, const struct hit *hit, struct slice *found)
+static bool hit_body(struct answer *answer, const struct hit *hit, struct slice *found)
 {
+	struct question *question = answer->question;
 	struct document document;
 	struct error error;
 
@@ -110,17 +125,18 @@ static bool hit_body(struct question *question, const struct hit *hit, struct sl
 		question_drop(question);
 		return false;
 	}
-	if (replica_get(hit->held->replica, hit->document->id, question->stale, &question->arena, &document,
-	                &error) != 0) {
-		failed(question, hit->held, &error);
+	if (snapshot_get(question->views[hit->shard].snapshot, hit->document->id, &question->arena, &document,
+	                 &error) != 0) {
+		failed(answer, hit->shard, &error);
 		return false;
 	}
 	*found = document.body;
 	return true;
 }
 
-static void hits_answer(struct question *question, const struct hits *hits)
+static void hits_answer(struct answer *answer, const struct hits *hits)
 {
+	struct question *question = answer->question;
 	size_t end = (size_t)(question->offset + question->limit);
 	struct buffer body;
 
@@ -131,13 +147,13 @@ static void hits_answer(struct question *question, const struct hits *hits)
 	for (size_t i = (size_t)question->offset; i < hits->len && i < end; i++) {
 		struct slice document;
 
-		if (!hit_body(question, &hits->list[i], &document)) {
+		if (!hit_body(answer, &hits->list[i], &document)) {
 			buffer_deinit(&body);
 			return;
 		}
 		if (i > (size_t)question->offset)
 			buffer_append_string(&body, ",");
-		append_hit(&body, &hits->list[i], document);
+		append_hit(question, &hits->list[i], document, &body);
 	}
 	buffer_append_string(&body, "]}");
 	http_answer_json(question->request, 200, &body);
@@ -145,11 +161,12 @@ static void hits_answer(struct question *question, const struct hits *hits)
 }
 
 /* Asks one shard for as much as the page may need of it; false after a refusal. */
-static bool page_ask(struct question *question, struct held *held, struct document_page *page)
+static bool page_ask(struct answer *answer, size_t shard, struct document_page *page)
 {
+	struct question *question = answer->question;
+	struct snapshot *snapshot = question->views[shard].snapshot;
 	bool search = question->kind == QUESTION_KIND_SEARCH;
 	struct document_request request = {.limit = (size_t)(question->offset + question->limit),
-	                                   .stale_ok = question->stale,
 	                                   .keys_only = !search,
 	                                   .arena = &question->arena};
 	struct error error;
@@ -159,25 +176,26 @@ static bool page_ask(struct question *question, struct held *held, struct docume
 		question_drop(question);
 		return false;
 	}
-	rc = search ? replica_search(held->replica, question->text, &request, page, &error)
-	            : replica_list(held->replica, &request, page, &error);
+	rc = search ? snapshot_search(snapshot, answer->words, question->text, &request, page, &error)
+	            : snapshot_list(snapshot, &request, page, &error);
 	if (rc != 0)
-		failed(question, held, &error);
+		failed(answer, shard, &error);
 	return rc == 0;
 }
 
-static void pages_answer(struct question *question)
+static void pages_answer(struct answer *answer)
 {
+	struct question *question = answer->question;
 	struct document_page *pages = arena_alloc(&question->arena, question->shards_len * sizeof *pages);
 	struct hits hits;
 
 	for (size_t i = 0; pages != NULL && i < question->shards_len; i++)
-		if (!page_ask(question, question->shards[i].held, &pages[i]))
+		if (!page_ask(answer, i, &pages[i]))
 			return;
 	if (pages == NULL || !hits_merge(question, pages, &hits))
 		http_refuse(question->request, 503, "memory", "out of memory");
 	else
-		hits_answer(question, &hits);
+		hits_answer(answer, &hits);
 }
 
 static void get_respond(struct question *question, int status, struct slice document)
@@ -199,31 +217,52 @@ static void get_respond(struct question *question, int status, struct slice docu
 	buffer_deinit(&body);
 }
 
-static void get_answer(struct question *question)
+static void get_answer(struct answer *answer)
 {
-	struct held *held = question->shards[0].held;
+	struct question *question = answer->question;
 	struct document document;
 	struct error error;
 
-	if (replica_get(held->replica, question->text, question->stale, &question->arena, &document,
-	                &error) == 0)
+	if (snapshot_get(question->views[0].snapshot, question->text, &question->arena, &document, &error) ==
+	    0)
 		get_respond(question, 200, document.body);
 	else if (error.code == ERROR_NOT_FOUND)
 		get_respond(question, 404, slice_of("", 0));
 	else
-		failed(question, held, &error);
+		failed(answer, 0, &error);
 }
 
-void question_answer(struct question *question)
+static void verify_answer(struct answer *answer)
 {
-	int64_t begun_us = clock_monotonic_us();
+	struct question *question = answer->question;
+	struct error error;
+	struct buffer body;
 
-	if (question->kind == QUESTION_KIND_GET) {
-		get_answer(question);
+	if (snapshot_verify(question->views[0].snapshot, answer->words, &error) != 0) {
+		failed(answer, 0, &error);
+		if (answer->damaged)
+			http_refuse(question->request, 409, "damaged", error.text);
 		return;
 	}
-	pages_answer(question);
+	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
+	buffer_append_string(&body, "{\"sound\":true}");
+	http_answer_json(question->request, 200, &body);
+	buffer_deinit(&body);
+}
+
+bool question_answer(struct question *question, struct words *words, struct damage *damage)
+{
+	struct answer answer = {.question = question, .words = words, .damage = damage};
+	int64_t begun_us = clock_monotonic_us();
+
+	if (question->kind == QUESTION_KIND_GET)
+		get_answer(&answer);
+	else if (question->kind == QUESTION_KIND_VERIFY)
+		verify_answer(&answer);
+	else
+		pages_answer(&answer);
 	if (question->kind == QUESTION_KIND_SEARCH)
 		series_observe(question->node->counters.search_seconds,
 		               (double)(clock_monotonic_us() - begun_us) / 1e6);
+	return !answer.damaged;
 }

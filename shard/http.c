@@ -139,6 +139,12 @@ static bool deadline_read(const struct http_request *request, int64_t *left_ms)
 	return true;
 }
 
+static bool reads_documents(enum question_kind kind)
+{
+	return kind == QUESTION_KIND_SEARCH || kind == QUESTION_KIND_LIST || kind == QUESTION_KIND_GET ||
+	       kind == QUESTION_KIND_VERIFY;
+}
+
 static void ask(struct node *node, struct http_request *request, enum question_kind kind)
 {
 	struct question *question;
@@ -155,11 +161,13 @@ static void ask(struct node *node, struct http_request *request, enum question_k
 	}
 	if (left_ms != INT64_MAX)
 		question->deadline_ms = question->arrived_ms + left_ms;
-	if (mailbox_put(node->questions, question))
-		return;
-	series_add(node->counters.refused_full, 1);
-	refuse_full(request);
-	question_free(question);
+	if (reads_documents(kind))
+		searching_put(question);
+	else if (!mailbox_put(node->questions, question)) {
+		series_add(node->counters.refused_full, 1);
+		refuse_full(request);
+		question_free(question);
+	}
 }
 
 /* Addresses are swapped, or a node came up at another's: what it would say is true of somebody else. False after

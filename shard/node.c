@@ -110,12 +110,15 @@ static int directory_open(struct node *node, struct error *error)
 static int parts_open(struct node *node, struct error *error)
 {
 	node->catalog = catalog_new();
-	node->inbox = mailbox_new(MESSAGE_KINDS);
+	node->inbox = mailbox_new(MESSAGES_MAX);
+	node->shelf = shelf_new();
 	node->questions = mailbox_new(NODE_QUESTIONS_MAX);
+	node->searches = mailbox_new(NODE_QUESTIONS_MAX + NODE_SEARCHERS_MAX);
 	node->batches = mailbox_new(NODE_BATCHES_MAX);
 	node->store_tasks = mailbox_new(2);
 	if (node->catalog == NULL || node->inbox == NULL || node->questions == NULL ||
-	    node->batches == NULL || node->store_tasks == NULL)
+	    node->searches == NULL || node->shelf == NULL || node->batches == NULL ||
+	    node->store_tasks == NULL)
 		return error_memory(error, NODE_QUESTIONS_MAX * sizeof(void *));
 	return 0;
 }
@@ -142,6 +145,8 @@ int node_open(const struct config *config, int signal_fd, struct node **out, str
 		rc = pulse_start(&node->pulse, error);
 	if (rc == 0)
 		rc = storing_start(node, error);
+	if (rc == 0)
+		rc = searching_start(node, error);
 	if (rc == 0)
 		rc = http_start(node, error);
 	if (rc == 0)
@@ -194,6 +199,9 @@ static void inbox_take(struct node *node)
 			break;
 		case MESSAGE_KIND_STORED:
 			storing_done(node, (struct store_task *)message);
+			break;
+		case MESSAGE_KIND_DAMAGED:
+			searching_damaged(node, (struct damage *)message);
 			break;
 		}
 	}
@@ -275,6 +283,7 @@ void node_close(struct node *node)
 	waiting_refuse(node);
 	if (node->server != NULL)
 		http_server_stop(node->server);
+	searching_stop(node);
 	waiting_refuse(node); /* what came in between */
 	storing_stop(node);
 	pulse_stop(&node->pulse);
@@ -287,6 +296,9 @@ void node_close(struct node *node)
 		mailbox_free(node->inbox);
 	if (node->questions != NULL)
 		mailbox_free(node->questions);
+	if (node->searches != NULL)
+		mailbox_free(node->searches);
+	shelf_free(node->shelf);
 	if (node->batches != NULL)
 		mailbox_free(node->batches);
 	if (node->store_tasks != NULL)

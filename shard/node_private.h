@@ -10,7 +10,9 @@
 
 #include "shard/core/node_identity.h"
 #include "shard/core/serving.h"
+#include "shard/core/words.h"
 #include "shard/node.h"
+#include "shard/shelf.h"
 #include "shared/http/http_server.h"
 #include "shared/json/json.h"
 #include "shared/log/log.h"
@@ -22,6 +24,9 @@
 
 #define NODE_REPLICAS_MAX 4096
 #define NODE_QUESTIONS_MAX 1024
+/* As many search threads as processors, within these. */
+#define NODE_SEARCHERS_MIN 2
+#define NODE_SEARCHERS_MAX 16
 /* Of them, those that wait for an offset, beside the mailbox. */
 #define NODE_WAITING_MAX 256
 #define NODE_BATCHES_MAX 256
@@ -32,10 +37,11 @@
 enum message_kind {
 	MESSAGE_KIND_CLUSTER = 1,
 	MESSAGE_KIND_OPENED,
-	MESSAGE_KIND_STORED
+	MESSAGE_KIND_STORED,
+	MESSAGE_KIND_DAMAGED
 };
-/* One of each at a time. */
-#define MESSAGE_KINDS 3
+/* One of each at a time, of the last one for each search thread. */
+#define MESSAGES_MAX (3 + NODE_SEARCHERS_MAX)
 
 struct message {
 	enum message_kind kind;
@@ -72,6 +78,22 @@ struct store_task {
 	int64_t received_at_begin;
 	int result;
 	struct error error;
+};
+
+/* A search thread has found a replica damaged: the owner stops it. */
+struct damage {
+	struct message message;
+	atomic_bool told; /* the owner's until it has read it */
+	uint64_t index_id;
+	int32_t partition;
+	struct error error;
+};
+
+struct searcher {
+	struct node *node;
+	pthread_t thread;
+	struct words *words;
+	struct damage damage;
 };
 
 /* A batch of which not all ranges are applied yet. */
@@ -142,8 +164,12 @@ struct node {
 
 	struct http_server *server;
 	struct mailbox *inbox;     /* struct message */
-	struct mailbox *questions; /* struct question */
-	struct question *waiting;  /* for offsets */
+	struct mailbox *questions; /* struct question, for the owner */
+	struct mailbox *searches;  /* struct question, for the search threads; node->searches ends one */
+	struct searcher searchers[NODE_SEARCHERS_MAX];
+	size_t searchers_len;
+	struct shelf *shelf;
+	struct question *waiting; /* for offsets */
 	size_t waiting_len;
 	bool waiting_all;        /* who serves has changed: each of them is looked at again */
 	struct mailbox *batches; /* struct http_request */
@@ -187,8 +213,17 @@ uint64_t session_draw(void);
 /* Whose `directory` is; ERROR_CONFIGURATION if it is another node's. */
 int identity_open(struct node *node, const char *directory, struct error *error);
 
+/* searching.c */
+int searching_start(struct node *node, struct error *error);
+/* The owner's: stops the replica that a search thread found damaged. */
+void searching_damaged(struct node *node, struct damage *damage);
+/* Every question that the threads had is answered; what waits for them is refused. */
+void searching_stop(struct node *node);
+
 /* pulse.c */
 int pulse_start(struct pulse *pulse, struct error *error);
+/* True if it stood still and nobody has taken that yet. Any thread. */
+bool pulse_stood(struct pulse *pulse);
 /* How long the process stood still since this was asked last, if that was NODE_STANDSTILL_MS or more; else 0. */
 int64_t pulse_take(struct pulse *pulse);
 void pulse_stop(struct pulse *pulse);

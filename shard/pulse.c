@@ -83,6 +83,17 @@ int64_t pulse_take(struct pulse *pulse)
 	return stood_ms;
 }
 
+bool pulse_stood(struct pulse *pulse)
+{
+	bool stood;
+
+	beat(pulse);
+	(void)pthread_mutex_lock(&pulse->lock);
+	stood = pulse->stood_ms != 0;
+	(void)pthread_mutex_unlock(&pulse->lock);
+	return stood;
+}
+
 void pulse_stop(struct pulse *pulse)
 {
 	if (!pulse->started)

@@ -1,11 +1,14 @@
 /*
  * Question: one request about replicas, from its arrival to its answer. What
- * http.c (arrival, on a server's thread), questions.c (turns and waiting) and
- * answers.c (what the replicas say) share. Nobody else includes this.
+ * http.c (arrival, on a server's thread), searching.c (search threads),
+ * questions.c (the owner's turns and waiting) and answers.c (what the replicas
+ * say) share. Nobody else includes this.
  *
- * Made by a server's thread, which puts it into the node's mailbox; the
- * owner's from there on. Every question is answered exactly once, and freed
- * then.
+ * Made by a server's thread. What reads documents goes to a search thread,
+ * which answers it from the shelf if every shard serves and has what is asked
+ * for; any other question is the owner's, who refuses it, lets it wait, or
+ * gives it back with the views that it is to be answered from. It belongs to
+ * whoever took it from a mailbox, is answered exactly once, and freed then.
  */
 #ifndef MILLRACE_SHARD_QUESTION_H
 #define MILLRACE_SHARD_QUESTION_H
@@ -41,6 +44,9 @@ struct question {
 	uint64_t index_id;
 	struct question_shard *shards; /* in the arena */
 	struct serving_shard *seen;    /* how each of them stood when it was looked for */
+	struct shelf_view *views;      /* of each of them, once it may be answered */
+	bool parsed;
+	bool decided; /* the owner has: it is answered from its views */
 	size_t shards_len;
 	int64_t offset;
 	int64_t limit;
@@ -60,14 +66,24 @@ bool question_is_late(const struct question *question);
 void question_drop(struct question *question);
 /* 410, naming every shard that does not serve. */
 void question_refuse(struct question *question);
-/* answers.c: every shard serves. */
-void question_answer(struct question *question);
+/* What is asked for; false after a refusal. */
+bool question_parse(struct question *question);
+
+/* searching.c */
+/* Gives it to a search thread, or refuses it. Any thread. */
+void searching_put(struct question *question);
+/* Takes the views of all its shards, and what they say into `seen`. */
+void question_take_views(struct question *question);
+void question_give_views(struct question *question);
+
+/* answers.c: every shard serves; a search thread's, with its scratch. False if a
+ * replica is damaged: then a question other than VERIFY is not answered. */
+bool question_answer(struct question *question, struct words *words, struct damage *damage);
 
 /* marks.c */
 void question_marks(struct question *question);
 
 /* status.c */
-void question_verify(struct question *question);
 void question_shards(struct question *question);
 
 #endif

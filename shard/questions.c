@@ -1,5 +1,5 @@
 /*
- * Questions: what is asked, who may answer it, and its turn.
+ * Questions: what is asked, who may answer it, and the owner's turn.
  *
  * A question whose shards serve but have not received enough waits in the
  * node's list, and is looked at again when the shard that lacked something has
@@ -79,8 +79,11 @@ static bool shards_reserve(struct question *question, size_t len)
 {
 	question->shards = arena_alloc(&question->arena, len * sizeof question->shards[0]);
 	question->seen = arena_alloc(&question->arena, len * sizeof question->seen[0]);
-	if (question->shards != NULL && question->seen != NULL)
+	question->views = arena_alloc(&question->arena, len * sizeof question->views[0]);
+	if (question->shards != NULL && question->seen != NULL && question->views != NULL) {
+		memset(question->views, 0, len * sizeof question->views[0]);
 		return true;
+	}
 	http_refuse(question->request, 503, "memory", "out of memory");
 	return false;
 }
@@ -129,6 +132,22 @@ static bool get_parse(struct question *question, yyjson_val *asked)
 	    json_get_string(asked, "id", &question->text))
 		return true;
 	invalid(question, "expected `index`, `partition` and `id`");
+	return false;
+}
+
+/* {"index","partition"}; false after a refusal. */
+static bool verify_parse(struct question *question, yyjson_val *asked)
+{
+	struct slice text;
+
+	if (!shards_reserve(question, 1))
+		return false;
+	question->shards[0] = (struct question_shard){.held = NULL};
+	question->shards_len = 1;
+	if (json_get_string(asked, "index", &text) && index_id_parse(text, &question->index_id) &&
+	    partition_parse(yyjson_obj_get(asked, "partition"), &question->shards[0].partition))
+		return true;
+	invalid(question, "expected `index` and `partition`");
 	return false;
 }
 
@@ -199,13 +218,15 @@ static bool tokens_parse(struct question *question, yyjson_val *asked)
 	return sound;
 }
 
-/* False after a refusal. */
-static bool question_parse(struct question *question)
+bool question_parse(struct question *question)
 {
 	yyjson_val *asked;
 	struct error error;
 	bool sound;
 
+	if (question->parsed)
+		return true;
+	question->parsed = true;
 	if (json_parse_typed(http_request_body(question->request), &question->doc, &error) != 0) {
 		question->doc = NULL;
 		http_refuse(question->request, 400, "malformed_payload", error.text);
@@ -213,7 +234,7 @@ static bool question_parse(struct question *question)
 	}
 	asked = yyjson_doc_get_root(question->doc);
 	if (question->kind == QUESTION_KIND_VERIFY)
-		return true;
+		return verify_parse(question, asked);
 	if (question->kind == QUESTION_KIND_SEARCH)
 		sound = search_parse(question, asked);
 	else if (question->kind == QUESTION_KIND_LIST)
@@ -309,19 +330,27 @@ static void missing_note(struct question *question)
 	ASSERT(false); /* a question waits because some shard is behind */
 }
 
-/* Answers it in one way or another, or returns true: it waits. */
-static bool question_decide(struct question *question, bool may_wait)
+/* Whose it is after a turn. */
+enum fate {
+	FATE_ANSWERED, /* nobody's: it is freed */
+	FATE_WAITS,
+	FATE_GIVEN /* a search thread's */
+};
+
+static enum fate question_decide(struct question *question, bool may_wait)
 {
 	struct serving_terms terms = terms_of(question, may_wait);
 
 	question_look(question);
 	switch (serving_decide(question->seen, question->shards_len, &terms)) {
 	case SERVING_VERDICT_ANSWER:
-		question_answer(question);
-		break;
+		question->decided = true;
+		question_take_views(question);
+		searching_put(question);
+		return FATE_GIVEN;
 	case SERVING_VERDICT_WAIT:
 		missing_note(question);
-		return true;
+		return FATE_WAITS;
 	case SERVING_VERDICT_REFUSE:
 		question_refuse(question);
 		break;
@@ -329,11 +358,23 @@ static bool question_decide(struct question *question, bool may_wait)
 		question_drop(question);
 		break;
 	}
-	return false;
+	return FATE_ANSWERED;
 }
 
-/* Its first turn; true if it waits. */
-static bool question_begin(struct question *question)
+/* Search threads verify what is open; this is closed, or not here. */
+static void verify_refuse(struct question *question)
+{
+	const struct held *held =
+		replicas_find(question->node, question->index_id, question->shards[0].partition);
+
+	http_refuse(question->request, 410, "not_serving",
+	            held == NULL            ? "no such replica"
+	            : held->replica == NULL ? held->closed_reason
+	                                    : "it has no memory left to be read");
+}
+
+/* Its first turn. */
+static enum fate question_begin(struct question *question)
 {
 	node_check_pulse(question->node);
 	if (question_is_late(question))
@@ -343,12 +384,12 @@ static bool question_begin(struct question *question)
 	else if (question->kind == QUESTION_KIND_MARKS)
 		question_marks(question);
 	else if (!question_parse(question))
-		return false;
+		return FATE_ANSWERED;
 	else if (question->kind == QUESTION_KIND_VERIFY)
-		question_verify(question);
+		verify_refuse(question);
 	else
 		return question_decide(question, question->node->waiting_len < NODE_WAITING_MAX);
-	return false;
+	return FATE_ANSWERED;
 }
 
 static bool is_due(const struct question *question, int64_t now_ms)
@@ -367,14 +408,19 @@ static void waiting_turn(struct node *node)
 	node->waiting_all = false;
 	while (*at != NULL) {
 		struct question *question = *at;
+		struct question *next = question->next;
+		enum fate fate = FATE_WAITS;
 
-		if ((!all && !is_due(question, clock_monotonic_ms())) || question_decide(question, true)) {
+		if (all || is_due(question, clock_monotonic_ms()))
+			fate = question_decide(question, true);
+		if (fate == FATE_WAITS) {
 			at = &question->next;
 			continue;
 		}
-		*at = question->next;
+		*at = next; /* a question given away is not touched any more */
 		node->waiting_len--;
-		question_free(question);
+		if (fate == FATE_ANSWERED)
+			question_free(question);
 	}
 }
 
@@ -391,9 +437,11 @@ void questions_turn(struct node *node)
 
 	waiting_turn(node);
 	while ((question = mailbox_take(node->questions)) != NULL) {
-		if (question_begin(question))
+		enum fate fate = question_begin(question);
+
+		if (fate == FATE_WAITS)
 			waiting_add(node, question);
-		else
+		else if (fate == FATE_ANSWERED)
 			question_free(question);
 	}
 	series_set(node->counters.waiting, (double)node->waiting_len);

@@ -152,6 +152,20 @@ static int replica_open_at(struct node *node, struct held *held, const struct in
 	return 0;
 }
 
+/* What the search threads see of that shard. Without memory for it they see nothing. */
+static void publish(struct node *node, const struct held *held)
+{
+	struct held *served = replicas_find(node, held->index_id, held->partition);
+	struct serving_shard seen = held_see(served);
+	struct snapshot *snapshot =
+		seen.held && served->replica != NULL ? replica_snapshot(served->replica) : NULL;
+
+	if (snapshot != NULL && shelf_put(node->shelf, held->index_id, held->partition, &seen, snapshot))
+		return;
+	snapshot_release(snapshot);
+	shelf_remove(node->shelf, held->index_id, held->partition);
+}
+
 static void refuse(struct node *node, struct error *reason)
 {
 	reason->code = ERROR_CONFIGURATION;
@@ -182,6 +196,7 @@ static void held_open(struct node *node, struct held *held)
 	replica_status(held->replica, &status);
 	held->state = status.state;
 	held->received_now = status.received;
+	publish(node, held);
 	logline(LOG_LEVEL_INFO, "replica_opened",
 	        "index=%016" PRIx64 " uid=%s partition=%" PRId32 " received=%" PRId64 " documents=%" PRIu64,
 	        held->index_id, index->uid, held->partition, status.received, status.documents);
@@ -192,13 +207,24 @@ static bool is_storing(const struct node *node, const struct held *held)
 	return node->storing && node->store_task.held == held;
 }
 
+/* Nobody reads it any more when this returns. */
+static void replica_release(struct node *node, struct held *held)
+{
+	struct replica *replica = held->replica;
+
+	held->replica = NULL;
+	if (replica == NULL)
+		return;
+	shelf_remove(node->shelf, held->index_id, held->partition);
+	replica_close(replica);
+}
+
 static void held_release(struct node *node, struct held *held)
 {
 	node->waiting_all = true;
 	held->recorded = false;
-	if (held->replica != NULL)
-		replica_close(held->replica);
-	held->replica = NULL;
+	replica_release(node, held);
+	publish(node, held); /* maybe another generation's */
 	held->merges_too_large = 0;
 	held->skipped = 0;
 	node->memory_bytes -= held->memory_bytes;
@@ -343,6 +369,7 @@ static void recorded_note(struct node *node, struct held *held)
 	if (recorded == held->recorded)
 		return;
 	held->recorded = recorded;
+	publish(node, held);
 	node->waiting_all = true;
 	logline(LOG_LEVEL_INFO, recorded ? "replica_in_sync" : "replica_out_of_sync",
 	        "index=%016" PRIx64 " partition=%" PRId32 " received=%" PRId64, held->index_id,
@@ -462,6 +489,7 @@ void replicas_note(struct node *node, struct held *held)
 		held->unstored_since_ms = -1;
 	else if (held->unstored_since_ms < 0)
 		held->unstored_since_ms = node->now_ms;
+	publish(node, held);
 	if (status.state == held->state)
 		return;
 	held->state = status.state;
@@ -481,6 +509,7 @@ void replicas_pause(struct node *node)
 		if (held->replica == NULL)
 			continue;
 		replica_pause(held->replica, session_draw());
+		publish(node, held);
 		if (held->state == REPLICA_STATE_ACTIVE)
 			held->state = REPLICA_STATE_RECOVERING; /* without a line a replica */
 		series_add(node->counters.sessions_renewed, 1);
@@ -506,8 +535,7 @@ void replicas_close(struct node *node)
 	while (node->held_len > 0) {
 		struct held *held = node->held[--node->held_len];
 
-		if (held->replica != NULL)
-			replica_close(held->replica);
+		replica_release(node, held);
 		free(held);
 	}
 }

@@ -1,4 +1,4 @@
-/* GET /shards: what this node holds and where it stands. POST /verify: whether the store is sound. */
+/* GET /shards: what this node holds and where it stands. */
 #include "shard/question.h"
 
 #include "shared/runtime/clock.h"
@@ -150,41 +150,6 @@ void question_shards(struct question *question)
 		comma = ",";
 	}
 	buffer_append_string(&body, "]}");
-	http_answer_json(request, 200, &body);
-	buffer_deinit(&body);
-}
-
-void question_verify(struct question *question)
-{
-	struct http_request *request = question->request;
-	yyjson_val *asked = yyjson_doc_get_root(question->doc);
-	struct slice text;
-	uint64_t index_id;
-	int64_t partition;
-	struct held *held;
-	struct error error;
-	struct buffer body;
-
-	if (!json_get_string(asked, "index", &text) || !index_id_parse(text, &index_id) ||
-	    !json_get_i64(asked, "partition", &partition) || partition < 0 ||
-	    partition >= INDEX_PARTITIONS_MAX) {
-		http_refuse(request, 400, "invalid_request", "expected {\"index\",\"partition\"}");
-		return;
-	}
-	held = replicas_find(question->node, index_id, (int32_t)partition);
-	if (held == NULL || held->replica == NULL) {
-		http_refuse(request, 410, "not_serving",
-		            held == NULL ? "no such replica" : held->closed_reason);
-		return;
-	}
-	if (replica_verify(held->replica, &error) != 0) {
-		replicas_note(question->node, held);
-		http_refuse(request, error.code == ERROR_DAMAGED ? 409 : 503,
-		            error.code == ERROR_DAMAGED ? "damaged" : "unavailable", error.text);
-		return;
-	}
-	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
-	buffer_append_string(&body, "{\"sound\":true}");
 	http_answer_json(request, 200, &body);
 	buffer_deinit(&body);
 }
