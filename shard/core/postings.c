@@ -4,6 +4,7 @@
 #include "shared/base/hash.h"
 
 #include <roaring/roaring.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define BLOCK_NUMBERS (1U << POSTINGS_BLOCK_BITS)
@@ -13,9 +14,15 @@ enum form {
 	FORM_ROARING = 2
 };
 
+/* Numbers of one block; whoever holds the only reference may change them. */
+struct shared_bits {
+	atomic_size_t references;
+	roaring_bitmap_t *bits;
+};
+
 struct postings_block {
 	uint64_t block;
-	roaring_bitmap_t *bits;
+	struct shared_bits *shared;
 };
 
 static void *checked(void *ptr)
@@ -63,10 +70,41 @@ void postings_init(struct postings *set)
 	*set = (struct postings){0};
 }
 
+/* Takes the bits. */
+static struct shared_bits *shared_new(roaring_bitmap_t *bits)
+{
+	struct shared_bits *shared = checked_malloc(sizeof *shared);
+
+	atomic_init(&shared->references, 1);
+	shared->bits = bits;
+	return shared;
+}
+
+static void shared_release(struct shared_bits *shared)
+{
+	if (atomic_fetch_sub_explicit(&shared->references, 1, memory_order_acq_rel) > 1)
+		return;
+	roaring_bitmap_free(shared->bits);
+	free(shared);
+}
+
+/* The block's numbers, to be changed. */
+static roaring_bitmap_t *block_own(struct postings_block *block)
+{
+	struct shared_bits *own;
+
+	if (atomic_load_explicit(&block->shared->references, memory_order_acquire) == 1)
+		return block->shared->bits;
+	own = shared_new(checked(roaring_bitmap_copy(block->shared->bits)));
+	shared_release(block->shared);
+	block->shared = own;
+	return own->bits;
+}
+
 void postings_clear(struct postings *set)
 {
 	for (size_t i = 0; i < set->len; i++)
-		roaring_bitmap_free(set->blocks[i].bits);
+		shared_release(set->blocks[i].shared);
 	set->len = 0;
 	set->last = 0;
 }
@@ -76,6 +114,23 @@ void postings_deinit(struct postings *set)
 	postings_clear(set);
 	free(set->blocks);
 	postings_init(set);
+}
+
+void postings_share(struct postings *copy, const struct postings *set)
+{
+	ASSERT(copy->len == 0);
+	if (set->len == 0)
+		return;
+	if (copy->size < set->len) {
+		copy->blocks = checked_realloc(copy->blocks, set->len * sizeof *copy->blocks);
+		copy->size = set->len;
+	}
+	for (size_t i = 0; i < set->len; i++) {
+		copy->blocks[i] = set->blocks[i];
+		atomic_fetch_add_explicit(&set->blocks[i].shared->references, 1, memory_order_relaxed);
+	}
+	copy->len = set->len;
+	copy->last = 0;
 }
 
 /* Place of the first block >= `block`. */
@@ -99,12 +154,12 @@ static size_t block_seek(const struct postings *set, uint64_t block)
 	return low;
 }
 
-static roaring_bitmap_t *block_find(struct postings *set, uint64_t block)
+/* NULL if it is not there. */
+static const roaring_bitmap_t *block_find(const struct postings *set, uint64_t block)
 {
 	size_t at = block_seek(set, block);
 
-	set->last = at;
-	return at < set->len && set->blocks[at].block == block ? set->blocks[at].bits : NULL;
+	return at < set->len && set->blocks[at].block == block ? set->blocks[at].shared->bits : NULL;
 }
 
 /* Takes `bits` as a block that is not there yet. */
@@ -117,20 +172,24 @@ static void block_insert(struct postings *set, uint64_t block, roaring_bitmap_t 
 		set->blocks = checked_realloc(set->blocks, set->size * sizeof *set->blocks);
 	}
 	memmove(set->blocks + at + 1, set->blocks + at, (set->len - at) * sizeof *set->blocks);
-	set->blocks[at] = (struct postings_block){block, bits};
+	set->blocks[at] = (struct postings_block){block, shared_new(bits)};
 	set->len++;
 	set->last = at;
 }
 
+/* The block's numbers, to be changed. */
 static roaring_bitmap_t *block_need(struct postings *set, uint64_t block)
 {
-	roaring_bitmap_t *bits = block_find(set, block);
+	size_t at = block_seek(set, block);
 
-	if (bits == NULL) {
-		bits = checked(roaring_bitmap_create_with_capacity(1));
+	if (at == set->len || set->blocks[at].block != block) {
+		roaring_bitmap_t *bits = checked(roaring_bitmap_create_with_capacity(1));
+
 		block_insert(set, block, bits);
+		return bits;
 	}
-	return bits;
+	set->last = at;
+	return block_own(&set->blocks[at]);
 }
 
 void postings_add(struct postings *set, uint64_t number)
@@ -169,15 +228,17 @@ void postings_add_range(struct postings *set, uint64_t from, uint64_t to)
 
 void postings_remove(struct postings *set, uint64_t number)
 {
-	roaring_bitmap_t *bits = block_find(set, number >> POSTINGS_BLOCK_BITS);
-	size_t at = set->last;
+	size_t at = block_seek(set, number >> POSTINGS_BLOCK_BITS);
+	roaring_bitmap_t *bits;
 
-	if (bits == NULL)
+	if (!postings_contains(set, number))
 		return;
+	set->last = at;
+	bits = block_own(&set->blocks[at]);
 	roaring_bitmap_remove(bits, (uint32_t)(number % BLOCK_NUMBERS));
 	if (!roaring_bitmap_is_empty(bits))
 		return;
-	roaring_bitmap_free(bits);
+	shared_release(set->blocks[at].shared);
 	set->len--;
 	memmove(set->blocks + at, set->blocks + at + 1, (set->len - at) * sizeof *set->blocks);
 }
@@ -208,9 +269,9 @@ void postings_remove_range(struct postings *set, uint64_t from, uint64_t to)
 		struct part part = part_of(block.block, from, to);
 
 		if (part.from < part.to)
-			roaring_bitmap_remove_range(block.bits, part.from, part.to);
-		if (roaring_bitmap_is_empty(block.bits))
-			roaring_bitmap_free(block.bits);
+			roaring_bitmap_remove_range(block_own(&block), part.from, part.to);
+		if (roaring_bitmap_is_empty(block.shared->bits))
+			shared_release(block.shared);
 		else
 			set->blocks[kept++] = block;
 	}
@@ -219,9 +280,9 @@ void postings_remove_range(struct postings *set, uint64_t from, uint64_t to)
 	set->last = 0;
 }
 
-bool postings_contains(struct postings *set, uint64_t number)
+bool postings_contains(const struct postings *set, uint64_t number)
 {
-	roaring_bitmap_t *bits = block_find(set, number >> POSTINGS_BLOCK_BITS);
+	const roaring_bitmap_t *bits = block_find(set, number >> POSTINGS_BLOCK_BITS);
 
 	return bits != NULL && roaring_bitmap_contains(bits, (uint32_t)(number % BLOCK_NUMBERS));
 }
@@ -231,7 +292,7 @@ uint64_t postings_count(const struct postings *set)
 	uint64_t count = 0;
 
 	for (size_t i = 0; i < set->len; i++)
-		count += roaring_bitmap_get_cardinality(set->blocks[i].bits);
+		count += roaring_bitmap_get_cardinality(set->blocks[i].shared->bits);
 	return count;
 }
 
@@ -244,7 +305,8 @@ uint64_t postings_count_range(const struct postings *set, uint64_t from, uint64_
 		struct part part = part_of(set->blocks[at].block, from, to);
 
 		if (part.from < part.to)
-			count += roaring_bitmap_range_cardinality(set->blocks[at].bits, part.from, part.to);
+			count += roaring_bitmap_range_cardinality(set->blocks[at].shared->bits, part.from,
+			                                          part.to);
 	}
 	return count;
 }
@@ -268,7 +330,7 @@ void postings_list(const struct postings *set, uint64_t *numbers)
 
 	for (size_t i = 0; i < set->len; i++) {
 		lister.first = set->blocks[i].block << POSTINGS_BLOCK_BITS;
-		roaring_iterate(set->blocks[i].bits, list_one, &lister);
+		roaring_iterate(set->blocks[i].shared->bits, list_one, &lister);
 	}
 }
 
@@ -281,7 +343,7 @@ bool postings_next(const struct postings *set, uint64_t from, uint64_t *number)
 		uint32_t low = found->block == block ? (uint32_t)(from % BLOCK_NUMBERS) : 0;
 		roaring_uint32_iterator_t iterator;
 
-		roaring_iterator_init(found->bits, &iterator);
+		roaring_iterator_init(found->shared->bits, &iterator);
 		if (!roaring_uint32_iterator_move_equalorlarger(&iterator, low))
 			continue;
 		*number = (found->block << POSTINGS_BLOCK_BITS) + iterator.current_value;
@@ -295,15 +357,16 @@ size_t postings_bytes(const struct postings *set)
 	size_t bytes = set->size * sizeof *set->blocks;
 
 	for (size_t i = 0; i < set->len; i++)
-		bytes += sizeof *set->blocks[i].bits +
-		         roaring_bitmap_portable_size_in_bytes(set->blocks[i].bits);
+		bytes += sizeof *set->blocks[i].shared->bits +
+		         roaring_bitmap_portable_size_in_bytes(set->blocks[i].shared->bits);
 	return bytes;
 }
 
 void postings_or(struct postings *set, const struct postings *other)
 {
 	for (size_t i = 0; i < other->len; i++)
-		roaring_bitmap_or_inplace(block_need(set, other->blocks[i].block), other->blocks[i].bits);
+		roaring_bitmap_or_inplace(block_need(set, other->blocks[i].block),
+		                          other->blocks[i].shared->bits);
 }
 
 /* Keeps in `set` what is in `other` (both) or what is not. */
@@ -314,17 +377,18 @@ static void postings_cut(struct postings *set, const struct postings *other, boo
 
 	for (size_t i = 0; i < set->len; i++) {
 		struct postings_block mine = set->blocks[i];
-		bool meets;
+		const roaring_bitmap_t *others = NULL;
 
 		while (at < other->len && other->blocks[at].block < mine.block)
 			at++;
-		meets = at < other->len && other->blocks[at].block == mine.block;
-		if (meets && both)
-			roaring_bitmap_and_inplace(mine.bits, other->blocks[at].bits);
-		else if (meets)
-			roaring_bitmap_andnot_inplace(mine.bits, other->blocks[at].bits);
-		if ((both && !meets) || roaring_bitmap_is_empty(mine.bits))
-			roaring_bitmap_free(mine.bits);
+		if (at < other->len && other->blocks[at].block == mine.block)
+			others = other->blocks[at].shared->bits;
+		if (others != NULL && both)
+			roaring_bitmap_and_inplace(block_own(&mine), others);
+		else if (others != NULL && roaring_bitmap_intersect(mine.shared->bits, others))
+			roaring_bitmap_andnot_inplace(block_own(&mine), others);
+		if ((both && others == NULL) || roaring_bitmap_is_empty(mine.shared->bits))
+			shared_release(mine.shared);
 		else
 			set->blocks[kept++] = mine;
 	}
@@ -347,7 +411,7 @@ void postings_or_block(struct postings *set, const struct postings *other, uint6
 	size_t at = block_seek(other, block);
 
 	if (at < other->len && other->blocks[at].block == block)
-		roaring_bitmap_or_inplace(block_need(set, block), other->blocks[at].bits);
+		roaring_bitmap_or_inplace(block_need(set, block), other->blocks[at].shared->bits);
 }
 
 bool postings_block_at(const struct postings *set, size_t i, uint64_t *block)
@@ -381,7 +445,6 @@ static void decode_list(struct postings *set, uint64_t block, struct slice list)
 static int decode_roaring(struct postings *set, uint64_t block, struct slice bytes, struct error *error)
 {
 	roaring_bitmap_t *bits = roaring_bitmap_portable_deserialize_safe((const char *)bytes.ptr, bytes.len);
-	roaring_bitmap_t *known;
 
 	if (bits == NULL)
 		return damaged(error, "is no bitmap");
@@ -389,12 +452,11 @@ static int decode_roaring(struct postings *set, uint64_t block, struct slice byt
 		roaring_bitmap_free(bits);
 		return damaged(error, "has numbers outside its block");
 	}
-	known = block_find(set, block);
-	if (known == NULL) {
+	if (block_find(set, block) == NULL) {
 		block_insert(set, block, bits);
 		return 0;
 	}
-	roaring_bitmap_or_inplace(known, bits);
+	roaring_bitmap_or_inplace(block_need(set, block), bits);
 	roaring_bitmap_free(bits);
 	return 0;
 }
@@ -417,26 +479,37 @@ int postings_decode(struct postings *set, uint64_t block, struct slice key, stru
 	return 0;
 }
 
-static void encode_payload(roaring_bitmap_t *bits, struct buffer *value)
+static void encode_list(const roaring_bitmap_t *bits, struct buffer *value)
 {
 	uint32_t low[POSTINGS_LIST_MAX];
 	uint64_t count = roaring_bitmap_get_cardinality(bits);
-	size_t bytes;
+
+	roaring_bitmap_to_uint32_array(bits, low);
+	buffer_put_u8(value, FORM_LIST);
+	for (size_t i = 0; i < count; i++)
+		buffer_put_u16(value, (uint16_t)low[i]);
+}
+
+/* Of a copy: the set's own may be shared. */
+static void encode_roaring(const roaring_bitmap_t *found, struct buffer *value)
+{
+	roaring_bitmap_t *bits = checked(roaring_bitmap_copy(found));
 	uint8_t *to;
 
-	if (count <= POSTINGS_LIST_MAX) {
-		roaring_bitmap_to_uint32_array(bits, low);
-		buffer_put_u8(value, FORM_LIST);
-		for (size_t i = 0; i < count; i++)
-			buffer_put_u16(value, (uint16_t)low[i]);
-		return;
-	}
 	roaring_bitmap_run_optimize(bits);
-	bytes = roaring_bitmap_portable_size_in_bytes(bits);
 	buffer_put_u8(value, FORM_ROARING);
-	to = buffer_grow(value, bytes);
+	to = buffer_grow(value, roaring_bitmap_portable_size_in_bytes(bits));
 	if (to != NULL)
 		roaring_bitmap_portable_serialize(bits, (char *)to);
+	roaring_bitmap_free(bits);
+}
+
+static void encode_payload(const roaring_bitmap_t *bits, struct buffer *value)
+{
+	if (roaring_bitmap_get_cardinality(bits) <= POSTINGS_LIST_MAX)
+		encode_list(bits, value);
+	else
+		encode_roaring(bits, value);
 }
 
 bool postings_encode(const struct postings *set, uint64_t block, struct slice key, struct buffer *value)
@@ -449,7 +522,7 @@ bool postings_encode(const struct postings *set, uint64_t block, struct slice ke
 	if (at == set->len || set->blocks[at].block != block)
 		return false;
 	buffer_put_u64(value, 0);
-	encode_payload(set->blocks[at].bits, value);
+	encode_payload(set->blocks[at].shared->bits, value);
 	if (buffer_failed(value))
 		return true;
 	rest = slice_of(value->ptr + from + 8, value->len - from - 8);

@@ -12,7 +12,11 @@
  * allocation, so one ends the process here (ASSERT): nothing is lost, the log
  * is read again; every other module returns ERROR_MEMORY.
  *
- * Owner: one thread a set.
+ * Two sets can share blocks (postings_share); a shared block is copied by the
+ * set that changes it, so that neither notices the other.
+ *
+ * Owner: one thread a set that changes; a set that nobody changes any more is
+ * read by any thread.
  */
 #ifndef MILLRACE_SHARD_CORE_POSTINGS_H
 #define MILLRACE_SHARD_CORE_POSTINGS_H
@@ -29,13 +33,15 @@ struct postings {
 	struct postings_block *blocks; /* by rising block, none empty */
 	size_t len;
 	size_t size;
-	size_t last; /* where the last lookup ended: neighbours follow each other */
+	size_t last; /* where the last change was: neighbours follow each other */
 };
 
 void postings_init(struct postings *set);
 void postings_deinit(struct postings *set);
 /* Empties it. */
 void postings_clear(struct postings *set);
+/* Makes the empty `copy` equal to `set`, sharing its blocks. */
+void postings_share(struct postings *copy, const struct postings *set);
 
 void postings_add(struct postings *set, uint64_t number);
 /* base + numbers[i], rising. */
@@ -45,7 +51,7 @@ void postings_add_range(struct postings *set, uint64_t from, uint64_t to);
 void postings_remove(struct postings *set, uint64_t number);
 /* Removes what is at or above `from` and below `to`. */
 void postings_remove_range(struct postings *set, uint64_t from, uint64_t to);
-bool postings_contains(struct postings *set, uint64_t number);
+bool postings_contains(const struct postings *set, uint64_t number);
 uint64_t postings_count(const struct postings *set);
 /* Of those at or above `from` and below `to`. */
 uint64_t postings_count_range(const struct postings *set, uint64_t from, uint64_t to);

@@ -102,7 +102,7 @@ static int pass_run(struct pass *pass)
 	for (size_t i = 0; i < replica->segments_len; i++)
 		if (segment_pass(pass, replica->segments[i]) != 0)
 			return pass->error->code;
-	for (size_t i = 0; i < replica->manifest.segments_len; i++)
+	for (size_t i = 0; i < replica->manifest->manifest.segments_len; i++)
 		if (disk_pass(pass, i) != 0)
 			return pass->error->code;
 	return 0;

@@ -37,7 +37,7 @@ int intake_open(struct intake *intake, struct replica *replica, const struct ran
 		return error_memory(error, range->ops.len);
 	if (kv_begin(replica->kv, false, &intake->txn, error) != 0)
 		return error->code;
-	views_init(&intake->views, intake->txn, &replica->manifest);
+	views_init(&intake->views, intake->txn, &replica->manifest->manifest);
 	return 0;
 }
 
@@ -73,7 +73,7 @@ void intake_close(struct intake *intake)
 		views_deinit(&intake->views);
 		kv_abort(intake->txn);
 	}
-	chunk_free(intake->chunk);
+	chunk_release(intake->chunk);
 	arena_deinit(&intake->merging);
 	postings_deinit(&intake->killed);
 	notes_free(intake->notes);

@@ -61,8 +61,11 @@ struct replica {
 	struct buffer scratch;
 	struct map overlay; /* id → struct version *, in a segment */
 	struct postings deleted;
-	struct manifest manifest;  /* of the disk segments that are read */
-	struct segment **segments; /* oldest first; each one reference */
+	struct manifest_ref *manifest; /* of the disk segments that are read; never NULL */
+	struct manifest_ref *retired;  /* those before it that some snapshot may still hold */
+	uint64_t disk_segment_next;    /* id for the next job's segment */
+	struct snapshot *snapshot;     /* of the state as it is; NULL: not taken yet */
+	struct segment **segments;     /* oldest first; each one reference */
 	size_t segments_len;
 	size_t segments_size;
 	size_t frozen; /* the first of them belong to the job */

@@ -60,18 +60,16 @@ static int segment_add(struct intake *intake, struct error *error)
 
 uint64_t replica_number_first(const struct replica *replica)
 {
-	if (replica->manifest.segments_len > 0)
-		return replica->manifest.segments[0].first;
-	for (size_t i = 0; i < replica->segments_len; i++)
-		if (replica->segments[i]->puts_len > 0)
-			return replica->segments[i]->number_first;
-	return replica->now.number_next;
+	if (replica->manifest->manifest.segments_len > 0)
+		return replica->manifest->manifest.segments[0].first;
+	return replica->segments_len > 0 ? replica->segments[0]->number_first : replica->now.number_next;
 }
 
 static void receive_accept(struct intake *intake)
 {
 	struct replica *replica = intake->replica;
 
+	replica_touch(replica);
 	if (intake->cleared_below > 0)
 		postings_add_range(&replica->deleted, replica_number_first(replica), intake->cleared_below);
 	postings_or(&replica->deleted, &intake->killed);

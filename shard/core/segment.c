@@ -1,6 +1,7 @@
 #include "shard/core/segment.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/hash.h"
 
 #include <stdlib.h>
 
@@ -10,15 +11,15 @@ struct chunk *chunk_new(size_t len, size_t bytes)
 
 	if (chunk == NULL)
 		return NULL;
-	chunk->next = NULL;
+	atomic_init(&chunk->references, 1);
 	chunk->len = 0;
 	arena_init(&chunk->arena, bytes);
 	return chunk;
 }
 
-void chunk_free(struct chunk *chunk)
+void chunk_release(struct chunk *chunk)
 {
-	if (chunk == NULL)
+	if (chunk == NULL || atomic_fetch_sub_explicit(&chunk->references, 1, memory_order_acq_rel) > 1)
 		return;
 	arena_deinit(&chunk->arena);
 	free(chunk);
@@ -46,31 +47,47 @@ static size_t chunk_bytes(const struct chunk *chunk)
 	return sizeof *chunk + chunk->len * sizeof chunk->versions[0] + arena_bytes(&chunk->arena);
 }
 
-static struct segment *segment_alloc(size_t puts)
+/* Frees what is not the chunks' and not the notes'. */
+static void segment_free_shell(struct segment *segment)
+{
+	postings_deinit(&segment->killed);
+	dictionary_free(segment->dictionary);
+	free(segment->chunks);
+	free(segment->puts);
+	free(segment->order);
+	free(segment->ids);
+	free(segment);
+}
+
+static struct segment *segment_alloc(size_t chunks, size_t puts)
 {
 	struct segment *segment = calloc(1, sizeof *segment);
 
 	if (segment == NULL)
 		return NULL;
+	atomic_init(&segment->references, 1);
 	postings_init(&segment->killed);
+	segment->ids_size = 4;
+	while (segment->ids_size <= 2 * puts)
+		segment->ids_size *= 2;
+	segment->chunks = malloc(chunks * sizeof(struct chunk *));
 	segment->puts = malloc((puts + 1) * sizeof *segment->puts);
 	segment->order = malloc((puts + 1) * sizeof *segment->order);
-	if (segment->puts == NULL || segment->order == NULL) {
-		free(segment->puts);
-		free(segment->order);
-		free(segment);
+	segment->ids = calloc(segment->ids_size, sizeof *segment->ids);
+	if (segment->chunks == NULL || segment->puts == NULL || segment->order == NULL ||
+	    segment->ids == NULL) {
+		segment_free_shell(segment);
 		return NULL;
 	}
+	segment->bytes =
+		sizeof *segment + 2 * puts * sizeof(void *) + segment->ids_size * sizeof segment->ids[0];
 	return segment;
 }
 
+/* One reference to the chunk is the segment's from here on. */
 static void segment_add_chunk(struct segment *segment, struct chunk *chunk)
 {
-	if (segment->first == NULL)
-		segment->first = chunk;
-	else
-		segment->last->next = chunk;
-	segment->last = chunk;
+	segment->chunks[segment->chunks_len++] = chunk;
 	segment->bytes += chunk_bytes(chunk);
 	segment->versions_len += chunk->len;
 	for (size_t i = 0; i < chunk->len; i++) {
@@ -79,49 +96,58 @@ static void segment_add_chunk(struct segment *segment, struct chunk *chunk)
 		segment->body_bytes += version->id.len + version->body.len;
 		if (version->kind != OP_KIND_PUT)
 			continue;
-		if (segment->puts_len == 0)
-			segment->number_first = version->number;
 		ASSERT(version->number == segment->number_first + segment->puts_len);
 		segment->puts[segment->puts_len++] = version;
 	}
 }
 
+/* An id that is there twice keeps both of its puts. */
+static void ids_add(struct segment *segment, uint32_t hash, size_t put)
+{
+	size_t at = hash & (segment->ids_size - 1);
+
+	while (segment->ids[at].put != 0)
+		at = (at + 1) & (segment->ids_size - 1);
+	segment->ids[at] = (struct id_slot){hash, (uint32_t)put + 1};
+}
+
+static uint32_t id_hash(struct slice id)
+{
+	return (uint32_t)hash64(id, 0);
+}
+
 struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, const struct mark *end)
 {
-	struct segment *segment = segment_alloc(chunk->len);
+	struct segment *segment = segment_alloc(1, chunk->len);
 
 	if (segment == NULL)
 		return NULL;
+	segment->number_first = end->number_next;
+	for (size_t i = chunk->len; i-- > 0;)
+		if (chunk->versions[i].kind == OP_KIND_PUT)
+			segment->number_first = chunk->versions[i].number;
 	segment_add_chunk(segment, chunk);
+	for (size_t i = 0; i < segment->puts_len; i++)
+		ids_add(segment, id_hash(segment->puts[i]->id), i);
 	memcpy(segment->order, segment->puts, segment->puts_len * sizeof *segment->puts);
 	qsort(segment->order, segment->puts_len, sizeof *segment->order, order_compare);
 	segment->dictionary = dictionary;
 	segment->end = *end;
-	segment->bytes +=
-		sizeof *segment + dictionary_bytes(dictionary) + 2 * segment->puts_len * sizeof(void *);
+	segment->bytes += dictionary_bytes(dictionary);
 	return segment;
 }
 
-/* Frees what is not the chunks'. */
-static void segment_free_shell(struct segment *segment)
+void segment_hold(struct segment *segment)
 {
-	postings_deinit(&segment->killed);
-	dictionary_free(segment->dictionary);
-	free(segment->puts);
-	free(segment->order);
-	free(segment);
+	atomic_fetch_add_explicit(&segment->references, 1, memory_order_relaxed);
 }
 
-void segment_free(struct segment *segment)
+void segment_release(struct segment *segment)
 {
-	if (segment == NULL)
+	if (segment == NULL || atomic_fetch_sub_explicit(&segment->references, 1, memory_order_acq_rel) > 1)
 		return;
-	while (segment->first != NULL) {
-		struct chunk *next = segment->first->next;
-
-		chunk_free(segment->first);
-		segment->first = next;
-	}
+	for (size_t i = 0; i < segment->chunks_len; i++)
+		chunk_release(segment->chunks[i]);
 	notes_free(segment->notes_first);
 	segment_free_shell(segment);
 }
@@ -202,26 +228,18 @@ static void order_merge(struct segment *merged, struct segment *const *segments,
 	}
 }
 
-/* Chunks, notes and what died. The parts come oldest first: what dies after a delete-all is above its bound. */
-static void segment_absorb(struct segment *merged, struct segment *segment)
+/* Chunks, ids and what died. The parts come oldest first: what dies after a delete-all is above its bound. */
+static void segment_absorb(struct segment *merged, const struct segment *segment)
 {
-	struct chunk *chunk = segment->first;
-	struct notes *notes = segment->notes_first;
+	size_t puts = merged->puts_len;
 
-	while (chunk != NULL) {
-		struct chunk *next = chunk->next;
-
-		chunk->next = NULL;
-		segment_add_chunk(merged, chunk);
-		chunk = next;
+	for (size_t i = 0; i < segment->chunks_len; i++) {
+		atomic_fetch_add_explicit(&segment->chunks[i]->references, 1, memory_order_relaxed);
+		segment_add_chunk(merged, segment->chunks[i]);
 	}
-	while (notes != NULL) {
-		struct notes *next = notes->next;
-
-		notes->next = NULL;
-		segment_note(merged, notes);
-		notes = next;
-	}
+	for (size_t i = 0; i < segment->ids_size; i++)
+		if (segment->ids[i].put != 0)
+			ids_add(merged, segment->ids[i].hash, puts + segment->ids[i].put - 1);
 	if (segment->cleared_below > merged->cleared_below) {
 		postings_remove_range(&merged->killed, 0, segment->cleared_below);
 		merged->cleared_below = segment->cleared_below;
@@ -229,18 +247,34 @@ static void segment_absorb(struct segment *merged, struct segment *segment)
 	postings_or(&merged->killed, &segment->killed);
 }
 
+static void notes_move(struct segment *merged, struct segment *segment)
+{
+	struct notes *notes = segment->notes_first;
+
+	segment->notes_first = NULL;
+	while (notes != NULL) {
+		struct notes *next = notes->next;
+
+		notes->next = NULL;
+		segment_note(merged, notes);
+		notes = next;
+	}
+}
+
 struct segment *segment_merge(struct segment *const *segments, size_t len)
 {
 	const struct dictionary *parts[SEGMENT_FANOUT];
 	struct segment *merged;
+	size_t chunks = 0;
 	size_t puts = 0;
 
 	ASSERT(len >= 1 && len <= SEGMENT_FANOUT);
 	for (size_t i = 0; i < len; i++) {
 		parts[i] = segments[i]->dictionary;
+		chunks += segments[i]->chunks_len;
 		puts += segments[i]->puts_len;
 	}
-	merged = segment_alloc(puts);
+	merged = segment_alloc(chunks, puts);
 	if (merged == NULL)
 		return NULL;
 	merged->dictionary = dictionary_merge(parts, len);
@@ -248,14 +282,14 @@ struct segment *segment_merge(struct segment *const *segments, size_t len)
 		segment_free_shell(merged);
 		return NULL;
 	}
+	merged->number_first = segments[0]->number_first;
 	for (size_t i = 0; i < len; i++)
 		segment_absorb(merged, segments[i]);
+	for (size_t i = 0; i < len; i++)
+		notes_move(merged, segments[i]);
 	order_merge(merged, segments, len);
 	merged->end = segments[len - 1]->end;
-	merged->bytes += sizeof *merged + dictionary_bytes(merged->dictionary) + 2 * puts * sizeof(void *) +
-	                 postings_bytes(&merged->killed);
-	for (size_t i = 0; i < len; i++)
-		segment_free_shell(segments[i]);
+	merged->bytes += dictionary_bytes(merged->dictionary) + postings_bytes(&merged->killed);
 	return merged;
 }
 
@@ -265,4 +299,38 @@ const struct version *segment_version(const struct segment *segment, uint64_t nu
 	    number - segment->number_first >= segment->puts_len)
 		return NULL;
 	return segment->puts[number - segment->number_first];
+}
+
+const struct version *segment_find(const struct segment *segment, struct slice id)
+{
+	uint32_t hash = id_hash(id);
+	const struct version *found = NULL;
+
+	for (size_t at = hash & (segment->ids_size - 1); segment->ids[at].put != 0;
+	     at = (at + 1) & (segment->ids_size - 1)) {
+		const struct version *version = segment->puts[segment->ids[at].put - 1];
+
+		if (segment->ids[at].hash == hash && slice_equal(version->id, id) &&
+		    (found == NULL || version->number > found->number))
+			found = version;
+	}
+	return found;
+}
+
+const struct segment *segments_covering(struct segment *const *segments, size_t len, uint64_t number)
+{
+	size_t low = 0;
+	size_t high = len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (segments[middle]->number_first <= number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0 || segment_version(segments[low - 1], number) == NULL)
+		return NULL;
+	return segments[low - 1];
 }

@@ -1,7 +1,5 @@
 #include "shard/core/walk.h"
 
-#include "shared/base/assert.h"
-
 #include <stdlib.h>
 
 /* One segment, and its next live document. */
@@ -15,7 +13,7 @@ struct head {
 };
 
 struct walk {
-	struct replica *replica;
+	const struct snapshot *snapshot;
 	struct head *heads;
 	size_t heads_len;
 	struct head **heap; /* the smallest first */
@@ -52,7 +50,7 @@ static bool memory_step(struct walk *walk, struct head *head)
 	while (head->at < head->segment->puts_len) {
 		const struct version *version = head->segment->order[head->at++];
 
-		if (postings_contains(&walk->replica->deleted, version->number))
+		if (postings_contains(&walk->snapshot->deleted, version->number))
 			continue;
 		head->next = located_version(version);
 		head->id = version->id;
@@ -73,7 +71,7 @@ static int disk_step(struct walk *walk, struct head *head, struct error *error)
 		if (disk_order_at(head->view, (uint32_t)head->at++, &place, error) != 0 ||
 		    disk_entry_at(head->view, place, &entry, error) != 0)
 			return error->code;
-	} while (postings_contains(&walk->replica->deleted, entry.number));
+	} while (postings_contains(&walk->snapshot->deleted, entry.number));
 	if (disk_id(head->view, &entry, &id, error) != 0)
 		return error->code;
 	if (id.len > RECORD_ID_BYTES_MAX)
@@ -107,17 +105,17 @@ static int head_begin(struct walk *walk, struct error *error)
 
 static int walk_begin(struct walk *walk, struct views *views, struct error *error)
 {
-	struct replica *replica = walk->replica;
-	size_t disk = replica->manifest.segments_len;
-	size_t len = replica->segments_len + disk;
+	const struct snapshot *snapshot = walk->snapshot;
+	size_t disk = views->manifest->segments_len;
+	size_t len = snapshot->segments_len + disk;
 
 	walk->heads = calloc(len + 1, sizeof *walk->heads);
 	walk->heap = calloc(len + 1, sizeof *walk->heap);
 	walk->copies = malloc(disk * RECORD_ID_BYTES_MAX + 1);
 	if (walk->heads == NULL || walk->heap == NULL || walk->copies == NULL)
 		return error_memory(error, len * sizeof *walk->heads);
-	for (size_t i = 0; i < replica->segments_len; i++) {
-		walk->heads[walk->heads_len].segment = replica->segments[i];
+	for (size_t i = 0; i < snapshot->segments_len; i++) {
+		walk->heads[walk->heads_len].segment = snapshot->segments[i];
 		if (head_begin(walk, error) != 0)
 			return error->code;
 	}
@@ -133,15 +131,14 @@ static int walk_begin(struct walk *walk, struct views *views, struct error *erro
 	return 0;
 }
 
-int walk_open(struct replica *replica, struct views *views, struct walk **out, struct error *error)
+int walk_open(struct reading *reading, struct walk **out, struct error *error)
 {
 	struct walk *walk = calloc(1, sizeof *walk);
 
 	if (walk == NULL)
 		return error_memory(error, sizeof *walk);
-	ASSERT(views->manifest == &replica->manifest);
-	walk->replica = replica;
-	if (walk_begin(walk, views, error) != 0) {
+	walk->snapshot = reading->snapshot;
+	if (walk_begin(walk, &reading->views, error) != 0) {
 		walk_close(walk);
 		return error->code;
 	}

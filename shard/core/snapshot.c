@@ -1,0 +1,132 @@
+/* The life of snapshots, and of the manifests that they hold. */
+#include "shard/core/reading.h"
+
+#include "shared/base/assert.h"
+
+#include <stdlib.h>
+
+struct manifest_ref *manifest_ref_new(void)
+{
+	struct manifest_ref *manifest = calloc(1, sizeof *manifest);
+
+	if (manifest == NULL)
+		return NULL;
+	atomic_init(&manifest->references, 1);
+	manifest_init(&manifest->manifest);
+	return manifest;
+}
+
+void manifest_ref_release(struct manifest_ref *manifest)
+{
+	if (manifest != NULL &&
+	    atomic_fetch_sub_explicit(&manifest->references, 1, memory_order_acq_rel) == 1)
+		free(manifest);
+}
+
+void replica_touch(struct replica *replica)
+{
+	snapshot_release(replica->snapshot);
+	replica->snapshot = NULL;
+}
+
+/* Lets go of the retired that nobody else holds. */
+static void retired_sweep(struct replica *replica)
+{
+	struct manifest_ref **at = &replica->retired;
+
+	while (*at != NULL) {
+		struct manifest_ref *manifest = *at;
+
+		if (atomic_load_explicit(&manifest->references, memory_order_acquire) > 1) {
+			at = &manifest->next;
+			continue;
+		}
+		*at = manifest->next;
+		manifest_ref_release(manifest);
+	}
+}
+
+void replica_publish(struct replica *replica, struct manifest_ref *manifest)
+{
+	struct manifest_ref *before = replica->manifest;
+
+	replica_touch(replica);
+	replica->manifest = manifest;
+	before->next = replica->retired;
+	replica->retired = before;
+	retired_sweep(replica);
+}
+
+bool replica_manifests_drained(struct replica *replica)
+{
+	retired_sweep(replica);
+	return replica->retired == NULL;
+}
+
+void replica_snapshots_end(struct replica *replica)
+{
+	replica_touch(replica);
+	retired_sweep(replica);
+	ASSERT(replica->retired == NULL);
+	manifest_ref_release(replica->manifest);
+	replica->manifest = NULL;
+}
+
+static struct snapshot *snapshot_new(struct replica *replica)
+{
+	size_t len = replica->segments_len;
+	struct snapshot *snapshot = calloc(1, sizeof *snapshot + len * sizeof(struct segment *));
+
+	if (snapshot == NULL)
+		return NULL;
+	atomic_init(&snapshot->references, 1);
+	snapshot->kv = replica->kv;
+	snapshot->index_id = replica->identity.index_id;
+	snapshot->received = replica->now.received;
+	snapshot->documents = replica->now.documents;
+	snapshot->manifest = replica->manifest;
+	atomic_fetch_add_explicit(&replica->manifest->references, 1, memory_order_relaxed);
+	postings_init(&snapshot->deleted);
+	postings_share(&snapshot->deleted, &replica->deleted);
+	for (size_t i = 0; i < len; i++) {
+		segment_hold(replica->segments[i]);
+		snapshot->segments[i] = replica->segments[i];
+	}
+	snapshot->segments_len = len;
+	return snapshot;
+}
+
+struct snapshot *replica_snapshot(struct replica *replica)
+{
+	if (replica->snapshot == NULL)
+		replica->snapshot = snapshot_new(replica);
+	return snapshot_hold(replica->snapshot);
+}
+
+void replica_damaged(struct replica *replica, const struct error *error)
+{
+	(void)replica_failed(replica, error);
+}
+
+struct snapshot *snapshot_hold(struct snapshot *snapshot)
+{
+	if (snapshot != NULL)
+		atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
+	return snapshot;
+}
+
+void snapshot_release(struct snapshot *snapshot)
+{
+	if (snapshot == NULL || atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) > 1)
+		return;
+	for (size_t i = 0; i < snapshot->segments_len; i++)
+		segment_release(snapshot->segments[i]);
+	manifest_ref_release(snapshot->manifest);
+	postings_deinit(&snapshot->deleted);
+	free(snapshot);
+}
+
+int64_t snapshot_received(const struct snapshot *snapshot)
+{
+	return snapshot->received;
+}
