@@ -38,6 +38,65 @@ static void test_layout(void)
 	buffer_deinit(&buffer);
 }
 
+static void test_varints(void)
+{
+	static const struct {
+		uint64_t value;
+		size_t len;
+	} rows[] = {{0, 1},           {127, 1},        {128, 2},        {16383, 2},
+	            {16384, 3},       {UINT32_MAX, 5}, {1ULL << 56, 9}, {UINT64_MAX >> 1, 9},
+	            {1ULL << 63, 10}, {UINT64_MAX, 10}};
+	static const uint8_t expected[] = {0xAC, 0x02};
+	struct buffer buffer;
+	struct reader reader;
+
+	buffer_init(&buffer, 1000);
+	buffer_put_varint(&buffer, 300);
+	CU_ASSERT_TRUE(slice_equal(buffer_slice(&buffer), slice_of(expected, sizeof expected)));
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		buffer_clear(&buffer);
+		buffer_put_varint(&buffer, rows[i].value);
+		CU_ASSERT_EQUAL(buffer.len, rows[i].len);
+		reader = reader_of(buffer_slice(&buffer));
+		CU_ASSERT_EQUAL(reader_varint(&reader), rows[i].value);
+		CU_ASSERT_FALSE(reader_failed(&reader));
+		CU_ASSERT_EQUAL(reader_left(&reader), 0);
+		/* cut short it is none, and nothing is read after it */
+		reader = reader_of(slice_of(buffer.ptr, buffer.len - 1));
+		CU_ASSERT_EQUAL(reader_varint(&reader), 0);
+		CU_ASSERT_TRUE(reader_failed(&reader));
+		CU_ASSERT_EQUAL(reader_varint(&reader), 0);
+	}
+	buffer_deinit(&buffer);
+	/* once full */
+	buffer_init(&buffer, 2);
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_FALSE(buffer_failed(&buffer));
+		buffer_put_varint(&buffer, 1);
+	}
+	CU_ASSERT_TRUE(buffer_failed(&buffer));
+	buffer_deinit(&buffer);
+}
+
+/* More than 64 bits, and what has a shorter form. */
+static void test_varints_refused(void)
+{
+	static const uint8_t rows[][11] = {
+		{0x80, 0},
+		{0xFF, 0xFF, 0},
+		{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2},
+		{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x81, 1},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct reader reader = reader_of(slice_of(rows[i], sizeof rows[i]));
+
+		CU_ASSERT_EQUAL(reader_varint(&reader), 0);
+		CU_ASSERT_TRUE(reader_failed(&reader));
+		CU_ASSERT_EQUAL(reader_u8(&reader), 0);
+	}
+}
+
 static void test_bound(void)
 {
 	struct buffer buffer;
@@ -103,8 +162,10 @@ static void test_short_reads(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{"layout", test_layout},           {"bound", test_bound}, {"take", test_take},
-		{"short reads", test_short_reads}, CU_TEST_INFO_NULL,
+		{"layout", test_layout},   {"bound", test_bound},
+		{"take", test_take},       {"short reads", test_short_reads},
+		{"varints", test_varints}, {"varints that are none", test_varints_refused},
+		CU_TEST_INFO_NULL,
 	};
 
 	return suite_run("buffer", tests);
