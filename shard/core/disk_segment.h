@@ -6,18 +6,18 @@
  * that have died since are told by the replica's set of dead numbers; `dead`
  * counts them. Immutable but for `dead`.
  *
- * A view is one segment in one read transaction: it borrows the segment and
- * ends before the transaction. What it hands out is borrowed until the next
- * call on the view that says so, or the end of the transaction.
+ * A view is one segment in one read transaction (never a write transaction:
+ * what it remembers would move under it): it borrows the segment and ends
+ * before the transaction. What it hands out is borrowed until the next call on
+ * the view that says so, or the end of the transaction.
  *
  * Failure: as in sections.h. Owner: one thread a view.
  */
 #ifndef MILLRACE_SHARD_CORE_DISK_SEGMENT_H
 #define MILLRACE_SHARD_CORE_DISK_SEGMENT_H
 
+#include "shard/core/columns.h"
 #include "shard/core/terms.h"
-#include "shared/base/hash.h"
-#include "shared/record/record.h"
 
 /* Bound of a merge's outcome. */
 #define DISK_SEGMENT_DOCUMENTS_MAX 524288U
@@ -35,18 +35,6 @@ struct disk_segment {
 
 struct disk_view;
 
-/* What ENTRIES has of a document. */
-struct disk_entry {
-	uint64_t number;
-	struct insertion_key key;
-	struct hash128 digest;
-	uint32_t body_bytes;
-	uint32_t page;
-	uint32_t page_at;
-	uint32_t id_at;
-	uint16_t id_len;
-};
-
 struct disk_view *disk_view_new(struct kv_txn *txn, const struct disk_segment *segment);
 void disk_view_free(struct disk_view *view);
 const struct disk_segment *disk_view_segment(const struct disk_view *view);
@@ -60,9 +48,15 @@ int disk_id(struct disk_view *view, const struct disk_entry *entry, struct slice
 /* The document of that id with the highest number; ERROR_NOT_FOUND. A dead one is found too. */
 int disk_find(struct disk_view *view, struct slice id, struct disk_entry *entry, struct error *error);
 /* Borrowed until a body of another page is read. */
-int disk_body(struct disk_view *view, const struct disk_entry *entry, struct slice *body, struct error *error);
+int disk_body(struct disk_view *view, const struct disk_entry *entry, struct slice *body,
+              struct error *error);
 /* The i-th place in insertion order. */
 int disk_order_at(struct disk_view *view, uint32_t i, uint32_t *place, struct error *error);
+/* The pages of a segment; one of them; its frame, borrowed until the next one is read. */
+uint32_t disk_pages(const struct disk_segment *segment);
+int disk_page_at(struct disk_view *view, uint32_t page, struct disk_page *found, struct error *error);
+int disk_page_frame(struct disk_view *view, const struct disk_page *page, struct slice *frame,
+                    struct error *error);
 /* A word's list; ERROR_NOT_FOUND. Borrowed until the next list is read. */
 int disk_list(struct disk_view *view, struct slice word, struct posting_list *list, struct error *error);
 

@@ -1,24 +1,20 @@
 /*
- * Documents: the columns of a disk segment that hold its documents.
+ * Documents: writing the columns of a disk segment that hold its documents
+ * (columns.h), and the text that they point to:
  *
- * Place i is the i-th document of the segment by rising number.
- *   ENTRIES  DOCUMENT_ENTRY_BYTES a document: u64[2] digest, i64 timestamp,
- *            u32 seq, u32 number − first, u32 body length, u32 page,
- *            u32 offset in the page, u32 offset in ID_TEXT, u16 id length
- *   IDS      u64 hash of the id, u32 place; by hash, then place
  *   ID_TEXT  ids by place
- *   ORDER    u32 place; by insertion key, then id (insertion_key_compare)
- *   PAGES    u64 offset in BODIES, u32 compressed bytes, u32 bytes, u32 first
- *            place, u32 places
- *   BODIES   zstd frames, each a page: bodies of neighbours, joined until they
- *            come to PAGE_BYTES (one longer body is a page of its own)
+ *   BODIES   pages (pages.h): bodies of neighbours, joined until they come to
+ *            PAGE_BYTES; one longer body is a page of its own
  *
  * A writer is given documents by rising number. A page of another segment all
- * of whose documents live is taken as it is, without being compressed anew.
- * IDS and ORDER are kept in memory (24 bytes a document) until finish.
+ * of whose documents live is taken as it is, without being compressed anew,
+ * unless it is small: small pages are joined.
  *
- * Only pages.c knows zstd. Failure: as in sections.h. One thread a writer or
- * view.
+ * What IDS and ORDER are made of is kept in memory until finish: 32 bytes a
+ * document and the ids.
+ *
+ * Failure: as in sections.h; after one a writer can only be freed. One thread
+ * a writer.
  */
 #ifndef MILLRACE_SHARD_CORE_DOCUMENTS_H
 #define MILLRACE_SHARD_CORE_DOCUMENTS_H
@@ -26,8 +22,11 @@
 #include "shard/core/disk_segment.h"
 #include "shared/record/record.h"
 
-#define DOCUMENT_ENTRY_BYTES 50
 #define PAGE_BYTES (16U * 1024)
+/* A smaller page of another segment is not taken as it is. */
+#define PAGE_BYTES_KEPT (PAGE_BYTES / 2)
+/* Records that a call of documents_writer_finish puts at most. */
+#define FINISH_RECORDS 131072U
 
 struct documents_writer;
 
@@ -49,8 +48,9 @@ int documents_writer_add(struct documents_writer *writer, const struct new_docum
  * is in `dead`, else one by one. `*dropped` grows by those left out. */
 int documents_writer_add_page(struct documents_writer *writer, struct disk_view *view, uint32_t page,
                               const struct postings *dead, uint64_t *dropped, struct error *error);
-/* Puts the last page, IDS and ORDER. */
-int documents_writer_finish(struct documents_writer *writer, struct error *error);
+/* Puts the last page, IDS and ORDER, at most about 2 MB a call (the first one sorts); `*more`: call again, in the
+ * same transaction or another. */
+int documents_writer_finish(struct documents_writer *writer, bool *more, struct error *error);
 uint32_t documents_writer_len(const struct documents_writer *writer);
 /* Number of the last document; documents_writer_len > 0. */
 uint64_t documents_writer_last(const struct documents_writer *writer);

@@ -13,8 +13,9 @@
  *
  * The writer gathers the sections of one segment and puts chunks into the
  * transaction that it was given; between two transactions it keeps what is
- * not put yet. A reader is one segment in one transaction: chunks that it has
- * looked at are found again without asking the store, and are checked once.
+ * not put yet. A reader is one segment in one read transaction (never a write
+ * transaction, whose pages move): chunks that it has looked at are found again
+ * without asking the store, and are checked once.
  *
  * Failure: ERROR_DAMAGED (FATAL) for a missing chunk or a wrong checksum,
  * ERROR_MEMORY, and what the kv store says.
@@ -29,13 +30,13 @@
 #define CHUNK_PAYLOAD_MAX (CHUNK_BYTES_MAX - 8)
 
 enum section {
-	SECTION_ENTRIES = 0, /* one record a document, by number: documents.h */
+	SECTION_ENTRIES = 0, /* one record a document, by number: columns.h */
 	SECTION_IDS,         /* (hash of id, place) by hash */
 	SECTION_ID_TEXT,
-	SECTION_ORDER,     /* places by insertion key, id */
-	SECTION_PAGES,     /* where each compressed page stands */
-	SECTION_BODIES,    /* compressed pages */
-	SECTION_POSTINGS,  /* posting lists too long for their term's entry */
+	SECTION_ORDER,    /* places by insertion key, id */
+	SECTION_PAGES,    /* where each compressed page stands */
+	SECTION_BODIES,   /* compressed pages */
+	SECTION_POSTINGS, /* posting lists too long for their term's entry */
 	SECTION_TERMS,
 	SECTIONS
 };
@@ -67,7 +68,8 @@ uint64_t section_writer_txn_bytes(const struct section_writer *writer);
 struct section_reader;
 
 /* `lengths` of the sections are borrowed for its life, which ends before the transaction's. */
-struct section_reader *section_reader_new(struct kv_txn *txn, uint64_t segment, const uint64_t lengths[SECTIONS]);
+struct section_reader *section_reader_new(struct kv_txn *txn, uint64_t segment,
+                                          const uint64_t lengths[SECTIONS]);
 void section_reader_free(struct section_reader *reader);
 /* `len` bytes at `at`; borrowed from the transaction if they stand in one chunk, else put together in `joined`
  * (emptied first). Outside of the section: ERROR_DAMAGED. */

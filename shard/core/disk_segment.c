@@ -1,0 +1,361 @@
+#include "shard/core/disk_segment.h"
+
+#include "shard/core/pages.h"
+#include "shared/base/assert.h"
+
+#include <stdlib.h>
+
+#define PAGE_NONE UINT32_MAX
+#define CHUNK_IDS (CHUNK_PAYLOAD_MAX / COLUMN_ID_BYTES)
+/* About how far a hash is from where evenly spread ones would stand. */
+#define HASH_STEP 16
+
+struct disk_view {
+	const struct disk_segment *segment;
+	struct section_reader *sections;
+	struct page_unpacker *unpacker; /* made for the first body */
+	uint32_t page;                  /* unpacked */
+	struct slice page_bytes;
+	struct buffer joined[SECTIONS]; /* what was put together of several chunks */
+};
+
+struct disk_view *disk_view_new(struct kv_txn *txn, const struct disk_segment *segment)
+{
+	struct disk_view *view = calloc(1, sizeof *view);
+
+	if (view == NULL)
+		return NULL;
+	view->segment = segment;
+	view->page = PAGE_NONE;
+	for (size_t i = 0; i < SECTIONS; i++)
+		buffer_init(&view->joined[i], SIZE_MAX);
+	view->sections = section_reader_new(txn, segment->id, segment->lengths);
+	if (view->sections != NULL)
+		return view;
+	disk_view_free(view);
+	return NULL;
+}
+
+void disk_view_free(struct disk_view *view)
+{
+	if (view == NULL)
+		return;
+	section_reader_free(view->sections);
+	page_unpacker_free(view->unpacker);
+	for (size_t i = 0; i < SECTIONS; i++)
+		buffer_deinit(&view->joined[i]);
+	free(view);
+}
+
+const struct disk_segment *disk_view_segment(const struct disk_view *view)
+{
+	return view->segment;
+}
+
+struct section_reader *disk_view_sections(struct disk_view *view)
+{
+	return view->sections;
+}
+
+static int damaged(const struct disk_view *view, const char *what, struct error *error)
+{
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "segment %llu: %s",
+	                 (unsigned long long)view->segment->id, what);
+}
+
+static int absent(struct error *error)
+{
+	return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "not in this segment");
+}
+
+static int read(struct disk_view *view, enum section section, uint64_t at, size_t len, struct slice *bytes,
+                struct error *error)
+{
+	return section_read(view->sections, section, at, len, &view->joined[section], bytes, error);
+}
+
+/* The i-th record of a section; it stands in one chunk. */
+static int record_at(struct disk_view *view, enum section section, uint64_t i, const uint8_t **record,
+                     struct error *error)
+{
+	size_t bytes = section_record_bytes(section);
+	struct slice found;
+
+	if (read(view, section, i * bytes, bytes, &found, error) != 0)
+		return error->code;
+	*record = found.ptr;
+	return 0;
+}
+
+int disk_entry_at(struct disk_view *view, uint32_t place, struct disk_entry *entry, struct error *error)
+{
+	const uint8_t *record;
+
+	if (place >= view->segment->documents)
+		return damaged(view, "a place above its last document is referred to", error);
+	if (record_at(view, SECTION_ENTRIES, place, &record, error) != 0)
+		return error->code;
+	column_entry_get(record, view->segment->first, entry);
+	return 0;
+}
+
+/* Numbers rise by at least one a place, which bounds where a number is from every place that is looked at: where all
+ * documents still stand the first look finds it. */
+int disk_place(struct disk_view *view, uint64_t number, uint32_t *place, struct error *error)
+{
+	const struct disk_segment *segment = view->segment;
+	uint64_t low = 0;
+	uint64_t high = segment->documents; /* places in [low, high) may have it */
+
+	if (number < segment->first || number >= segment->end)
+		return absent(error);
+	if (number - segment->first < high)
+		high = number - segment->first + 1;
+	while (low < high) {
+		uint64_t middle = high - low > 1 && high - 1 == number - segment->first
+		                          ? high - 1
+		                          : low + (high - low) / 2;
+		struct disk_entry entry;
+
+		if (disk_entry_at(view, (uint32_t)middle, &entry, error) != 0)
+			return error->code;
+		if (entry.number == number) {
+			*place = (uint32_t)middle;
+			return 0;
+		}
+		if (entry.number < number) {
+			low = middle + 1;
+			high = number - entry.number < high - middle ? middle + (number - entry.number) + 1
+			                                             : high;
+		} else {
+			low = entry.number - number < middle - low ? middle - (entry.number - number) : low;
+			high = middle;
+		}
+	}
+	return absent(error);
+}
+
+int disk_id(struct disk_view *view, const struct disk_entry *entry, struct slice *id, struct error *error)
+{
+	return read(view, SECTION_ID_TEXT, entry->id_at, entry->id_len, id, error);
+}
+
+/* Records of a chunk of IDS. */
+struct ids {
+	const uint8_t *records;
+	size_t len;
+};
+
+static uint64_t hash_at(const struct ids *ids, size_t i)
+{
+	return column_u64(ids->records + i * COLUMN_ID_BYTES);
+}
+
+static uint64_t ids_chunks(const struct disk_view *view)
+{
+	uint64_t ids = view->segment->lengths[SECTION_IDS] / COLUMN_ID_BYTES;
+
+	return (ids + CHUNK_IDS - 1) / CHUNK_IDS;
+}
+
+static int ids_chunk(struct disk_view *view, uint64_t chunk, struct ids *ids, struct error *error)
+{
+	uint64_t at = chunk * CHUNK_IDS * COLUMN_ID_BYTES;
+	uint64_t rest = view->segment->lengths[SECTION_IDS] - at;
+	size_t len = CHUNK_IDS * COLUMN_ID_BYTES;
+	struct slice found;
+
+	if (read(view, SECTION_IDS, at, rest < len ? (size_t)rest : len, &found, error) != 0)
+		return error->code;
+	*ids = (struct ids){found.ptr, found.len / COLUMN_ID_BYTES};
+	return ids->len > 0 ? 0 : damaged(view, "a part of IDS has no record", error);
+}
+
+/* The last chunk whose first hash is not above `hash`; hashes are spread evenly, so that the first look is mostly
+ * right. */
+static int ids_chunk_of(struct disk_view *view, uint64_t hash, uint64_t *chunk, struct ids *ids,
+                        struct error *error)
+{
+	uint64_t records = view->segment->lengths[SECTION_IDS] / COLUMN_ID_BYTES;
+	uint64_t chunks = ids_chunks(view);
+	uint64_t look = ((hash >> 32) * (records & UINT32_MAX) >> 32) / CHUNK_IDS;
+	struct ids next;
+
+	if (records == 0)
+		return absent(error);
+	if (ids_chunk(view, look, ids, error) != 0)
+		return error->code;
+	while (hash_at(ids, 0) > hash) {
+		if (look == 0)
+			return absent(error);
+		if (ids_chunk(view, --look, ids, error) != 0)
+			return error->code;
+	}
+	while (look + 1 < chunks && hash_at(ids, ids->len - 1) <= hash) {
+		if (ids_chunk(view, look + 1, &next, error) != 0)
+			return error->code;
+		if (hash_at(&next, 0) > hash)
+			break;
+		*ids = next;
+		look++;
+	}
+	*chunk = look;
+	return 0;
+}
+
+/* Where the hash would stand if those of the chunk were spread evenly. */
+static size_t hash_guess(const struct ids *ids, uint64_t hash)
+{
+	uint64_t first = hash_at(ids, 0);
+	uint64_t last = hash_at(ids, ids->len - 1);
+
+	if (hash <= first || hash >= last)
+		return hash <= first ? 0 : ids->len - 1;
+	return (size_t)((hash - first) / (((last - first) >> 32) + 1) * ids->len >> 32);
+}
+
+/* How many of a chunk's records are not above `hash`. */
+static size_t hash_above(const struct ids *ids, uint64_t hash)
+{
+	size_t low = 0;
+	size_t high = ids->len; /* in [low, high] */
+	size_t look = hash_guess(ids, hash);
+
+	if (hash_at(ids, look) <= hash) {
+		low = look + 1;
+		for (size_t step = HASH_STEP; high - low > step && hash_at(ids, low + step) <= hash;
+		     step *= 2)
+			low += step + 1;
+	} else {
+		high = look;
+		for (size_t step = HASH_STEP; high - low > step && hash_at(ids, high - step) > hash;
+		     step *= 2)
+			high -= step;
+	}
+	while (low < high) {
+		look = low + (high - low) / 2;
+		if (hash_at(ids, look) <= hash)
+			low = look + 1;
+		else
+			high = look;
+	}
+	return low;
+}
+
+int disk_find(struct disk_view *view, struct slice id, struct disk_entry *entry, struct error *error)
+{
+	uint64_t hash = hash64(id, 0);
+	uint64_t chunk;
+	struct ids ids;
+	size_t i;
+
+	if (ids_chunk_of(view, hash, &chunk, &ids, error) != 0)
+		return error->code;
+	/* from the last one of that hash on downwards: of equal ones the last stands highest */
+	for (i = hash_above(&ids, hash);; i--) {
+		struct disk_entry found;
+		struct slice text;
+
+		if (i == 0) {
+			if (chunk == 0)
+				return absent(error);
+			if (ids_chunk(view, --chunk, &ids, error) != 0)
+				return error->code;
+			i = ids.len;
+		}
+		if (hash_at(&ids, i - 1) != hash)
+			return absent(error);
+		if (disk_entry_at(view, column_u32(ids.records + (i - 1) * COLUMN_ID_BYTES + 8), &found,
+		                  error) != 0 ||
+		    disk_id(view, &found, &text, error) != 0)
+			return error->code;
+		if (slice_equal(text, id)) {
+			*entry = found;
+			return 0;
+		}
+	}
+}
+
+uint32_t disk_pages(const struct disk_segment *segment)
+{
+	return (uint32_t)(segment->lengths[SECTION_PAGES] / COLUMN_PAGE_BYTES);
+}
+
+int disk_page_at(struct disk_view *view, uint32_t page, struct disk_page *found, struct error *error)
+{
+	uint32_t documents = view->segment->documents;
+	const uint8_t *record;
+	struct disk_page read_page;
+
+	if (record_at(view, SECTION_PAGES, page, &record, error) != 0)
+		return error->code;
+	column_page_get(record, &read_page);
+	if (read_page.places == 0 || read_page.first >= documents ||
+	    read_page.places > documents - read_page.first)
+		return damaged(view, "a page of other places than it has", error);
+	*found = read_page;
+	return 0;
+}
+
+int disk_page_frame(struct disk_view *view, const struct disk_page *page, struct slice *frame,
+                    struct error *error)
+{
+	return read(view, SECTION_BODIES, page->at, page->frame_bytes, frame, error);
+}
+
+static int page_load(struct disk_view *view, uint32_t number, struct error *error)
+{
+	struct disk_page page;
+	struct slice frame;
+
+	if (number == view->page)
+		return 0;
+	if (view->unpacker == NULL) {
+		view->unpacker = page_unpacker_new();
+		if (view->unpacker == NULL)
+			return error_memory(error, PAGE_BYTES_MAX);
+	}
+	if (disk_page_at(view, number, &page, error) != 0 || disk_page_frame(view, &page, &frame, error) != 0)
+		return error->code;
+	view->page = PAGE_NONE;
+	if (page_unpack(view->unpacker, frame, page.bytes, &view->page_bytes, error) != 0)
+		return error_prefix(error, "segment %llu, page %u", (unsigned long long)view->segment->id,
+		                    number);
+	view->page = number;
+	return 0;
+}
+
+int disk_body(struct disk_view *view, const struct disk_entry *entry, struct slice *body, struct error *error)
+{
+	if (page_load(view, entry->page, error) != 0)
+		return error->code;
+	if (entry->page_at > view->page_bytes.len ||
+	    entry->body_bytes > view->page_bytes.len - entry->page_at)
+		return damaged(view, "a body outside of its page", error);
+	*body = slice_of(view->page_bytes.ptr + entry->page_at, entry->body_bytes);
+	return 0;
+}
+
+int disk_order_at(struct disk_view *view, uint32_t i, uint32_t *place, struct error *error)
+{
+	const uint8_t *record;
+	uint32_t found;
+
+	if (record_at(view, SECTION_ORDER, i, &record, error) != 0)
+		return error->code;
+	found = column_u32(record);
+	if (found >= view->segment->documents)
+		return damaged(view, "a place above its last document in ORDER", error);
+	*place = found;
+	return 0;
+}
+
+int disk_list(struct disk_view *view, struct slice word, struct posting_list *list, struct error *error)
+{
+	struct term term;
+
+	if (terms_find(view->sections, word, &term, error) != 0)
+		return error->code;
+	return terms_list(view->sections, &term, view->segment->first, &view->joined[SECTION_POSTINGS], list,
+	                  error);
+}

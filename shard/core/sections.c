@@ -1,0 +1,495 @@
+#include "shard/core/sections.h"
+
+#include "shard/core/columns.h"
+#include "shared/base/assert.h"
+
+#include <stdlib.h>
+
+#define CHECKSUM_BYTES (CHUNK_BYTES_MAX - CHUNK_PAYLOAD_MAX)
+#define PREFIX_BYTES 9 /* segment, section */
+/* A section has at most this many chunks: 1 TiB. */
+#define SECTION_CHUNKS_MAX (1ULL << 24)
+
+#define CAPACITY_OF(record) (CHUNK_PAYLOAD_MAX / (record) * (record))
+
+static const size_t record_bytes[SECTIONS] = {
+	COLUMN_ENTRY_BYTES, COLUMN_ID_BYTES, 1, COLUMN_ORDER_BYTES, COLUMN_PAGE_BYTES, 1, 1, 1};
+
+/* Bytes of all chunks of a section but the last; nothing for TERMS. */
+static const size_t capacities[SECTIONS] = {CAPACITY_OF(COLUMN_ENTRY_BYTES),
+                                            CAPACITY_OF(COLUMN_ID_BYTES),
+                                            CHUNK_PAYLOAD_MAX,
+                                            CAPACITY_OF(COLUMN_ORDER_BYTES),
+                                            CAPACITY_OF(COLUMN_PAGE_BYTES),
+                                            CHUNK_PAYLOAD_MAX,
+                                            CHUNK_PAYLOAD_MAX,
+                                            0};
+
+static const char *const section_names[SECTIONS] = {"ENTRIES", "IDS",    "ID_TEXT",  "ORDER",
+                                                    "PAGES",   "BODIES", "POSTINGS", "TERMS"};
+
+struct chunk_key {
+	uint8_t bytes[KV_KEY_BYTES_MAX];
+	size_t len;
+};
+
+static void key_begin(struct chunk_key *key, uint64_t segment, enum section section)
+{
+	for (size_t i = 0; i < 8; i++)
+		key->bytes[i] = (uint8_t)(segment >> (56 - 8 * i));
+	key->bytes[8] = (uint8_t)section;
+	key->len = PREFIX_BYTES;
+}
+
+static void key_append_chunk(struct chunk_key *key, uint32_t chunk)
+{
+	for (size_t i = 0; i < 4; i++)
+		key->bytes[key->len++] = (uint8_t)(chunk >> (24 - 8 * i));
+}
+
+static void key_append_word(struct chunk_key *key, struct slice word)
+{
+	ASSERT(word.len <= sizeof key->bytes - PREFIX_BYTES);
+	if (word.len > 0)
+		memcpy(key->bytes + PREFIX_BYTES, word.ptr, word.len);
+	key->len += word.len;
+}
+
+static struct slice key_slice(const struct chunk_key *key)
+{
+	return slice_of(key->bytes, key->len);
+}
+
+static uint64_t key_segment(struct slice key)
+{
+	uint64_t segment = 0;
+
+	for (size_t i = 0; i < 8 && i < key.len; i++)
+		segment = segment << 8 | key.ptr[i];
+	return segment;
+}
+
+static uint64_t checksum_of(struct slice key, const uint8_t *payload, size_t len)
+{
+	return hash64(slice_of(payload, len), hash64(key, 0));
+}
+
+size_t section_record_bytes(enum section section)
+{
+	return record_bytes[section];
+}
+
+/* A section as it is written. */
+struct filling {
+	uint8_t *chunk; /* room for the checksum, then what is not put yet */
+	size_t len;     /* of that, without the checksum */
+	uint64_t length;
+	uint32_t chunks;
+};
+
+struct section_writer {
+	uint64_t segment;
+	struct kv_txn *txn;
+	uint64_t put_bytes;
+	uint64_t txn_bytes;
+	struct filling fillings[SECTIONS];
+};
+
+struct section_writer *section_writer_new(uint64_t segment)
+{
+	struct section_writer *writer = calloc(1, sizeof *writer);
+
+	if (writer != NULL)
+		writer->segment = segment;
+	return writer;
+}
+
+void section_writer_free(struct section_writer *writer)
+{
+	if (writer == NULL)
+		return;
+	for (size_t i = 0; i < SECTIONS; i++)
+		free(writer->fillings[i].chunk);
+	free(writer);
+}
+
+void section_writer_use(struct section_writer *writer, struct kv_txn *txn)
+{
+	writer->txn = txn;
+	writer->txn_bytes = 0;
+}
+
+static int chunk_room(struct filling *filling, struct error *error)
+{
+	if (filling->chunk == NULL)
+		filling->chunk = malloc(CHUNK_BYTES_MAX);
+	return filling->chunk != NULL ? 0 : error_memory(error, CHUNK_BYTES_MAX);
+}
+
+static int chunk_put(struct section_writer *writer, const struct chunk_key *key, struct filling *filling,
+                     struct error *error)
+{
+	size_t len = CHECKSUM_BYTES + filling->len;
+	uint64_t checksum = checksum_of(key_slice(key), filling->chunk + CHECKSUM_BYTES, filling->len);
+
+	ASSERT(writer->txn != NULL);
+	for (size_t i = 0; i < CHECKSUM_BYTES; i++)
+		filling->chunk[i] = (uint8_t)(checksum >> (8 * i));
+	if (kv_put(writer->txn, KV_TABLE_CHUNKS, key_slice(key), slice_of(filling->chunk, len), error) != 0)
+		return error->code;
+	writer->put_bytes += len;
+	writer->txn_bytes += len;
+	filling->chunks++;
+	filling->len = 0;
+	return 0;
+}
+
+static int filling_put(struct section_writer *writer, enum section section, struct error *error)
+{
+	struct filling *filling = &writer->fillings[section];
+	struct chunk_key key;
+
+	if (filling->chunks >= SECTION_CHUNKS_MAX)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_FATAL,
+		                 "segment %llu: %s is longer than a section may be",
+		                 (unsigned long long)writer->segment, section_names[section]);
+	key_begin(&key, writer->segment, section);
+	key_append_chunk(&key, filling->chunks);
+	return chunk_put(writer, &key, filling, error);
+}
+
+int section_append(struct section_writer *writer, enum section section, const void *bytes, size_t len,
+                   struct error *error)
+{
+	struct filling *filling = &writer->fillings[section];
+	size_t capacity = capacities[section];
+	const uint8_t *from = bytes;
+
+	ASSERT(section != SECTION_TERMS && len % record_bytes[section] == 0);
+	if (chunk_room(filling, error) != 0)
+		return error->code;
+	while (len > 0) {
+		size_t part = capacity - filling->len < len ? capacity - filling->len : len;
+
+		memcpy(filling->chunk + CHECKSUM_BYTES + filling->len, from, part);
+		filling->len += part;
+		filling->length += part;
+		from += part;
+		len -= part;
+		if (filling->len == capacity && filling_put(writer, section, error) != 0)
+			return error->code;
+	}
+	return 0;
+}
+
+int section_append_terms(struct section_writer *writer, struct slice last, struct slice chunk,
+                         struct error *error)
+{
+	struct filling *filling = &writer->fillings[SECTION_TERMS];
+	struct chunk_key key;
+
+	ASSERT(last.len > 0 && chunk.len > 0 && chunk.len <= CHUNK_PAYLOAD_MAX);
+	if (chunk_room(filling, error) != 0)
+		return error->code;
+	memcpy(filling->chunk + CHECKSUM_BYTES, chunk.ptr, chunk.len);
+	filling->len = chunk.len;
+	filling->length += chunk.len;
+	key_begin(&key, writer->segment, SECTION_TERMS);
+	key_append_word(&key, last);
+	return chunk_put(writer, &key, filling, error);
+}
+
+int section_writer_finish(struct section_writer *writer, struct error *error)
+{
+	for (enum section section = 0; section < SECTION_TERMS; section++)
+		if (writer->fillings[section].len > 0 && filling_put(writer, section, error) != 0)
+			return error->code;
+	return 0;
+}
+
+uint64_t section_length(const struct section_writer *writer, enum section section)
+{
+	return writer->fillings[section].length;
+}
+
+uint64_t section_writer_put_bytes(const struct section_writer *writer)
+{
+	return writer->put_bytes;
+}
+
+uint64_t section_writer_txn_bytes(const struct section_writer *writer)
+{
+	return writer->txn_bytes;
+}
+
+/* A chunk of TERMS that was checked; both borrowed from the transaction. */
+struct terms_chunk {
+	struct slice last;
+	struct slice payload;
+};
+
+struct section_reader {
+	struct kv_txn *txn;
+	uint64_t segment;
+	const uint64_t *lengths;
+	const uint8_t **payloads[SECTIONS]; /* by chunk; NULL: not looked at yet */
+	struct kv_cursor *cursor;           /* of section_read_terms */
+	struct terms_chunk *terms;          /* by rising last word */
+	size_t terms_len;
+	size_t terms_size;
+};
+
+struct section_reader *section_reader_new(struct kv_txn *txn, uint64_t segment,
+                                          const uint64_t lengths[SECTIONS])
+{
+	struct section_reader *reader = calloc(1, sizeof *reader);
+
+	if (reader == NULL)
+		return NULL;
+	reader->txn = txn;
+	reader->segment = segment;
+	reader->lengths = lengths;
+	return reader;
+}
+
+void section_reader_free(struct section_reader *reader)
+{
+	if (reader == NULL)
+		return;
+	for (size_t i = 0; i < SECTIONS; i++)
+		free(reader->payloads[i]);
+	kv_cursor_close(reader->cursor);
+	free(reader->terms);
+	free(reader);
+}
+
+static int damaged(const struct section_reader *reader, enum section section, const char *what,
+                   struct error *error)
+{
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "segment %llu, section %s: %s",
+	                 (unsigned long long)reader->segment, section_names[section], what);
+}
+
+/* The payload of a chunk's value, or empty if its checksum does not match. */
+static struct slice payload_checked(struct slice key, struct slice value)
+{
+	uint64_t checksum = 0;
+
+	if (value.len <= CHECKSUM_BYTES || value.len > CHUNK_BYTES_MAX)
+		return slice_of(NULL, 0);
+	for (size_t i = 0; i < CHECKSUM_BYTES; i++)
+		checksum |= (uint64_t)value.ptr[i] << (8 * i);
+	if (checksum != checksum_of(key, value.ptr + CHECKSUM_BYTES, value.len - CHECKSUM_BYTES))
+		return slice_of(NULL, 0);
+	return slice_of(value.ptr + CHECKSUM_BYTES, value.len - CHECKSUM_BYTES);
+}
+
+/* Looks at a chunk for the first time. */
+static int chunk_get(struct section_reader *reader, enum section section, uint64_t chunk, struct error *error)
+{
+	size_t capacity = capacities[section];
+	uint64_t rest = reader->lengths[section] - chunk * capacity;
+	struct chunk_key key;
+	struct slice value;
+	struct slice payload;
+
+	key_begin(&key, reader->segment, section);
+	key_append_chunk(&key, (uint32_t)chunk);
+	if (kv_get(reader->txn, KV_TABLE_CHUNKS, key_slice(&key), &value, error) != 0) {
+		if (error->code != ERROR_NOT_FOUND)
+			return error->code;
+		return damaged(reader, section, "a chunk is missing", error);
+	}
+	payload = payload_checked(key_slice(&key), value);
+	if (payload.ptr == NULL)
+		return damaged(reader, section, "the checksum of a chunk does not match", error);
+	if (payload.len != (rest < capacity ? rest : capacity))
+		return damaged(reader, section, "a chunk has another length than its segment says", error);
+	reader->payloads[section][chunk] = payload.ptr;
+	return 0;
+}
+
+static int payloads_room(struct section_reader *reader, enum section section, struct error *error)
+{
+	uint64_t chunks = (reader->lengths[section] + capacities[section] - 1) / capacities[section];
+
+	if (reader->lengths[section] > SECTION_CHUNKS_MAX * CHUNK_PAYLOAD_MAX || chunks > SECTION_CHUNKS_MAX)
+		return damaged(reader, section, "longer than a section may be", error);
+	reader->payloads[section] = calloc((size_t)chunks, sizeof *reader->payloads[section]);
+	if (reader->payloads[section] == NULL)
+		return error_memory(error, (size_t)chunks * sizeof *reader->payloads[section]);
+	return 0;
+}
+
+/* Pieces of several chunks, one after the other. */
+static int read_joined(struct section_reader *reader, enum section section, uint64_t at, size_t len,
+                       struct buffer *joined, struct error *error)
+{
+	size_t capacity = capacities[section];
+
+	buffer_clear(joined);
+	while (len > 0) {
+		uint64_t chunk = at / capacity;
+		size_t from = (size_t)(at % capacity);
+		size_t part = capacity - from < len ? capacity - from : len;
+
+		if (reader->payloads[section][chunk] == NULL && chunk_get(reader, section, chunk, error) != 0)
+			return error->code;
+		buffer_append(joined, reader->payloads[section][chunk] + from, part);
+		at += part;
+		len -= part;
+	}
+	return buffer_failed(joined) ? error_memory(error, joined->len + len) : 0;
+}
+
+int section_read(struct section_reader *reader, enum section section, uint64_t at, size_t len,
+                 struct buffer *joined, struct slice *bytes, struct error *error)
+{
+	size_t capacity = capacities[section];
+	uint64_t length = reader->lengths[section];
+	uint64_t chunk = at / capacity;
+	size_t from = (size_t)(at % capacity);
+
+	ASSERT(section != SECTION_TERMS);
+	if (at > length || len > length - at)
+		return damaged(reader, section, "something outside of it is referred to", error);
+	if (len == 0) {
+		*bytes = slice_of("", 0);
+		return 0;
+	}
+	if (reader->payloads[section] == NULL && payloads_room(reader, section, error) != 0)
+		return error->code;
+	if (len > capacity - from) {
+		if (read_joined(reader, section, at, len, joined, error) != 0)
+			return error->code;
+		*bytes = buffer_slice(joined);
+		return 0;
+	}
+	if (reader->payloads[section][chunk] == NULL && chunk_get(reader, section, chunk, error) != 0)
+		return error->code;
+	*bytes = slice_of(reader->payloads[section][chunk] + from, len);
+	return 0;
+}
+
+/* Where the chunk of that last word stands or would stand among those checked. */
+static size_t terms_place(const struct section_reader *reader, struct slice last, bool *found)
+{
+	size_t low = 0;
+	size_t high = reader->terms_len;
+
+	*found = false;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = slice_compare(reader->terms[middle].last, last);
+
+		if (order == 0)
+			*found = true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int terms_check(struct section_reader *reader, size_t place, struct slice key, struct slice value,
+                       struct error *error)
+{
+	struct terms_chunk checked = {slice_of(key.ptr + PREFIX_BYTES, key.len - PREFIX_BYTES),
+	                              payload_checked(key, value)};
+
+	if (checked.payload.ptr == NULL)
+		return damaged(reader, SECTION_TERMS, "the checksum of a chunk does not match", error);
+	if (reader->terms_len == reader->terms_size) {
+		size_t size = reader->terms_size == 0 ? 8 : 2 * reader->terms_size;
+		struct terms_chunk *terms = realloc(reader->terms, size * sizeof *terms);
+
+		if (terms == NULL)
+			return error_memory(error, size * sizeof *terms);
+		reader->terms = terms;
+		reader->terms_size = size;
+	}
+	memmove(reader->terms + place + 1, reader->terms + place,
+	        (reader->terms_len - place) * sizeof *reader->terms);
+	reader->terms[place] = checked;
+	reader->terms_len++;
+	return 0;
+}
+
+int section_read_terms(struct section_reader *reader, struct slice word, struct slice *chunk,
+                       struct slice *last, struct error *error)
+{
+	struct chunk_key key;
+	struct slice found;
+	struct slice value;
+	size_t place;
+	bool checked;
+
+	key_begin(&key, reader->segment, SECTION_TERMS);
+	key_append_word(&key, word);
+	if (reader->cursor == NULL &&
+	    kv_cursor_open(reader->txn, KV_TABLE_CHUNKS, &reader->cursor, error) != 0)
+		return error->code;
+	if (kv_cursor_seek(reader->cursor, key_slice(&key), &found, &value, error) != 0)
+		return error->code;
+	if (found.len <= PREFIX_BYTES || memcmp(found.ptr, key.bytes, PREFIX_BYTES) != 0)
+		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "no word is so high");
+	place = terms_place(reader, slice_of(found.ptr + PREFIX_BYTES, found.len - PREFIX_BYTES), &checked);
+	if (!checked && terms_check(reader, place, found, value, error) != 0)
+		return error->code;
+	*chunk = reader->terms[place].payload;
+	*last = reader->terms[place].last;
+	return 0;
+}
+
+int section_remove(struct kv_txn *txn, uint64_t segment, size_t max, bool *left, struct error *error)
+{
+	struct chunk_key prefix;
+	struct kv_cursor *cursor;
+	int rc;
+
+	key_begin(&prefix, segment, 0);
+	if (kv_cursor_open(txn, KV_TABLE_CHUNKS, &cursor, error) != 0)
+		return error->code;
+	for (;;) {
+		struct slice found;
+		struct slice value;
+		struct chunk_key key;
+
+		rc = kv_cursor_seek(cursor, slice_of(prefix.bytes, 8), &found, &value, error);
+		if (rc == ERROR_NOT_FOUND || (rc == 0 && key_segment(found) != segment)) {
+			*left = false;
+			rc = 0;
+			break;
+		}
+		if (rc == 0 && max == 0)
+			*left = true;
+		if (rc != 0 || max-- == 0)
+			break;
+		memcpy(key.bytes, found.ptr, found.len); /* gone when the transaction writes */
+		key.len = found.len;
+		rc = kv_delete(txn, KV_TABLE_CHUNKS, key_slice(&key), error);
+		if (rc != 0)
+			break;
+	}
+	kv_cursor_close(cursor);
+	return rc;
+}
+
+int section_next_segment(struct kv_txn *txn, uint64_t from, uint64_t *segment, struct error *error)
+{
+	struct chunk_key key;
+	struct kv_cursor *cursor;
+	struct slice found;
+	struct slice value;
+	int rc;
+
+	key_begin(&key, from, 0);
+	if (kv_cursor_open(txn, KV_TABLE_CHUNKS, &cursor, error) != 0)
+		return error->code;
+	rc = kv_cursor_seek(cursor, slice_of(key.bytes, 8), &found, &value, error);
+	if (rc == 0)
+		*segment = key_segment(found);
+	kv_cursor_close(cursor);
+	return rc;
+}
