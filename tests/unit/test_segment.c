@@ -1,6 +1,5 @@
 /*
- * Dictionaries, sets of numbers, stored values, and segments: what the
- * replica's memory and disk consist of.
+ * Sets of numbers, and segments: what the replica's memory consists of.
  */
 #include "shard/core/segment.h"
 
@@ -9,66 +8,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-
-struct occurrence {
-	const char *word;
-	uint64_t number;
-};
-
-static struct dictionary *built(const struct occurrence *list, size_t len)
-{
-	struct dictionary_builder *builder = dictionary_builder_new();
-	struct dictionary *dictionary;
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(builder);
-	for (size_t i = 0; i < len; i++)
-		CU_ASSERT_TRUE(dictionary_builder_add(builder, slice_string(list[i].word), list[i].number));
-	dictionary = dictionary_build(builder);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(dictionary);
-	dictionary_builder_free(builder);
-	return dictionary;
-}
-
-/* "a:1,2 b:2 " */
-static void print(const struct dictionary *dictionary, char *text, size_t size)
-{
-	size_t len = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < dictionary_len(dictionary); i++) {
-		struct dictionary_entry entry = dictionary_at(dictionary, i);
-
-		len += (size_t)snprintf(text + len, size - len, "%.*s:", SLICE_ARGS(entry.word));
-		for (size_t k = 0; k < entry.numbers_len; k++)
-			len += (size_t)snprintf(text + len, size - len, "%s%llu", k > 0 ? "," : "",
-			                        (unsigned long long)(entry.base + entry.numbers[k]));
-		len += (size_t)snprintf(text + len, size - len, " ");
-	}
-}
-
-static void test_dictionary(void)
-{
-	static const struct occurrence first[] = {{"b", 7}, {"a", 7}, {"b", 7}, {"b", 9}, {"ab", 9}};
-	static const struct occurrence second[] = {{"c", 10}, {"a", 12}};
-	struct dictionary *parts[3] = {built(first, 5), built(NULL, 0), built(second, 2)};
-	struct dictionary *merged;
-	char text[256];
-
-	print(parts[0], text, sizeof text);
-	CU_ASSERT_STRING_EQUAL(text, "a:7 ab:9 b:7,9 ");
-	merged = dictionary_merge((const struct dictionary *const *)parts, 3);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(merged);
-	print(merged, text, sizeof text);
-	CU_ASSERT_STRING_EQUAL(text, "a:7,12 ab:9 b:7,9 c:10 ");
-	CU_ASSERT_EQUAL(dictionary_seek(merged, slice_string("a")), 0);
-	CU_ASSERT_EQUAL(dictionary_seek(merged, slice_string("aa")), 1);
-	CU_ASSERT_EQUAL(dictionary_seek(merged, slice_string("b")), 2);
-	CU_ASSERT_EQUAL(dictionary_seek(merged, slice_string("d")), 4);
-	CU_ASSERT_EQUAL(dictionary_len(parts[1]), 0);
-	dictionary_free(merged);
-	for (size_t i = 0; i < 3; i++)
-		dictionary_free(parts[i]);
-}
 
 static void fill(struct postings *set, uint64_t first, uint64_t step, size_t len)
 {
@@ -110,6 +49,86 @@ static void test_sets(void)
 	CU_ASSERT_EQUAL(a.len, 0);
 	postings_deinit(&a);
 	postings_deinit(&b);
+}
+
+static void test_ranges(void)
+{
+	static const struct {
+		uint64_t from;
+		uint64_t to;
+		uint64_t inside;
+	} rows[] = {{0, 1, 0},         {0, 65530, 0},           {0, 65531, 1},
+	            {65530, 65536, 3}, {65535, 65537, 1},       {65536, 131072, 32768},
+	            {70000, 70001, 1}, {200000, 300000, 32765}, {0, UINT64_MAX, 100000}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct postings set;
+
+		postings_init(&set);
+		fill(&set, 65530, 2, 100000);
+		CU_ASSERT_EQUAL(postings_count_range(&set, rows[i].from, rows[i].to), rows[i].inside);
+		postings_remove_range(&set, rows[i].from, rows[i].to);
+		CU_ASSERT_EQUAL(postings_count(&set), 100000 - rows[i].inside);
+		CU_ASSERT_EQUAL(postings_count_range(&set, rows[i].from, rows[i].to), 0);
+		postings_deinit(&set);
+	}
+}
+
+/* Each way to change a set, on one that shares its blocks. */
+static void change(struct postings *set, unsigned way)
+{
+	struct postings other;
+
+	postings_init(&other);
+	postings_add_range(&other, 70000, 70010);
+	switch (way) {
+	case 0:
+		postings_add(set, 1);
+		break;
+	case 1:
+		postings_remove(set, 65530);
+		break;
+	case 2:
+		postings_remove_range(set, 65532, 70000);
+		break;
+	case 3:
+		postings_or(set, &other);
+		break;
+	case 4:
+		postings_and(set, &other);
+		break;
+	case 5:
+		postings_and_not(set, &other);
+		break;
+	default:
+		postings_clear(set);
+		break;
+	}
+	postings_deinit(&other);
+}
+
+static void test_sharing(void)
+{
+	for (unsigned way = 0; way <= 6; way++) {
+		struct postings set;
+		struct postings copy;
+		struct postings untouched;
+
+		postings_init(&set);
+		postings_init(&copy);
+		postings_init(&untouched);
+		fill(&set, 65530, 2, 10000);
+		fill(&untouched, 65530, 2, 10000);
+		postings_share(&copy, &set);
+		change(way % 2 == 0 ? &set : &copy, way);
+		CU_ASSERT_NOT_EQUAL(postings_count(&set), postings_count(&copy));
+		CU_ASSERT_EQUAL(postings_count(way % 2 == 0 ? &copy : &set), 10000);
+		postings_and_not(&untouched, way % 2 == 0 ? &copy : &set);
+		CU_ASSERT_EQUAL(postings_count(&untouched), 0);
+		postings_deinit(&set);
+		postings_deinit(&copy);
+		postings_deinit(&untouched);
+	}
 }
 
 /* Encodes block 5, decodes it, damages every byte. */
@@ -156,76 +175,45 @@ static void test_stored_sets(void)
 	check_stored(1000, 1); /* a run */
 }
 
-static void test_order_keys(void)
+struct occurrence {
+	const char *word;
+	uint64_t number;
+};
+
+static struct dictionary *built(const struct occurrence *list, size_t len)
 {
-	/* each pair in rising order */
-	static const struct {
-		struct insertion_key key;
-		const char *id;
-	} rows[] = {{{INT64_MIN, 0}, "z"}, {{-1, 9}, "a"}, {{0, 0}, "a"},   {{0, 0}, "aa"},
-	            {{0, 0}, "b"},         {{0, 1}, "a"},  {{256, 0}, "a"}, {{INT64_MAX, UINT32_MAX}, "a"}};
+	struct dictionary_builder *builder = dictionary_builder_new();
+	struct dictionary *dictionary;
 
-	for (size_t i = 1; i < sizeof rows / sizeof rows[0]; i++) {
-		struct stored_key low = stored_order_key(rows[i - 1].key, slice_string(rows[i - 1].id), 9);
-		struct stored_key high = stored_order_key(rows[i].key, slice_string(rows[i].id), 1);
-
-		CU_ASSERT_TRUE(slice_compare(stored_key_slice(&low), stored_key_slice(&high)) < 0);
-	}
+	CU_ASSERT_PTR_NOT_NULL_FATAL(builder);
+	for (size_t i = 0; i < len; i++)
+		CU_ASSERT_TRUE(dictionary_builder_add(builder, slice_string(list[i].word), list[i].number,
+		                                      (struct place){0, (uint16_t)i}));
+	dictionary = dictionary_build(builder);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(dictionary);
+	dictionary_builder_free(builder);
+	return dictionary;
 }
 
-static void test_long_ids(void)
+/* "1,2", of one word. */
+static void print(const struct dictionary *dictionary, const char *word, char *text, size_t size)
 {
-	char id[RECORD_ID_BYTES_MAX];
-
-	memset(id, 'i', sizeof id);
-	for (size_t len = 480; len <= sizeof id; len++) {
-		struct stored_key key =
-			stored_order_key((struct insertion_key){-5, 6}, slice_of(id, len), 77);
-		struct stored_document document;
-		struct buffer value;
-		struct error error;
-		uint64_t number;
-
-		buffer_init(&value, 1024);
-		stored_order_encode(&value, stored_key_slice(&key), 77);
-		CU_ASSERT_TRUE(key.len <= KV_KEY_BYTES_MAX);
-		CU_ASSERT_EQUAL(stored_order_decode(stored_key_slice(&key), buffer_slice(&value), &document,
-		                                    &number, &error),
-		                0);
-		CU_ASSERT_EQUAL(number, 77);
-		CU_ASSERT_EQUAL(document.key.timestamp_ms, -5);
-		CU_ASSERT_EQUAL(document.key.seq, 6);
-		/* 498 bytes are the last that fit */
-		CU_ASSERT_EQUAL(document.id.len, len <= 498 ? len : 0);
-		buffer_deinit(&value);
-	}
-}
-
-static void test_stored_documents(void)
-{
-	struct stored_document document = {{-3, 4}, slice_string("an-id"), slice_string("{\"a\":1}")};
-	struct stored_document back;
-	struct buffer value;
+	struct dictionary_entry entry =
+		dictionary_at(dictionary, dictionary_seek(dictionary, slice_string(word)));
+	struct posting_cursor cursor;
 	struct error error;
+	uint64_t number;
+	size_t len = 0;
 
-	buffer_init(&value, 1024);
-	stored_document_encode(&value, 12, &document);
-	CU_ASSERT_EQUAL(stored_document_decode(12, buffer_slice(&value), &back, &error), 0);
-	CU_ASSERT_TRUE(slice_equal(back.id, document.id));
-	CU_ASSERT_TRUE(slice_equal(back.body, document.body));
-	CU_ASSERT_EQUAL(back.key.timestamp_ms, -3);
-	CU_ASSERT_EQUAL(back.key.seq, 4);
-	CU_ASSERT_EQUAL(stored_document_decode(13, buffer_slice(&value), &back, &error), ERROR_DAMAGED);
-	for (size_t i = 0; i < value.len; i++) {
-		value.ptr[i] ^= 1;
-		CU_ASSERT_EQUAL(stored_document_decode(12, buffer_slice(&value), &back, &error),
-		                ERROR_DAMAGED);
-		value.ptr[i] ^= 1;
-	}
-	buffer_deinit(&value);
+	CU_ASSERT_TRUE_FATAL(slice_equal(entry.word, slice_string(word)));
+	text[0] = '\0';
+	posting_cursor_init(&cursor, &entry.list);
+	while (posting_cursor_next(&cursor, &number, &error) == 1)
+		len += (size_t)snprintf(text + len, size - len, "%s%llu", len > 0 ? "," : "",
+		                        (unsigned long long)number);
 }
 
-/* A segment of `len` puts with numbers from `first`, newest timestamp first. */
+/* A segment of `len` puts with numbers from `first`, newest timestamp first; ids go round every ten numbers. */
 static struct segment *segment_of(uint64_t first, size_t len, size_t body_bytes)
 {
 	struct chunk *chunk = chunk_new(len, len * (body_bytes + 64));
@@ -238,7 +226,7 @@ static struct segment *segment_of(uint64_t first, size_t len, size_t body_bytes)
 		struct version *version = &chunk->versions[chunk->len++];
 		char id[16];
 
-		(void)snprintf(id, sizeof id, "d%llu", (unsigned long long)(first + i));
+		(void)snprintf(id, sizeof id, "d%llu", (unsigned long long)((first + i) % 10));
 		*version = (struct version){
 			.number = first + i, .kind = OP_KIND_PUT, .key = {1000 - (int64_t)(first + i), 0}};
 		CU_ASSERT_TRUE(arena_copy(&chunk->arena, slice_string(id), &version->id));
@@ -251,6 +239,18 @@ static struct segment *segment_of(uint64_t first, size_t len, size_t body_bytes)
 	return segment;
 }
 
+/* One number, unless it is 0. */
+static void kill_from(struct segment *segment, uint64_t number, uint64_t cleared_below)
+{
+	struct postings killed;
+
+	postings_init(&killed);
+	if (number > 0)
+		postings_add(&killed, number);
+	segment_kill(segment, &killed, cleared_below);
+	postings_deinit(&killed);
+}
+
 static void test_segment_merge(void)
 {
 	struct segment *parts[SEGMENT_FANOUT];
@@ -260,22 +260,58 @@ static void test_segment_merge(void)
 
 	for (size_t i = 0; i < SEGMENT_FANOUT; i++)
 		parts[i] = segment_of(1 + 3 * i, 3, 10);
+	kill_from(parts[1], 1, 0);
+	kill_from(parts[3], 5, 0);
+	kill_from(parts[5], 0, 12);
+	kill_from(parts[6], 14, 0);
 	CU_ASSERT_FALSE(segment_merge_place(parts, SEGMENT_FANOUT, 1, &at));
 	CU_ASSERT_TRUE(segment_merge_place(parts, SEGMENT_FANOUT, 0, &at));
 	CU_ASSERT_EQUAL(at, 0);
 	merged = segment_merge(parts, SEGMENT_FANOUT);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(merged);
+	/* a snapshot has one of the parts still */
+	for (size_t i = 1; i < SEGMENT_FANOUT; i++)
+		segment_release(parts[i]);
 	CU_ASSERT_EQUAL(merged->puts_len, 24);
 	CU_ASSERT_EQUAL(merged->end.received, 25);
 	CU_ASSERT_EQUAL(segment_version(merged, 7)->number, 7);
 	CU_ASSERT_PTR_NULL(segment_version(merged, 0));
 	CU_ASSERT_PTR_NULL(segment_version(merged, 25));
+	CU_ASSERT_PTR_EQUAL(segment_version(merged, 2), segment_version(parts[0], 2));
 	for (size_t i = 0; i < 24; i++)
 		CU_ASSERT_EQUAL(merged->order[i]->number, 24 - i);
-	print(merged->dictionary, text, sizeof text);
-	CU_ASSERT_STRING_EQUAL(text,
-	                       "even:1,3,4,6,7,9,10,12,13,15,16,18,19,21,22,24 odd:2,5,8,11,14,17,20,23 ");
-	segment_free(merged);
+	CU_ASSERT_EQUAL(segment_find(merged, slice_string("d4"))->number, 24);
+	CU_ASSERT_EQUAL(segment_find(merged, slice_string("d5"))->number, 15);
+	CU_ASSERT_EQUAL(segment_find(parts[0], slice_string("d2"))->number, 2);
+	CU_ASSERT_PTR_NULL(segment_find(parts[0], slice_string("d4")));
+	CU_ASSERT_PTR_NULL(segment_find(merged, slice_string("d")));
+	CU_ASSERT_EQUAL(merged->cleared_below, 12);
+	CU_ASSERT_EQUAL(postings_count(&merged->killed), 1);
+	CU_ASSERT_TRUE(postings_contains(&merged->killed, 14));
+	print(merged->dictionary, "even", text, sizeof text);
+	CU_ASSERT_STRING_EQUAL(text, "1,3,4,6,7,9,10,12,13,15,16,18,19,21,22,24");
+	print(merged->dictionary, "odd", text, sizeof text);
+	CU_ASSERT_STRING_EQUAL(text, "2,5,8,11,14,17,20,23");
+	segment_release(merged);
+	CU_ASSERT_EQUAL(segment_version(parts[0], 2)->number, 2);
+	segment_release(parts[0]);
+}
+
+/* Segments without puts stand between others. */
+static void test_covering(void)
+{
+	struct segment *segments[] = {segment_of(5, 3, 10), segment_of(8, 0, 0), segment_of(8, 2, 10),
+	                              segment_of(10, 0, 0)};
+
+	CU_ASSERT_PTR_NULL(segments_covering(segments, 4, 4));
+	CU_ASSERT_PTR_EQUAL(segments_covering(segments, 4, 5), segments[0]);
+	CU_ASSERT_PTR_EQUAL(segments_covering(segments, 4, 7), segments[0]);
+	CU_ASSERT_PTR_EQUAL(segments_covering(segments, 4, 8), segments[2]);
+	CU_ASSERT_PTR_EQUAL(segments_covering(segments, 4, 9), segments[2]);
+	CU_ASSERT_PTR_NULL(segments_covering(segments, 4, 10));
+	CU_ASSERT_PTR_NULL(segments_covering(segments, 0, 5));
+	for (size_t i = 0; i < 4; i++)
+		segment_release(segments[i]);
 }
 
 /* Large segments are never merged, and a run must be of one size. */
@@ -289,24 +325,23 @@ static void test_merge_place(void)
 		segments[i] = segment_of(1 + i, 1, i == 4 ? SEGMENT_BYTES_KEPT : 10);
 	CU_ASSERT_FALSE(segment_merge_place(segments, len, 0, &at));
 	for (size_t i = 0; i < len; i++)
-		segment_free(segments[i]);
+		segment_release(segments[i]);
 	for (size_t i = 0; i < len; i++)
 		segments[i] = segment_of(1 + i, 1, i == 1 ? SEGMENT_BYTES_KEPT / 2 : 10);
 	CU_ASSERT_TRUE(segment_merge_place(segments, len, 0, &at));
 	CU_ASSERT_EQUAL(at, 2);
 	for (size_t i = 0; i < len; i++)
-		segment_free(segments[i]);
+		segment_release(segments[i]);
 }
 
 int main(void)
 {
-	CU_TestInfo tests[] = {{"dictionary", test_dictionary},
-	                       {"sets of numbers", test_sets},
+	CU_TestInfo tests[] = {{"sets of numbers", test_sets},
+	                       {"ranges of numbers", test_ranges},
+	                       {"shared sets", test_sharing},
 	                       {"stored sets", test_stored_sets},
-	                       {"keys of the order", test_order_keys},
-	                       {"long ids", test_long_ids},
-	                       {"stored documents", test_stored_documents},
 	                       {"merging segments", test_segment_merge},
+	                       {"which has a number", test_covering},
 	                       {"where to merge", test_merge_place},
 	                       CU_TEST_INFO_NULL};
 
