@@ -9,15 +9,19 @@
  *                u32 segments, each: u64 id, u32 level, u64 first, u64 end,
  *                u32 documents, u32 dead, u64 bytes, u64[SECTIONS] lengths
  *
- * Merge policy: MANIFEST_FANOUT neighbours of one level (or above its share of
- * the dead) become one segment of the next level, unless it would exceed
- * DISK_SEGMENT_DOCUMENTS_MAX documents or MANIFEST_SEGMENT_BYTES_MAX; a segment a third
- * of whose documents are dead is written anew. Segments smaller than the
- * outcome allows are merged at the latest when there are MANIFEST_CROWDED.
- * So n documents are written about log8(n / flush) times, and at most
- * MANIFEST_SEGMENTS_MAX segments are ever there (a store waits for a merge at that).
+ * Merge policy, in this order:
+ *   MANIFEST_FANOUT neighbours none of which is above level L become one
+ *     segment, the lowest L first (fewer of them if all would be too many);
+ *   a segment of whose documents a third are dead is written anew;
+ *   from MANIFEST_CROWDED segments on neighbours of any level are joined, where
+ *     that writes least for every segment saved.
+ * An outcome has at most DISK_SEGMENT_DOCUMENTS_MAX documents and (about)
+ * MANIFEST_SEGMENT_BYTES_MAX, and its numbers fit posting lists. Segments over
+ * half of that are joined by the last rule only. So n documents are written
+ * about log8(n / those of a store) times, and at most MANIFEST_SEGMENTS_MAX
+ * segments are ever there (a store waits for a merge at that).
  *
- * Pure; a plain value. ERROR_DAMAGED (FATAL), ERROR_VERSION.
+ * Pure; a plain value.
  */
 #ifndef MILLRACE_SHARD_CORE_MANIFEST_H
 #define MILLRACE_SHARD_CORE_MANIFEST_H
@@ -44,6 +48,7 @@ struct manifest {
 void manifest_init(struct manifest *manifest);
 /* The whole value, appended. */
 void manifest_encode(const struct manifest *manifest, struct buffer *value);
+/* ERROR_DAMAGED (FATAL): not what manifest_encode wrote, or no such segments can be. */
 int manifest_decode(struct manifest *manifest, struct slice value, struct error *error);
 
 /* The segment that covers a number; NULL. */
@@ -52,10 +57,14 @@ struct disk_segment *manifest_find(struct manifest *manifest, uint64_t number);
 bool manifest_add(struct manifest *manifest, const struct disk_segment *segment);
 /* `len` neighbours at `at` leave; `segment` (NULL: nothing) stands in their place. False if `leaving` has no room. */
 bool manifest_replace(struct manifest *manifest, size_t at, size_t len, const struct disk_segment *segment);
+/* There is room: at most MANIFEST_BUILDING_MAX. */
 void manifest_building_add(struct manifest *manifest, uint64_t segment);
 void manifest_building_remove(struct manifest *manifest, uint64_t segment);
+/* False if there is no room. */
+bool manifest_leaving_add(struct manifest *manifest, uint64_t segment);
 void manifest_leaving_remove(struct manifest *manifest, uint64_t segment);
-/* What should be merged: `len` (1: written anew) neighbours at `at`; false if nothing. */
+/* What should be merged: `len` (1: written anew) neighbours at `at`; false if nothing, or if `leaving` has
+ * no room for what a merge leaves. */
 bool manifest_merge_place(const struct manifest *manifest, size_t *at, size_t *len);
 
 #endif

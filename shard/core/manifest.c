@@ -1,0 +1,361 @@
+#include "shard/core/manifest.h"
+
+#include "shared/base/assert.h"
+
+#define CHECKSUM_BYTES 8
+/* A segment of which 1 / DEAD_SHARE of the documents are dead is written anew. */
+#define DEAD_SHARE 3
+
+void manifest_init(struct manifest *manifest)
+{
+	memset(manifest, 0, sizeof *manifest);
+	manifest->segment_next = 1;
+}
+
+/* Over everything behind the checksum, seeded by the key. */
+static uint64_t checksum_of(struct slice rest)
+{
+	return hash64(rest, hash64(slice_string("manifest"), 0));
+}
+
+static void ids_put(struct buffer *value, const uint64_t *ids, size_t len)
+{
+	buffer_put_u32(value, (uint32_t)len);
+	for (size_t i = 0; i < len; i++)
+		buffer_put_u64(value, ids[i]);
+}
+
+static void segment_put(struct buffer *value, const struct disk_segment *segment)
+{
+	buffer_put_u64(value, segment->id);
+	buffer_put_u32(value, segment->level);
+	buffer_put_u64(value, segment->first);
+	buffer_put_u64(value, segment->end);
+	buffer_put_u32(value, segment->documents);
+	buffer_put_u32(value, segment->dead);
+	buffer_put_u64(value, segment->bytes);
+	for (size_t i = 0; i < SECTIONS; i++)
+		buffer_put_u64(value, segment->lengths[i]);
+}
+
+void manifest_encode(const struct manifest *manifest, struct buffer *value)
+{
+	size_t from = value->len;
+	uint64_t checksum;
+
+	buffer_put_u64(value, 0);
+	buffer_put_u64(value, manifest->segment_next);
+	ids_put(value, manifest->building, manifest->building_len);
+	ids_put(value, manifest->leaving, manifest->leaving_len);
+	buffer_put_u32(value, (uint32_t)manifest->segments_len);
+	for (size_t i = 0; i < manifest->segments_len; i++)
+		segment_put(value, &manifest->segments[i]);
+	if (buffer_failed(value))
+		return;
+	checksum =
+		checksum_of(slice_of(value->ptr + from + CHECKSUM_BYTES, value->len - from - CHECKSUM_BYTES));
+	buffer_set_u32(value, from, (uint32_t)checksum);
+	buffer_set_u32(value, from + 4, (uint32_t)(checksum >> 32));
+}
+
+static bool ids_read(struct reader *reader, uint64_t *ids, size_t max, size_t *len)
+{
+	*len = reader_u32(reader);
+	if (*len > max)
+		return false;
+	for (size_t i = 0; i < *len; i++)
+		ids[i] = reader_u64(reader);
+	return !reader_failed(reader);
+}
+
+static void segment_read(struct reader *reader, struct disk_segment *segment)
+{
+	segment->id = reader_u64(reader);
+	segment->level = reader_u32(reader);
+	segment->first = reader_u64(reader);
+	segment->end = reader_u64(reader);
+	segment->documents = reader_u32(reader);
+	segment->dead = reader_u32(reader);
+	segment->bytes = reader_u64(reader);
+	for (size_t i = 0; i < SECTIONS; i++)
+		segment->lengths[i] = reader_u64(reader);
+}
+
+/* That its numbers, counts and lengths agree with each other. */
+static bool segment_is_sound(const struct disk_segment *segment)
+{
+	uint64_t documents = segment->documents;
+	uint64_t left = segment->bytes;
+
+	if (segment->first >= segment->end || segment->end - segment->first > POSTING_DISTANCE_MAX ||
+	    documents == 0 || documents > segment->end - segment->first || segment->dead > documents)
+		return false;
+	for (size_t i = 0; i < SECTIONS; i++) {
+		if (segment->lengths[i] > left)
+			return false;
+		left -= segment->lengths[i];
+	}
+	return segment->lengths[SECTION_ENTRIES] == documents * COLUMN_ENTRY_BYTES &&
+	       segment->lengths[SECTION_IDS] == documents * COLUMN_ID_BYTES &&
+	       segment->lengths[SECTION_ORDER] == documents * COLUMN_ORDER_BYTES &&
+	       segment->lengths[SECTION_PAGES] % COLUMN_PAGE_BYTES == 0;
+}
+
+static bool segments_read(struct reader *reader, struct manifest *manifest)
+{
+	uint64_t end = 0;
+
+	manifest->segments_len = reader_u32(reader);
+	if (manifest->segments_len > MANIFEST_SEGMENTS_MAX)
+		return false;
+	for (size_t i = 0; i < manifest->segments_len; i++) {
+		struct disk_segment *segment = &manifest->segments[i];
+
+		segment_read(reader, segment);
+		if (reader_failed(reader) || !segment_is_sound(segment) || segment->first < end ||
+		    segment->id >= manifest->segment_next)
+			return false;
+		end = segment->end;
+	}
+	return true;
+}
+
+int manifest_decode(struct manifest *manifest, struct slice value, struct error *error)
+{
+	struct reader reader = reader_of(value);
+	uint64_t checksum = reader_u64(&reader);
+	struct manifest read;
+
+	manifest_init(&read);
+	if (reader_failed(&reader) || checksum != checksum_of(slice_of(reader.ptr, reader_left(&reader))))
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+		                 "the manifest's checksum does not match");
+	read.segment_next = reader_u64(&reader);
+	if (!ids_read(&reader, read.building, MANIFEST_BUILDING_MAX, &read.building_len) ||
+	    !ids_read(&reader, read.leaving, MANIFEST_LEAVING_MAX, &read.leaving_len) ||
+	    !segments_read(&reader, &read) || reader_left(&reader) > 0)
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+		                 "the manifest lists what cannot be");
+	*manifest = read;
+	return 0;
+}
+
+struct disk_segment *manifest_find(struct manifest *manifest, uint64_t number)
+{
+	size_t low = 0;
+	size_t high = manifest->segments_len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (manifest->segments[middle].end <= number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == manifest->segments_len || number < manifest->segments[low].first)
+		return NULL;
+	return &manifest->segments[low];
+}
+
+bool manifest_add(struct manifest *manifest, const struct disk_segment *segment)
+{
+	size_t len = manifest->segments_len;
+
+	ASSERT(len == 0 || manifest->segments[len - 1].end <= segment->first);
+	if (len == MANIFEST_SEGMENTS_MAX)
+		return false;
+	manifest->segments[manifest->segments_len++] = *segment;
+	return true;
+}
+
+bool manifest_replace(struct manifest *manifest, size_t at, size_t len, const struct disk_segment *segment)
+{
+	struct disk_segment *place = manifest->segments + at;
+	size_t put = segment != NULL;
+
+	ASSERT(len > 0 && at <= manifest->segments_len && len <= manifest->segments_len - at);
+	if (len > MANIFEST_LEAVING_MAX - manifest->leaving_len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		manifest->leaving[manifest->leaving_len++] = place[i].id;
+	memmove(place + put, place + len, (manifest->segments_len - at - len) * sizeof *place);
+	if (segment != NULL)
+		*place = *segment;
+	manifest->segments_len -= len - put;
+	return true;
+}
+
+/* Takes an id out of a list that has it once or not at all. */
+static void ids_remove(uint64_t *ids, size_t *len, uint64_t id)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < *len; i++)
+		if (ids[i] != id)
+			ids[kept++] = ids[i];
+	*len = kept;
+}
+
+void manifest_building_add(struct manifest *manifest, uint64_t segment)
+{
+	ASSERT(manifest->building_len < MANIFEST_BUILDING_MAX);
+	manifest->building[manifest->building_len++] = segment;
+}
+
+void manifest_building_remove(struct manifest *manifest, uint64_t segment)
+{
+	ids_remove(manifest->building, &manifest->building_len, segment);
+}
+
+bool manifest_leaving_add(struct manifest *manifest, uint64_t segment)
+{
+	if (manifest->leaving_len == MANIFEST_LEAVING_MAX)
+		return false;
+	manifest->leaving[manifest->leaving_len++] = segment;
+	return true;
+}
+
+void manifest_leaving_remove(struct manifest *manifest, uint64_t segment)
+{
+	ids_remove(manifest->leaving, &manifest->leaving_len, segment);
+}
+
+/* What a merge of some neighbours would write, about. */
+struct outcome {
+	uint64_t documents;
+	uint64_t bytes;
+	uint64_t first;
+	uint64_t end;
+};
+
+static void outcome_add(struct outcome *outcome, const struct disk_segment *segment)
+{
+	uint64_t live = segment->documents - segment->dead;
+
+	if (outcome->end == 0)
+		outcome->first = segment->first;
+	outcome->end = segment->end;
+	outcome->documents += live;
+	outcome->bytes += segment->bytes / segment->documents * live;
+}
+
+/* Whether it is at most 1 / `share` of what a segment may be. */
+static bool outcome_fits(const struct outcome *outcome, uint64_t share)
+{
+	return outcome->documents <= DISK_SEGMENT_DOCUMENTS_MAX / share &&
+	       outcome->bytes <= MANIFEST_SEGMENT_BYTES_MAX / share &&
+	       outcome->end - outcome->first <= POSTING_DISTANCE_MAX;
+}
+
+static bool is_large(const struct disk_segment *segment)
+{
+	struct outcome alone = {0};
+
+	outcome_add(&alone, segment);
+	return !outcome_fits(&alone, 2);
+}
+
+/* How many neighbours from `at` on, at most `max`, become one. */
+static size_t fitting(const struct manifest *manifest, size_t at, size_t max, struct outcome *outcome)
+{
+	size_t len = 0;
+
+	*outcome = (struct outcome){0};
+	while (len < max && at + len < manifest->segments_len) {
+		struct outcome more = *outcome;
+
+		outcome_add(&more, &manifest->segments[at + len]);
+		if (!outcome_fits(&more, 1))
+			break;
+		*outcome = more;
+		len++;
+	}
+	return len;
+}
+
+/* The first MANIFEST_FANOUT neighbours of at most that level that are not large. */
+static bool level_place(const struct manifest *manifest, uint32_t level, size_t *at, size_t *len)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < manifest->segments_len; i++) {
+		struct outcome outcome;
+
+		run = manifest->segments[i].level > level || is_large(&manifest->segments[i]) ? 0 : run + 1;
+		if (run < MANIFEST_FANOUT)
+			continue;
+		*at = i + 1 - run;
+		*len = fitting(manifest, *at, run, &outcome);
+		if (*len > 1)
+			return true;
+		run--; /* too far apart: without the first */
+	}
+	return false;
+}
+
+static bool dead_place(const struct manifest *manifest, size_t *at)
+{
+	for (size_t i = 0; i < manifest->segments_len; i++) {
+		const struct disk_segment *segment = &manifest->segments[i];
+
+		if ((uint64_t)segment->dead * DEAD_SHARE < segment->documents)
+			continue;
+		*at = i;
+		return true;
+	}
+	return false;
+}
+
+/* Where joining writes least for every segment that it saves. */
+static bool crowded_place(const struct manifest *manifest, size_t *at, size_t *len)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (size_t i = 0; i < manifest->segments_len; i++) {
+		struct outcome outcome;
+		size_t fit = fitting(manifest, i, MANIFEST_FANOUT, &outcome);
+
+		for (; fit > 1; fit = fitting(manifest, i, fit - 1, &outcome)) {
+			if (outcome.bytes / (fit - 1) >= best)
+				continue;
+			best = outcome.bytes / (fit - 1);
+			*at = i;
+			*len = fit;
+		}
+	}
+	return best != UINT64_MAX;
+}
+
+/* The lowest level above `level` that a segment has; false if none. */
+static bool level_above(const struct manifest *manifest, int64_t level, uint32_t *above)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < manifest->segments_len; i++) {
+		uint32_t of_segment = manifest->segments[i].level;
+
+		if (of_segment <= level || (found && of_segment >= *above))
+			continue;
+		*above = of_segment;
+		found = true;
+	}
+	return found;
+}
+
+bool manifest_merge_place(const struct manifest *manifest, size_t *at, size_t *len)
+{
+	int64_t passed = -1;
+	uint32_t level;
+
+	if (manifest->leaving_len > MANIFEST_LEAVING_MAX - MANIFEST_FANOUT)
+		return false;
+	for (; level_above(manifest, passed, &level); passed = level)
+		if (level_place(manifest, level, at, len))
+			return true;
+	if (dead_place(manifest, at)) {
+		*len = 1;
+		return true;
+	}
+	return manifest->segments_len >= MANIFEST_CROWDED && crowded_place(manifest, at, len);
+}
