@@ -1,3 +1,4 @@
+#include "shard/core/dead.h"
 #include "shard/core/replica_private.h"
 
 #include "shared/base/assert.h"
@@ -52,27 +53,6 @@ bool overlay_set(struct replica *replica, const struct version *version)
 	return put;
 }
 
-const struct version *replica_version(const struct replica *replica, uint64_t number)
-{
-	size_t low = 0;
-	size_t high = replica->segments_len;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct segment *segment = replica->segments[middle];
-		const struct version *version = segment_version(segment, number);
-
-		if (version != NULL)
-			return version;
-		/* number_next rises from segment to segment, also over those without puts */
-		if (segment->end.number_next <= number)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
 static int cluster_check(const struct replica_identity *found, const char *cluster_id, struct error *error)
 {
 	if (strcmp(found->cluster_id, cluster_id) == 0)
@@ -105,6 +85,22 @@ static int identity_check(const struct replica_identity *found, const struct rep
 	return 0;
 }
 
+int replica_manifest_read(struct kv_txn *txn, struct manifest *manifest, struct error *error)
+{
+	struct stored_key key = stored_manifest_key();
+	struct slice value;
+
+	manifest_init(manifest);
+	if (kv_get(txn, KV_TABLE_STATE, stored_key_slice(&key), &value, error) == 0)
+		return manifest_decode(manifest, value, error);
+	return error->code == ERROR_NOT_FOUND ? 0 : error->code;
+}
+
+int replica_dead_read(struct kv_txn *txn, struct postings *dead, struct error *error)
+{
+	return dead_read(txn, 0, UINT64_MAX, dead, error);
+}
+
 /* An empty incarnation: on disk before anything is received, so that a restart is the same one. */
 static int state_create(struct replica *replica, struct kv_txn *txn, struct error *error)
 {
@@ -131,6 +127,60 @@ static int seals_load(struct replica *replica, struct kv_txn *txn, struct error 
 	return error->code == ERROR_NOT_FOUND ? 0 : error->code;
 }
 
+static int fields_load(struct replica *replica, struct kv_txn *txn, struct error *error)
+{
+	struct stored_key key = stored_fields_key();
+	struct slice value;
+
+	if (kv_get(txn, KV_TABLE_STATE, stored_key_slice(&key), &value, error) != 0)
+		return error->code == ERROR_NOT_FOUND ? 0 : error->code;
+	if (stored_fields_decode(value, replica->fields, error) != 0)
+		return error->code;
+	replica->fields_stored = fields_len(replica->fields);
+	return 0;
+}
+
+/* Manifest, dead numbers and state are written together: each must say what the others say. */
+static int segments_check(const struct replica *replica, const struct manifest *manifest, struct error *error)
+{
+	uint64_t documents = 0;
+	uint64_t dead = 0;
+
+	for (size_t i = 0; i < manifest->segments_len; i++) {
+		const struct disk_segment *segment = &manifest->segments[i];
+
+		if (segment->dead != postings_count_range(&replica->deleted, segment->first, segment->end) ||
+		    segment->end > replica->now.number_next)
+			return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+			                 "disk segment %llu is not what the state or the dead documents say",
+			                 (unsigned long long)segment->id);
+		documents += segment->documents - segment->dead;
+		dead += segment->dead;
+	}
+	if (documents == replica->now.documents && dead == postings_count(&replica->deleted))
+		return 0;
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+	                 "the disk segments have %llu documents, the state says %llu",
+	                 (unsigned long long)documents, (unsigned long long)replica->now.documents);
+}
+
+static int segments_load(struct replica *replica, struct kv_txn *txn, struct error *error)
+{
+	struct manifest_ref *ref = manifest_ref_new();
+
+	if (ref == NULL)
+		return error_memory(error, sizeof *ref);
+	if (replica_manifest_read(txn, &ref->manifest, error) != 0 ||
+	    replica_dead_read(txn, &replica->deleted, error) != 0 ||
+	    segments_check(replica, &ref->manifest, error) != 0) {
+		manifest_ref_release(ref);
+		return error->code;
+	}
+	replica->disk_segment_next = ref->manifest.segment_next;
+	replica_publish(replica, ref);
+	return 0;
+}
+
 static int state_load(struct replica *replica, struct kv_txn *txn, struct error *error)
 {
 	struct stored_key key = stored_state_key();
@@ -145,13 +195,14 @@ static int state_load(struct replica *replica, struct kv_txn *txn, struct error 
 		found.document_bytes_max = replica->identity.document_bytes_max;
 		found.dedup_window = replica->identity.dedup_window;
 		replica->identity = found;
-		if (seals_load(replica, txn, error) != 0)
+		if (seals_load(replica, txn, error) != 0 || fields_load(replica, txn, error) != 0 ||
+		    segments_load(replica, txn, error) != 0)
 			return error->code;
 		return replica_marks_load(replica, txn, error);
 	}
 	if (error->code != ERROR_NOT_FOUND)
 		return error->code;
-	if (kv_count(txn, KV_TABLE_DOCUMENTS, &count, error) != 0)
+	if (kv_count(txn, KV_TABLE_CHUNKS, &count, error) != 0)
 		return error->code;
 	if (count != 0)
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
@@ -190,11 +241,15 @@ static struct replica *replica_new(const struct replica_identity *identity, uint
 	map_init(&replica->overlay);
 	postings_init(&replica->deleted);
 	replica->words = words_new();
+	replica->fields = fields_new();
 	replica->builder = dictionary_builder_new();
-	if (replica->words == NULL || replica->builder == NULL) {
+	replica->manifest = manifest_ref_new();
+	if (replica->words == NULL || replica->fields == NULL || replica->builder == NULL ||
+	    replica->manifest == NULL) {
 		replica_close(replica);
 		return NULL;
 	}
+	replica->disk_segment_next = replica->manifest->manifest.segment_next;
 	return replica;
 }
 
@@ -219,14 +274,16 @@ void replica_close(struct replica *replica)
 {
 	if (replica == NULL)
 		return;
-	ASSERT(replica->job == NULL);
+	ASSERT(replica->job == NULL && replica->compaction == NULL);
 	for (size_t i = 0; i < replica->segments_len; i++)
-		segment_free(replica->segments[i]);
+		segment_release(replica->segments[i]);
+	replica_snapshots_end(replica);
 	free(replica->segments);
 	map_deinit(&replica->overlay);
 	postings_deinit(&replica->deleted);
 	buffer_deinit(&replica->scratch);
 	dictionary_builder_free(replica->builder);
+	fields_free(replica->fields);
 	words_free(replica->words);
 	if (replica->kv != NULL)
 		kv_close(replica->kv);
@@ -260,6 +317,15 @@ int replica_check_cluster(struct kv *kv, const char *cluster_id, struct error *e
 	return rc;
 }
 
+static void status_of_disk(const struct manifest *manifest, struct replica_status *status)
+{
+	status->disk_segments = manifest->segments_len;
+	for (size_t i = 0; i < manifest->segments_len; i++) {
+		status->disk_bytes += manifest->segments[i].bytes;
+		status->disk_dead += manifest->segments[i].dead;
+	}
+}
+
 void replica_status(const struct replica *replica, struct replica_status *status)
 {
 	*status = (struct replica_status){
@@ -284,6 +350,7 @@ void replica_status(const struct replica *replica, struct replica_status *status
 	for (size_t i = 0; i < replica->segments_len; i++)
 		status->memory_bytes += replica->segments[i]->bytes;
 	status->memory_bytes += replica->overlay.count * sizeof(struct map_entry);
+	status_of_disk(&replica->manifest->manifest, status);
 	memcpy(status->stop_reason, replica->stop_reason, sizeof status->stop_reason);
 }
 
@@ -320,9 +387,12 @@ bool replica_merge(struct replica *replica)
 	merged = segment_merge(replica->segments + at, SEGMENT_FANOUT);
 	if (merged == NULL)
 		return false; /* out of memory: more segments cost time, not answers */
+	for (size_t i = 0; i < SEGMENT_FANOUT; i++)
+		segment_release(replica->segments[at + i]);
 	replica->segments[at] = merged;
 	replica->segments_len -= SEGMENT_FANOUT - 1;
 	memmove(replica->segments + at + 1, replica->segments + at + SEGMENT_FANOUT,
 	        (replica->segments_len - at - 1) * sizeof *replica->segments);
+	replica_touch(replica);
 	return segment_merge_place(replica->segments, replica->segments_len, replica->frozen, &at);
 }

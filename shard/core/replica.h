@@ -56,8 +56,9 @@
  * the job up, which is allowed between any two slices. At most one job at a
  * time, beside a store: stores may run between its slices.
  *
- * No store and no compaction of a replica begins, runs or ends while a run of
- * another job of it is going on.
+ * One thing at a time: nothing of a replica's jobs begins, runs or ends while
+ * another run of it goes on; no slice runs between a store's begin and its end;
+ * after its last slice a compaction's end comes first.
  *
  * Owner: one thread for all calls but the runs. No clock: ages are
  * the shell's. Allocation failure: ERROR_MEMORY, RETRY, state unchanged.
@@ -117,13 +118,13 @@ struct replica_status {
 	uint64_t rules_digest;
 	int64_t received;
 	int64_t stored;
-	int64_t log_end;           /* the newest known; -1 none */
-	struct anchor anchor;      /* of received */
-	struct hash128 digest;     /* of the fold up to received */
-	uint64_t documents;        /* live, as of received */
-	uint64_t body_bytes;       /* of live documents */
-	size_t memory_bytes;       /* of segments not yet stored */
-	size_t segments;           /* in memory */
+	int64_t log_end;       /* the newest known; -1 none */
+	struct anchor anchor;  /* of received */
+	struct hash128 digest; /* of the fold up to received */
+	uint64_t documents;    /* live, as of received */
+	uint64_t body_bytes;   /* of live documents */
+	size_t memory_bytes;   /* of segments not yet stored */
+	size_t segments;       /* in memory */
 	size_t disk_segments;
 	uint64_t disk_bytes;       /* of their chunks, as written */
 	uint64_t disk_dead;        /* documents that they list still */

@@ -1,4 +1,5 @@
-/* The life of a store job: which prefix, its documents and the state, and what the replica lets go of afterwards. */
+/* The life of a store job: which prefix, the state, and what the replica lets go of afterwards. */
+#include "shard/core/compact_job.h"
 #include "shard/core/store_job.h"
 
 #include "shared/base/assert.h"
@@ -6,188 +7,122 @@
 
 #include <stdlib.h>
 
-/* Bytes of bodies that one transaction takes, unless one segment has more. */
-#define STORE_BYTES_MAX (8U * 1024 * 1024)
-
-struct version_cursor job_versions(const struct replica_store_job *job)
-{
-	return (struct version_cursor){job, 0, job->segments[0]->first, 0, 0};
-}
-
-const struct version *job_version_next(struct version_cursor *cursor)
-{
-	if (cursor->given == cursor->job->versions_len)
-		return NULL;
-	while (cursor->at == cursor->chunk->len) {
-		cursor->at = 0;
-		cursor->chunk = cursor->chunk->next;
-		while (cursor->chunk == NULL)
-			cursor->chunk = cursor->job->segments[++cursor->segment]->first;
-	}
-	cursor->given++;
-	return &cursor->chunk->versions[cursor->at++];
-}
-
-bool job_is_newest(const struct replica_store_job *job, const struct version *version)
-{
-	return *map_get(&job->newest, version->id) == (uint64_t)(uintptr_t)version;
-}
-
-bool job_is_put(struct replica_store_job *job, const struct version *version)
-{
-	return version->kind == OP_KIND_PUT && !postings_contains(&job->killed, version->number);
-}
+/* A new disk segment is larger than its bodies by less than this. */
+#define STORE_GROWTH 2
+#define STORE_SPARE_BYTES (16ULL * 1024 * 1024)
 
 static void job_free(struct replica_store_job *job)
 {
 	if (job == NULL)
 		return;
-	map_deinit(&job->newest);
-	free(job->leaving);
-	free(job->written);
-	words_free(job->words);
-	dictionary_builder_free(job->builder);
-	buffer_deinit(&job->scratch);
-	postings_deinit(&job->block);
+	dictionary_cursor_free(job->words);
+	terms_writer_free(job->terms);
+	documents_writer_free(job->documents);
+	section_writer_free(job->sections);
+	postings_deinit(&job->dropped);
 	postings_deinit(&job->killed);
+	manifest_ref_release(job->manifest);
+	buffer_deinit(&job->fields);
+	buffer_deinit(&job->scratch);
 	free(job);
 }
 
-static size_t prefix_choose(const struct replica *replica)
+static size_t prefix_choose(const struct replica *replica, size_t *bytes)
 {
-	size_t bytes = 0;
 	size_t len = 0;
 
+	*bytes = 0;
 	while (len < replica->segments_len && len < STORE_SEGMENTS_MAX) {
-		bytes += replica->segments[len]->body_bytes;
-		if (len > 0 && bytes > STORE_BYTES_MAX)
+		size_t more = replica->segments[len]->body_bytes;
+
+		if (len > 0 && *bytes + more > STORE_BYTES_MAX)
 			break;
+		*bytes += more;
 		len++;
 	}
 	return len;
 }
 
+/* Room in the manifest for one more segment, and for all of them to leave. */
+static bool has_room(const struct manifest *manifest)
+{
+	return manifest->segments_len + 1 < MANIFEST_SEGMENTS_MAX &&
+	       manifest->leaving_len + manifest->segments_len + MANIFEST_BUILDING_MAX < MANIFEST_LEAVING_MAX;
+}
+
+/* A full map costs the job; only here nothing of the replica is open. */
+static void map_reserve(struct replica *replica, uint64_t bytes)
+{
+	struct error error;
+	uint64_t used;
+	uint64_t map;
+
+	for (;;) {
+		kv_size(replica->kv, &used, &map);
+		if (map >= used + bytes || kv_grow(replica->kv, &error) != 0)
+			return; /* what does not grow now may do so when the job has failed for it */
+	}
+}
+
+/* Words, documents and fields of the prefix are what the disk gets. */
+static bool job_fill(struct replica_store_job *job, const struct replica *replica, size_t len)
+{
+	job->kv = replica->kv;
+	job->identity = replica->identity;
+	job->segments_len = len;
+	for (size_t i = 0; i < len; i++)
+		job->segments[i] = replica->segments[i];
+	job->end = replica->segments[len - 1]->end;
+	job->manifest = manifest_ref_new();
+	job->fields_len = fields_len(replica->fields);
+	if (job->fields_len > replica->fields_stored)
+		stored_fields_encode(&job->fields, replica->fields, job->fields_len);
+	return job->manifest != NULL && !buffer_failed(&job->fields);
+}
+
+/* Half of the documents of the last segment, as if its ranges could be cut. */
+static void job_cut(struct replica_store_job *job)
+{
+	const struct segment *segment = job->segments[job->segments_len - 1];
+	size_t kept = segment->puts_len - segment->puts_len / 2;
+
+	if (segment->puts_len < 2 || segment->cleared_below > 0)
+		return;
+	job->in_part = true;
+	job->end.number_next = segment->number_first + kept;
+	job->end.received = segment->puts[kept - 1]->offset + 1;
+	job->end.seals_len = 0;
+}
+
 struct replica_store_job *replica_store_begin(struct replica *replica)
 {
-	size_t len = prefix_choose(replica);
+	const struct manifest *manifest = &replica->manifest->manifest;
+	size_t bytes;
+	size_t len = prefix_choose(replica, &bytes);
 	struct replica_store_job *job;
 
-	if (len == 0 || replica->job != NULL || replica->state == REPLICA_STATE_STOPPED)
+	if (len == 0 || replica->job != NULL || replica->state == REPLICA_STATE_STOPPED ||
+	    !has_room(manifest))
 		return NULL;
 	job = calloc(1, sizeof *job);
 	if (job == NULL)
 		return NULL;
-	map_init(&job->newest);
-	postings_init(&job->block);
+	postings_init(&job->dropped);
 	postings_init(&job->killed);
+	buffer_init(&job->fields, STORED_VALUE_BYTES_MAX);
 	buffer_init(&job->scratch, STORED_VALUE_BYTES_MAX);
-	job->kv = replica->kv;
-	job->identity = replica->identity;
-	job->segments_len = len;
-	for (size_t i = 0; i < len; i++) {
-		job->segments[i] = replica->segments[i];
-		job->versions_len += replica->segments[i]->versions_len;
+	if (!job_fill(job, replica, len)) {
+		job_free(job);
+		return NULL;
 	}
-	job->end = replica->segments[len - 1]->end;
-	job->in_part = KNOCKOUT(RANGE_IN_PART) && replica->segments[len - 1]->versions_len > 1;
-	if (job->in_part)
-		job->versions_len -= replica->segments[len - 1]->versions_len / 2;
+	if (KNOCKOUT(RANGE_IN_PART))
+		job_cut(job);
+	map_reserve(replica, bytes * STORE_GROWTH + STORE_SPARE_BYTES);
+	job->orphans_len = replica_orphans(replica, job->orphans);
+	job->id = replica->disk_segment_next++;
 	replica->frozen = len;
 	replica->job = job;
 	return job;
-}
-
-static void written_set(struct replica_store_job *job, uint64_t number)
-{
-	uint64_t at = number - job->number_first;
-
-	job->written[at / 8] = (uint8_t)(job->written[at / 8] | 1U << (at % 8));
-}
-
-bool job_writes(const struct replica_store_job *job, uint64_t number)
-{
-	uint64_t at = number - job->number_first;
-
-	return (job->written[at / 8] >> (at % 8) & 1) != 0;
-}
-
-/* The last version of each id wins; the others are never written. */
-static int newest_find(struct replica_store_job *job, struct error *error)
-{
-	struct version_cursor cursor = job_versions(job);
-	const struct version *version;
-
-	while ((version = job_version_next(&cursor)) != NULL)
-		if (!map_put(&job->newest, version->id, (uint64_t)(uintptr_t)version))
-			return error_memory(error, sizeof *version);
-	for (size_t i = 0; i < job->segments_len; i++) {
-		postings_or(&job->killed, &job->segments[i]->killed);
-		job->cleared = job->cleared || job->segments[i]->cleared;
-	}
-	job->number_first = 1;
-	for (size_t i = job->segments_len; i-- > 0;) {
-		const struct segment *segment = job->segments[i];
-
-		if (segment->puts_len == 0)
-			continue;
-		job->number_first = segment->number_first;
-		if (job->numbers == 0)
-			job->numbers = segment->number_first + segment->puts_len;
-	}
-	job->numbers -= job->numbers == 0 ? 0 : job->number_first;
-	job->written = calloc(job->numbers / 8 + 1, 1);
-	job->words = words_new();
-	job->builder = dictionary_builder_new();
-	if (job->written == NULL || job->words == NULL || job->builder == NULL)
-		return error_memory(error, job->versions_len);
-	cursor = job_versions(job);
-	while ((version = job_version_next(&cursor)) != NULL)
-		if (job_is_newest(job, version) && job_is_put(job, version))
-			written_set(job, version->number);
-	return 0;
-}
-
-static int document_put(struct replica_store_job *job, const struct version *version, struct error *error)
-{
-	struct stored_key number = stored_number_key(version->number);
-	struct stored_key order = stored_order_key(version->key, version->id, version->number);
-	struct stored_document document = {version->key, version->id, version->body};
-	struct stored_id entry = {version->number, version->key, version->digest,
-	                          (uint32_t)version->body.len};
-	struct buffer *value = &job->scratch;
-
-	buffer_clear(value);
-	stored_document_encode(value, version->number, &document);
-	if (buffer_failed(value))
-		return error_memory(error, version->body.len);
-	if (kv_put(job->txn, KV_TABLE_DOCUMENTS, stored_key_slice(&number), buffer_slice(value), error) != 0)
-		return error->code;
-	buffer_clear(value);
-	stored_id_encode(value, version->id, &entry);
-	if (kv_put(job->txn, KV_TABLE_IDS, version->id, buffer_slice(value), error) != 0)
-		return error->code;
-	buffer_clear(value);
-	stored_order_encode(value, stored_key_slice(&order), version->number);
-	return kv_put(job->txn, KV_TABLE_ORDER, stored_key_slice(&order), buffer_slice(value), error);
-}
-
-static int documents_put(struct replica_store_job *job, struct error *error)
-{
-	struct version_cursor cursor = job_versions(job);
-	const struct version *version;
-
-	while ((version = job_version_next(&cursor)) != NULL) {
-		if (!job_is_newest(job, version))
-			continue;
-		if (job_is_put(job, version)) {
-			if (document_put(job, version, error) != 0)
-				return error->code;
-		} else if (kv_delete(job->txn, KV_TABLE_IDS, version->id, error) != 0 &&
-		           error->code != ERROR_NOT_FOUND) {
-			return error->code;
-		}
-	}
-	return 0;
 }
 
 static int state_read(struct replica_store_job *job, struct mark *mark, struct error *error)
@@ -201,7 +136,13 @@ static int state_read(struct replica_store_job *job, struct mark *mark, struct e
 			error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "the stored state is gone");
 		return error->code;
 	}
-	return stored_state_decode(value, &identity, mark, error);
+	if (stored_state_decode(value, &identity, mark, error) != 0 ||
+	    replica_manifest_read(job->txn, &job->manifest->manifest, error) != 0)
+		return error->code;
+	job->first = mark->number_next;
+	if (job->manifest->manifest.segment_next <= job->id)
+		job->manifest->manifest.segment_next = job->id + 1;
+	return 0;
 }
 
 int job_write_scratch(struct replica_store_job *job, struct stored_key key, struct error *error)
@@ -211,9 +152,31 @@ int job_write_scratch(struct replica_store_job *job, struct stored_key key, stru
 	return kv_put(job->txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&job->scratch), error);
 }
 
+void job_begin_building(const struct replica_store_job *job, struct manifest *manifest)
+{
+	for (size_t i = 0; i < job->orphans_len; i++) {
+		manifest_building_remove(manifest, job->orphans[i]);
+		ASSERT(manifest_leaving_add(manifest,
+		                            job->orphans[i])); /* replica_store_begin saw to the room */
+	}
+	manifest_building_add(manifest, job->id);
+}
+
+int job_write_manifest(struct replica_store_job *job, struct error *error)
+{
+	buffer_clear(&job->scratch);
+	manifest_encode(&job->manifest->manifest, &job->scratch);
+	return job_write_scratch(job, stored_manifest_key(), error);
+}
+
 /* The watermark, in the transaction of the data that it speaks of. */
 static int state_write(struct replica_store_job *job, struct error *error)
 {
+	struct stored_key key = stored_fields_key();
+
+	if (job->fields.len > 0 &&
+	    kv_put(job->txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&job->fields), error) != 0)
+		return error->code;
 	buffer_clear(&job->scratch);
 	stored_state_encode(&job->scratch, &job->identity, &job->end);
 	if (job_write_scratch(job, stored_state_key(), error) != 0)
@@ -233,15 +196,17 @@ static int state_write(struct replica_store_job *job, struct error *error)
 }
 
 /* The fold kept in memory and the one on disk are two computations of one thing. */
-static int mark_check(struct replica_store_job *job, const struct mark *mark, struct error *error)
+static int mark_check(struct replica_store_job *job, struct mark *mark, struct error *error)
 {
+	struct put_cursor cursor = job_puts(job);
 	const struct version *version;
-	struct version_cursor cursor = job_versions(job);
 
+	while ((version = job_put_next(&cursor)) != NULL) {
+		hash128_add(&mark->digest, version->digest);
+		mark->documents++;
+		mark->body_bytes += version->body.len;
+	}
 	if (job->in_part) {
-		while ((version = job_version_next(&cursor)) != NULL)
-			job->end.received = version->offset + 1;
-		job->end.seals_len = 0;
 		job->end.digest = mark->digest;
 		job->end.documents = mark->documents;
 		job->end.body_bytes = mark->body_bytes;
@@ -255,21 +220,36 @@ static int mark_check(struct replica_store_job *job, const struct mark *mark, st
 	                 (unsigned long long)mark->documents, (unsigned long long)job->end.documents);
 }
 
+/* The last transaction: the segment is the replica's, with all that it says of others. */
+static int manifest_write(struct replica_store_job *job, const struct disk_segment *segment,
+                          struct error *error)
+{
+	struct manifest *manifest = &job->manifest->manifest;
+
+	if (kills_write(job, error) != 0)
+		return error->code;
+	manifest_building_remove(manifest, job->id);
+	if (segment->documents > 0)
+		ASSERT(manifest_add(manifest, segment)); /* replica_store_begin saw to the room */
+	return job_write_manifest(job, error);
+}
+
 static int job_write(struct replica_store_job *job, struct error *error)
 {
 	struct mark mark = {.received = -1};
+	struct disk_segment segment;
 
-	if (state_read(job, &mark, error) != 0 || leaving_find(job, &mark, error) != 0 ||
+	if (state_read(job, &mark, error) != 0 || kills_find(job, &mark, error) != 0 ||
 	    mark_check(job, &mark, error) != 0 ||
-	    (KNOCKOUT(WATERMARK_APART) && state_write(job, error) != 0) || leaving_remove(job, error) != 0 ||
-	    documents_put(job, error) != 0 || postings_write(job, true, error) != 0)
+	    (KNOCKOUT(WATERMARK_APART) && state_write(job, error) != 0) ||
+	    segment_write(job, &segment, error) != 0 || manifest_write(job, &segment, error) != 0)
 		return error->code;
 	return KNOCKOUT(WATERMARK_APART) ? 0 : state_write(job, error);
 }
 
 int replica_store_run(struct replica_store_job *job, struct error *error)
 {
-	if (newest_find(job, error) != 0 || kv_begin(job->kv, true, &job->txn, error) != 0)
+	if (kv_begin(job->kv, true, &job->txn, error) != 0)
 		return error->code;
 	if (job_write(job, error) != 0) {
 		if (job->txn != NULL)
@@ -279,35 +259,70 @@ int replica_store_run(struct replica_store_job *job, struct error *error)
 	return kv_commit(job->txn, error);
 }
 
-/* A version that is stored now and still the newest is found by its id from here on. */
-static void versions_release(struct replica *replica, const struct replica_store_job *job)
+static void chunk_forget(struct replica *replica, const struct chunk *chunk)
 {
-	struct version_cursor cursor = job_versions(job);
-	const struct version *version;
+	for (size_t i = 0; i < chunk->len; i++)
+		if (overlay_get(replica, chunk->versions[i].id) == &chunk->versions[i])
+			map_remove(&replica->overlay, chunk->versions[i].id);
+}
 
-	while ((version = job_version_next(&cursor)) != NULL) {
-		if (overlay_get(replica, version->id) == version)
-			map_remove(&replica->overlay, version->id);
-		if (version->kind == OP_KIND_PUT && !job_writes(job, version->number))
-			postings_remove(&replica->deleted, version->number);
-	}
-	for (size_t i = 0; i < job->leaving_len; i++)
-		postings_remove(&replica->deleted, job->leaving[i].number);
-	postings_and_not(&replica->deleted, &job->killed);
-	if (replica->overlay.count == 0) {
-		/* an idle replica keeps no table of its busiest moment */
-		map_deinit(&replica->overlay);
-		map_init(&replica->overlay);
-	}
+/* A version that is stored now and still the newest is found on disk from here on. */
+static void versions_release(struct replica *replica, const struct replica_store_job *job, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		for (size_t k = 0; k < job->segments[i]->chunks_len; k++)
+			chunk_forget(replica, job->segments[i]->chunks[k]);
+	if (replica->overlay.count > 0)
+		return;
+	/* an idle replica keeps no table of its busiest moment */
+	map_deinit(&replica->overlay);
+	map_init(&replica->overlay);
+}
+
+/* Numbers that neither memory nor disk lists. */
+static void deleted_release(struct replica *replica, const struct replica_store_job *job)
+{
+	if (job->in_part)
+		return;
+	postings_and_not(&replica->deleted, &job->dropped);
+	postings_remove_range(&replica->deleted, 0, job->cleared_below);
+	for (size_t i = 0; i < job->left_len; i++)
+		postings_remove_range(&replica->deleted, job->left[i].first, job->left[i].end);
 }
 
 static void segments_release(struct replica *replica, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		segment_free(replica->segments[i]);
+		segment_release(replica->segments[i]);
 	replica->segments_len -= len;
 	memmove(replica->segments, replica->segments + len,
 	        replica->segments_len * sizeof *replica->segments);
+}
+
+static void job_accept(struct replica *replica, struct replica_store_job *job)
+{
+	size_t len = job->segments_len - (job->in_part ? 1 : 0);
+
+	replica_publish(replica, job->manifest);
+	job->manifest = NULL;
+	if (job->fields.len > 0)
+		replica->fields_stored = job->fields_len;
+	versions_release(replica, job, len);
+	deleted_release(replica, job);
+	segments_release(replica, len);
+	replica->stored = job->end.received;
+	replica_touch(replica);
+}
+
+/* Chunks of it are on disk: the owner's manifest is the one that says so. */
+static void job_disown(struct replica *replica, struct replica_store_job *job)
+{
+	if (!job->begun)
+		return;
+	job->manifest->manifest = replica->manifest->manifest;
+	job_begin_building(job, &job->manifest->manifest);
+	replica_publish(replica, job->manifest);
+	job->manifest = NULL;
 }
 
 void replica_store_end(struct replica *replica, struct replica_store_job *job, int result,
@@ -319,14 +334,14 @@ void replica_store_end(struct replica *replica, struct replica_store_job *job, i
 	replica->frozen = 0;
 	replica->job = NULL;
 	if (result == 0) {
-		versions_release(replica, job);
-		segments_release(replica, job->segments_len - (job->in_part ? 1 : 0));
-		replica->stored = job->end.received;
-	} else if (result == ERROR_LIMIT) {
-		/* a failure to grow shows when the next job meets the same end of the map */
-		(void)kv_grow(replica->kv, &growth);
+		job_accept(replica, job);
 	} else {
-		replica_failed(replica, error);
+		job_disown(replica, job);
+		/* a failure to grow shows when the next job meets the same end of the map */
+		if (result == ERROR_LIMIT)
+			(void)kv_grow(replica->kv, &growth);
+		else
+			replica_failed(replica, error);
 	}
 	job_free(job);
 }

@@ -1,9 +1,14 @@
 /*
- * Store job: a prefix of a replica's segments on its way to the disk, in one
- * transaction. Shared by replica_store.c (its life, documents and state),
- * replica_store_leaving.c (what it replaces or deletes),
- * replica_store_postings.c (the index) and replica_store_marks.c (identities
- * and origins).
+ * Store job: a prefix of a replica's segments on its way to the disk. Shared
+ * by replica_store.c (its life and the state), replica_store_kills.c (what it
+ * does to older disk segments), replica_store_segment.c (the new one) and
+ * replica_store_marks.c (identities and origins).
+ *
+ * The prefix becomes one disk segment of the documents that the prefix itself
+ * has not killed. Its chunks go in transactions of bounded size; as long as
+ * there are more to come the segment stands in the manifest as `building`. The
+ * last transaction makes it the replica's: manifest, dead numbers, fields,
+ * marks and state at once.
  *
  * The segments are frozen: the job reads them on any thread, the replica does
  * not touch them until replica_store_end.
@@ -11,76 +16,78 @@
 #ifndef MILLRACE_SHARD_CORE_STORE_JOB_H
 #define MILLRACE_SHARD_CORE_STORE_JOB_H
 
+#include "shard/core/documents.h"
 #include "shard/core/replica_private.h"
 
-/* One dictionary of the merge is that of the words taken out. */
-#define STORE_SEGMENTS_MAX (DICTIONARY_MERGE_MAX - 1)
+#define STORE_SEGMENTS_MAX 256
+/* Bodies and ids of one store, unless one segment has more. */
+#define STORE_BYTES_MAX (64U * 1024 * 1024)
+/* Chunks that one transaction takes; with what else it writes it stays below 8 MB. */
+#define STORE_TRANSACTION_BYTES (5U * 1024 * 1024)
 
-/* A stored version that the job replaces or deletes. */
-struct leaving {
-	uint64_t number;
-	struct insertion_key key;
-	uint32_t body_bytes;
-	bool killed; /* by a barrier: nothing of the job has its id */
+/* Numbers that no disk segment lists any more. */
+struct store_interval {
+	uint64_t first;
+	uint64_t end;
 };
 
 struct replica_store_job {
 	struct kv *kv;
 	struct segment *segments[STORE_SEGMENTS_MAX]; /* the replica's, frozen */
 	size_t segments_len;
-	size_t versions_len; /* of them, how many are stored: all */
-	bool in_part;        /* or not, if that rule is knocked out */
+	bool in_part; /* the last one is stored in part, if that rule is knocked out */
 	struct replica_identity identity;
 	struct mark end;
+	uint64_t id; /* of the disk segment */
+	/* what failed jobs left in `building` */
+	uint64_t orphans[MANIFEST_BUILDING_MAX];
+	size_t orphans_len;
+	struct buffer fields; /* encoded; empty if the disk has them all */
+	size_t fields_len;
 	/* from here on the run's own */
-	struct kv_txn *txn;
-	struct map newest;      /* id → struct version * */
-	struct postings killed; /* by the barriers of the segments */
-	bool cleared;           /* everything that was stored leaves */
-	struct leaving *leaving;
-	size_t leaving_len;
-	size_t leaving_size;
-	uint8_t *written; /* a bit a number from number_first: put by this job */
-	uint64_t number_first;
-	uint64_t numbers;
-	struct words *words;
-	struct dictionary_builder
-		*builder; /* words → places in `leaving`: stored numbers may lie far apart */
+	struct manifest_ref *manifest; /* the outcome */
+	bool begun;                    /* the segment stands in the committed `building` */
+	struct kv_txn *txn;            /* NULL: none is open */
+	uint64_t first;                /* of the prefix's numbers; the end is end.number_next */
+	uint64_t cleared_below;        /* 0: no delete-all */
+	struct postings dropped;       /* dead numbers of the prefix: never written */
+	struct postings killed;        /* those on disk */
+	struct store_interval left[MANIFEST_SEGMENTS_MAX];
+	size_t left_len;
+	struct section_writer *sections;
+	struct documents_writer *documents;
+	struct terms_writer *terms;
+	struct dictionary_cursor *words;
 	struct buffer scratch;
-	size_t adding; /* place of the leaving version whose words are collected */
-	struct postings block;
 };
 
-/* Versions of the job in offset order. */
-struct version_cursor {
+/* Documents of the prefix by rising number, but for those that are dropped. */
+struct put_cursor {
 	const struct replica_store_job *job;
 	size_t segment;
-	const struct chunk *chunk;
 	size_t at;
-	size_t given;
 };
 
-struct version_cursor job_versions(const struct replica_store_job *job);
+struct put_cursor job_puts(const struct replica_store_job *job);
 /* NULL after the last. */
-const struct version *job_version_next(struct version_cursor *cursor);
-/* True for what the job leaves of the version's id; a put only if no barrier killed it. */
-bool job_is_newest(const struct replica_store_job *job, const struct version *version);
-bool job_is_put(struct replica_store_job *job, const struct version *version);
-/* True if the job puts the document with this number. */
-bool job_writes(const struct replica_store_job *job, uint64_t number);
+const struct version *job_put_next(struct put_cursor *cursor);
 
 /* Puts what the scratch holds into STATE. */
 int job_write_scratch(struct replica_store_job *job, struct stored_key key, struct error *error);
+/* The segment stands in `building`; what failed jobs left there leaves it. */
+void job_begin_building(const struct replica_store_job *job, struct manifest *manifest);
+/* Puts the manifest. */
+int job_write_manifest(struct replica_store_job *job, struct error *error);
 
-/* replica_store_leaving.c */
-/* What is stored under the ids of the job and what its barriers killed, and what the job makes of the mark. */
-int leaving_find(struct replica_store_job *job, struct mark *mark, struct error *error);
-/* Takes it out of every table; of POSTINGS all but the words of the last ones, which are left in the builder. */
-int leaving_remove(struct replica_store_job *job, struct error *error);
+/* replica_store_kills.c */
+/* What the prefix kills, and what that makes of the mark. */
+int kills_find(struct replica_store_job *job, struct mark *mark, struct error *error);
+/* Into manifest and dead numbers; segments without documents leave. */
+int kills_write(struct replica_store_job *job, struct error *error);
 
-/* replica_store_postings.c */
-/* Takes out the words in the builder; puts those of the segments as well if `coming`. */
-int postings_write(struct replica_store_job *job, bool coming, struct error *error);
+/* replica_store_segment.c */
+/* Writes the chunks, in as many transactions as it takes, and the segment into the manifest. */
+int segment_write(struct replica_store_job *job, struct disk_segment *segment, struct error *error);
 
 /* replica_store_marks.c */
 /* What the segments' ranges noted; trims what has left the window of what is stored then. */

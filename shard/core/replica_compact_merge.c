@@ -1,0 +1,340 @@
+/* A merge: pages of the parts one after the other, then their words all at once, then the switch. */
+#include "shard/core/compact_job.h"
+#include "shard/core/dead.h"
+
+#include "shared/base/assert.h"
+
+#include <stdlib.h>
+
+void merge_init(struct replica_compact_job *job)
+{
+	postings_init(&job->dead);
+	posting_writer_init(&job->list);
+	buffer_init(&job->joined, STORED_VALUE_BYTES_MAX);
+}
+
+void merge_deinit(struct replica_compact_job *job)
+{
+	terms_writer_free(job->terms);
+	documents_writer_free(job->documents);
+	section_writer_free(job->sections);
+	posting_writer_deinit(&job->list);
+	buffer_deinit(&job->joined);
+	postings_deinit(&job->dead);
+	free(job->sources);
+}
+
+/* Where the parts stand among the segments; false if one of them has left. */
+static bool parts_find(const struct replica_compact_job *job, size_t *at)
+{
+	const struct manifest *manifest = &job->manifest->manifest;
+	size_t from = 0;
+
+	while (from < manifest->segments_len && manifest->segments[from].id != job->parts[0].id)
+		from++;
+	if (from + job->parts_len > manifest->segments_len)
+		return false;
+	for (size_t i = 0; i < job->parts_len; i++)
+		if (manifest->segments[from + i].id != job->parts[i].id)
+			return false;
+	*at = from;
+	return true;
+}
+
+static uint64_t parts_first(const struct replica_compact_job *job)
+{
+	return job->parts[0].first;
+}
+
+static uint64_t parts_end(const struct replica_compact_job *job)
+{
+	return job->parts[job->parts_len - 1].end;
+}
+
+/* The first slice: what is dead now, and to whom the chunks belong until the last one. */
+static int merge_begin(struct replica_compact_job *job, struct error *error)
+{
+	struct manifest *manifest = &job->manifest->manifest;
+
+	job->sources = calloc(job->parts_len, sizeof *job->sources);
+	job->sections = section_writer_new(job->id);
+	job->documents = job->sections == NULL ? NULL : documents_writer_new(parts_first(job), job->sections);
+	job->terms = terms_writer_new();
+	if (job->sources == NULL || job->documents == NULL || job->terms == NULL)
+		return error_memory(error, job->parts_len * sizeof *job->sources);
+	if (manifest->segment_next <= job->id)
+		manifest->segment_next = job->id + 1;
+	manifest_building_add(manifest, job->id);
+	if (dead_read(job->reading, parts_first(job), parts_end(job), &job->dead, error) != 0)
+		return error->code;
+	return compact_write_manifest(job, error);
+}
+
+static int source_view(struct replica_compact_job *job, size_t part, struct error *error)
+{
+	struct compact_source *source = &job->sources[part];
+
+	if (source->view == NULL)
+		source->view = disk_view_new(job->reading, &job->parts[part]);
+	return source->view == NULL ? error_memory(error, sizeof *source) : 0;
+}
+
+static bool slice_is_full(const struct replica_compact_job *job, size_t steps)
+{
+	return steps >= COMPACT_SLICE_STEPS || section_writer_txn_bytes(job->sections) >= COMPACT_SLICE_BYTES;
+}
+
+static int documents_merge(struct replica_compact_job *job, struct error *error)
+{
+	for (size_t steps = 0; !slice_is_full(job, steps); steps++) {
+		while (job->part < job->parts_len && job->page == disk_pages(&job->parts[job->part])) {
+			job->part++;
+			job->page = 0;
+		}
+		if (job->part == job->parts_len) {
+			job->phase = COMPACT_PHASE_ORDER;
+			return 0;
+		}
+		if (source_view(job, job->part, error) != 0 ||
+		    documents_writer_add_page(job->documents, job->sources[job->part].view, job->page,
+		                              &job->dead, &job->dropped, error) != 0)
+			return error->code;
+		job->page++;
+	}
+	return 0;
+}
+
+static int order_merge(struct replica_compact_job *job, struct error *error)
+{
+	bool more = false;
+
+	if (documents_writer_finish(job->documents, &more, error) != 0)
+		return error->code;
+	if (!more)
+		job->phase = COMPACT_PHASE_WORDS;
+	return 0;
+}
+
+static int source_next(struct compact_source *source, struct error *error)
+{
+	int rc = terms_cursor_next(&source->cursor, &source->term, error);
+
+	source->has_term = rc > 0;
+	return rc < 0 ? rc : 0;
+}
+
+/* A cursor of this slice's own, behind the word that was written last. */
+static int source_open(struct replica_compact_job *job, size_t part, struct error *error)
+{
+	struct compact_source *source = &job->sources[part];
+	struct slice word = slice_of(job->word, job->word_len);
+
+	if (source_view(job, part, error) != 0)
+		return error->code;
+	terms_cursor_init(&source->cursor, disk_view_sections(source->view));
+	if (word.len > 0 && terms_cursor_seek(&source->cursor, word, error) != 0)
+		return error->code;
+	if (source_next(source, error) != 0)
+		return error->code;
+	if (word.len > 0 && source->has_term && slice_equal(source->term.word, word))
+		return source_next(source, error);
+	return 0;
+}
+
+/* The smallest word that is left; false if none is. */
+static bool word_choose(struct replica_compact_job *job)
+{
+	const struct term *best = NULL;
+
+	for (size_t i = 0; i < job->parts_len; i++) {
+		const struct compact_source *source = &job->sources[i];
+
+		if (source->has_term && (best == NULL || slice_compare(source->term.word, best->word) < 0))
+			best = &source->term;
+	}
+	if (best == NULL)
+		return false;
+	ASSERT(best->word.len <= sizeof job->word);
+	memcpy(job->word, best->word.ptr, best->word.len);
+	job->word_len = best->word.len;
+	return true;
+}
+
+/* What the parts have of the word, as one list. */
+static int lists_join(struct replica_compact_job *job, struct slice word, struct error *error)
+{
+	posting_writer_begin(&job->list, parts_first(job));
+	for (size_t i = 0; i < job->parts_len; i++) {
+		struct compact_source *source = &job->sources[i];
+		struct posting_list list;
+
+		if (!source->has_term || !slice_equal(source->term.word, word))
+			continue;
+		if (terms_list(disk_view_sections(source->view), &source->term, job->parts[i].first,
+		               &job->joined, &list, error) != 0 ||
+		    posting_writer_append(&job->list, &list, &job->dead, error) != 0 ||
+		    source_next(source, error) != 0)
+			return error->code;
+	}
+	return 0;
+}
+
+static int word_merge(struct replica_compact_job *job, struct error *error)
+{
+	struct slice word = slice_of(job->word, job->word_len);
+	struct posting_list list;
+
+	if (lists_join(job, word, error) != 0 || posting_writer_end(&job->list, &list, error) != 0)
+		return error->code;
+	return list.count == 0 ? 0 : terms_writer_add(job->terms, job->sections, word, &list, error);
+}
+
+static int words_merge(struct replica_compact_job *job, struct error *error)
+{
+	for (size_t i = 0; i < job->parts_len; i++)
+		if (source_open(job, i, error) != 0)
+			return error->code;
+	for (size_t steps = 0; !slice_is_full(job, steps); steps++) {
+		if (!word_choose(job)) {
+			job->phase = COMPACT_PHASE_SWITCH;
+			return terms_writer_finish(job->terms, job->sections, error);
+		}
+		if (word_merge(job, error) != 0)
+			return error->code;
+	}
+	return 0;
+}
+
+static uint32_t outcome_level(const struct replica_compact_job *job)
+{
+	uint32_t level = 0;
+
+	for (size_t i = 0; i < job->parts_len; i++)
+		if (job->parts[i].level > level)
+			level = job->parts[i].level;
+	return job->parts_len > 1 ? level + 1 : level;
+}
+
+static int merge_check(const struct replica_compact_job *job, struct error *error)
+{
+	uint64_t documents = 0;
+
+	for (size_t i = 0; i < job->parts_len; i++)
+		documents += job->parts[i].documents;
+	if (documents == documents_writer_len(job->documents) + job->dropped &&
+	    job->dropped == postings_count(&job->dead))
+		return 0;
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+	                 "a merge of %llu documents of which %llu are dead left %u",
+	                 (unsigned long long)documents, (unsigned long long)postings_count(&job->dead),
+	                 documents_writer_len(job->documents));
+}
+
+/* Those that died during the merge are dead in the outcome; one that has nothing else is none. */
+static int outcome_bury(struct replica_compact_job *job, struct disk_segment *outcome, struct error *error)
+{
+	struct postings dead;
+	int rc;
+
+	if (dead_remove(job->txn, &job->dead, error) != 0)
+		return error->code;
+	postings_init(&dead);
+	rc = dead_read(job->txn, outcome->first, outcome->end, &dead, error);
+	outcome->dead = (uint32_t)postings_count(&dead);
+	if (rc == 0 && outcome->dead == outcome->documents) {
+		rc = dead_remove(job->txn, &dead, error);
+		postings_or(&job->dead, &dead);
+	}
+	postings_deinit(&dead);
+	return rc;
+}
+
+static int merge_switch(struct replica_compact_job *job, size_t at, struct error *error)
+{
+	struct manifest *manifest = &job->manifest->manifest;
+	struct disk_segment outcome = {.id = job->id,
+	                               .level = outcome_level(job),
+	                               .first = parts_first(job),
+	                               .end = parts_end(job),
+	                               .documents = documents_writer_len(job->documents)};
+	bool empty;
+
+	if (merge_check(job, error) != 0 || section_writer_finish(job->sections, error) != 0 ||
+	    outcome_bury(job, &outcome, error) != 0)
+		return error->code;
+	empty = outcome.dead == outcome.documents;
+	outcome.bytes = section_writer_put_bytes(job->sections);
+	for (size_t i = 0; i < SECTIONS; i++)
+		outcome.lengths[i] = section_length(job->sections, (enum section)i);
+	manifest_building_remove(manifest, job->id);
+	ASSERT(manifest_replace(manifest, at, job->parts_len, empty ? NULL : &outcome));
+	ASSERT(!empty || manifest_leaving_add(manifest, job->id));
+	job->done = true;
+	return compact_write_manifest(job, error);
+}
+
+/* A store has taken one of the parts away: what was written so far is nobody's. */
+static int merge_abandon(struct replica_compact_job *job, struct error *error)
+{
+	struct manifest *manifest = &job->manifest->manifest;
+
+	manifest_building_remove(manifest, job->id);
+	ASSERT(manifest_leaving_add(manifest, job->id));
+	job->vain = true;
+	job->done = true;
+	return compact_write_manifest(job, error);
+}
+
+static int phase_go_on(struct replica_compact_job *job, size_t at, struct error *error)
+{
+	switch (job->phase) {
+	case COMPACT_PHASE_DOCUMENTS:
+		return documents_merge(job, error);
+	case COMPACT_PHASE_ORDER:
+		return order_merge(job, error);
+	case COMPACT_PHASE_WORDS:
+		return words_merge(job, error);
+	case COMPACT_PHASE_SWITCH:
+		break;
+	}
+	return merge_switch(job, at, error);
+}
+
+static int merge_go_on(struct replica_compact_job *job, size_t at, struct error *error)
+{
+	if (!job->begun && merge_begin(job, error) != 0)
+		return error->code;
+	section_writer_use(job->sections, job->txn);
+	while (!job->done && !slice_is_full(job, 0))
+		if (phase_go_on(job, at, error) != 0)
+			return error->code;
+	return 0;
+}
+
+/* Views are of one transaction; the writers keep what they need. */
+static void slice_end(struct replica_compact_job *job)
+{
+	for (size_t i = 0; job->sources != NULL && i < job->parts_len; i++) {
+		disk_view_free(job->sources[i].view);
+		job->sources[i].view = NULL;
+		job->sources[i].has_term = false;
+	}
+	if (job->sections != NULL)
+		section_writer_use(job->sections, NULL);
+	kv_abort(job->reading);
+	job->reading = NULL;
+}
+
+int merge_slice(struct replica_compact_job *job, struct error *error)
+{
+	size_t at;
+	int rc;
+
+	if (!parts_find(job, &at))
+		return merge_abandon(job, error);
+	if (kv_begin(job->kv, false, &job->reading, error) != 0)
+		return error->code;
+	rc = merge_go_on(job, at, error);
+	slice_end(job);
+	return rc;
+}
