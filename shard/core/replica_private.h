@@ -83,8 +83,6 @@ const struct version *overlay_get(const struct replica *replica, struct slice id
 /* Makes `version` the newest; its id is borrowed. False when out of memory, which
  * cannot happen if the id is in the map already. */
 bool overlay_set(struct replica *replica, const struct version *version);
-/* A version in memory by its number, NULL if it is not there. */
-const struct version *replica_version(const struct replica *replica, uint64_t number);
 
 /* The lowest number that a memory or disk segment may list. */
 uint64_t replica_number_first(const struct replica *replica);

@@ -6,7 +6,8 @@
 #ifndef MILLRACE_TESTS_UNIT_REPLICA_MODEL_H
 #define MILLRACE_TESTS_UNIT_REPLICA_MODEL_H
 
-#include "shard/core/replica.h"
+#include "shard/core/snapshot.h"
+#include "shard/core/words.h"
 
 #include "tests/unit/suite.h"
 
@@ -51,6 +52,8 @@ struct model {
 	struct incarnation incarnation;
 	bool noting; /* every record has an identity and an origin */
 	struct replica *replica;
+	struct snapshot *kept; /* NULL: none */
+	int64_t kept_at;       /* received when it was taken */
 };
 
 static inline uint64_t draw(struct model *model, uint64_t bound)
@@ -187,6 +190,8 @@ static inline void reopen(struct model *model, const char *directory)
 	struct error error;
 	struct kv *kv;
 
+	snapshot_release(model->kept);
+	model->kept = NULL;
 	replica_close(model->replica);
 	model->replica = NULL;
 	model->session++;
@@ -267,6 +272,7 @@ static inline struct model *model_new(const char *directory)
 
 static inline void model_free(struct model *model)
 {
+	snapshot_release(model->kept);
 	replica_close(model->replica);
 	free(model->log);
 	free(model);

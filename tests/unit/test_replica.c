@@ -1,10 +1,15 @@
 /*
  * The replica against a plain model of its contract: random ranges
  * (overlapping, repeated, with gaps), merges, stores that end, fail or are cut
- * off by a crash, reopenings; after every step the state, every document,
- * listings and searches equal what a fold of the log gives. SEED=n runs one.
+ * off by a crash, slices of compactions between them, reopenings; after every
+ * step the state, every document, listings and searches equal what a fold of
+ * the log gives, and those of a snapshot that was taken some steps ago what it
+ * gave then. SEED=n runs one.
  */
 #include "tests/unit/replica_model.h"
+
+static struct words *query_words;
+static unsigned compactions; /* begun */
 
 /* A document that an answer must hold, in the order it must have. */
 struct expected {
@@ -40,7 +45,7 @@ static void check_page(struct expected *expected, size_t len, const struct docum
 	}
 }
 
-static void check_list(struct model *model, const struct live live[IDS])
+static void check_list(struct model *model, const struct snapshot *snapshot, const struct live live[IDS])
 {
 	struct expected expected[IDS];
 	struct document_page page;
@@ -54,14 +59,32 @@ static void check_list(struct model *model, const struct live live[IDS])
 	for (size_t i = 0; i < IDS; i++)
 		if (live[i].exists)
 			expected[len++] = (struct expected){slice_string(model->ids[i]), &live[i], 0};
-	CU_ASSERT_EQUAL_FATAL(replica_list(model->replica, &request, &page, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(snapshot_list(snapshot, &request, &page, &error), 0);
 	check_page(expected, len, &page, (size_t)request.offset, request.limit);
 	request.keys_only = true;
-	CU_ASSERT_EQUAL_FATAL(replica_list(model->replica, &request, &keys, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(snapshot_list(snapshot, &request, &keys, &error), 0);
 	CU_ASSERT_EQUAL_FATAL(keys.count, page.count);
 	for (size_t i = 0; i < keys.count; i++) {
 		CU_ASSERT_TRUE_FATAL(slice_equal(keys.documents[i].id, page.documents[i].id));
 		CU_ASSERT_EQUAL_FATAL(keys.documents[i].body.len, 0);
+	}
+	arena_deinit(&arena);
+}
+
+static void check_snapshot_gets(const struct model *model, const struct snapshot *snapshot,
+                                const struct live live[IDS])
+{
+	struct arena arena;
+
+	arena_init(&arena, 4096);
+	for (size_t i = 0; i < IDS; i++) {
+		struct document document;
+		struct error error;
+		int rc = snapshot_get(snapshot, slice_string(model->ids[i]), &arena, &document, &error);
+
+		CU_ASSERT_EQUAL_FATAL(rc, live[i].exists ? 0 : ERROR_NOT_FOUND);
+		if (rc == 0)
+			CU_ASSERT_TRUE_FATAL(slice_equal(document.body, live[i].entry->op.body));
 	}
 	arena_deinit(&arena);
 }
@@ -88,7 +111,7 @@ static uint32_t match(const struct entry *entry, const size_t *words, size_t len
 	return score + 1;
 }
 
-static void check_search(struct model *model, const struct live live[IDS])
+static void check_search(struct model *model, const struct snapshot *snapshot, const struct live live[IDS])
 {
 	struct expected expected[IDS];
 	struct document_page page;
@@ -114,22 +137,48 @@ static void check_search(struct model *model, const struct live live[IDS])
 		if (found > 0)
 			expected[len++] = (struct expected){slice_string(model->ids[i]), &live[i], found - 1};
 	}
-	CU_ASSERT_EQUAL_FATAL(replica_search(model->replica, slice_string(query), &request, &page, &error),
-	                      0);
+	CU_ASSERT_EQUAL_FATAL(
+		snapshot_search(snapshot, query_words, slice_string(query), &request, &page, &error), 0);
 	check_page(expected, len, &page, 0, request.limit);
 	arena_deinit(&arena);
 }
 
+static void check_snapshot(struct model *model, const struct snapshot *snapshot, const struct live live[IDS])
+{
+	check_snapshot_gets(model, snapshot, live);
+	check_list(model, snapshot, live);
+	for (int i = 0; i < 4; i++)
+		check_search(model, snapshot, live);
+}
+
 static void check(struct model *model)
 {
+	struct snapshot *snapshot = replica_snapshot(model->replica);
 	struct live live[IDS];
 
+	CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+	CU_ASSERT_EQUAL_FATAL(snapshot_received(snapshot), status_of(model).received);
 	fold(model, status_of(model).received, live);
 	check_state(model, live);
 	check_gets(model, live);
-	check_list(model, live);
-	for (int i = 0; i < 4; i++)
-		check_search(model, live);
+	check_snapshot(model, snapshot, live);
+	if (model->kept != NULL) {
+		fold(model, model->kept_at, live);
+		check_snapshot(model, model->kept, live);
+	}
+	snapshot_release(snapshot);
+}
+
+/* Takes one, or lets it go. */
+static void step_snapshot(struct model *model)
+{
+	if (model->kept != NULL) {
+		snapshot_release(model->kept);
+		model->kept = NULL;
+		return;
+	}
+	model->kept = replica_snapshot(model->replica);
+	model->kept_at = status_of(model).received;
 }
 
 static void step_receive(struct model *model)
@@ -197,6 +246,49 @@ static void step_store(struct model *model, const char *directory)
 	}
 }
 
+/* What there is, between two slices. */
+static void store_now(struct model *model)
+{
+	struct replica_store_job *job = replica_store_begin(model->replica);
+	struct error error = {.code = 0};
+
+	if (job == NULL)
+		return;
+	CU_ASSERT_EQUAL_FATAL(replica_store_run(job, &error), 0);
+	replica_store_end(model->replica, job, 0, &error);
+}
+
+/* A compaction in slices, with ranges and stores between them; it may be given up. */
+static void step_compact(struct model *model, const char *directory)
+{
+	struct replica_compact_job *job = replica_compact_begin(model->replica);
+	struct error error = {.code = 0};
+	bool more = true;
+	int rc = 0;
+
+	if (job == NULL)
+		return;
+	compactions++;
+	CU_ASSERT_PTR_NULL_FATAL(replica_compact_begin(model->replica));
+	while (more && rc == 0) {
+		if (draw(model, 8) == 0) {
+			rc = error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "given up");
+			break;
+		}
+		rc = replica_compact_run(job, &more, &error);
+		CU_ASSERT_EQUAL_FATAL(rc, 0);
+		step_receive(model);
+		if (more && draw(model, 2) == 0)
+			store_now(model);
+		check(model);
+	}
+	replica_compact_end(model->replica, job, rc, &error);
+	check(model);
+	CU_ASSERT_EQUAL_FATAL(replica_verify(model->replica, &error), 0);
+	if (draw(model, 8) == 0)
+		reopen(model, directory);
+}
+
 static void model_run(uint64_t seed)
 {
 	struct model model = {.seed = seed, .end = BASE, .session = 1, .incarnation = {{5, seed + 1}}};
@@ -208,16 +300,21 @@ static void model_run(uint64_t seed)
 	ids_make(&model);
 	reopen(&model, directory);
 	while (model.end < BASE + LOG_MAX - 200) {
-		uint64_t what = draw(&model, 10);
+		uint64_t what = draw(&model, 12);
 
 		if (what < 7)
 			step_receive(&model);
 		else if (what < 8)
 			(void)replica_merge(model.replica);
-		else
+		else if (what < 10)
 			step_store(&model, directory);
+		else if (what < 11)
+			step_compact(&model, directory);
+		else
+			step_snapshot(&model);
 		check(&model);
 	}
+	snapshot_release(model.kept);
 	replica_close(model.replica);
 	free(model.log);
 }
@@ -226,12 +323,14 @@ static void test_model(void)
 {
 	const char *seed = getenv("SEED");
 
-	if (seed != NULL) {
-		model_run(strtoull(seed, NULL, 10));
-		return;
-	}
-	for (uint64_t i = 1; i <= 3; i++)
+	query_words = words_new();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(query_words);
+	for (uint64_t i = 1; seed == NULL && i <= 3; i++)
 		model_run(i);
+	if (seed != NULL)
+		model_run(strtoull(seed, NULL, 10));
+	CU_ASSERT_TRUE(compactions > 0);
+	words_free(query_words);
 }
 
 int main(void)
