@@ -275,6 +275,8 @@ void postings_remove_range(struct postings *set, uint64_t from, uint64_t to)
 		else
 			set->blocks[kept++] = block;
 	}
+	if (kept == at)
+		return;
 	memmove(set->blocks + kept, set->blocks + at, (set->len - at) * sizeof *set->blocks);
 	set->len -= at - kept;
 	set->last = 0;
