@@ -64,6 +64,13 @@ void counters_init(struct node_counters *counters)
 		single(METRIC_TYPE_COUNTER, "millrace_node_stores_failed_total", "Stores to be tried again");
 	counters->stores_in_flight = single(METRIC_TYPE_GAUGE, "millrace_node_stores_in_flight",
 	                                    "1 while the writer has a store to do");
+	counters->compactions = single(METRIC_TYPE_COUNTER, "millrace_node_compactions_total",
+	                               "Merges of disk segments and removals of old ones that ended well");
+	counters->compactions_failed = single(METRIC_TYPE_COUNTER, "millrace_node_compactions_failed_total",
+	                                      "Merges of disk segments and removals to be tried again");
+	counters->slice_seconds =
+		single(METRIC_TYPE_HISTOGRAM, "millrace_node_compaction_slice_duration_seconds",
+	               "Time from the beginning of a slice of a compaction to its end");
 	counters->sessions_renewed = single(METRIC_TYPE_COUNTER, "millrace_node_sessions_renewed_total",
 	                                    "Sessions that replicas began without a restart");
 	counters->marks_pages = single(METRIC_TYPE_COUNTER, "millrace_node_marks_pages_total",
@@ -86,6 +93,9 @@ void counters_init(struct node_counters *counters)
 	counters->documents = of_replica("millrace_replica_documents", "Live documents");
 	counters->replica_memory =
 		of_replica("millrace_replica_memory_bytes", "Memory of what is not stored yet");
+	counters->disk_segments = of_replica("millrace_replica_disk_segments", "Segments on disk");
+	counters->disk_dead = of_replica("millrace_replica_disk_dead_documents",
+	                                 "Documents that segments on disk hold beyond the live ones");
 }
 
 void counters_of_held(struct node *node, struct held *held)
@@ -100,6 +110,8 @@ void counters_of_held(struct node *node, struct held *held)
 	held->stored = metric_series(node->counters.stored, values);
 	held->documents = metric_series(node->counters.documents, values);
 	held->memory = metric_series(node->counters.replica_memory, values);
+	held->disk_segments = metric_series(node->counters.disk_segments, values);
+	held->disk_dead = metric_series(node->counters.disk_dead, values);
 }
 
 void counters_update(struct node *node)
@@ -116,5 +128,7 @@ void counters_update(struct node *node)
 		series_set(held->stored, (double)status.stored);
 		series_set(held->documents, (double)status.documents);
 		series_set(held->memory, (double)status.memory_bytes);
+		series_set(held->disk_segments, (double)status.disk_segments);
+		series_set(held->disk_dead, (double)status.disk_dead);
 	}
 }

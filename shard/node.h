@@ -5,7 +5,7 @@
  * searches, lists, merges, and begins and ends stores. HTTP requests reach it
  * through bounded mailboxes (their connections are suspended meanwhile);
  * batches are applied range by range, and questions go between the ranges.
- * One writer thread runs store jobs, one at a time. The reader of meta and
+ * One writer thread runs store jobs and slices of compactions, one at a time. The reader of meta and
  * topology is opened by a thread of its own, because that waits for Kafka.
  *
  * Which replica answers, and which question waits for what a shard must have
@@ -28,7 +28,9 @@
  * so every replica gets a new session and recovers until it is level again.
  *
  * Store policy: when the memory of all replicas reaches a quarter of
- * `shard.memory`, or the oldest range waits for NODE_STORE_AGE_MS. Memory at
+ * `shard.memory`, when a replica has enough for a disk segment of some size, or
+ * when the oldest range waits for NODE_STORE_AGE_MS. After every store the
+ * replica is compacted as far as it should be; stores and slices take turns. Memory at
  * its budget: batches are answered BUSY. At SIGTERM the node answers nothing
  * new, stores what it has (at most NODE_SHUTDOWN_MS) and closes.
  */

@@ -62,18 +62,24 @@ struct held {
 	uint64_t skipped;
 	int64_t unstored_since_ms; /* -1: nothing waits */
 	int64_t store_retry_ms;    /* after a failed store */
+	bool uncompacted;          /* replica_compact_begin may have something to do */
+	int64_t compact_retry_ms;  /* after a compaction that failed */
 	bool unmerged;             /* replica_merge has more to do */
 	struct series *received;
 	struct series *stored;
 	struct series *documents;
 	struct series *memory;
+	struct series *disk_segments;
+	struct series *disk_dead;
 };
 
-/* A store job on its way to the writer thread and back. */
+/* A store job, or a slice of a compaction, on its way to the writer thread and back. */
 struct store_task {
 	struct message message;
 	struct held *held;
-	struct replica_store_job *job;
+	struct replica_store_job *job; /* NULL: a slice */
+	struct replica_compact_job *compaction;
+	bool more; /* slices */
 	int64_t begun_ms;
 	int64_t received_at_begin;
 	int result;
@@ -116,6 +122,9 @@ struct node_counters {
 	struct series *stores;
 	struct series *stores_failed;
 	struct series *stores_in_flight;
+	struct series *compactions;
+	struct series *compactions_failed;
+	struct series *slice_seconds;
 	struct series *sessions_renewed;
 	struct series *marks_pages;
 	struct series *marks_bytes;
@@ -132,6 +141,8 @@ struct node_counters {
 	struct metric *stored;
 	struct metric *documents;
 	struct metric *replica_memory;
+	struct metric *disk_segments;
+	struct metric *disk_dead;
 };
 
 /* pulse.c: noted by a thread of its own and by the owner. */
@@ -196,6 +207,9 @@ struct node {
 	struct store_task store_task;
 	struct store_task store_end;
 	bool storing;
+	struct held *compacting; /* NULL: none */
+	struct replica_compact_job *compaction;
+	bool slice_next; /* a slice goes before a store */
 	struct node_counters counters;
 };
 
@@ -261,8 +275,10 @@ void replicas_close(struct node *node);
 
 /* storing.c */
 int storing_start(struct node *node, struct error *error);
-/* Begins a job if policy wants one and none runs. */
+/* Begins a store or a slice if policy wants one and none runs. */
 void storing_turn(struct node *node);
+/* Gives up what goes on with a replica that is to be closed; no store or slice of it runs. */
+void storing_forget(struct node *node, const struct held *held);
 void storing_done(struct node *node, struct store_task *task);
 /* True if some replica has something that is not on disk and can be put there. */
 bool storing_wanted(const struct node *node);

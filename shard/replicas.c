@@ -196,6 +196,7 @@ static void held_open(struct node *node, struct held *held)
 	replica_status(held->replica, &status);
 	held->state = status.state;
 	held->received_now = status.received;
+	held->uncompacted = true;
 	publish(node, held);
 	logline(LOG_LEVEL_INFO, "replica_opened",
 	        "index=%016" PRIx64 " uid=%s partition=%" PRId32 " received=%" PRId64 " documents=%" PRIu64,
@@ -212,9 +213,10 @@ static void replica_release(struct node *node, struct held *held)
 {
 	struct replica *replica = held->replica;
 
-	held->replica = NULL;
 	if (replica == NULL)
 		return;
+	storing_forget(node, held);
+	held->replica = NULL;
 	shelf_remove(node->shelf, held->index_id, held->partition);
 	replica_close(replica);
 }

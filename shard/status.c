@@ -42,9 +42,10 @@ static void append_status(const struct replica_status *status, struct buffer *bo
 	              status->anchor.offset, status->anchor.timestamp_ms, status->anchor.checksum);
 	buffer_printf(body,
 	              ",\"digest\":\"%s\",\"documents\":%" PRIu64 ",\"body_bytes\":%" PRIu64
-	              ",\"memory_bytes\":%zu,\"segments\":%zu,\"applied\":%" PRIu64 ",\"stop_reason\":",
+	              ",\"memory_bytes\":%zu,\"segments\":%zu,\"disk_segments\":%zu,\"disk_bytes\":%" PRIu64
+	              ",\"disk_dead\":%" PRIu64 ",\"applied\":%" PRIu64 ",\"stop_reason\":",
 	              digest, status->documents, status->body_bytes, status->memory_bytes, status->segments,
-	              status->applied);
+	              status->disk_segments, status->disk_bytes, status->disk_dead, status->applied);
 }
 
 /* 1: it has identities in its window, 2: origins, 3: both. */

@@ -1,4 +1,4 @@
-/* Store jobs: when to begin one, and the one writer thread that runs them. */
+/* Stores and compactions: when to begin one, and the one writer thread that runs them, a store or a slice at a time. */
 #include "shard/node_private.h"
 
 #include "shared/base/assert.h"
@@ -9,8 +9,12 @@
 
 /* A quarter of the budget: the rest takes what arrives while a job runs. */
 #define STORE_MEMORY_SHARE 4
-/* After a store that failed, a full disk for instance. */
+/* Memory of a replica that is worth a store before its age is; about half of it is bodies. */
+#define STORE_MEMORY_DUE (8U * 1024 * 1024)
+/* After a store or a compaction that failed, a full disk for instance. */
 #define STORE_RETRY_MS 1000
+/* Disk segments of a replica from which on its compaction goes before every store. */
+#define STORE_SEGMENTS_HIGH 64
 
 /* The writer thread. Nothing of the node is touched here but the mailboxes. */
 static void *run(void *context)
@@ -20,7 +24,10 @@ static void *run(void *context)
 
 	while ((task = mailbox_wait(node->store_tasks, -1)) != &node->store_end) {
 		ASSERT(task != NULL);
-		task->result = replica_store_run(task->job, &task->error);
+		if (task->job != NULL)
+			task->result = replica_store_run(task->job, &task->error);
+		else
+			task->result = replica_compact_run(task->compaction, &task->more, &task->error);
 		ASSERT(mailbox_put(node->inbox, &task->message)); /* it has room for this one */
 	}
 	return NULL;
@@ -50,8 +57,10 @@ bool storing_wanted(const struct node *node)
 /* When this replica's turn comes by age; a failed store waits first. */
 static int64_t due_ms(const struct node *node, const struct held *held)
 {
-	int64_t due = node->stopping ? node->now_ms : held->unstored_since_ms + NODE_STORE_AGE_MS;
+	int64_t due = held->unstored_since_ms + NODE_STORE_AGE_MS;
 
+	if (node->stopping || held->memory_bytes >= STORE_MEMORY_DUE)
+		due = node->now_ms;
 	return due > held->store_retry_ms ? due : held->store_retry_ms;
 }
 
@@ -82,6 +91,24 @@ static struct held *choose(struct node *node)
 	return best;
 }
 
+static bool is_compactable(const struct node *node, const struct held *held)
+{
+	return held->replica != NULL && held->uncompacted && held->compact_retry_ms <= node->now_ms;
+}
+
+/* True if there may be a slice to do. */
+static bool compacting_wanted(const struct node *node)
+{
+	if (node->stopping)
+		return false;
+	if (node->compacting != NULL)
+		return true;
+	for (size_t i = 0; i < node->held_len; i++)
+		if (is_compactable(node, node->held[i]))
+			return true;
+	return false;
+}
+
 int64_t storing_wait_ms(const struct node *node)
 {
 	bool crowded = is_crowded(node);
@@ -89,6 +116,8 @@ int64_t storing_wait_ms(const struct node *node)
 
 	if (node->storing)
 		return wait;
+	if (compacting_wanted(node))
+		return 0;
 	for (size_t i = 0; i < node->held_len; i++) {
 		const struct held *held = node->held[i];
 		int64_t due;
@@ -102,28 +131,98 @@ int64_t storing_wait_ms(const struct node *node)
 	return wait < 0 ? 0 : wait;
 }
 
-void storing_turn(struct node *node)
+static void task_put(struct node *node, const struct store_task *task)
 {
-	struct held *held = node->storing ? NULL : choose(node);
+	node->store_task = *task;
+	node->store_task.message.kind = MESSAGE_KIND_STORED;
+	node->store_task.begun_ms = node->now_ms;
+	node->storing = true;
+	series_set(node->counters.stores_in_flight, task->job != NULL);
+	ASSERT(mailbox_put(node->store_tasks, &node->store_task)); /* one at a time */
+}
+
+/* False if nothing is due. */
+static bool store_turn(struct node *node)
+{
+	struct held *held = choose(node);
 	struct replica_status status;
 	struct replica_store_job *job;
 
 	if (held == NULL)
-		return;
+		return false;
 	replica_status(held->replica, &status);
 	job = replica_store_begin(held->replica);
 	if (job == NULL) {
-		held->store_retry_ms = node->now_ms + STORE_RETRY_MS; /* out of memory */
-		return;
+		/* out of memory, or its compaction must come first, which ends the wait */
+		held->store_retry_ms = node->now_ms + STORE_RETRY_MS;
+		held->uncompacted = true;
+		return false;
 	}
-	node->store_task = (struct store_task){.message = {MESSAGE_KIND_STORED},
-	                                       .held = held,
-	                                       .job = job,
-	                                       .begun_ms = node->now_ms,
-	                                       .received_at_begin = status.received};
-	node->storing = true;
-	series_set(node->counters.stores_in_flight, 1);
-	ASSERT(mailbox_put(node->store_tasks, &node->store_task)); /* one at a time */
+	task_put(node, &(struct store_task){.held = held, .job = job, .received_at_begin = status.received});
+	return true;
+}
+
+/* Nothing to do, but for what some search still reads. */
+static void compaction_wait(const struct node *node, struct held *held)
+{
+	struct replica_status status;
+
+	replica_status(held->replica, &status);
+	held->uncompacted = status.disk_leaving > 0;
+	held->compact_retry_ms = node->now_ms + STORE_RETRY_MS;
+}
+
+/* The next replica that has something to compact begins; false if none has. */
+static bool compaction_begin(struct node *node)
+{
+	for (size_t i = 0; i < node->held_len; i++) {
+		struct held *held = node->held[i];
+
+		if (!is_compactable(node, held))
+			continue;
+		node->compaction = replica_compact_begin(held->replica);
+		if (node->compaction != NULL) {
+			node->compacting = held;
+			return true;
+		}
+		compaction_wait(node, held);
+	}
+	return false;
+}
+
+/* False if there is nothing to do. */
+static bool slice_turn(struct node *node)
+{
+	if (node->stopping || (node->compacting == NULL && !compaction_begin(node)))
+		return false;
+	task_put(node, &(struct store_task){.held = node->compacting, .compaction = node->compaction});
+	return true;
+}
+
+static bool is_high(const struct node *node)
+{
+	struct replica_status status;
+
+	if (node->compacting == NULL)
+		return false;
+	replica_status(node->compacting->replica, &status);
+	return status.disk_segments >= STORE_SEGMENTS_HIGH;
+}
+
+/* They take turns where both are due, so that neither waits for the other for long. */
+void storing_turn(struct node *node)
+{
+	if (node->storing)
+		return;
+	if (node->slice_next || is_high(node)) {
+		node->slice_next = false;
+		if (!slice_turn(node))
+			(void)store_turn(node);
+	} else {
+		node->slice_next = true;
+		if (!store_turn(node))
+			(void)slice_turn(node);
+	}
 }
 
 static void stored_note(struct node *node, const struct store_task *task)
@@ -148,12 +247,54 @@ static void stored_note(struct node *node, const struct store_task *task)
 	replicas_note(node, held);
 }
 
+static void compaction_end(struct node *node, int result, const struct error *error)
+{
+	struct held *held = node->compacting;
+
+	replica_compact_end(held->replica, node->compaction, result, error);
+	node->compacting = NULL;
+	node->compaction = NULL;
+}
+
+static void slice_done(struct node *node, const struct store_task *task)
+{
+	struct held *held = task->held;
+
+	series_observe(node->counters.slice_seconds, (double)(clock_monotonic_ms() - task->begun_ms) / 1000);
+	if (task->result == 0 && task->more)
+		return;
+	compaction_end(node, task->result, &task->error);
+	if (task->result == 0) {
+		series_add(node->counters.compactions, 1);
+		held->store_retry_ms = node->now_ms; /* it may have waited for this */
+	} else if (task->result != ERROR_LIMIT) {
+		series_add(node->counters.compactions_failed, 1);
+		held->compact_retry_ms = node->now_ms + STORE_RETRY_MS;
+		logline(LOG_LEVEL_ERROR, "compaction_failed",
+		        "index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"", held->index_id,
+		        held->partition, task->error.text);
+	}
+	replicas_note(node, held);
+}
+
 void storing_done(struct node *node, struct store_task *task)
 {
-	replica_store_end(task->held->replica, task->job, task->result, &task->error);
 	node->storing = false;
 	series_set(node->counters.stores_in_flight, 0);
+	if (task->job == NULL) {
+		slice_done(node, task);
+		return;
+	}
+	replica_store_end(task->held->replica, task->job, task->result, &task->error);
+	task->held->uncompacted = true;
 	stored_note(node, task);
+}
+
+void storing_forget(struct node *node, const struct held *held)
+{
+	ASSERT(!node->storing || node->store_task.held != held);
+	if (node->compacting == held)
+		compaction_end(node, 0, NULL);
 }
 
 /* Waits for a job that runs; its end is still the owner's to note. */

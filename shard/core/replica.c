@@ -320,6 +320,7 @@ int replica_check_cluster(struct kv *kv, const char *cluster_id, struct error *e
 static void status_of_disk(const struct manifest *manifest, struct replica_status *status)
 {
 	status->disk_segments = manifest->segments_len;
+	status->disk_leaving = manifest->leaving_len;
 	for (size_t i = 0; i < manifest->segments_len; i++) {
 		status->disk_bytes += manifest->segments[i].bytes;
 		status->disk_dead += manifest->segments[i].dead;

@@ -128,6 +128,7 @@ struct replica_status {
 	size_t disk_segments;
 	uint64_t disk_bytes;       /* of their chunks, as written */
 	uint64_t disk_dead;        /* documents that they list still */
+	size_t disk_leaving;       /* segments whose chunks are to be removed */
 	uint64_t applied;          /* operations since opening; those that were there already do not count */
 	uint64_t merges_too_large; /* of them, merges that left what was there */
 	uint64_t skipped;          /* offsets since opening that a record in `meta` told to skip */
