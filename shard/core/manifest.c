@@ -274,22 +274,38 @@ static size_t fitting(const struct manifest *manifest, size_t at, size_t max, st
 	return len;
 }
 
-/* The first MANIFEST_FANOUT neighbours of at most that level that are not large. */
+/* Neighbours from `at` on up to the last of MANIFEST_FANOUT of that level, none above it or large; 0: not so many. */
+static size_t level_run(const struct manifest *manifest, uint32_t level, size_t at)
+{
+	size_t of_level = 0;
+
+	for (size_t i = at; i < manifest->segments_len; i++) {
+		const struct disk_segment *segment = &manifest->segments[i];
+
+		if (segment->level > level || is_large(segment))
+			return 0;
+		of_level += segment->level == level;
+		if (of_level == MANIFEST_FANOUT)
+			return i + 1 - at;
+	}
+	return 0;
+}
+
 static bool level_place(const struct manifest *manifest, uint32_t level, size_t *at, size_t *len)
 {
-	size_t run = 0;
-
 	for (size_t i = 0; i < manifest->segments_len; i++) {
 		struct outcome outcome;
+		size_t run;
 
-		run = manifest->segments[i].level > level || is_large(&manifest->segments[i]) ? 0 : run + 1;
-		if (run < MANIFEST_FANOUT)
+		if (manifest->segments[i].level != level)
 			continue;
-		*at = i + 1 - run;
-		*len = fitting(manifest, *at, run, &outcome);
-		if (*len > 1)
-			return true;
-		run--; /* too far apart: without the first */
+		run = level_run(manifest, level, i);
+		run = fitting(manifest, i, run < MANIFEST_MERGE_MAX ? run : MANIFEST_MERGE_MAX, &outcome);
+		if (run < 2)
+			continue;
+		*at = i;
+		*len = run;
+		return true;
 	}
 	return false;
 }
@@ -348,7 +364,7 @@ bool manifest_merge_place(const struct manifest *manifest, size_t *at, size_t *l
 	int64_t passed = -1;
 	uint32_t level;
 
-	if (manifest->leaving_len > MANIFEST_LEAVING_MAX - MANIFEST_FANOUT)
+	if (manifest->leaving_len > MANIFEST_LEAVING_MAX - MANIFEST_MERGE_MAX)
 		return false;
 	for (; level_above(manifest, passed, &level); passed = level)
 		if (level_place(manifest, level, at, len))

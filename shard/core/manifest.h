@@ -10,8 +10,9 @@
  *                u32 documents, u32 dead, u64 bytes, u64[SECTIONS] lengths
  *
  * Merge policy, in this order:
- *   MANIFEST_FANOUT neighbours none of which is above level L become one
- *     segment, the lowest L first (fewer of them if all would be too many);
+ *   MANIFEST_FANOUT segments of level L, and what of lower levels stands between
+ *     them, become one, the lowest L first (fewer of them if all would be too
+ *     many);
  *   a segment of whose documents a third are dead is written anew;
  *   from MANIFEST_CROWDED segments on neighbours of any level are joined, where
  *     that writes least for every segment saved.
@@ -29,6 +30,8 @@
 #include "shard/core/disk_segment.h"
 
 #define MANIFEST_FANOUT 8
+/* Segments that are merged at once. */
+#define MANIFEST_MERGE_MAX 16
 #define MANIFEST_SEGMENTS_MAX 128
 #define MANIFEST_CROWDED 48
 #define MANIFEST_BUILDING_MAX 4
