@@ -116,8 +116,7 @@ int posting_cursor_next(struct posting_cursor *cursor, uint64_t *number, struct 
 }
 
 /* One field's positions; false if they are not what a writer writes. */
-static bool group_read(struct reader *reader, struct place first, struct place *places, size_t max,
-                       size_t count)
+static bool group_read(struct reader *reader, uint16_t field, struct place *places, size_t max, size_t count)
 {
 	uint64_t position = 0;
 
@@ -129,7 +128,7 @@ static bool group_read(struct reader *reader, struct place first, struct place *
 		    (i > 0 && distance == 0))
 			return false;
 		if (i < max)
-			places[i] = (struct place){first.field, (uint16_t)position};
+			places[i] = (struct place){field, (uint16_t)position};
 	}
 	return true;
 }
@@ -151,7 +150,7 @@ static bool places_read(struct reader *reader, struct place *places, size_t max,
 		if (reader_failed(reader) || distance > UINT16_MAX || field > UINT16_MAX ||
 		    (*len > 0 && distance == 0) || count > (uint64_t)UINT16_MAX + 1)
 			return false;
-		if (!group_read(reader, (struct place){(uint16_t)field, 0}, places + written, max - written,
+		if (!group_read(reader, (uint16_t)field, max > 0 ? places + written : NULL, max - written,
 		                (size_t)count))
 			return false;
 		*len += (size_t)count;
