@@ -41,7 +41,7 @@ struct kv_cursor {
 	MDB_cursor *cursor;
 };
 
-static const char *const table_names[KV_TABLES] = {"state", "chunks", "dictionary", "dead"};
+static const char *const table_names[KV_TABLES] = {"state", "chunks", "dead"};
 
 /* What LMDB's code means to the caller. */
 static int kv_error(const struct kv *kv, int rc, const char *what, struct error *error)

@@ -33,10 +33,9 @@
 #define KV_GROW_PATIENCE_MS 10
 
 enum kv_table {
-	KV_TABLE_STATE = 0,  /* watermark, anchor, digest, format, manifest, … */
-	KV_TABLE_CHUNKS,     /* segment, section, chunk → bytes: shard/core/sections.h */
-	KV_TABLE_DICTIONARY, /* word of any disk segment → one byte; only grows, derived */
-	KV_TABLE_DEAD,       /* block of numbers → those dead that a disk segment lists */
+	KV_TABLE_STATE = 0, /* watermark, anchor, digest, format, manifest, … */
+	KV_TABLE_CHUNKS,    /* segment, section, chunk → bytes: shard/core/sections.h */
+	KV_TABLE_DEAD,      /* block of numbers → those dead that a disk segment lists */
 	KV_TABLES
 };
 

@@ -71,7 +71,8 @@ static int absent(struct error *error)
 static int read(struct disk_view *view, enum section section, uint64_t at, size_t len, struct slice *bytes,
                 struct error *error)
 {
-	return section_read(view->sections, section, at, len, &view->joined[section], bytes, error);
+	return section_read(view->sections, (struct span){section, at, len}, &view->joined[section], bytes,
+	                    error);
 }
 
 /* The i-th record of a section; it stands in one chunk. */
@@ -89,7 +90,7 @@ static int record_at(struct disk_view *view, enum section section, uint64_t i, c
 
 int disk_entry_at(struct disk_view *view, uint32_t place, struct disk_entry *entry, struct error *error)
 {
-	const uint8_t *record;
+	const uint8_t *record = NULL;
 
 	if (place >= view->segment->documents)
 		return damaged(view, "a place above its last document is referred to", error);
@@ -245,7 +246,7 @@ static size_t hash_above(const struct ids *ids, uint64_t hash)
 int disk_find(struct disk_view *view, struct slice id, struct disk_entry *entry, struct error *error)
 {
 	uint64_t hash = hash64(id, 0);
-	uint64_t chunk;
+	uint64_t chunk = 0;
 	struct ids ids;
 	size_t i;
 
@@ -284,7 +285,7 @@ uint32_t disk_pages(const struct disk_segment *segment)
 int disk_page_at(struct disk_view *view, uint32_t page, struct disk_page *found, struct error *error)
 {
 	uint32_t documents = view->segment->documents;
-	const uint8_t *record;
+	const uint8_t *record = NULL;
 	struct disk_page read_page;
 
 	if (record_at(view, SECTION_PAGES, page, &record, error) != 0)
@@ -338,7 +339,7 @@ int disk_body(struct disk_view *view, const struct disk_entry *entry, struct sli
 
 int disk_order_at(struct disk_view *view, uint32_t i, uint32_t *place, struct error *error)
 {
-	const uint8_t *record;
+	const uint8_t *record = NULL;
 	uint32_t found;
 
 	if (record_at(view, SECTION_ORDER, i, &record, error) != 0)

@@ -362,7 +362,7 @@ static bool level_above(const struct manifest *manifest, int64_t level, uint32_t
 bool manifest_merge_place(const struct manifest *manifest, size_t *at, size_t *len)
 {
 	int64_t passed = -1;
-	uint32_t level;
+	uint32_t level = 0;
 
 	if (manifest->leaving_len > MANIFEST_LEAVING_MAX - MANIFEST_MERGE_MAX)
 		return false;

@@ -322,52 +322,55 @@ static int payloads_room(struct section_reader *reader, enum section section, st
 }
 
 /* Pieces of several chunks, one after the other. */
-static int read_joined(struct section_reader *reader, enum section section, uint64_t at, size_t len,
-                       struct buffer *joined, struct error *error)
+static int read_joined(struct section_reader *reader, struct span span, struct buffer *joined,
+                       struct error *error)
 {
-	size_t capacity = capacities[section];
+	size_t capacity = capacities[span.section];
 
 	buffer_clear(joined);
-	while (len > 0) {
-		uint64_t chunk = at / capacity;
-		size_t from = (size_t)(at % capacity);
-		size_t part = capacity - from < len ? capacity - from : len;
+	while (span.len > 0) {
+		const uint8_t **payload = &reader->payloads[span.section][span.at / capacity];
+		size_t from = (size_t)(span.at % capacity);
+		size_t part = capacity - from < span.len ? capacity - from : span.len;
 
-		if (reader->payloads[section][chunk] == NULL && chunk_get(reader, section, chunk, error) != 0)
+		if (*payload == NULL && chunk_get(reader, span.section, span.at / capacity, error) != 0)
 			return error->code;
-		buffer_append(joined, reader->payloads[section][chunk] + from, part);
-		at += part;
-		len -= part;
+		buffer_append(joined, *payload + from, part);
+		span.at += part;
+		span.len -= part;
 	}
-	return buffer_failed(joined) ? error_memory(error, joined->len + len) : 0;
+	return buffer_failed(joined) ? error_memory(error, joined->len) : 0;
 }
 
-int section_read(struct section_reader *reader, enum section section, uint64_t at, size_t len,
-                 struct buffer *joined, struct slice *bytes, struct error *error)
+int section_read(struct section_reader *reader, struct span span, struct buffer *joined, struct slice *bytes,
+                 struct error *error)
 {
-	size_t capacity = capacities[section];
-	uint64_t length = reader->lengths[section];
-	uint64_t chunk = at / capacity;
-	size_t from = (size_t)(at % capacity);
+	size_t capacity = capacities[span.section];
+	uint64_t length = reader->lengths[span.section];
+	uint64_t chunk;
+	size_t from;
 
-	ASSERT(section != SECTION_TERMS);
-	if (at > length || len > length - at)
-		return damaged(reader, section, "something outside of it is referred to", error);
-	if (len == 0) {
+	ASSERT(span.section != SECTION_TERMS);
+	if (span.at > length || span.len > length - span.at)
+		return damaged(reader, span.section, "something outside of it is referred to", error);
+	if (span.len == 0) {
 		*bytes = slice_of("", 0);
 		return 0;
 	}
-	if (reader->payloads[section] == NULL && payloads_room(reader, section, error) != 0)
+	if (reader->payloads[span.section] == NULL && payloads_room(reader, span.section, error) != 0)
 		return error->code;
-	if (len > capacity - from) {
-		if (read_joined(reader, section, at, len, joined, error) != 0)
+	chunk = span.at / capacity;
+	from = (size_t)(span.at % capacity);
+	if (span.len > capacity - from) {
+		if (read_joined(reader, span, joined, error) != 0)
 			return error->code;
 		*bytes = buffer_slice(joined);
 		return 0;
 	}
-	if (reader->payloads[section][chunk] == NULL && chunk_get(reader, section, chunk, error) != 0)
+	if (reader->payloads[span.section][chunk] == NULL &&
+	    chunk_get(reader, span.section, chunk, error) != 0)
 		return error->code;
-	*bytes = slice_of(reader->payloads[section][chunk] + from, len);
+	*bytes = slice_of(reader->payloads[span.section][chunk] + from, span.len);
 	return 0;
 }
 

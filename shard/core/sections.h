@@ -71,10 +71,17 @@ struct section_reader;
 struct section_reader *section_reader_new(struct kv_txn *txn, uint64_t segment,
                                           const uint64_t lengths[SECTIONS]);
 void section_reader_free(struct section_reader *reader);
-/* `len` bytes at `at`; borrowed from the transaction if they stand in one chunk, else put together in `joined`
- * (emptied first). Outside of the section: ERROR_DAMAGED. */
-int section_read(struct section_reader *reader, enum section section, uint64_t at, size_t len,
-                 struct buffer *joined, struct slice *bytes, struct error *error);
+/* Bytes of a section. */
+struct span {
+	enum section section;
+	uint64_t at;
+	size_t len;
+};
+
+/* Borrowed from the transaction if they stand in one chunk, else put together in `joined` (emptied first). Outside of
+ * the section: ERROR_DAMAGED. */
+int section_read(struct section_reader *reader, struct span span, struct buffer *joined, struct slice *bytes,
+                 struct error *error);
 /* The chunk of TERMS that has `word` if one has: the first whose last word is not below it, and that last word.
  * ERROR_NOT_FOUND above the last chunk. Borrowed from the transaction. */
 int section_read_terms(struct section_reader *reader, struct slice word, struct slice *chunk,

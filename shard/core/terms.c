@@ -92,8 +92,8 @@ int terms_list(struct section_reader *reader, const struct term *term, uint64_t 
 {
 	struct slice bytes = term->list;
 
-	if (bytes.ptr == NULL &&
-	    section_read(reader, SECTION_POSTINGS, term->at, term->bytes, joined, &bytes, error) != 0)
+	if (bytes.ptr == NULL && section_read(reader, (struct span){SECTION_POSTINGS, term->at, term->bytes},
+	                                      joined, &bytes, error) != 0)
 		return error->code;
 	*list = (struct posting_list){base, term->documents, bytes};
 	return 0;

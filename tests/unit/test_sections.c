@@ -89,7 +89,8 @@ static bool read_is(struct section_reader *reader, enum section section, uint64_
 	bool is;
 
 	buffer_init(&joined, SIZE_MAX);
-	is = section_read(reader, section, at, len, &joined, &bytes, &error) == 0 && bytes.len == len;
+	is = section_read(reader, (struct span){section, at, len}, &joined, &bytes, &error) == 0 &&
+	     bytes.len == len;
 	for (size_t i = 0; is && i < len; i++)
 		is = bytes.ptr[i] == byte_at(section, at + i);
 	buffer_deinit(&joined);
@@ -154,9 +155,10 @@ static void test_records_are_whole(void)
 			struct buffer joined = {0}; /* takes nothing */
 			struct slice bytes;
 
-			CU_ASSERT_EQUAL_FATAL(section_read(reader, sections[s], i * records[s], records[s],
-			                                   &joined, &bytes, &error),
-			                      0);
+			CU_ASSERT_EQUAL_FATAL(
+				section_read(reader, (struct span){sections[s], i * records[s], records[s]},
+			                     &joined, &bytes, &error),
+				0);
 			CU_ASSERT_EQUAL_FATAL(bytes.ptr[0], byte_at(sections[s], i * records[s]));
 			CU_ASSERT_EQUAL(joined.ptr, NULL);
 		}
@@ -216,7 +218,8 @@ static int read_all(struct kv *kv, const struct lengths *lengths)
 
 	buffer_init(&joined, SIZE_MAX);
 	for (enum section section = 0; rc == 0 && section < SECTION_TERMS; section++)
-		rc = section_read(reader, section, 0, (size_t)lengths->of[section], &joined, &bytes, &error);
+		rc = section_read(reader, (struct span){section, 0, (size_t)lengths->of[section]}, &joined,
+		                  &bytes, &error);
 	if (rc == 0)
 		rc = section_read_terms(reader, slice_string("a"), &bytes, &last, &error);
 	if (rc == 0)
