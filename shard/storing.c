@@ -27,7 +27,8 @@ static void *run(void *context)
 		if (task->job != NULL)
 			task->result = replica_store_run(task->job, &task->error);
 		else
-			task->result = replica_compact_run(task->compaction, &task->more, &task->error);
+			task->result = replica_compact_run(task->compaction, REPLICA_SLICE_STEPS, &task->more,
+			                                   &task->error);
 		ASSERT(mailbox_put(node->inbox, &task->message)); /* it has room for this one */
 	}
 	return NULL;

@@ -21,8 +21,6 @@
 
 /* Chunks that a slice writes come to about this. */
 #define COMPACT_SLICE_BYTES (5U * 1024 * 1024)
-/* Pages and words that a slice looks at: one that drops everything ends too. */
-#define COMPACT_SLICE_STEPS 65536
 #define COMPACT_REMOVED_MAX 1024
 
 /* A part of a merge, as it stands in the present slice. */
@@ -44,6 +42,7 @@ struct replica_compact_job {
 	struct kv *kv;
 	struct manifest_ref *manifest; /* as of the last slice */
 	bool done;
+	size_t steps; /* left of the slice */
 	struct kv_txn *txn;
 	struct buffer scratch;
 	/* removal: parts_len 0 */

@@ -171,8 +171,10 @@ void replica_store_end(struct replica *replica, struct replica_store_job *job, i
 
 /* NULL if nothing is to be done, a compaction runs, or memory failed. */
 struct replica_compact_job *replica_compact_begin(struct replica *replica);
-/* One slice; `*more` false after the last. */
-int replica_compact_run(struct replica_compact_job *job, bool *more, struct error *error);
+/* Pages and words that a slice looks at while it writes little. */
+#define REPLICA_SLICE_STEPS 65536
+/* One slice of at most `steps` (at least 1); `*more` false after the last. */
+int replica_compact_run(struct replica_compact_job *job, size_t steps, bool *more, struct error *error);
 /* `result` is what replica_compact_run returned last; a job that has more to do is given up. Frees the job. */
 void replica_compact_end(struct replica *replica, struct replica_compact_job *job, int result,
                          const struct error *error);

@@ -148,11 +148,12 @@ static int slice(struct replica_compact_job *job, struct error *error)
 	return job->parts_len == 0 ? removal_slice(job, error) : merge_slice(job, error);
 }
 
-int replica_compact_run(struct replica_compact_job *job, bool *more, struct error *error)
+int replica_compact_run(struct replica_compact_job *job, size_t steps, bool *more, struct error *error)
 {
 	int rc;
 
-	ASSERT(!job->done);
+	ASSERT(!job->done && steps > 0);
+	job->steps = steps;
 	if (kv_begin(job->kv, true, &job->txn, error) != 0)
 		return error->code;
 	rc = slice(job, error);

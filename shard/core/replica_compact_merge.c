@@ -79,14 +79,14 @@ static int source_view(struct replica_compact_job *job, size_t part, struct erro
 	return source->view == NULL ? error_memory(error, sizeof *source) : 0;
 }
 
-static bool slice_is_full(const struct replica_compact_job *job, size_t steps)
+static bool slice_is_full(const struct replica_compact_job *job)
 {
-	return steps >= COMPACT_SLICE_STEPS || section_writer_txn_bytes(job->sections) >= COMPACT_SLICE_BYTES;
+	return job->steps == 0 || section_writer_txn_bytes(job->sections) >= COMPACT_SLICE_BYTES;
 }
 
 static int documents_merge(struct replica_compact_job *job, struct error *error)
 {
-	for (size_t steps = 0; !slice_is_full(job, steps); steps++) {
+	for (; !slice_is_full(job); job->steps--) {
 		while (job->part < job->parts_len && job->page == disk_pages(&job->parts[job->part])) {
 			job->part++;
 			job->page = 0;
@@ -108,6 +108,7 @@ static int order_merge(struct replica_compact_job *job, struct error *error)
 {
 	bool more = false;
 
+	job->steps--;
 	if (documents_writer_finish(job->documents, &more, error) != 0)
 		return error->code;
 	if (!more)
@@ -194,7 +195,7 @@ static int words_merge(struct replica_compact_job *job, struct error *error)
 	for (size_t i = 0; i < job->parts_len; i++)
 		if (source_open(job, i, error) != 0)
 			return error->code;
-	for (size_t steps = 0; !slice_is_full(job, steps); steps++) {
+	for (; !slice_is_full(job); job->steps--) {
 		if (!word_choose(job)) {
 			job->phase = COMPACT_PHASE_SWITCH;
 			return terms_writer_finish(job->terms, job->sections, error);
@@ -305,7 +306,7 @@ static int merge_go_on(struct replica_compact_job *job, size_t at, struct error 
 	if (!job->begun && merge_begin(job, error) != 0)
 		return error->code;
 	section_writer_use(job->sections, job->txn);
-	while (!job->done && !slice_is_full(job, 0))
+	while (!job->done && !slice_is_full(job))
 		if (phase_go_on(job, at, error) != 0)
 			return error->code;
 	return 0;

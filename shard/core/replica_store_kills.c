@@ -107,7 +107,8 @@ int kills_write(struct replica_store_job *job, struct error *error)
 	struct manifest *manifest = &job->manifest->manifest;
 
 	if (job->cleared_below > 0) {
-		ASSERT(manifest_replace(manifest, 0, manifest->segments_len, NULL));
+		ASSERT(manifest->segments_len == 0 ||
+		       manifest_replace(manifest, 0, manifest->segments_len, NULL));
 		return kv_clear(job->txn, KV_TABLE_DEAD, error);
 	}
 	if (dead_add(job->txn, &job->killed, error) != 0)

@@ -275,7 +275,7 @@ static void step_compact(struct model *model, const char *directory)
 			rc = error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "given up");
 			break;
 		}
-		rc = replica_compact_run(job, &more, &error);
+		rc = replica_compact_run(job, 1 + draw(model, 60), &more, &error);
 		CU_ASSERT_EQUAL_FATAL(rc, 0);
 		step_receive(model);
 		if (more && draw(model, 2) == 0)
