@@ -138,6 +138,34 @@ static int tables_open(struct kv *kv, struct error *error)
 	return rc == 0 ? 0 : kv_error(kv, rc, "open", error);
 }
 
+/* An empty environment: its file gets its name when it is whole and on disk, so a crash leaves no half of one. */
+static int environment_create(struct kv *kv, struct error *error)
+{
+	char file[KV_PATH_BYTES_MAX + 16];
+	char made[KV_PATH_BYTES_MAX + 16];
+	char lock[KV_PATH_BYTES_MAX + 16];
+	MDB_env *env;
+	int rc;
+
+	snprintf(file, sizeof file, "%s/data.mdb", kv->path);
+	snprintf(made, sizeof made, "%s/new.mdb", kv->path);
+	snprintf(lock, sizeof lock, "%s/new.mdb-lock", kv->path);
+	if (access(file, F_OK) == 0)
+		return 0;
+	if (unlink(made) != 0 && errno != ENOENT)
+		return kv_error(kv, errno, "create", error);
+	rc = mdb_env_create(&env);
+	if (rc != 0)
+		return kv_error(kv, rc, "create", error);
+	rc = mdb_env_open(env, made, MDB_NOSUBDIR | MDB_NOTLS, 0600);
+	if (rc == 0)
+		rc = mdb_env_sync(env, 1);
+	mdb_env_close(env);
+	if (rc == 0 && (unlink(lock) != 0 || rename(made, file) != 0))
+		rc = errno;
+	return rc == 0 ? directory_sync(kv->path, error) : kv_error(kv, rc, "create", error);
+}
+
 /* Without NOMEMINIT: zeroing a page costs less than explaining heap bytes in a file. */
 static int environment_open(struct kv *kv, struct error *error)
 {
@@ -157,9 +185,12 @@ static int environment_open(struct kv *kv, struct error *error)
 		return error_set(error, ERROR_STORAGE, ERROR_ACTION_FATAL,
 		                 "%s: this LMDB takes keys of %d bytes only", kv->path,
 		                 mdb_env_get_maxkeysize(kv->env));
-	if (tables_open(kv, error) != 0)
-		return error->code;
-	return directory_sync(kv->path, error);
+	/* What the page cache holds may be newer than the disk: of a process that was killed between a write and
+	 * its sync, or whose write failed. Nobody hears of it, and nothing is written over it, before it is there. */
+	rc = mdb_env_sync(kv->env, 1);
+	if (rc != 0)
+		return kv_error(kv, rc, "sync", error);
+	return tables_open(kv, error);
 }
 
 int kv_open(const char *directory, struct kv **out, struct error *error)
@@ -174,7 +205,8 @@ int kv_open(const char *directory, struct kv **out, struct error *error)
 		return error_memory(error, sizeof *kv);
 	memcpy(kv->path, directory, strlen(directory) + 1);
 	kv->lock = -1;
-	if (directory_open(kv, error) != 0 || environment_open(kv, error) != 0) {
+	if (directory_open(kv, error) != 0 || environment_create(kv, error) != 0 ||
+	    environment_open(kv, error) != 0) {
 		kv_close(kv);
 		return error->code;
 	}

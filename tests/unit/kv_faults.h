@@ -25,12 +25,14 @@
 #define kv_size real_size
 /* no power is cut here, and thousands of syncs would be all that these tests do */
 #define mdb_env_open unsynced_open
+#define mdb_env_sync unsynced_sync
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 void kv_close(struct kv *kv); /* used before it is defined */
 #include "shard/kv.c"
 #pragma GCC diagnostic pop
 #undef mdb_env_open
+#undef mdb_env_sync
 #undef kv_open
 #undef kv_close
 #undef kv_grow
@@ -55,14 +57,25 @@ int unsynced_open(MDB_env *env, const char *path, unsigned flags, mdb_mode_t mod
 	return mdb_env_open(env, path, flags | MDB_NOSYNC, mode);
 }
 
+int unsynced_sync(MDB_env *env, int force)
+{
+	(void)env;
+	(void)force;
+	return 0;
+}
+
 /* Before this many calls the next one fails; -1: none does. */
 static long calls_left = -1;
 static bool has_failed;
+/* From the call that fails on all do, as after a kill. */
+static bool fails_on;
 
 /* True in the call whose turn it is to fail. */
 static bool fails(struct error *error)
 {
-	if (calls_left < 0 || calls_left-- > 0)
+	if (calls_left < 0 && !(fails_on && has_failed))
+		return false;
+	if (calls_left >= 0 && calls_left-- > 0)
 		return false;
 	has_failed = true;
 	(void)error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "a fault of this test");
