@@ -1,0 +1,174 @@
+"""Figures of a node's store: one replica, one environment, one core; without Kafka and without HTTP.
+
+    build/venv/bin/python tests/bench/store.py [--build DIR] [--runs N] [--quick] [-o table|json]
+
+Three corpora (corpora.py): Debian's catalogue, WordNet, cities. bench_store
+(store.c) is fed with ranges as the feeder makes them, whose making is not in
+the figures, receives, merges and stores on one thread, which is kept to one
+core. Every stage is a process with a directory of its own; each run has all
+stages, and every ratio is of two figures of one run.
+
+- documents/s: from the first byte received until everything is stored. "a
+  core" is by the CPU time, which says more than the clock on a loaded machine.
+- bare: the least that any store does: parse, cut into words, invert in memory
+  with the places, write into an environment in one go, sync (store_bare.h).
+- again: the same ids with other bodies over the full store.
+- live: bytes of the pages in use of the environment; the file holds freed ones
+  too.
+- batch to searchable: from the arrival of a batch of 1 or 1,000 documents
+  until its last one is found by a word of its own, over the stored catalogue.
+- growth: the catalogue again and again under other ids, each size from empty;
+  searches for 500 words of it; reopening after a kill -9 with 5,000 documents
+  that were received and not stored.
+
+--quick: one run of 10,000 documents a corpus, growth to 100,000.
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from corpora import CORPORA, corpus
+from smoke import ROOT, Interrupted, on_interrupt, print_figures, summary, words_of
+
+STORE_BYTES = 4 << 20
+BATCHES = 2000
+STAGE_S = 1800
+MIB = 2**20
+
+
+class Bench:
+    """The stages of bench_store, on one core."""
+
+    def __init__(self, arguments, directory):
+        self._program = arguments.build / "bin" / "bench_store"
+        self._directory = directory
+        self._core = max(os.sched_getaffinity(0))
+
+    def stage(self, *words, keep=False, returncode=0):
+        """What one stage prints; `place` among the words stands for its directory."""
+        place = self._directory / "store"
+        command = [self._program, *(place if word == "place" else str(word) for word in words)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=STAGE_S,
+                              preexec_fn=lambda: os.sched_setaffinity(0, {self._core}))
+        assert done.returncode == returncode, f"{command} ended with {done.returncode}"
+        if not keep:
+            shutil.rmtree(place)
+        return json.loads(done.stdout)
+
+
+def rate(result, clock="", before=""):
+    return result[f"{before}documents"] / result[f"{before}{clock}seconds"]
+
+
+def figures_of_corpus(bench, name, documents):
+    path = corpus(name)
+    bare = bench.stage("bare", path, "place", documents)
+    done = bench.stage("load", path, "place", documents, STORE_BYTES)
+    figures = {
+        "bare, documents/s": rate(bare),
+        "bare, documents/s a core": rate(bare, "cpu_"),
+        "stored, documents/s": rate(done),
+        "stored, documents/s a core": rate(done, "cpu_"),
+        "stored, of bare": rate(done) / rate(bare),
+        "stored, of bare by CPU": rate(done, "cpu_") / rate(bare, "cpu_"),
+        "again, documents/s": rate(done, before="again_"),
+        "again, documents/s a core": rate(done, "cpu_", "again_"),
+        "again, of the first time": rate(done, before="again_") / rate(done),
+        "share of the time in store jobs": done["storing_seconds"] / done["seconds"],
+        "JSON, MiB": done["json_bytes"] / MIB,
+        "bare on disk, of JSON": bare["used_bytes"] / done["json_bytes"],
+        "live on disk, of JSON": done["used_bytes"] / done["json_bytes"],
+        "file, of live": done["file_bytes"] / done["used_bytes"],
+        "live on disk after again, of JSON": done["again_used_bytes"] / done["again_json_bytes"],
+        "file after again, of live": done["again_file_bytes"] / done["again_used_bytes"],
+        "peak RSS MiB, with the corpus": done["peak_kb"] / 1024,
+    }
+    return {f"{name}: {figure}": value for figure, value in figures.items()}
+
+
+def figures_of_growth(bench, words, sizes):
+    figures, first = {}, None
+    for documents in sizes:
+        done = bench.stage("grow", corpus("debian"), "place", documents, STORE_BYTES, words, keep=True, returncode=-signal.SIGKILL)
+        opened = bench.stage("reopen", "place")
+        # a store that was not begun is lost, one that was ended is not
+        assert opened["documents"] == documents, opened
+        first = first or rate(done, "cpu_")
+        name = f"growth to {documents}:"
+        figures.update({
+            f"{name} stored, documents/s": rate(done),
+            f"{name} stored, documents/s a core": rate(done, "cpu_"),
+            f"{name} a core, of the smallest": rate(done, "cpu_") / first,
+            f"{name} live on disk, of JSON": opened["used_bytes"] / done["json_bytes"],
+            f"{name} file, of live": opened["file_bytes"] / opened["used_bytes"],
+            f"{name} search, p50 µs": done["search_p50_us"],
+            f"{name} search, p99 µs": done["search_p99_us"],
+            f"{name} reopened, ms": opened["seconds"] * 1000,
+            f"{name} peak RSS MiB, with the corpus": done["peak_kb"] / 1024,
+        })
+    return figures
+
+
+def measure(bench, words, quick):
+    """{figure: value} of one run."""
+    figures = {}
+    for name in CORPORA:
+        documents = 10000 if quick else len(corpus(name).read_bytes().splitlines())
+        figures.update(figures_of_corpus(bench, name, documents))
+    documents = 10000 if quick else len(corpus("debian").read_bytes().splitlines())
+    latency = bench.stage("latency", corpus("debian"), "place", documents, STORE_BYTES, BATCHES // 10 if quick else BATCHES)
+    for prefix, name in (("one_", "1"), ("thousand_", "1000")):
+        figures[f"batch of {name} to searchable, p50 µs"] = latency[f"{prefix}p50_us"]
+        figures[f"batch of {name} to searchable, p99 µs"] = latency[f"{prefix}p99_us"]
+    figures.update(figures_of_growth(bench, words, (10000, 100000) if quick else (10000, 100000, 1000000)))
+    return figures
+
+
+def run_all(arguments):
+    directory = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
+    runs = []
+    try:
+        lines = corpus("debian").read_bytes().splitlines()
+        words = directory / "words"
+        words.write_text("\n".join(words_of([(None, line) for line in lines])) + "\n")
+        bench = Bench(arguments, directory)
+        for number in range(arguments.runs):
+            runs.append(measure(bench, words, arguments.quick))
+            print(f"run {number + 1} of {arguments.runs} done", file=sys.stderr)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return runs
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    arguments = parser.parse_args()
+    arguments.runs = arguments.runs or (1 if arguments.quick else 3)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_interrupt)
+    try:
+        runs = run_all(arguments)
+    except Interrupted as name:
+        print(f"interrupted by {name}", file=sys.stderr)
+        return 130
+    result = {"runs": len(runs), "quick": arguments.quick, "cpus": os.cpu_count(), "load": os.getloadavg()[0], "figures": summary(runs)}
+    if arguments.output == "json":
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        print(f"{'quick, ' if arguments.quick else ''}{result['runs']} runs, one core of {result['cpus']}, load {result['load']:.1f} at the end")
+        print_figures(result["figures"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+#include "tests/crash/workload.h"
+
+#include "tests/crash/recorder.h"
+#include "tests/simulation/dice.h"
+
+#include <sys/wait.h>
+
+#define RECORDS 320
+#define RANGE_RECORDS_MAX 14
+#define LIVES_MAX 200
+#define KILL_PERMILLE 120
+#define KILL_WRITES_MAX 24 /* of them a store makes that many */
+
+void workload_model(struct fold_model *model, uint64_t seed)
+{
+	*model = (struct fold_model){.seed = seed, .log_max = RECORDS, .end = FOLD_BASE, .noting = true};
+	model->log = calloc(RECORDS, sizeof *model->log);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(model->log);
+	for (size_t i = 0; i < FOLD_IDS; i++)
+		snprintf(model->ids[i], sizeof model->ids[i], "d%zu", i);
+	snprintf(model->directory, sizeof model->directory, WORKLOAD_DIRECTORY);
+	while (model->end < FOLD_BASE + RECORDS)
+		fold_append(model);
+}
+
+int workload_store(struct fold_model *model, struct error *error)
+{
+	struct replica_store_job *job = replica_store_begin(model->replica);
+	int rc;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(job);
+	recorder_mark(TRACE_STORING, fold_status(model).received);
+	rc = replica_store_run(job, error);
+	replica_store_end(model->replica, job, rc, error);
+	recorder_mark(TRACE_STORED, fold_status(model).stored);
+	return rc;
+}
+
+static void store(struct fold_model *model, struct dice *dice)
+{
+	struct error error;
+
+	if (fold_status(model).stored == fold_status(model).received)
+		return;
+	if (dice_chance(dice, KILL_PERMILLE))
+		recorder_kill_after(1 + dice_below(dice, KILL_WRITES_MAX));
+	else if (dice_chance(dice, KILL_PERMILLE))
+		recorder_kill_unsynced();
+	CU_ASSERT_EQUAL_FATAL(workload_store(model, &error), 0);
+	recorder_kill_after(0);
+}
+
+static void reopen(struct fold_model *model)
+{
+	fold_reopen(model);
+	recorder_mark(TRACE_STORED, fold_status(model).stored);
+}
+
+static void life(struct fold_model *model, struct dice *dice)
+{
+	if (dice_chance(dice, KILL_PERMILLE))
+		recorder_kill_after(1 + dice_below(dice, 4)); /* while it opens */
+	reopen(model);
+	recorder_kill_after(0);
+	while (fold_status(model).stored < model->end) {
+		int64_t received = fold_status(model).received;
+		int64_t to = received + dice_between(dice, 1, RANGE_RECORDS_MAX);
+		uint32_t what = dice_below(dice, 20);
+
+		if (what < 11 && received < model->end)
+			fold_receive(model, received, to < model->end ? to : model->end);
+		else if (what < 18)
+			store(model, dice);
+		else if (what < 19)
+			(void)replica_merge(model->replica);
+		else
+			reopen(model);
+	}
+	replica_close(model->replica);
+}
+
+bool workload_run(struct fold_model *model, uint64_t seed, struct trace *trace)
+{
+	int status = 0;
+
+	for (uint64_t lived = 0; lived < LIVES_MAX; lived++) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			struct dice dice;
+
+			dice_seed(&dice, seed * LIVES_MAX + lived);
+			model->session = lived << 32;
+			recorder_start(trace, WORKLOAD_DIRECTORY);
+			life(model, &dice);
+			_exit(0);
+		}
+		if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+			return false;
+		if (WEXITSTATUS(status) != RECORDER_KILLED)
+			return WEXITSTATUS(status) == 0;
+	}
+	return false;
+}

@@ -1,0 +1,358 @@
+/*
+ * Random sequences of all that can happen to a replica, against a plain model
+ * (sequence_model.h, sequence_check.h): ranges with every kind of operation,
+ * sent twice, overlapping, ahead, or of another incarnation; merges in memory;
+ * stores during which more is received; calls of the store that fail; kills
+ * between any two calls of the store, and restarts. The environment is a real
+ * one. After every step all that can be asked is what the model says.
+ *
+ *   test_replica_model [--seed S] [--sequences N]
+ *
+ * The seed of each sequence is printed before it runs: what fails is the last.
+ */
+#include "tests/unit/sequence_check.h"
+
+#include "tests/unit/kv_faults.h"
+
+#define SEQUENCES 200
+#define LARGE_ONE_IN 40
+#define FAULT_CALLS_MAX 1500
+
+static uint64_t seed_first = 1;
+static uint64_t sequences = SEQUENCES;
+
+/* ---- faults ---- */
+
+/* From now on the n-th call fails, or the process is dead from there on. */
+static void faults_begin(struct sequence *sequence)
+{
+	uint64_t bound = 1;
+
+	for (uint64_t i = sequence_draw(sequence, 11); i-- > 0;)
+		bound *= 2;
+	has_failed = false;
+	calls_left = -1;
+	if (sequence_chance(sequence, 3))
+		return;
+	fails_on = sequence_chance(sequence, 2);
+	calls_left = (long)sequence_draw(sequence, bound + 1);
+}
+
+/* True if the process is to be dead. */
+static bool faults_end(void)
+{
+	bool killed = has_failed && fails_on;
+
+	fails_on = false;
+	calls_left = -1;
+	return killed;
+}
+
+static void open_replica(struct sequence *sequence)
+{
+	struct replica_identity identity = {.cluster_id = "kafka-a",
+	                                    .index_id = SEQUENCE_INDEX,
+	                                    .generation = 1,
+	                                    .base = sequence->base,
+	                                    .rules_digest = SEQUENCE_RULES,
+	                                    .incarnation = {{5, 6}},
+	                                    .document_bytes_max = (uint32_t)sequence->document_bytes_max,
+	                                    .dedup_window = sequence->window};
+	struct error error = {0};
+	struct kv *kv;
+
+	sequence_succeeded(kv_open(sequence->directory, &kv, &error), &error);
+	sequence_succeeded(replica_open(kv, &identity, ++sequence->session, &sequence->replica, &error),
+	                   &error);
+}
+
+/* The process is gone, and with it what was not committed. */
+static void restart(struct sequence *sequence)
+{
+	int64_t stored;
+
+	replica_close(sequence->replica);
+	open_replica(sequence);
+	stored = sequence_status(sequence).stored;
+	CU_ASSERT_TRUE_FATAL(stored >= sequence->stored && stored <= sequence->received);
+	sequence->stored = stored;
+	sequence_rewind(sequence, stored);
+	sequence_check(sequence);
+}
+
+/* ---- ranges ---- */
+
+static void add_record(struct sequence *sequence, struct memtable *memtable, int64_t offset,
+                       const struct op *op)
+{
+	const struct sequence_record *record = sequence_record(sequence, offset);
+	struct identity identity = {{(uint64_t)offset, 1}, (uint64_t)offset * 7};
+
+	if (record->has_identity)
+		CU_ASSERT_TRUE_FATAL(memtable_note_identity(memtable, offset, &identity));
+	if (record->has_origin)
+		CU_ASSERT_TRUE_FATAL(memtable_note_origin(memtable, offset, &record->origin));
+	if (record->state == RECORD_STATE_SKIPPED)
+		CU_ASSERT_TRUE_FATAL(memtable_note_skipped(memtable, offset));
+	if (record->state == RECORD_STATE_OPERATION) {
+		CU_ASSERT_TRUE_FATAL(memtable_add(memtable, op));
+	} else {
+		memtable_cover(memtable, offset + 1);
+	}
+	memtable_set_anchor(memtable, (struct anchor){offset, offset * 3, 3});
+}
+
+/* The operation of a record, its body in the sequence's buffer. */
+static struct op op_of(struct sequence *sequence, int64_t offset)
+{
+	const struct sequence_record *record = sequence_record(sequence, offset);
+	struct op op = {.offset = offset,
+	                .kind = record->kind,
+	                .key = record->key,
+	                .id = slice_string(""),
+	                .body = slice_string("")};
+
+	if (op_kind_is_barrier(record->kind)) {
+		if (record->kind == OP_KIND_DELETE_BY_FILTER)
+			op.body = slice_string(sequence_filters[record->filter].json);
+		return op;
+	}
+	op.id = sequence_id(sequence, record->id);
+	if (record->kind == OP_KIND_DELETE)
+		return op;
+	buffer_clear(&sequence->text);
+	sequence_text(sequence, &record->sent, op.id, &sequence->text);
+	op.body = buffer_slice(&sequence->text);
+	return op;
+}
+
+/* The longest range [from, …) up to `to` that a feeder would make. */
+static void make_range(struct sequence *sequence, int64_t from, int64_t to, struct buffer *frame)
+{
+	struct memtable *memtable = memtable_new(from);
+	struct range range = {.index_id = SEQUENCE_INDEX,
+	                      .incarnation = {{5, 6}},
+	                      .session = sequence->session,
+	                      .rules_digest = SEQUENCE_RULES,
+	                      .log_end = -1};
+	struct batch_writer writer;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(memtable);
+	if (sequence_chance(sequence, 50))
+		range.incarnation.word[0]++;
+	if (sequence_chance(sequence, 50))
+		range.rules_digest++;
+	for (int64_t offset = from; offset < to; offset++) {
+		bool is_op = sequence_record(sequence, offset)->state == RECORD_STATE_OPERATION;
+		struct op op = op_of(sequence, offset);
+
+		if (memtable_is_full(memtable, offset, is_op ? memtable_op_bytes(&op) : 0))
+			break;
+		add_record(sequence, memtable, offset, &op);
+	}
+	batch_begin(&writer, frame, 1);
+	batch_add(&writer, &range, memtable);
+	CU_ASSERT_TRUE_FATAL(batch_end(&writer));
+	memtable_free(memtable);
+}
+
+static enum range_result result_expected(const struct sequence *sequence, const struct range *range)
+{
+	if (range->incarnation.word[0] != 5 || range->rules_digest != SEQUENCE_RULES)
+		return RANGE_RESULT_REFUSED;
+	if (range->to <= sequence->received)
+		return RANGE_RESULT_ALREADY;
+	return range->from > sequence->received ? RANGE_RESULT_GAP : RANGE_RESULT_APPLIED;
+}
+
+static void step_receive(struct sequence *sequence)
+{
+	int64_t from = sequence->received;
+	struct batch_reader reader;
+	struct range_answer answer;
+	struct buffer frame;
+	struct range range;
+	struct error error = {0};
+	int64_t to;
+	int rc;
+
+	if (sequence_chance(sequence, 3))
+		from -= (int64_t)sequence_draw(sequence, 15);
+	if (sequence_chance(sequence, 20))
+		from++;
+	from = from < sequence->base ? sequence->base : from;
+	to = from + 1 + (int64_t)sequence_draw(sequence, sequence->ops_max);
+	while (sequence->end < to)
+		sequence_append(sequence);
+	buffer_init(&frame, BATCH_BYTES_MAX);
+	make_range(sequence, from, to, &frame);
+	sequence_succeeded(batch_open(&reader, buffer_slice(&frame), &error), &error);
+	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
+	rc = replica_receive(sequence->replica, &range, &answer, &error);
+	if (rc == 0) {
+		CU_ASSERT_EQUAL_FATAL(answer.result, result_expected(sequence, &range));
+		if (answer.result == RANGE_RESULT_APPLIED) {
+			sequence_record(sequence, range.to - 1)->ends_range = true;
+			sequence_advance(sequence, range.to);
+		}
+		CU_ASSERT_EQUAL_FATAL(answer.received, sequence->received);
+	} else {
+		CU_ASSERT_TRUE_FATAL(has_failed && error.action == ERROR_ACTION_RETRY);
+	}
+	buffer_deinit(&frame);
+}
+
+static void step_receive_checked(struct sequence *sequence)
+{
+	bool killed;
+
+	if (sequence_chance(sequence, 4))
+		faults_begin(sequence);
+	step_receive(sequence);
+	killed = faults_end();
+	if (killed)
+		restart(sequence);
+	else
+		sequence_look(sequence);
+}
+
+/* ---- merges and stores ---- */
+
+static void step_merge(struct sequence *sequence)
+{
+	bool all = sequence_chance(sequence, 2);
+
+	while (replica_merge(sequence->replica) && all)
+		continue;
+	sequence_look(sequence);
+}
+
+static void step_store(struct sequence *sequence)
+{
+	struct replica_store_job *job = replica_store_begin(sequence->replica);
+	int64_t received = sequence->received;
+	struct error error = {0};
+	bool killed;
+	int rc;
+
+	if (job == NULL)
+		return;
+	if (sequence_chance(sequence, 3))
+		step_receive(sequence);
+	faults_begin(sequence);
+	rc = replica_store_run(job, &error);
+	CU_ASSERT_TRUE_FATAL(rc == 0 || rc == ERROR_LIMIT ||
+	                     (has_failed && error.action == ERROR_ACTION_RETRY));
+	killed = faults_end();
+	if (killed)
+		fails_on = true;
+	else if (sequence_chance(sequence, 3)) /* on disk and in memory at once */
+		sequence_check(sequence);
+	if (!killed && sequence_chance(sequence, 3))
+		step_receive(sequence);
+	if (rc == 0 && sequence_chance(sequence, 10)) { /* nobody saw its end */
+		rc = error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "killed");
+		killed = true;
+	}
+	replica_store_end(sequence->replica, job, rc, &error);
+	fails_on = false;
+	if (killed) {
+		restart(sequence);
+		return;
+	}
+	if (rc == 0) {
+		int64_t stored = sequence_status(sequence).stored;
+
+		CU_ASSERT_TRUE_FATAL(stored > sequence->stored && stored <= received);
+		sequence->stored = stored;
+	}
+	sequence_check(sequence);
+}
+
+/* ---- sequences ---- */
+
+static void sequence_open(struct sequence *sequence, uint64_t seed)
+{
+	bool large = seed % LARGE_ONE_IN == 0;
+
+	memset(sequence, 0, sizeof *sequence);
+	sequence->dice = seed * 1000003;
+	(void)snprintf(sequence->directory, sizeof sequence->directory, "sequence-%" PRIu64, seed);
+	sequence->ids_len = large ? SEQUENCE_IDS_MAX : 1 + sequence_draw(sequence, SEQUENCE_SMALL);
+	sequence->long_ids = sequence_chance(sequence, 3);
+	sequence->noting = sequence_chance(sequence, 2);
+	sequence->barriers = !large || sequence_chance(sequence, 2);
+	sequence->vocabulary = 1 + sequence_draw(sequence, large ? 5000 : 60);
+	sequence->text_words_max = sequence_draw(sequence, sequence_chance(sequence, 4) ? 400 : 12);
+	sequence->ops_max = 1 + sequence_draw(sequence, large ? 600 : sequence_chance(sequence, 2) ? 8 : 40);
+	sequence->document_bytes_max = 60 + sequence_draw(sequence, 400);
+	sequence->window = (int64_t)sequence_draw(sequence, sequence_chance(sequence, 2) ? 20 : 3000);
+	/* a seal is near, or nothing special */
+	sequence->base = (int64_t)(sequence_chance(sequence, 2) ? RANGE_SEAL - sequence_draw(sequence, 100)
+	                                                        : sequence_draw(sequence, RANGE_SEAL));
+	sequence->end = sequence->received = sequence->stored = sequence->base;
+	buffer_init(&sequence->text, 1 << 20);
+	sequence_ids(sequence);
+	open_replica(sequence);
+}
+
+static void sequence_close(struct sequence *sequence)
+{
+	static const char *const files[] = {"data.mdb", "lock.mdb", "owner.lock"};
+	char path[80];
+
+	replica_close(sequence->replica);
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", sequence->directory, files[i]);
+		CU_ASSERT_EQUAL(unlink(path), 0);
+	}
+	CU_ASSERT_EQUAL(rmdir(sequence->directory), 0);
+	buffer_deinit(&sequence->text);
+	free(sequence->log);
+}
+
+static void sequence_run(uint64_t seed)
+{
+	static struct sequence sequence;
+
+	sequence_open(&sequence, seed);
+	for (uint64_t steps = 20 + sequence_draw(&sequence, 60); steps-- > 0;) {
+		uint64_t what = sequence_draw(&sequence, 20);
+
+		if (what < 11)
+			step_receive_checked(&sequence);
+		else if (what < 13)
+			step_merge(&sequence);
+		else if (what < 19)
+			step_store(&sequence);
+		else
+			restart(&sequence);
+	}
+	sequence_close(&sequence);
+}
+
+static void test_sequences(void)
+{
+	for (uint64_t i = 0; i < sequences; i++) {
+		printf("%" PRIu64 " ", seed_first + i);
+		(void)fflush(stdout);
+		sequence_run(seed_first + i);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	CU_TestInfo tests[] = {{"random sequences are what the model says", test_sequences},
+	                       CU_TEST_INFO_NULL};
+
+	for (int i = 1; i + 1 < argc; i += 2) {
+		if (strcmp(argv[i], "--seed") == 0) {
+			seed_first = strtoull(argv[i + 1], NULL, 10);
+			sequences = 1;
+		}
+	}
+	for (int i = 1; i + 1 < argc; i += 2)
+		if (strcmp(argv[i], "--sequences") == 0)
+			sequences = strtoull(argv[i + 1], NULL, 10);
+	return suite_run("replica model", tests);
+}
