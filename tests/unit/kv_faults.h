@@ -67,6 +67,7 @@ int unsynced_sync(MDB_env *env, int force)
 /* Before this many calls the next one fails; -1: none does. */
 static long calls_left = -1;
 static bool has_failed;
+static int fault_code = ERROR_STORAGE;
 /* From the call that fails on all do, as after a kill. */
 static bool fails_on;
 
@@ -78,7 +79,7 @@ static bool fails(struct error *error)
 	if (calls_left >= 0 && calls_left-- > 0)
 		return false;
 	has_failed = true;
-	(void)error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "a fault of this test");
+	(void)error_set(error, fault_code, ERROR_ACTION_RETRY, "a fault of this test");
 	return true;
 }
 

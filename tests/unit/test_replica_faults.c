@@ -1,9 +1,11 @@
 /*
  * Faults: the n-th call to the store fails, for n = 1, 2, 3, … until a whole
- * life of a replica passes without one. After every failure the replica is
+ * life of a replica passes without one, or a whole compaction. After every failure the replica is
  * still the fold of what it says it has received, and the same call, made
  * again, goes through.
  */
+#include "shard/core/replica_private.h"
+#include "shard/core/sections.h"
 #include "shared/record/marks.h"
 #include "tests/unit/kv_faults.h"
 #include "tests/unit/replica_model.h"
@@ -16,7 +18,7 @@ static void check_after(struct model *model, int rc, const struct error *error)
 	if (rc == 0)
 		return;
 	CU_ASSERT_TRUE_FATAL(has_failed);
-	CU_ASSERT_EQUAL_FATAL(rc, ERROR_STORAGE);
+	CU_ASSERT_EQUAL_FATAL(rc, fault_code);
 	CU_ASSERT_EQUAL_FATAL(error->action, ERROR_ACTION_RETRY);
 	CU_ASSERT_EQUAL_FATAL(status_of(model).state, REPLICA_STATE_RECOVERING);
 	fold(model, status_of(model).received, live);
@@ -27,7 +29,7 @@ static void check_after(struct model *model, int rc, const struct error *error)
 static void receive(struct model *model, int64_t to)
 {
 	while (status_of(model).received < to) {
-		struct error error = {ERROR_STORAGE, ERROR_ACTION_RETRY, ""};
+		struct error error = {fault_code, ERROR_ACTION_RETRY, ""};
 		struct range_answer answer;
 		int64_t from = status_of(model).received;
 		int rc = send(model, from, to, -1, &answer);
@@ -181,9 +183,121 @@ static void test_faults(void)
 	CU_ASSERT_TRUE(n > 250);
 }
 
+#define SEGMENTS 9
+#define ROUND 12
+
+/* Slices until nothing is left to do; a range comes and is stored after the first of them. */
+static void compact(struct model *model, int64_t to)
+{
+	for (;;) {
+		struct replica_compact_job *job = replica_compact_begin(model->replica);
+		struct error error = {.code = 0};
+		bool more = true;
+		int rc = 0;
+
+		if (job == NULL)
+			return;
+		while (rc == 0 && more) {
+			rc = replica_compact_run(job, 40, &more, &error);
+			if (rc == 0 && more) {
+				receive(model, to);
+				store(model);
+			}
+		}
+		replica_compact_end(model->replica, job, rc, &error);
+		check_after(model, rc, &error);
+	}
+}
+
+/* Every chunk on disk is of a segment that the manifest lists. */
+static void check_chunks(const struct model *model)
+{
+	const struct manifest *manifest = &model->replica->manifest->manifest;
+	struct kv_txn *txn;
+	struct error error;
+	uint64_t segment = 0;
+	size_t found = 0;
+
+	CU_ASSERT_EQUAL_FATAL(manifest->leaving_len, 0);
+	CU_ASSERT_EQUAL_FATAL(manifest->building_len, 0);
+	CU_ASSERT_EQUAL_FATAL(kv_begin(model->replica->kv, false, &txn, &error), 0);
+	for (; section_next_segment(txn, segment, &segment, &error) == 0; segment++) {
+		size_t at = 0;
+
+		while (at < manifest->segments_len && manifest->segments[at].id != segment)
+			at++;
+		CU_ASSERT_TRUE_FATAL(at < manifest->segments_len);
+		found++;
+	}
+	CU_ASSERT_EQUAL_FATAL(error.code, ERROR_NOT_FOUND);
+	CU_ASSERT_EQUAL_FATAL(found, manifest->segments_len);
+	kv_abort(txn);
+}
+
+static void compact_life(struct model *model)
+{
+	open_again(model);
+	CU_ASSERT_TRUE_FATAL(status_of(model).disk_segments >= 8);
+	compact(model, BASE + (SEGMENTS + 1) * ROUND);
+	read_all(model);
+	open_again(model);
+	read_all(model);
+	compact(model, BASE + (SEGMENTS + 1) * ROUND);
+	CU_ASSERT_TRUE(status_of(model).disk_segments < 8);
+}
+
+static void compact_faults(int code)
+{
+	struct model model = {.seed = 8, .end = BASE, .session = 1, .incarnation = {{5, 6}}, .noting = true};
+	long n = 0;
+
+	fault_code = code;
+	CU_ASSERT_EQUAL_FATAL(system("rm -rf faults"), 0);
+	model.log = calloc(LOG_MAX, sizeof *model.log);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(model.log);
+	ids_make(&model);
+	while (model.end < BASE + (SEGMENTS + 1) * ROUND)
+		entry_make(&model, model.end++);
+	open_again(&model);
+	for (int i = 1; i <= SEGMENTS; i++) {
+		receive(&model, BASE + i * ROUND);
+		store(&model);
+	}
+	replica_close(model.replica);
+	CU_ASSERT_EQUAL_FATAL(system("rm -rf faults-base && mv faults faults-base"), 0);
+	do {
+		CU_ASSERT_EQUAL_FATAL(system("rm -rf faults && cp -r faults-base faults"), 0);
+		model.replica = NULL;
+		has_failed = false;
+		calls_left = n++;
+		compact_life(&model);
+		calls_left = -1;
+		check_chunks(&model);
+		replica_close(model.replica);
+	} while (has_failed);
+	free(model.log);
+	fault_code = ERROR_STORAGE;
+	printf("%ld faults ", n - 1);
+	CU_ASSERT_TRUE(n > 150);
+}
+
+static void test_compact_faults(void)
+{
+	compact_faults(ERROR_STORAGE);
+}
+
+/* As if the map were full: it grows, and the same work goes through. */
+static void test_compact_limits(void)
+{
+	compact_faults(ERROR_LIMIT);
+}
+
 int main(void)
 {
-	CU_TestInfo tests[] = {{"the n-th call fails", test_faults}, CU_TEST_INFO_NULL};
+	CU_TestInfo tests[] = {{"the n-th call fails", test_faults},
+	                       {"the n-th call of a compaction fails", test_compact_faults},
+	                       {"the map is full at the n-th call of a compaction", test_compact_limits},
+	                       CU_TEST_INFO_NULL};
 
 	return suite_run("replica faults", tests);
 }
