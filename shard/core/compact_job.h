@@ -74,10 +74,10 @@ struct replica_compact_job {
 int compact_write_manifest(struct replica_compact_job *job, struct error *error);
 
 /* replica_compact_merge.c */
-void merge_init(struct replica_compact_job *job);
-void merge_deinit(struct replica_compact_job *job);
+void compact_merge_init(struct replica_compact_job *job);
+void compact_merge_deinit(struct replica_compact_job *job);
 /* One slice, in job->txn; job->manifest is the committed one. */
-int merge_slice(struct replica_compact_job *job, struct error *error);
+int compact_merge_slice(struct replica_compact_job *job, struct error *error);
 
 /* Segments in the committed `building` that no job works on; returns how many. */
 size_t replica_orphans(const struct replica *replica, uint64_t orphans[MANIFEST_BUILDING_MAX]);

@@ -24,7 +24,7 @@ static void job_free(struct replica_compact_job *job)
 {
 	if (job == NULL)
 		return;
-	merge_deinit(job);
+	compact_merge_deinit(job);
 	manifest_ref_release(job->manifest);
 	buffer_deinit(&job->scratch);
 	free(job);
@@ -38,7 +38,7 @@ static struct replica_compact_job *job_new(const struct replica *replica)
 		return NULL;
 	job->kv = replica->kv;
 	buffer_init(&job->scratch, STORED_VALUE_BYTES_MAX);
-	merge_init(job);
+	compact_merge_init(job);
 	job->manifest = manifest_ref_new();
 	if (job->manifest == NULL) {
 		job_free(job);
@@ -145,7 +145,7 @@ static int slice(struct replica_compact_job *job, struct error *error)
 {
 	if (replica_manifest_read(job->txn, &job->manifest->manifest, error) != 0)
 		return error->code;
-	return job->parts_len == 0 ? removal_slice(job, error) : merge_slice(job, error);
+	return job->parts_len == 0 ? removal_slice(job, error) : compact_merge_slice(job, error);
 }
 
 int replica_compact_run(struct replica_compact_job *job, size_t steps, bool *more, struct error *error)

@@ -6,14 +6,14 @@
 
 #include <stdlib.h>
 
-void merge_init(struct replica_compact_job *job)
+void compact_merge_init(struct replica_compact_job *job)
 {
 	postings_init(&job->dead);
 	posting_writer_init(&job->list);
 	buffer_init(&job->joined, STORED_VALUE_BYTES_MAX);
 }
 
-void merge_deinit(struct replica_compact_job *job)
+void compact_merge_deinit(struct replica_compact_job *job)
 {
 	terms_writer_free(job->terms);
 	documents_writer_free(job->documents);
@@ -326,7 +326,7 @@ static void slice_end(struct replica_compact_job *job)
 	job->reading = NULL;
 }
 
-int merge_slice(struct replica_compact_job *job, struct error *error)
+int compact_merge_slice(struct replica_compact_job *job, struct error *error)
 {
 	size_t at;
 	int rc;
