@@ -11,6 +11,7 @@
 #ifndef MILLRACE_TESTS_BENCH_STORE_BARE_H
 #define MILLRACE_TESTS_BENCH_STORE_BARE_H
 
+#include "shard/core/fields.h"
 #include "shard/core/words.h"
 #include "shared/base/arena.h"
 #include "shared/base/map.h"
@@ -18,14 +19,13 @@
 
 #define BARE_MAP_BYTES (8ULL << 30)
 
-/* A word with its occurrences: varints of the document's and the place's distance to those before. */
+/* A word with its occurrences: varints of the document's distance to the one before, of field and position. */
 struct bare_word {
 	struct slice word;
 	uint8_t *bytes;
 	size_t len;
 	size_t size;
 	uint32_t document;
-	uint32_t place;
 };
 
 struct bare_id {
@@ -40,7 +40,6 @@ struct bare {
 	size_t len;
 	size_t size;
 	uint32_t document;
-	uint32_t place;
 };
 
 static inline size_t varint_put(uint8_t *at, uint32_t value)
@@ -71,7 +70,7 @@ static inline struct bare_word *bare_word_new(struct bare *bare, struct slice wo
 	return made;
 }
 
-static inline bool bare_add(void *context, struct slice word)
+static inline bool bare_add(void *context, struct slice word, struct place place)
 {
 	struct bare *bare = context;
 	uint64_t *known = map_get(&bare->map, word);
@@ -79,18 +78,16 @@ static inline bool bare_add(void *context, struct slice word)
 
 	if (entry == NULL)
 		return false;
-	if (entry->size - entry->len < 10) {
-		entry->size = entry->size == 0 ? 16 : entry->size * 2;
+	if (entry->size - entry->len < 15) {
+		entry->size = entry->size == 0 ? 32 : entry->size * 2;
 		entry->bytes = realloc(entry->bytes, entry->size);
 		if (entry->bytes == NULL)
 			return false;
 	}
 	entry->len += varint_put(entry->bytes + entry->len, bare->document - entry->document);
-	if (entry->document != bare->document)
-		entry->place = 0;
-	entry->len += varint_put(entry->bytes + entry->len, bare->place - entry->place);
+	entry->len += varint_put(entry->bytes + entry->len, place.field);
+	entry->len += varint_put(entry->bytes + entry->len, place.position);
 	entry->document = bare->document;
-	entry->place = bare->place++;
 	return true;
 }
 
@@ -170,6 +167,7 @@ static inline struct clocks bare_store(const struct corpus *corpus, size_t docum
 	struct clocks from = read_clocks();
 	struct words_sink sink = {.word = bare_add};
 	struct words *words = words_new();
+	struct fields *fields = fields_new();
 	struct bare bare = {.len = 0};
 	struct clocks spent;
 	struct error error;
@@ -177,7 +175,7 @@ static inline struct clocks bare_store(const struct corpus *corpus, size_t docum
 	map_init(&bare.map);
 	arena_init(&bare.arena, 1 << 20);
 	sink.context = &bare;
-	if (words == NULL)
+	if (words == NULL || fields == NULL)
 		fail("bare", "out of memory");
 	for (size_t i = 0; i < documents; i++) {
 		const struct corpus_line *line = &corpus->lines[i];
@@ -185,8 +183,7 @@ static inline struct clocks bare_store(const struct corpus *corpus, size_t docum
 		struct slice body = slice_of(begin, (size_t)(line->rest.ptr + line->rest.len - begin));
 
 		bare.document = (uint32_t)i;
-		bare.place = 0;
-		if (words_of_body(words, body, &sink, &error) != 0)
+		if (words_of_body(words, body, fields, &sink, &error) != 0)
 			fail("bare", error.text);
 	}
 	bare_write(&bare, corpus, documents, directory);
@@ -194,6 +191,7 @@ static inline struct clocks bare_store(const struct corpus *corpus, size_t docum
 	for (size_t i = 0; i < bare.len; i++)
 		free(bare.words[i].bytes);
 	free(bare.words);
+	fields_free(fields);
 	words_free(words);
 	arena_deinit(&bare.arena);
 	map_deinit(&bare.map);

@@ -8,7 +8,8 @@
  * them is not the replica's work and not on its clocks.
  *
  * The replica does everything on one thread: it receives, merges in memory,
- * and stores whenever bodies of `store_bytes` are not on disk yet.
+ * stores whenever bodies of `store_bytes` are not on disk yet, and merges on
+ * disk after every store until there is nothing to merge.
  */
 #ifndef MILLRACE_TESTS_BENCH_STORE_BED_H
 #define MILLRACE_TESTS_BENCH_STORE_BED_H
@@ -58,8 +59,9 @@ struct bed {
 	/* figures */
 	uint64_t json_bytes;
 	uint64_t stores;
-	struct clocks spent;   /* in the replica */
-	struct clocks storing; /* of it, in store jobs */
+	struct clocks spent;      /* in the replica */
+	struct clocks storing;    /* of it, in store jobs */
+	struct clocks compacting; /* of it, in merges on disk */
 };
 
 /* ---- the corpus ---- */
@@ -288,6 +290,25 @@ static inline void bed_store(struct bed *bed)
 	clocks_add(&bed->storing, &from);
 }
 
+static inline void bed_compact(struct bed *bed)
+{
+	struct clocks from = read_clocks();
+	struct replica_compact_job *job;
+
+	while ((job = replica_compact_begin(bed->replica)) != NULL) {
+		struct error error = {0};
+		bool more = true;
+		int rc = 0;
+
+		while (rc == 0 && more)
+			rc = replica_compact_run(job, REPLICA_SLICE_STEPS, &more, &error);
+		replica_compact_end(bed->replica, job, rc, &error);
+		if (rc != 0 && rc != ERROR_LIMIT)
+			fail("compaction", error.text);
+	}
+	clocks_add(&bed->compacting, &from);
+}
+
 /* Merges, and stores what is more than `unstored_max` bytes of bodies. */
 static inline void bed_settle(struct bed *bed, size_t unstored_max)
 {
@@ -304,6 +325,7 @@ static inline void bed_settle(struct bed *bed, size_t unstored_max)
 		    bed->range_bytes[status.received - 1] - stored < unstored_max)
 			return;
 		bed_store(bed);
+		bed_compact(bed);
 	}
 }
 

@@ -1,8 +1,8 @@
 /*
  * Random sequences of all that can happen to a replica, against a plain model
  * (sequence_model.h, sequence_check.h): ranges with every kind of operation,
- * sent twice, overlapping, ahead, or of another incarnation; merges in memory;
- * stores during which more is received; calls of the store that fail; kills
+ * sent twice, overlapping, ahead, or of another incarnation; merges in memory
+ * and on disk; stores during which more is received; calls of the store that fail; kills
  * between any two calls of the store, and restarts. The environment is a real
  * one. After every step all that can be asked is what the model says.
  *
@@ -20,6 +20,7 @@
 
 static uint64_t seed_first = 1;
 static uint64_t sequences = SEQUENCES;
+static uint64_t compactions; /* that came to their end */
 
 /* ---- faults ---- */
 
@@ -218,6 +219,12 @@ static void step_receive_checked(struct sequence *sequence)
 
 /* ---- merges and stores ---- */
 
+struct slice_end {
+	int rc;
+	struct error error;
+	bool killed;
+};
+
 static void step_merge(struct sequence *sequence)
 {
 	bool all = sequence_chance(sequence, 2);
@@ -227,7 +234,8 @@ static void step_merge(struct sequence *sequence)
 	sequence_look(sequence);
 }
 
-static void step_store(struct sequence *sequence)
+/* True if the process is to be dead. */
+static bool store_once(struct sequence *sequence)
 {
 	struct replica_store_job *job = replica_store_begin(sequence->replica);
 	int64_t received = sequence->received;
@@ -236,7 +244,7 @@ static void step_store(struct sequence *sequence)
 	int rc;
 
 	if (job == NULL)
-		return;
+		return false;
 	if (sequence_chance(sequence, 3))
 		step_receive(sequence);
 	faults_begin(sequence);
@@ -244,9 +252,7 @@ static void step_store(struct sequence *sequence)
 	CU_ASSERT_TRUE_FATAL(rc == 0 || rc == ERROR_LIMIT ||
 	                     (has_failed && error.action == ERROR_ACTION_RETRY));
 	killed = faults_end();
-	if (killed)
-		fails_on = true;
-	else if (sequence_chance(sequence, 3)) /* on disk and in memory at once */
+	if (!killed && sequence_chance(sequence, 3)) /* on disk and in memory at once */
 		sequence_check(sequence);
 	if (!killed && sequence_chance(sequence, 3))
 		step_receive(sequence);
@@ -254,12 +260,12 @@ static void step_store(struct sequence *sequence)
 		rc = error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "killed");
 		killed = true;
 	}
+	fails_on = killed; /* what ends it can write no more */
+	has_failed = killed;
 	replica_store_end(sequence->replica, job, rc, &error);
 	fails_on = false;
-	if (killed) {
-		restart(sequence);
-		return;
-	}
+	if (killed)
+		return true;
 	if (rc == 0) {
 		int64_t stored = sequence_status(sequence).stored;
 
@@ -267,6 +273,58 @@ static void step_store(struct sequence *sequence)
 		sequence->stored = stored;
 	}
 	sequence_check(sequence);
+	return false;
+}
+
+static void step_store(struct sequence *sequence)
+{
+	if (store_once(sequence))
+		restart(sequence);
+}
+
+/* One slice, and what comes before the next one; false if it was the last. */
+static bool slice(struct sequence *sequence, struct replica_compact_job *job, struct slice_end *end)
+{
+	size_t steps = sequence_chance(sequence, 2) ? 1 + sequence_draw(sequence, 8) : REPLICA_SLICE_STEPS;
+	bool more = true;
+
+	if (sequence_chance(sequence, 4))
+		faults_begin(sequence);
+	else
+		has_failed = false;
+	end->rc = replica_compact_run(job, steps, &more, &end->error);
+	CU_ASSERT_TRUE_FATAL(end->rc == 0 || end->rc == ERROR_LIMIT ||
+	                     (has_failed && end->error.action == ERROR_ACTION_RETRY));
+	end->killed = faults_end();
+	if (end->killed || end->rc != 0)
+		return false;
+	compactions += !more;
+	if (sequence_chance(sequence, 3)) /* on disk twice */
+		sequence_check(sequence);
+	if (more && sequence_chance(sequence, 3))
+		step_receive(sequence);
+	if (more && sequence_chance(sequence, 3))
+		end->killed = store_once(sequence);
+	return more && !end->killed;
+}
+
+/* With ranges and stores between its slices; it is given up, fails, or is killed anywhere. */
+static void step_compact(struct sequence *sequence)
+{
+	struct replica_compact_job *job = replica_compact_begin(sequence->replica);
+	struct slice_end end = {.rc = 0};
+
+	if (job == NULL)
+		return;
+	while (slice(sequence, job, &end) && !sequence_chance(sequence, 20))
+		continue;
+	fails_on = has_failed = end.killed;
+	replica_compact_end(sequence->replica, job, end.rc, &end.error);
+	fails_on = false;
+	if (end.killed)
+		restart(sequence);
+	else
+		sequence_check(sequence);
 }
 
 /* ---- sequences ---- */
@@ -319,12 +377,14 @@ static void sequence_run(uint64_t seed)
 	for (uint64_t steps = 20 + sequence_draw(&sequence, 60); steps-- > 0;) {
 		uint64_t what = sequence_draw(&sequence, 20);
 
-		if (what < 11)
+		if (what < 9)
 			step_receive_checked(&sequence);
-		else if (what < 13)
+		else if (what < 11)
 			step_merge(&sequence);
-		else if (what < 19)
+		else if (what < 16)
 			step_store(&sequence);
+		else if (what < 19)
+			step_compact(&sequence);
 		else
 			restart(&sequence);
 	}
@@ -333,11 +393,14 @@ static void sequence_run(uint64_t seed)
 
 static void test_sequences(void)
 {
+	compactions = 0;
 	for (uint64_t i = 0; i < sequences; i++) {
 		printf("%" PRIu64 " ", seed_first + i);
 		(void)fflush(stdout);
 		sequence_run(seed_first + i);
 	}
+	CU_ASSERT_TRUE(sequences < SEQUENCES || compactions >= sequences / 10);
+	printf("%" PRIu64 " compactions ", compactions);
 }
 
 int main(int argc, char **argv)
