@@ -1,23 +1,8 @@
-#include "shard/core/dictionary.h"
+#include "shard/core/dictionary_private.h"
 
-#include "shared/base/arena.h"
 #include "shared/base/assert.h"
-#include "shared/base/map.h"
 
 #include <stdlib.h>
-
-#define BUILDER_BLOCK_BYTES (64U * 1024)
-/* A large map would cost every small range its clearing, and an idle replica keeps no large arrays. */
-#define BUILDER_MAP_KEPT 16384
-#define BUILDER_ARRAY_KEPT 16384
-#define NONE UINT32_MAX
-
-/* Where the word and its list begin; they end where the next one's do. */
-struct dictionary_word {
-	uint32_t text_at;
-	uint32_t list_at;
-	uint32_t documents;
-};
 
 struct dictionary {
 	uint64_t base;
@@ -28,151 +13,14 @@ struct dictionary {
 	struct dictionary_word words[]; /* and one that ends the last */
 };
 
-/* A word while it is collected; its occurrences are a chain. */
-struct collected {
-	struct slice word;
-	uint32_t first;
-	uint32_t last;
-};
-
-struct occurrence {
-	uint32_t distance; /* number - base */
-	struct place place;
-	uint32_t next;
-};
-
-struct dictionary_builder {
-	struct arena arena; /* words */
-	struct map map;     /* word → place in collected */
-	struct collected *collected;
-	size_t collected_len;
-	size_t collected_size;
-	struct occurrence *occurrences;
-	size_t occurrences_len;
-	size_t occurrences_size;
-	uint64_t base; /* number of the first occurrence */
-	size_t text_bytes;
-};
-
-/* The parts of a dictionary that is being made, in order. */
-struct filler {
-	uint64_t base;
-	struct dictionary_word *words;
-	size_t len;
-	struct buffer text;
-	struct buffer lists;
-};
-
-struct dictionary_builder *dictionary_builder_new(void)
+bool dictionary_filler_init(struct dictionary_filler *filler, uint64_t base, size_t words, size_t text,
+                            size_t lists)
 {
-	struct dictionary_builder *builder = calloc(1, sizeof *builder);
-
-	if (builder == NULL)
-		return NULL;
-	arena_init(&builder->arena, BUILDER_BLOCK_BYTES);
-	map_init(&builder->map);
-	return builder;
-}
-
-void dictionary_builder_free(struct dictionary_builder *builder)
-{
-	if (builder == NULL)
-		return;
-	arena_deinit(&builder->arena);
-	map_deinit(&builder->map);
-	free(builder->collected);
-	free(builder->occurrences);
-	free(builder);
-}
-
-void dictionary_builder_clear(struct dictionary_builder *builder)
-{
-	arena_clear(&builder->arena);
-	if (builder->map.size > BUILDER_MAP_KEPT)
-		map_deinit(&builder->map);
-	else
-		map_clear(&builder->map);
-	if (builder->occurrences_size > BUILDER_ARRAY_KEPT) {
-		free(builder->collected);
-		free(builder->occurrences);
-		builder->collected = NULL;
-		builder->occurrences = NULL;
-		builder->collected_size = 0;
-		builder->occurrences_size = 0;
-	}
-	builder->collected_len = 0;
-	builder->occurrences_len = 0;
-	builder->text_bytes = 0;
-}
-
-/* Room for one more element of `element` bytes in an array that doubles. */
-static bool array_reserve(void **array, size_t len, size_t *size, size_t element)
-{
-	size_t wanted = *size == 0 ? 256 : *size * 2;
-	void *grown;
-
-	if (len < *size)
-		return true;
-	if (len >= NONE - 1)
-		return false;
-	grown = realloc(*array, wanted * element);
-	if (grown == NULL)
-		return false;
-	*array = grown;
-	*size = wanted;
-	return true;
-}
-
-static bool builder_new_word(struct dictionary_builder *builder, struct slice word)
-{
-	uint32_t first = (uint32_t)builder->occurrences_len;
-	struct slice copy;
-
-	if (!array_reserve((void **)&builder->collected, builder->collected_len, &builder->collected_size,
-	                   sizeof *builder->collected) ||
-	    !arena_copy(&builder->arena, word, &copy) ||
-	    !map_put(&builder->map, copy, builder->collected_len))
-		return false;
-	builder->text_bytes += word.len;
-	builder->collected[builder->collected_len++] = (struct collected){copy, first, first};
-	return true;
-}
-
-bool dictionary_builder_add(struct dictionary_builder *builder, struct slice word, uint64_t number,
-                            struct place place)
-{
-	uint32_t at = (uint32_t)builder->occurrences_len;
-	uint64_t *known;
-
-	ASSERT(word.len >= 1 && word.len <= UINT16_MAX);
-	if (!array_reserve((void **)&builder->occurrences, builder->occurrences_len,
-	                   &builder->occurrences_size, sizeof *builder->occurrences))
-		return false;
-	if (at == 0)
-		builder->base = number;
-	ASSERT(number >= builder->base && number - builder->base <= POSTING_DISTANCE_MAX);
-	known = map_get(&builder->map, word);
-	if (known == NULL) {
-		if (!builder_new_word(builder, word))
-			return false;
-	} else {
-		struct collected *collected = &builder->collected[*known];
-
-		builder->occurrences[collected->last].next = at;
-		collected->last = at;
-	}
-	builder->occurrences[at] = (struct occurrence){(uint32_t)(number - builder->base), place, NONE};
-	builder->occurrences_len++;
-	return true;
-}
-
-/* Room for `words` words, and at first for so many bytes. */
-static bool filler_init(struct filler *filler, uint64_t base, size_t words, size_t text, size_t lists)
-{
-	*filler = (struct filler){.base = base, .words = malloc((words + 1) * sizeof *filler->words)};
+	*filler = (struct dictionary_filler){.base = base,
+	                                     .words = malloc((words + 1) * sizeof *filler->words)};
 	buffer_init(&filler->text, UINT32_MAX);
 	buffer_init(&filler->lists, UINT32_MAX);
-	if (filler->words == NULL || words >= NONE || buffer_grow(&filler->text, text) == NULL ||
+	if (filler->words == NULL || words >= UINT32_MAX || buffer_grow(&filler->text, text) == NULL ||
 	    buffer_grow(&filler->lists, lists) == NULL)
 		return false;
 	buffer_clear(&filler->text);
@@ -180,22 +28,21 @@ static bool filler_init(struct filler *filler, uint64_t base, size_t words, size
 	return true;
 }
 
-static void filler_deinit(struct filler *filler)
+void dictionary_filler_deinit(struct dictionary_filler *filler)
 {
 	free(filler->words);
 	buffer_deinit(&filler->text);
 	buffer_deinit(&filler->lists);
 }
 
-static void filler_add(struct filler *filler, struct slice word, const struct posting_list *list)
+void dictionary_filler_word(struct dictionary_filler *filler, struct slice word, uint32_t documents)
 {
-	filler->words[filler->len++] = (struct dictionary_word){(uint32_t)filler->text.len,
-	                                                        (uint32_t)filler->lists.len, list->count};
+	filler->words[filler->len++] =
+		(struct dictionary_word){(uint32_t)filler->text.len, (uint32_t)filler->lists.len, documents};
 	buffer_append_slice(&filler->text, word);
-	buffer_append_slice(&filler->lists, list->bytes);
 }
 
-static struct dictionary *filler_end(struct filler *filler)
+struct dictionary *dictionary_filler_end(struct dictionary_filler *filler)
 {
 	struct dictionary *dictionary;
 	size_t words_bytes = (filler->len + 1) * sizeof *filler->words;
@@ -223,102 +70,24 @@ static struct dictionary *filler_end(struct filler *filler)
 	return dictionary;
 }
 
-static int collected_compare(const void *a, const void *b)
+static uint64_t bytes_u32(const uint8_t *bytes)
 {
-	const struct collected *const *left = a;
-	const struct collected *const *right = b;
-
-	return slice_compare((*left)->word, (*right)->word);
+	return (uint64_t)bytes[0] << 24 | (uint64_t)bytes[1] << 16 | (uint64_t)bytes[2] << 8 | bytes[3];
 }
 
-static int place_compare(const void *a, const void *b)
+uint64_t dictionary_prefix(struct slice word)
 {
-	const struct place *left = a;
-	const struct place *right = b;
+	const uint8_t *text = word.ptr;
+	size_t len = word.len;
+	unsigned missing = len < 8 ? 8 * (8 - (unsigned)len) : 0;
 
-	if (left->field != right->field)
-		return left->field < right->field ? -1 : 1;
-	return left->position < right->position ? -1 : left->position > right->position;
-}
-
-/* In order, each once: a document's fields need not come by their numbers, and far positions are one. */
-static size_t places_settle(struct place *places, size_t len)
-{
-	bool rising = true;
-	size_t kept = 1;
-
-	for (size_t i = 1; i < len; i++)
-		rising = rising && place_compare(&places[i - 1], &places[i]) < 0;
-	if (rising)
-		return len;
-	qsort(places, len, sizeof *places, place_compare);
-	for (size_t i = 1; i < len; i++)
-		if (place_compare(&places[kept - 1], &places[i]) < 0)
-			places[kept++] = places[i];
-	return kept;
-}
-
-/* Builds lists from chains; `places` are those of one word in one document. */
-struct listing {
-	const struct dictionary_builder *builder;
-	struct posting_writer writer;
-	struct place *places;
-	size_t places_size;
-};
-
-static bool listing_list(struct listing *listing, const struct collected *collected,
-                         struct posting_list *list)
-{
-	const struct dictionary_builder *builder = listing->builder;
-	const struct occurrence *occurrence;
-	struct error error;
-
-	posting_writer_begin(&listing->writer, builder->base);
-	for (uint32_t at = collected->first; at != NONE;) {
-		uint32_t distance = builder->occurrences[at].distance;
-		size_t len = 0;
-
-		for (; at != NONE && builder->occurrences[at].distance == distance; at = occurrence->next) {
-			occurrence = &builder->occurrences[at];
-			if (!array_reserve((void **)&listing->places, len, &listing->places_size,
-			                   sizeof *listing->places))
-				return false;
-			listing->places[len++] = occurrence->place;
-		}
-		posting_writer_add(&listing->writer, builder->base + distance, listing->places,
-		                   places_settle(listing->places, len));
-	}
-	return posting_writer_end(&listing->writer, list, &error) == 0;
-}
-
-struct dictionary *dictionary_build(struct dictionary_builder *builder)
-{
-	struct listing listing = {.builder = builder};
-	size_t len = builder->collected_len;
-	const struct collected **order = malloc((len + 1) * sizeof *order);
-	struct dictionary *dictionary = NULL;
-	struct posting_list list;
-	struct filler filler;
-
-	posting_writer_init(&listing.writer);
-	if (!filler_init(&filler, builder->base, len, builder->text_bytes, 4 * builder->occurrences_len) ||
-	    order == NULL)
-		goto out;
-	for (size_t i = 0; i < len; i++)
-		order[i] = &builder->collected[i];
-	qsort(order, len, sizeof *order, collected_compare);
-	for (size_t i = 0; i < len; i++) {
-		if (!listing_list(&listing, order[i], &list))
-			goto out;
-		filler_add(&filler, order[i]->word, &list);
-	}
-	dictionary = filler_end(&filler);
-out:
-	posting_writer_deinit(&listing.writer);
-	filler_deinit(&filler);
-	free(listing.places);
-	free(order);
-	return dictionary;
+	/* two numbers that overlap where the word is shorter than both */
+	if (len >= 8)
+		return bytes_u32(text) << 32 | bytes_u32(text + 4);
+	if (len >= 4)
+		return bytes_u32(text) << 32 | bytes_u32(text + len - 4) << missing;
+	return (uint64_t)text[0] << 56 | (uint64_t)text[len / 2] << (56 - 8 * (len / 2)) |
+	       (uint64_t)text[len - 1] << missing;
 }
 
 void dictionary_free(struct dictionary *dictionary)
@@ -377,6 +146,7 @@ struct head {
 
 struct dictionary_cursor {
 	struct posting_writer writer;
+	struct buffer rebased;
 	uint64_t base;
 	size_t len; /* parts that have words left */
 	struct head heads[];
@@ -385,12 +155,8 @@ struct dictionary_cursor {
 static void head_load(struct head *head)
 {
 	struct slice word = word_at(head->part, head->at);
-	uint8_t bytes[8] = {0};
 
-	memcpy(bytes, word.ptr, word.len < sizeof bytes ? word.len : sizeof bytes);
-	head->prefix = 0;
-	for (size_t i = 0; i < sizeof bytes; i++)
-		head->prefix = head->prefix << 8 | bytes[i];
+	head->prefix = dictionary_prefix(word);
 }
 
 static bool head_is_before(const struct head *a, const struct head *b)
@@ -434,6 +200,7 @@ struct dictionary_cursor *dictionary_cursor_new(const struct dictionary *const *
 		return NULL;
 	*cursor = (struct dictionary_cursor){.base = base};
 	posting_writer_init(&cursor->writer);
+	buffer_init(&cursor->rebased, UINT32_MAX);
 	for (size_t i = 0; i < len; i++) {
 		if (parts[i]->len == 0)
 			continue;
@@ -450,6 +217,7 @@ void dictionary_cursor_free(struct dictionary_cursor *cursor)
 	if (cursor == NULL)
 		return;
 	posting_writer_deinit(&cursor->writer);
+	buffer_deinit(&cursor->rebased);
 	free(cursor);
 }
 
@@ -465,26 +233,70 @@ static void heads_advance(struct dictionary_cursor *cursor)
 		heads_sift(cursor, 0);
 }
 
+static struct dictionary_entry head_entry(const struct head *head)
+{
+	return dictionary_at(head->part, head->at);
+}
+
+/* True if the top is at the word too. */
+static bool heads_share(const struct dictionary_cursor *cursor, const struct head *head)
+{
+	const struct head *top = &cursor->heads[0];
+
+	return cursor->len > 0 && top->prefix == head->prefix &&
+	       slice_equal(word_at(top->part, top->at), word_at(head->part, head->at));
+}
+
+/* A list that is in one part only. */
+static int list_alone(struct dictionary_cursor *cursor, struct posting_list *list, struct error *error)
+{
+	if (list->base == cursor->base)
+		return 0;
+	buffer_clear(&cursor->rebased);
+	if (posting_list_rebase(list, cursor->base, &cursor->rebased, error) != 0)
+		return error->code;
+	if (buffer_failed(&cursor->rebased))
+		return error_memory(error, list->bytes.len);
+	list->base = cursor->base;
+	list->bytes = buffer_slice(&cursor->rebased);
+	return 0;
+}
+
+/* The list of the word, which `first` has, and the top and perhaps others. */
+static int lists_join(struct dictionary_cursor *cursor, const struct head *first, const struct postings *dead,
+                      struct posting_list *list, struct error *error)
+{
+	struct dictionary_entry entry = head_entry(first);
+
+	posting_writer_begin(&cursor->writer, cursor->base);
+	if (posting_writer_append(&cursor->writer, &entry.list, dead, error) != 0)
+		return error->code;
+	while (heads_share(cursor, first)) {
+		entry = head_entry(&cursor->heads[0]);
+		if (posting_writer_append(&cursor->writer, &entry.list, dead, error) != 0)
+			return error->code;
+		heads_advance(cursor);
+	}
+	return posting_writer_end(&cursor->writer, list, error);
+}
+
 int dictionary_cursor_next(struct dictionary_cursor *cursor, const struct postings *dead,
                            struct dictionary_entry *entry, struct error *error)
 {
+	bool all_live = dead == NULL || dead->len == 0;
+
 	while (cursor->len > 0) {
-		struct slice word = word_at(cursor->heads[0].part, cursor->heads[0].at);
+		struct head first = cursor->heads[0];
 
-		posting_writer_begin(&cursor->writer, cursor->base);
-		do {
-			struct dictionary_entry head =
-				dictionary_at(cursor->heads[0].part, cursor->heads[0].at);
-
-			if (!slice_equal(head.word, word))
-				break;
-			if (posting_writer_append(&cursor->writer, &head.list, dead, error) != 0)
+		heads_advance(cursor);
+		*entry = head_entry(&first);
+		if (all_live && !heads_share(cursor, &first)) {
+			if (list_alone(cursor, &entry->list, error) != 0)
 				return error->code;
-			heads_advance(cursor);
-		} while (cursor->len > 0);
-		if (posting_writer_end(&cursor->writer, &entry->list, error) != 0)
+			return 1;
+		}
+		if (lists_join(cursor, &first, dead, &entry->list, error) != 0)
 			return error->code;
-		entry->word = word;
 		if (entry->list.count > 0)
 			return 1;
 	}
@@ -496,7 +308,7 @@ struct dictionary *dictionary_merge(const struct dictionary *const *parts, size_
 	struct dictionary *merged = NULL;
 	struct dictionary_cursor *cursor;
 	struct dictionary_entry entry;
-	struct filler filler;
+	struct dictionary_filler filler;
 	struct error error;
 	uint64_t base = 0;
 	size_t words = 0;
@@ -515,12 +327,14 @@ struct dictionary *dictionary_merge(const struct dictionary *const *parts, size_
 		lists += part->words[part->len].list_at;
 	}
 	cursor = dictionary_cursor_new(parts, len, base);
-	if (filler_init(&filler, base, words, text, lists) && cursor != NULL) {
-		while ((rc = dictionary_cursor_next(cursor, NULL, &entry, &error)) > 0)
-			filler_add(&filler, entry.word, &entry.list);
-		merged = rc == 0 ? filler_end(&filler) : NULL;
+	if (dictionary_filler_init(&filler, base, words, text, lists) && cursor != NULL) {
+		while ((rc = dictionary_cursor_next(cursor, NULL, &entry, &error)) > 0) {
+			dictionary_filler_word(&filler, entry.word, entry.list.count);
+			buffer_append_slice(&filler.lists, entry.list.bytes);
+		}
+		merged = rc == 0 ? dictionary_filler_end(&filler) : NULL;
 	}
-	filler_deinit(&filler);
+	dictionary_filler_deinit(&filler);
 	dictionary_cursor_free(cursor);
 	return merged;
 }

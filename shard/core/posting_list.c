@@ -196,6 +196,47 @@ int posting_list_numbers(const struct posting_list *list, struct postings *set, 
 	return rc;
 }
 
+int posting_list_rebase(const struct posting_list *list, uint64_t base, struct buffer *bytes,
+                        struct error *error)
+{
+	struct reader reader = reader_of(list->bytes);
+	uint64_t first = list->base + reader_varint(&reader);
+
+	if (reader_failed(&reader) || !is_near(base, first))
+		return damaged(error, "begins below its base");
+	buffer_put_varint(bytes, first - base);
+	buffer_append(bytes, reader.ptr, reader_left(&reader));
+	return 0;
+}
+
+/* The places of one document. */
+static void places_put(struct buffer *bytes, const struct place *places, size_t len)
+{
+	uint16_t field = 0;
+
+	for (size_t from = 0; from < len;) {
+		uint16_t position = 0;
+		size_t to = from + 1;
+
+		while (to < len && places[to].field == places[from].field)
+			to++;
+		buffer_put_varint(bytes, (to - from - 1) << 1 | (to < len));
+		buffer_put_varint(bytes, (uint64_t)(places[from].field - field));
+		field = places[from].field;
+		for (; from < to; from++) {
+			buffer_put_varint(bytes, (uint64_t)(places[from].position - position));
+			position = places[from].position;
+		}
+	}
+}
+
+void posting_list_encode_one(struct buffer *bytes, uint64_t distance, const struct place *places, size_t len)
+{
+	ASSERT(len >= 1 && distance <= POSTING_DISTANCE_MAX);
+	buffer_put_varint(bytes, distance);
+	places_put(bytes, places, len);
+}
+
 void posting_writer_init(struct posting_writer *writer)
 {
 	*writer = (struct posting_writer){0};
@@ -257,25 +298,10 @@ static void writer_reach(struct posting_writer *writer, uint64_t number, uint32_
 void posting_writer_add(struct posting_writer *writer, uint64_t number, const struct place *places,
                         size_t len)
 {
-	uint16_t field = 0;
-
 	ASSERT(len >= 1 && is_near(writer->base, number) && (writer->count == 0 || number > writer->last));
 	writer_reach(writer, number, 1);
 	writer->last = number;
-	for (size_t from = 0; from < len;) {
-		uint16_t position = 0;
-		size_t to = from + 1;
-
-		while (to < len && places[to].field == places[from].field)
-			to++;
-		buffer_put_varint(&writer->places, (to - from - 1) << 1 | (to < len));
-		buffer_put_varint(&writer->places, (uint64_t)(places[from].field - field));
-		field = places[from].field;
-		for (; from < to; from++) {
-			buffer_put_varint(&writer->places, (uint64_t)(places[from].position - position));
-			position = places[from].position;
-		}
-	}
+	places_put(&writer->places, places, len);
 }
 
 static void writer_add_block(struct posting_writer *writer, const struct block *block)

@@ -68,6 +68,12 @@ int posting_cursor_places(struct posting_cursor *cursor, struct place *places, s
 /* Adds all numbers to a set, without looking at the places. */
 int posting_list_numbers(const struct posting_list *list, struct postings *set, struct error *error);
 
+/* Appends the bytes of the same list with another base, at most its first number; the rest is copied unseen. */
+int posting_list_rebase(const struct posting_list *list, uint64_t base, struct buffer *bytes,
+                        struct error *error);
+/* Appends the bytes of a list of one document, `distance` above the base. */
+void posting_list_encode_one(struct buffer *bytes, uint64_t distance, const struct place *places, size_t len);
+
 /* Writes one list at a time into memory of its own, which it keeps unless it is much. */
 struct posting_writer {
 	struct buffer list; /* blocks written */

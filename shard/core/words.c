@@ -47,6 +47,8 @@ struct words {
 	size_t reached_len;
 	uint8_t path[FIELD_BYTES_MAX]; /* to the value at hand */
 	size_t path_len;               /* may be more than there is room for */
+	size_t reached_at;             /* of the path, */
+	bool field_known;              /* as is place.field */
 	struct fields *fields;         /* of the call that runs */
 	const struct words_sink *sink;
 	struct error *error;
@@ -309,50 +311,50 @@ static int stretch_fold(struct words *words, struct slice stretch)
 	return 0;
 }
 
-/* 0: separates. Otherwise the byte folded; from 0x80 on it is part of something for ICU. */
-static uint8_t byte_fold(uint8_t c)
+/* A letter or digit, or part of something for ICU. */
+static inline bool is_of_stretch(uint8_t c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return (uint8_t)(c + ('a' - 'A'));
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c >= 0x80 ? c : 0;
+	return (uint8_t)((c | 0x20) - 'a') < 26 || (uint8_t)(c - '0') < 10 || c >= 0x80;
 }
 
 static int stretch_ascii(struct words *words, struct slice stretch)
 {
+	char *word = words->word;
+
 	words->open = true;
 	if (stretch.len > WORD_BYTES_MAX) {
 		place_advance(words);
 		return 0;
 	}
+	/* lower case: digits have that bit already */
 	for (size_t i = 0; i < stretch.len; i++)
-		words->word[i] = (char)byte_fold(stretch.ptr[i]);
+		word[i] = (char)(stretch.ptr[i] | 0x20);
 	return sink_call(words, stretch.len);
 }
 
-static bool is_hard_ascii(struct slice text, size_t at)
+static bool is_hard_ascii(const uint8_t *at, const uint8_t *end)
 {
-	uint8_t c = text.ptr[at];
-
-	return c == '!' || c == ';' || c == '?' ||
-	       ((c == '.' || c == ',') && at + 1 < text.len && text.ptr[at + 1] == ' ');
+	return *at == '!' || *at == ';' || *at == '?' ||
+	       ((*at == '.' || *at == ',') && at + 1 < end && at[1] == ' ');
 }
 
 static int text_cut(struct words *words, struct slice text)
 {
-	size_t at = 0;
+	const uint8_t *at = text.ptr;
+	const uint8_t *end = text.len > 0 ? text.ptr + text.len : text.ptr;
 
 	words->open = false;
-	while (at < text.len) {
-		size_t from = at;
+	while (at < end) {
+		const uint8_t *from = at;
 		uint8_t seen = 0;
 		struct slice stretch;
 
-		while (at < text.len && byte_fold(text.ptr[at]) != 0)
-			seen |= text.ptr[at++];
-		stretch = slice_of(text.ptr + from, at - from);
+		while (at < end && is_of_stretch(*at))
+			seen |= *at++;
+		stretch = slice_of(from, (size_t)(at - from));
 		if (stretch.len == 0) {
 			words->open = false;
-			gap_widen(words, is_hard_ascii(text, at));
+			gap_widen(words, is_hard_ascii(at, end));
 			at++;
 			continue;
 		}
@@ -373,8 +375,8 @@ int words_of_text(struct words *words, struct slice text, const struct words_sin
 	return text_cut(words, text);
 }
 
-/* Where a value of the field begins: far behind what the body has had in it. */
-static int value_begin(struct words *words)
+/* Makes room in `reached` for the field of the path. */
+static int field_find(struct words *words)
 {
 	uint16_t field = FIELD_OTHER;
 	size_t at;
@@ -393,30 +395,30 @@ static int value_begin(struct words *words)
 		words->reached = grown;
 		words->reached_len = len;
 	}
-	words->place = (struct place){field, 0};
-	words->gap = GAP_VALUE;
-	if (words->reached[at].body == words->body) {
-		words->place.position = words->reached[at].position;
-		words->gap = GAP_HARD;
-		place_advance(words);
-		words->gap = GAP_VALUE;
-	}
+	words->place.field = field;
+	words->reached_at = at;
+	words->field_known = true;
 	return 0;
 }
 
-static void value_end(struct words *words)
-{
-	uint16_t field = words->place.field;
-
-	words->reached[field == FIELD_OTHER ? 0 : (size_t)field + 1] =
-		(struct reached){words->body, words->place.position};
-}
-
+/* A value begins far behind what the body has had in its field. */
 static int leaf_cut(struct words *words, struct slice text)
 {
-	if (value_begin(words) != 0 || text_cut(words, text) != 0)
+	struct reached *reached;
+
+	if (!words->field_known && field_find(words) != 0)
 		return words->error->code;
-	value_end(words);
+	reached = &words->reached[words->reached_at];
+	words->place.position = 0;
+	if (reached->body == words->body) {
+		words->place.position = reached->position;
+		words->gap = GAP_HARD;
+		place_advance(words);
+	}
+	words->gap = GAP_VALUE;
+	if (text_cut(words, text) != 0)
+		return words->error->code;
+	*reached = (struct reached){words->body, words->place.position};
 	return 0;
 }
 
@@ -425,6 +427,7 @@ static void path_append(struct words *words, const void *bytes, size_t len)
 	if (words->path_len + len <= FIELD_BYTES_MAX && len > 0)
 		memcpy(words->path + words->path_len, bytes, len);
 	words->path_len += len;
+	words->field_known = false;
 }
 
 /* Depth is bounded by json_parse. */
@@ -459,6 +462,7 @@ static int value_cut(struct words *words, yyjson_val *value)
 			if (value_cut(words, child) != 0)
 				return words->error->code;
 			words->path_len = path_len;
+			words->field_known = false;
 		}
 	}
 	return 0;
@@ -479,6 +483,7 @@ int words_of_body(struct words *words, struct slice body, struct fields *fields,
 	words->error = error;
 	words->body++;
 	words->path_len = 0;
+	words->field_known = false;
 	rc = value_cut(words, yyjson_doc_get_root(doc));
 	yyjson_doc_free(doc);
 	return rc;
