@@ -6,9 +6,8 @@
 #include <stdlib.h>
 
 #define PAGE_NONE UINT32_MAX
-#define CHUNK_IDS (CHUNK_PAYLOAD_MAX / COLUMN_ID_BYTES)
 /* About how far a hash is from where evenly spread ones would stand. */
-#define HASH_STEP 16
+#define HASH_STEP 32
 
 struct disk_view {
 	const struct disk_segment *segment;
@@ -75,26 +74,13 @@ static int read(struct disk_view *view, enum section section, uint64_t at, size_
 	                    error);
 }
 
-/* The i-th record of a section; it stands in one chunk. */
-static int record_at(struct disk_view *view, enum section section, uint64_t i, const uint8_t **record,
-                     struct error *error)
-{
-	size_t bytes = section_record_bytes(section);
-	struct slice found;
-
-	if (read(view, section, i * bytes, bytes, &found, error) != 0)
-		return error->code;
-	*record = found.ptr;
-	return 0;
-}
-
 int disk_entry_at(struct disk_view *view, uint32_t place, struct disk_entry *entry, struct error *error)
 {
 	const uint8_t *record = NULL;
 
 	if (place >= view->segment->documents)
 		return damaged(view, "a place above its last document is referred to", error);
-	if (record_at(view, SECTION_ENTRIES, place, &record, error) != 0)
+	if (section_record(view->sections, SECTION_ENTRIES, place, &record, error) != 0)
 		return error->code;
 	column_entry_get(record, view->segment->first, entry);
 	return 0;
@@ -141,133 +127,89 @@ int disk_id(struct disk_view *view, const struct disk_entry *entry, struct slice
 	return read(view, SECTION_ID_TEXT, entry->id_at, entry->id_len, id, error);
 }
 
-/* Records of a chunk of IDS. */
-struct ids {
-	const uint8_t *records;
-	size_t len;
-};
-
-static uint64_t hash_at(const struct ids *ids, size_t i)
+static int hash_at(struct disk_view *view, uint64_t i, uint64_t *hash, struct error *error)
 {
-	return column_u64(ids->records + i * COLUMN_ID_BYTES);
-}
+	const uint8_t *record = NULL;
 
-static uint64_t ids_chunks(const struct disk_view *view)
-{
-	uint64_t ids = view->segment->lengths[SECTION_IDS] / COLUMN_ID_BYTES;
-
-	return (ids + CHUNK_IDS - 1) / CHUNK_IDS;
-}
-
-static int ids_chunk(struct disk_view *view, uint64_t chunk, struct ids *ids, struct error *error)
-{
-	uint64_t at = chunk * CHUNK_IDS * COLUMN_ID_BYTES;
-	uint64_t rest = view->segment->lengths[SECTION_IDS] - at;
-	size_t len = CHUNK_IDS * COLUMN_ID_BYTES;
-	struct slice found;
-
-	if (read(view, SECTION_IDS, at, rest < len ? (size_t)rest : len, &found, error) != 0)
+	if (section_record(view->sections, SECTION_IDS, i, &record, error) != 0)
 		return error->code;
-	*ids = (struct ids){found.ptr, found.len / COLUMN_ID_BYTES};
-	return ids->len > 0 ? 0 : damaged(view, "a part of IDS has no record", error);
-}
-
-/* The last chunk whose first hash is not above `hash`; hashes are spread evenly, so that the first look is mostly
- * right. */
-static int ids_chunk_of(struct disk_view *view, uint64_t hash, uint64_t *chunk, struct ids *ids,
-                        struct error *error)
-{
-	uint64_t records = view->segment->lengths[SECTION_IDS] / COLUMN_ID_BYTES;
-	uint64_t chunks = ids_chunks(view);
-	uint64_t look = ((hash >> 32) * (records & UINT32_MAX) >> 32) / CHUNK_IDS;
-	struct ids next;
-
-	if (records == 0)
-		return absent(error);
-	if (ids_chunk(view, look, ids, error) != 0)
-		return error->code;
-	while (hash_at(ids, 0) > hash) {
-		if (look == 0)
-			return absent(error);
-		if (ids_chunk(view, --look, ids, error) != 0)
-			return error->code;
-	}
-	while (look + 1 < chunks && hash_at(ids, ids->len - 1) <= hash) {
-		if (ids_chunk(view, look + 1, &next, error) != 0)
-			return error->code;
-		if (hash_at(&next, 0) > hash)
-			break;
-		*ids = next;
-		look++;
-	}
-	*chunk = look;
+	*hash = column_u64(record);
 	return 0;
 }
 
-/* Where the hash would stand if those of the chunk were spread evenly. */
-static size_t hash_guess(const struct ids *ids, uint64_t hash)
-{
-	uint64_t first = hash_at(ids, 0);
-	uint64_t last = hash_at(ids, ids->len - 1);
+/* Records of IDS in [low, high) may be the first above a hash, or `high` is. */
+struct bracket {
+	uint64_t low;
+	uint64_t high;
+};
 
-	if (hash <= first || hash >= last)
-		return hash <= first ? 0 : ids->len - 1;
-	return (size_t)((hash - first) / (((last - first) >> 32) + 1) * ids->len >> 32);
+/* Goes from `look` in growing steps until the place is between two looks. */
+static int bracket_close(struct disk_view *view, uint64_t hash, uint64_t look, struct bracket *bracket,
+                         struct error *error)
+{
+	uint64_t step = HASH_STEP;
+	uint64_t found = 0;
+	bool above;
+
+	if (hash_at(view, look, &found, error) != 0)
+		return error->code;
+	above = found > hash;
+	for (;; step *= 4) {
+		if (found > hash)
+			bracket->high = look;
+		else
+			bracket->low = look + 1;
+		if ((found > hash) != above || bracket->high - bracket->low <= step)
+			return 0;
+		look = above ? bracket->high - step : bracket->low + step;
+		if (hash_at(view, look, &found, error) != 0)
+			return error->code;
+	}
 }
 
-/* How many of a chunk's records are not above `hash`. */
-static size_t hash_above(const struct ids *ids, uint64_t hash)
+/* How many records of IDS are not above a hash. Hashes are spread evenly, so that the search is short, and looks at
+ * neighbouring bytes, if it begins where the hash would stand. */
+static int hash_above(struct disk_view *view, uint64_t hash, uint64_t *above, struct error *error)
 {
-	size_t low = 0;
-	size_t high = ids->len; /* in [low, high] */
-	size_t look = hash_guess(ids, hash);
+	uint64_t ids = view->segment->lengths[SECTION_IDS] / COLUMN_ID_BYTES;
+	struct bracket bracket = {0, ids};
 
-	if (hash_at(ids, look) <= hash) {
-		low = look + 1;
-		for (size_t step = HASH_STEP; high - low > step && hash_at(ids, low + step) <= hash;
-		     step *= 2)
-			low += step + 1;
-	} else {
-		high = look;
-		for (size_t step = HASH_STEP; high - low > step && hash_at(ids, high - step) > hash;
-		     step *= 2)
-			high -= step;
-	}
-	while (low < high) {
-		look = low + (high - low) / 2;
-		if (hash_at(ids, look) <= hash)
-			low = look + 1;
+	if (ids > 0 &&
+	    bracket_close(view, hash, (hash >> 32) * (ids & UINT32_MAX) >> 32, &bracket, error) != 0)
+		return error->code;
+	while (bracket.low < bracket.high) {
+		uint64_t look = bracket.low + (bracket.high - bracket.low) / 2;
+		uint64_t found = 0;
+
+		if (hash_at(view, look, &found, error) != 0)
+			return error->code;
+		if (found > hash)
+			bracket.high = look;
 		else
-			high = look;
+			bracket.low = look + 1;
 	}
-	return low;
+	*above = bracket.low;
+	return 0;
 }
 
 int disk_find(struct disk_view *view, struct slice id, struct disk_entry *entry, struct error *error)
 {
 	uint64_t hash = hash64(id, 0);
-	uint64_t chunk = 0;
-	struct ids ids;
-	size_t i;
+	uint64_t i = 0;
 
-	if (ids_chunk_of(view, hash, &chunk, &ids, error) != 0)
+	if (hash_above(view, hash, &i, error) != 0)
 		return error->code;
 	/* from the last one of that hash on downwards: of equal ones the last stands highest */
-	for (i = hash_above(&ids, hash);; i--) {
+	for (; i > 0; i--) {
+		const uint8_t *record = NULL;
 		struct disk_entry found;
 		struct slice text;
 
-		if (i == 0) {
-			if (chunk == 0)
-				return absent(error);
-			if (ids_chunk(view, --chunk, &ids, error) != 0)
-				return error->code;
-			i = ids.len;
-		}
-		if (hash_at(&ids, i - 1) != hash)
-			return absent(error);
-		if (disk_entry_at(view, column_u32(ids.records + (i - 1) * COLUMN_ID_BYTES + 8), &found,
-		                  error) != 0 ||
+		if (section_record(view->sections, SECTION_IDS, i - 1, &record, error) != 0)
+			return error->code;
+		if (column_u64(record) != hash)
+			break;
+		if (disk_entry_at(view, column_u32(record + 8), &found, error) != 0 ||
 		    disk_id(view, &found, &text, error) != 0)
 			return error->code;
 		if (slice_equal(text, id)) {
@@ -275,6 +217,7 @@ int disk_find(struct disk_view *view, struct slice id, struct disk_entry *entry,
 			return 0;
 		}
 	}
+	return absent(error);
 }
 
 uint32_t disk_pages(const struct disk_segment *segment)
@@ -288,7 +231,7 @@ int disk_page_at(struct disk_view *view, uint32_t page, struct disk_page *found,
 	const uint8_t *record = NULL;
 	struct disk_page read_page;
 
-	if (record_at(view, SECTION_PAGES, page, &record, error) != 0)
+	if (section_record(view->sections, SECTION_PAGES, page, &record, error) != 0)
 		return error->code;
 	column_page_get(record, &read_page);
 	if (read_page.places == 0 || read_page.first >= documents ||
@@ -342,7 +285,7 @@ int disk_order_at(struct disk_view *view, uint32_t i, uint32_t *place, struct er
 	const uint8_t *record = NULL;
 	uint32_t found;
 
-	if (record_at(view, SECTION_ORDER, i, &record, error) != 0)
+	if (section_record(view->sections, SECTION_ORDER, i, &record, error) != 0)
 		return error->code;
 	found = column_u32(record);
 	if (found >= view->segment->documents)

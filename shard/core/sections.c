@@ -5,7 +5,9 @@
 
 #include <stdlib.h>
 
-#define CHECKSUM_BYTES (CHUNK_BYTES_MAX - CHUNK_PAYLOAD_MAX)
+#define CHECKSUM_BYTES 8
+/* Room for the checksums of a whole chunk. */
+#define CHECKSUMS_BYTES (CHECKSUM_BYTES * CHUNK_PIECES_MAX)
 #define PREFIX_BYTES 9 /* segment, section */
 /* A section has at most this many chunks: 1 TiB. */
 #define SECTION_CHUNKS_MAX (1ULL << 24)
@@ -23,7 +25,17 @@ static const size_t capacities[SECTIONS] = {CAPACITY_OF(COLUMN_ENTRY_BYTES),
                                             CAPACITY_OF(COLUMN_PAGE_BYTES),
                                             CHUNK_PAYLOAD_MAX,
                                             CHUNK_PAYLOAD_MAX,
-                                            0};
+                                            1};
+
+/* Whole records in a chunk. */
+static const uint32_t records_of_chunk[SECTIONS] = {CHUNK_PAYLOAD_MAX / COLUMN_ENTRY_BYTES,
+                                                    CHUNK_PAYLOAD_MAX / COLUMN_ID_BYTES,
+                                                    CHUNK_PAYLOAD_MAX,
+                                                    CHUNK_PAYLOAD_MAX / COLUMN_ORDER_BYTES,
+                                                    CHUNK_PAYLOAD_MAX / COLUMN_PAGE_BYTES,
+                                                    CHUNK_PAYLOAD_MAX,
+                                                    CHUNK_PAYLOAD_MAX,
+                                                    1};
 
 static const char *const section_names[SECTIONS] = {"ENTRIES", "IDS",    "ID_TEXT",  "ORDER",
                                                     "PAGES",   "BODIES", "POSTINGS", "TERMS"};
@@ -69,9 +81,19 @@ static uint64_t key_segment(struct slice key)
 	return segment;
 }
 
-static uint64_t checksum_of(struct slice key, const uint8_t *payload, size_t len)
+static size_t pieces_of(size_t payload)
 {
-	return hash64(slice_of(payload, len), hash64(key, 0));
+	return (payload + CHUNK_PIECE_BYTES - 1) / CHUNK_PIECE_BYTES;
+}
+
+/* Of the piece with that number; `seed` is the key's hash. */
+static uint64_t checksum_of(uint64_t seed, const uint8_t *payload, size_t len, size_t piece)
+{
+	size_t from = piece * CHUNK_PIECE_BYTES;
+	size_t rest = len - from;
+
+	return hash64(slice_of(payload + from, rest < CHUNK_PIECE_BYTES ? rest : CHUNK_PIECE_BYTES),
+	              seed + piece);
 }
 
 size_t section_record_bytes(enum section section)
@@ -81,8 +103,8 @@ size_t section_record_bytes(enum section section)
 
 /* A section as it is written. */
 struct filling {
-	uint8_t *chunk; /* room for the checksum, then what is not put yet */
-	size_t len;     /* of that, without the checksum */
+	uint8_t *chunk; /* room for the checksums, then what is not put yet */
+	size_t len;     /* of that, without the checksums */
 	uint64_t length;
 	uint32_t chunks;
 };
@@ -129,16 +151,20 @@ static int chunk_room(struct filling *filling, struct error *error)
 static int chunk_put(struct section_writer *writer, const struct chunk_key *key, struct filling *filling,
                      struct error *error)
 {
-	size_t len = CHECKSUM_BYTES + filling->len;
-	uint64_t checksum = checksum_of(key_slice(key), filling->chunk + CHECKSUM_BYTES, filling->len);
+	uint64_t seed = hash64(key_slice(key), 0);
+	uint8_t *payload = filling->chunk + CHECKSUMS_BYTES;
+	size_t pieces = pieces_of(filling->len);
+	struct slice value =
+		slice_of(payload - pieces * CHECKSUM_BYTES, pieces * CHECKSUM_BYTES + filling->len);
 
 	ASSERT(writer->txn != NULL);
-	for (size_t i = 0; i < CHECKSUM_BYTES; i++)
-		filling->chunk[i] = (uint8_t)(checksum >> (8 * i));
-	if (kv_put(writer->txn, KV_TABLE_CHUNKS, key_slice(key), slice_of(filling->chunk, len), error) != 0)
+	for (size_t i = 0; i < pieces; i++)
+		column_put_u64(payload - (pieces - i) * CHECKSUM_BYTES,
+		               checksum_of(seed, payload, filling->len, i));
+	if (kv_put(writer->txn, KV_TABLE_CHUNKS, key_slice(key), value, error) != 0)
 		return error->code;
-	writer->put_bytes += len;
-	writer->txn_bytes += len;
+	writer->put_bytes += value.len;
+	writer->txn_bytes += value.len;
 	filling->chunks++;
 	filling->len = 0;
 	return 0;
@@ -171,7 +197,7 @@ int section_append(struct section_writer *writer, enum section section, const vo
 	while (len > 0) {
 		size_t part = capacity - filling->len < len ? capacity - filling->len : len;
 
-		memcpy(filling->chunk + CHECKSUM_BYTES + filling->len, from, part);
+		memcpy(filling->chunk + CHECKSUMS_BYTES + filling->len, from, part);
 		filling->len += part;
 		filling->length += part;
 		from += part;
@@ -191,7 +217,7 @@ int section_append_terms(struct section_writer *writer, struct slice last, struc
 	ASSERT(last.len > 0 && chunk.len > 0 && chunk.len <= CHUNK_PAYLOAD_MAX);
 	if (chunk_room(filling, error) != 0)
 		return error->code;
-	memcpy(filling->chunk + CHECKSUM_BYTES, chunk.ptr, chunk.len);
+	memcpy(filling->chunk + CHECKSUMS_BYTES, chunk.ptr, chunk.len);
 	filling->len = chunk.len;
 	filling->length += chunk.len;
 	key_begin(&key, writer->segment, SECTION_TERMS);
@@ -222,6 +248,13 @@ uint64_t section_writer_txn_bytes(const struct section_writer *writer)
 	return writer->txn_bytes;
 }
 
+/* A chunk that was looked at; the checksums stand before its bytes. */
+struct chunk {
+	const uint8_t *payload; /* borrowed from the transaction; NULL: not looked at yet */
+	uint32_t len;
+	uint32_t checked; /* a bit a piece */
+};
+
 /* A chunk of TERMS that was checked; both borrowed from the transaction. */
 struct terms_chunk {
 	struct slice last;
@@ -232,9 +265,9 @@ struct section_reader {
 	struct kv_txn *txn;
 	uint64_t segment;
 	const uint64_t *lengths;
-	const uint8_t **payloads[SECTIONS]; /* by chunk; NULL: not looked at yet */
-	struct kv_cursor *cursor;           /* of section_read_terms */
-	struct terms_chunk *terms;          /* by rising last word */
+	struct chunk *chunks[SECTIONS]; /* NULL: none was looked at */
+	struct kv_cursor *cursor;       /* of section_read_terms */
+	struct terms_chunk *terms;      /* by rising last word */
 	size_t terms_len;
 	size_t terms_size;
 };
@@ -257,7 +290,7 @@ void section_reader_free(struct section_reader *reader)
 	if (reader == NULL)
 		return;
 	for (size_t i = 0; i < SECTIONS; i++)
-		free(reader->payloads[i]);
+		free(reader->chunks[i]);
 	kv_cursor_close(reader->cursor);
 	free(reader->terms);
 	free(reader);
@@ -270,58 +303,122 @@ static int damaged(const struct section_reader *reader, enum section section, co
 	                 (unsigned long long)reader->segment, section_names[section], what);
 }
 
-/* The payload of a chunk's value, or empty if its checksum does not match. */
-static struct slice payload_checked(struct slice key, struct slice value)
+/* The bytes of a chunk's value and how many they are; false if it is no chunk's. */
+static bool chunk_cut(struct slice value, struct chunk *chunk)
 {
-	uint64_t checksum = 0;
+	size_t pieces =
+		(value.len + CHUNK_PIECE_BYTES + CHECKSUM_BYTES - 1) / (CHUNK_PIECE_BYTES + CHECKSUM_BYTES);
 
-	if (value.len <= CHECKSUM_BYTES || value.len > CHUNK_BYTES_MAX)
-		return slice_of(NULL, 0);
-	for (size_t i = 0; i < CHECKSUM_BYTES; i++)
-		checksum |= (uint64_t)value.ptr[i] << (8 * i);
-	if (checksum != checksum_of(key, value.ptr + CHECKSUM_BYTES, value.len - CHECKSUM_BYTES))
-		return slice_of(NULL, 0);
-	return slice_of(value.ptr + CHECKSUM_BYTES, value.len - CHECKSUM_BYTES);
+	if (value.len > CHUNK_BYTES_MAX || value.len <= pieces * CHECKSUM_BYTES)
+		return false;
+	*chunk = (struct chunk){.payload = value.ptr + pieces * CHECKSUM_BYTES,
+	                        .len = (uint32_t)(value.len - pieces * CHECKSUM_BYTES)};
+	return pieces_of(chunk->len) == pieces;
+}
+
+/* Checks the pieces from `first` to `last`. */
+static bool pieces_check(struct chunk *chunk, struct slice key, size_t first, size_t last)
+{
+	uint64_t seed = hash64(key, 0);
+	size_t pieces = pieces_of(chunk->len);
+
+	for (size_t i = first; i <= last; i++) {
+		if (column_u64(chunk->payload - (pieces - i) * CHECKSUM_BYTES) !=
+		    checksum_of(seed, chunk->payload, chunk->len, i))
+			return false;
+		chunk->checked |= 1U << i;
+	}
+	return true;
+}
+
+static struct chunk_key chunk_key_of(const struct section_reader *reader, enum section section,
+                                     uint64_t number)
+{
+	struct chunk_key key;
+
+	key_begin(&key, reader->segment, section);
+	key_append_chunk(&key, (uint32_t)number);
+	return key;
 }
 
 /* Looks at a chunk for the first time. */
-static int chunk_get(struct section_reader *reader, enum section section, uint64_t chunk, struct error *error)
+static int chunk_get(struct section_reader *reader, enum section section, uint64_t number,
+                     struct error *error)
 {
-	size_t capacity = capacities[section];
-	uint64_t rest = reader->lengths[section] - chunk * capacity;
-	struct chunk_key key;
+	uint64_t rest = reader->lengths[section] - number * capacities[section];
+	struct chunk_key key = chunk_key_of(reader, section, number);
 	struct slice value;
-	struct slice payload;
+	struct chunk chunk;
 
-	key_begin(&key, reader->segment, section);
-	key_append_chunk(&key, (uint32_t)chunk);
 	if (kv_get(reader->txn, KV_TABLE_CHUNKS, key_slice(&key), &value, error) != 0) {
 		if (error->code != ERROR_NOT_FOUND)
 			return error->code;
 		return damaged(reader, section, "a chunk is missing", error);
 	}
-	payload = payload_checked(key_slice(&key), value);
-	if (payload.ptr == NULL)
-		return damaged(reader, section, "the checksum of a chunk does not match", error);
-	if (payload.len != (rest < capacity ? rest : capacity))
+	if (!chunk_cut(value, &chunk) ||
+	    chunk.len != (rest < capacities[section] ? rest : capacities[section]))
 		return damaged(reader, section, "a chunk has another length than its segment says", error);
-	reader->payloads[section][chunk] = payload.ptr;
+	reader->chunks[section][number] = chunk;
 	return 0;
 }
 
-static int payloads_room(struct section_reader *reader, enum section section, struct error *error)
+static int chunks_room(struct section_reader *reader, enum section section, struct error *error)
 {
 	uint64_t chunks = (reader->lengths[section] + capacities[section] - 1) / capacities[section];
 
 	if (reader->lengths[section] > SECTION_CHUNKS_MAX * CHUNK_PAYLOAD_MAX || chunks > SECTION_CHUNKS_MAX)
 		return damaged(reader, section, "longer than a section may be", error);
-	reader->payloads[section] = calloc((size_t)chunks, sizeof *reader->payloads[section]);
-	if (reader->payloads[section] == NULL)
-		return error_memory(error, (size_t)chunks * sizeof *reader->payloads[section]);
+	reader->chunks[section] = calloc((size_t)chunks, sizeof *reader->chunks[section]);
+	if (reader->chunks[section] == NULL)
+		return error_memory(error, (size_t)chunks * sizeof *reader->chunks[section]);
 	return 0;
 }
 
-/* Pieces of several chunks, one after the other. */
+/* Bytes of one chunk, at least one of them. */
+struct part {
+	uint64_t chunk;
+	size_t from;
+	size_t len;
+};
+
+static int part_read(struct section_reader *reader, enum section section, const struct part *part,
+                     const uint8_t **bytes, struct error *error)
+{
+	size_t first = part->from / CHUNK_PIECE_BYTES;
+	size_t last = (part->from + part->len - 1) / CHUNK_PIECE_BYTES;
+	uint32_t wanted = (2U << last) - (1U << first);
+	struct chunk *chunk = &reader->chunks[section][part->chunk];
+
+	if (chunk->payload == NULL && chunk_get(reader, section, part->chunk, error) != 0)
+		return error->code;
+	if ((chunk->checked & wanted) != wanted) {
+		struct chunk_key key = chunk_key_of(reader, section, part->chunk);
+
+		if (!pieces_check(chunk, key_slice(&key), first, last))
+			return damaged(reader, section, "the checksum of a chunk does not match", error);
+	}
+	*bytes = chunk->payload + part->from;
+	return 0;
+}
+
+int section_record(struct section_reader *reader, enum section section, uint64_t i, const uint8_t **record,
+                   struct error *error)
+{
+	size_t bytes = record_bytes[section];
+	uint32_t records = records_of_chunk[section];
+	struct part part = {.len = bytes};
+
+	/* 32 bits divide far faster than 64, and a search is made of these */
+	if (i > UINT32_MAX || (i + 1) * bytes > reader->lengths[section])
+		return damaged(reader, section, "a record outside of it is referred to", error);
+	if (reader->chunks[section] == NULL && chunks_room(reader, section, error) != 0)
+		return error->code;
+	part.chunk = (uint32_t)i / records;
+	part.from = (i - part.chunk * records) * bytes;
+	return part_read(reader, section, &part, record, error);
+}
+
+/* What stands in several chunks, one after the other. */
 static int read_joined(struct section_reader *reader, struct span span, struct buffer *joined,
                        struct error *error)
 {
@@ -329,15 +426,16 @@ static int read_joined(struct section_reader *reader, struct span span, struct b
 
 	buffer_clear(joined);
 	while (span.len > 0) {
-		const uint8_t **payload = &reader->payloads[span.section][span.at / capacity];
-		size_t from = (size_t)(span.at % capacity);
-		size_t part = capacity - from < span.len ? capacity - from : span.len;
+		struct part part = {span.at / capacity, (size_t)(span.at % capacity), span.len};
+		const uint8_t *bytes;
 
-		if (*payload == NULL && chunk_get(reader, span.section, span.at / capacity, error) != 0)
+		if (part.len > capacity - part.from)
+			part.len = capacity - part.from;
+		if (part_read(reader, span.section, &part, &bytes, error) != 0)
 			return error->code;
-		buffer_append(joined, *payload + from, part);
-		span.at += part;
-		span.len -= part;
+		buffer_append(joined, bytes, part.len);
+		span.at += part.len;
+		span.len -= part.len;
 	}
 	return buffer_failed(joined) ? error_memory(error, joined->len) : 0;
 }
@@ -347,8 +445,8 @@ int section_read(struct section_reader *reader, struct span span, struct buffer 
 {
 	size_t capacity = capacities[span.section];
 	uint64_t length = reader->lengths[span.section];
-	uint64_t chunk;
-	size_t from;
+	struct part part = {span.at / capacity, (size_t)(span.at % capacity), span.len};
+	const uint8_t *found = NULL;
 
 	ASSERT(span.section != SECTION_TERMS);
 	if (span.at > length || span.len > length - span.at)
@@ -357,20 +455,17 @@ int section_read(struct section_reader *reader, struct span span, struct buffer 
 		*bytes = slice_of("", 0);
 		return 0;
 	}
-	if (reader->payloads[span.section] == NULL && payloads_room(reader, span.section, error) != 0)
+	if (reader->chunks[span.section] == NULL && chunks_room(reader, span.section, error) != 0)
 		return error->code;
-	chunk = span.at / capacity;
-	from = (size_t)(span.at % capacity);
-	if (span.len > capacity - from) {
+	if (part.len > capacity - part.from) {
 		if (read_joined(reader, span, joined, error) != 0)
 			return error->code;
 		*bytes = buffer_slice(joined);
 		return 0;
 	}
-	if (reader->payloads[span.section][chunk] == NULL &&
-	    chunk_get(reader, span.section, chunk, error) != 0)
+	if (part_read(reader, span.section, &part, &found, error) != 0)
 		return error->code;
-	*bytes = slice_of(reader->payloads[span.section][chunk] + from, span.len);
+	*bytes = slice_of(found, span.len);
 	return 0;
 }
 
@@ -398,10 +493,10 @@ static size_t terms_place(const struct section_reader *reader, struct slice last
 static int terms_check(struct section_reader *reader, size_t place, struct slice key, struct slice value,
                        struct error *error)
 {
-	struct terms_chunk checked = {slice_of(key.ptr + PREFIX_BYTES, key.len - PREFIX_BYTES),
-	                              payload_checked(key, value)};
+	struct terms_chunk checked = {.last = slice_of(key.ptr + PREFIX_BYTES, key.len - PREFIX_BYTES)};
+	struct chunk chunk;
 
-	if (checked.payload.ptr == NULL)
+	if (!chunk_cut(value, &chunk) || !pieces_check(&chunk, key, 0, pieces_of(chunk.len) - 1))
 		return damaged(reader, SECTION_TERMS, "the checksum of a chunk does not match", error);
 	if (reader->terms_len == reader->terms_size) {
 		size_t size = reader->terms_size == 0 ? 8 : 2 * reader->terms_size;
@@ -414,6 +509,7 @@ static int terms_check(struct section_reader *reader, size_t place, struct slice
 	}
 	memmove(reader->terms + place + 1, reader->terms + place,
 	        (reader->terms_len - place) * sizeof *reader->terms);
+	checked.payload = slice_of(chunk.payload, chunk.len);
 	reader->terms[place] = checked;
 	reader->terms_len++;
 	return 0;

@@ -6,16 +6,20 @@
  * changed, deleted with its segment:
  *
  *   key    BE64 segment, u8 section, BE32 chunk   (TERMS: the last word of the chunk instead)
- *   value  u64 checksum (hash64 of the rest, seeded by hash64 of the key), bytes
+ *   value  u64 checksum of each piece, bytes
  *
- * A value never exceeds CHUNK_BYTES_MAX, so that it fills sixteen pages of
- * LMDB exactly; a section of fixed-size records has whole records in a chunk.
+ * A piece is CHUNK_PIECE_BYTES of the bytes, the last one what is left; its
+ * checksum is hash64, seeded by hash64 of the key plus the piece's number.
+ * Pieces are checked as they are read, so that a look at one record costs one
+ * piece. A value never exceeds CHUNK_BYTES_MAX, so that it fills sixteen pages
+ * of LMDB exactly; a section of fixed-size records has whole records in a
+ * chunk.
  *
  * The writer gathers the sections of one segment and puts chunks into the
  * transaction that it was given; between two transactions it keeps what is
  * not put yet. A reader is one segment in one read transaction (never a write
  * transaction, whose pages move): chunks that it has looked at are found again
- * without asking the store, and are checked once.
+ * without asking the store, and pieces are checked once.
  *
  * Failure: ERROR_DAMAGED (FATAL) for a missing chunk or a wrong checksum,
  * ERROR_MEMORY, and what the kv store says.
@@ -27,7 +31,9 @@
 #include "shared/base/buffer.h"
 
 #define CHUNK_BYTES_MAX (16 * 4096 - 16)
-#define CHUNK_PAYLOAD_MAX (CHUNK_BYTES_MAX - 8)
+#define CHUNK_PIECE_BYTES 4096
+#define CHUNK_PIECES_MAX 16
+#define CHUNK_PAYLOAD_MAX (CHUNK_BYTES_MAX - 8 * CHUNK_PIECES_MAX)
 
 enum section {
 	SECTION_ENTRIES = 0, /* one record a document, by number: columns.h */
@@ -82,6 +88,9 @@ struct span {
  * the section: ERROR_DAMAGED. */
 int section_read(struct section_reader *reader, struct span span, struct buffer *joined, struct slice *bytes,
                  struct error *error);
+/* The i-th record of a section of fixed-size records; borrowed from the transaction. Outside: ERROR_DAMAGED. */
+int section_record(struct section_reader *reader, enum section section, uint64_t i, const uint8_t **record,
+                   struct error *error);
 /* The chunk of TERMS that has `word` if one has: the first whose last word is not below it, and that last word.
  * ERROR_NOT_FOUND above the last chunk. Borrowed from the transaction. */
 int section_read_terms(struct section_reader *reader, struct slice word, struct slice *chunk,
