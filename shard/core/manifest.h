@@ -29,7 +29,9 @@
 
 #include "shard/core/disk_segment.h"
 
+#ifndef MANIFEST_FANOUT /* the simulation's is smaller, as its segments are few */
 #define MANIFEST_FANOUT 8
+#endif
 /* Segments that are merged at once. */
 #define MANIFEST_MERGE_MAX 16
 #define MANIFEST_SEGMENTS_MAX 128

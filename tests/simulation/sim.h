@@ -156,7 +156,8 @@ struct sim_replica {
 	bool job_ran;
 	int job_result;
 	struct error job_error;
-	enum sim_disk_fault run_fault; /* strikes the next store */
+	struct replica_compact_job *compaction;
+	enum sim_disk_fault run_fault; /* strikes the next store or slice */
 	uint32_t run_fault_in;
 	uint64_t opened;     /* names this opening */
 	uint32_t log_life;   /* whose records `received` covers */

@@ -7,6 +7,8 @@
 
 #define CLUSTER_ID "simulated"
 #define MERGES_MAX 4
+#define SLICES_MAX 4
+#define STEPS_MAX 40
 
 static struct event *own_event(struct sim *sim, struct sim_node *node, uint32_t shard, enum event_kind kind,
                                int64_t in_ms)
@@ -88,17 +90,18 @@ static void open_replica(struct sim *sim, struct sim_node *node, uint32_t shard)
 
 static void close_replica(struct sim_replica *held)
 {
+	struct error error;
+
 	if (held->replica == NULL)
 		return;
-	if (held->job != NULL) {
-		struct error error;
-
-		(void)error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "the process ends");
-		held->image.disk.dead = true;
-		replica_store_end(held->replica, held->job, error.code, &error);
-		held->job = NULL;
-	}
 	held->image.disk.dead = true; /* what closing might write does not count */
+	(void)error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "the process ends");
+	if (held->job != NULL)
+		replica_store_end(held->replica, held->job, error.code, &error);
+	if (held->compaction != NULL)
+		replica_compact_end(held->replica, held->compaction, error.code, &error);
+	held->job = NULL;
+	held->compaction = NULL;
 	replica_close(held->replica);
 	held->replica = NULL;
 	sim_disk_revive(&held->image.disk);
@@ -371,8 +374,72 @@ static int64_t job_delay(struct sim *sim)
 	return sim_delay(sim, sim->calm ? 5 : sim->swarm.job_ms_max);
 }
 
+/* After the writer has written: what is on disk now, or the end of the process. False if it has ended. */
+static bool written(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
+{
+	struct sim_disk *disk = &held->image.disk;
+
+	if (disk->fault_hit && !disk->dead)
+		sim_count(sim, disk->full ? FAULT_STORE_FULL : FAULT_STORE_ERROR, node, NULL);
+	sim_disk_arm(disk, SIM_DISK_FAULT_NONE, 0); /* whether it struck or not */
+	if (disk->commits != held->commits_seen)
+		check_stored(sim, held, shard, !sim->swarm.lean || dice_chance(&sim->dice, 300));
+	if (disk->dead)
+		crash_inside(sim, node, FAULT_STORE_DIE);
+	return node->process.alive;
+}
+
+/* One slice; its end at once where there is no more to do. False if that was the end of the process. */
+static bool slice(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
+{
+	size_t steps = 1 + dice_below(&sim->dice, STEPS_MAX);
+	struct error error = {.code = 0};
+	bool struck;
+	bool more = true;
+	int rc;
+
+	sim_disk_arm(&held->image.disk, held->run_fault, held->run_fault_in);
+	held->run_fault = SIM_DISK_FAULT_NONE;
+	rc = replica_compact_run(held->compaction, steps, &more, &error);
+	struck = held->image.disk.fault_hit || held->image.disk.full;
+	tally_add(&sim->tally->slices, 1);
+	sim_trace(sim, "%s, shard %u: slice %s", node->id, shard, rc == 0 ? "written" : error.text);
+	if (rc != 0 && !struck)
+		sim_violate(sim, "a slice succeeds", "%s", error.text);
+	if (!written(sim, node, held, shard))
+		return false;
+	if (rc == 0 && more)
+		return true;
+	replica_compact_end(held->replica, held->compaction, rc, &error);
+	held->compaction = NULL;
+	tally_add(&sim->tally->compactions, rc == 0);
+	if (dice_chance(&sim->dice, 250))
+		check_content(sim, held, shard);
+	return true;
+}
+
+/* Some slices between two stores; a compaction may be given up. False if the process has ended. */
+static bool compact(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
+{
+	for (int i = 0; i < SLICES_MAX && dice_chance(&sim->dice, 700); i++) {
+		if (held->compaction == NULL)
+			held->compaction = replica_compact_begin(held->replica);
+		if (held->compaction == NULL)
+			return true;
+		if (!slice(sim, node, held, shard))
+			return false;
+	}
+	if (held->compaction == NULL || !dice_chance(&sim->dice, 30))
+		return true;
+	replica_compact_end(held->replica, held->compaction, 0, NULL);
+	held->compaction = NULL;
+	return true;
+}
+
 static void store_begin(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
 {
+	if (held->job == NULL && !compact(sim, node, held, shard))
+		return;
 	for (int i = 0; i < MERGES_MAX && dice_chance(&sim->dice, 500); i++)
 		(void)replica_merge(held->replica);
 	if (dice_chance(&sim->dice, sim->swarm.search_permille))
@@ -400,16 +467,8 @@ static void store_run(struct sim *sim, struct sim_node *node, struct sim_replica
 	          held->job_result == 0 ? "written" : held->job_error.text);
 	if (held->job_result != 0 && !held->image.disk.fault_hit && !held->image.disk.full)
 		sim_violate(sim, "a store succeeds", "%s", held->job_error.text);
-	if (held->image.disk.fault_hit && !held->image.disk.dead)
-		sim_count(sim, held->image.disk.full ? FAULT_STORE_FULL : FAULT_STORE_ERROR, node, NULL);
-	sim_disk_arm(&held->image.disk, SIM_DISK_FAULT_NONE, 0); /* whether it struck or not */
-	if (held->image.disk.commits != held->commits_seen)
-		check_stored(sim, held, shard, !sim->swarm.lean || dice_chance(&sim->dice, 300));
-	if (held->image.disk.dead) {
-		crash_inside(sim, node, FAULT_STORE_DIE);
-		return;
-	}
-	own_event(sim, node, shard, EVENT_NODE_STORE_END, job_delay(sim))->serial = held->opened;
+	if (written(sim, node, held, shard))
+		own_event(sim, node, shard, EVENT_NODE_STORE_END, job_delay(sim))->serial = held->opened;
 }
 
 static void store_end(struct sim *sim, struct sim_replica *held, uint32_t shard)

@@ -71,10 +71,10 @@ void tally_print(const struct tally *tally, FILE *out)
 	        tally->letters[LETTER_SENT], tally->letters[LETTER_IN_TOPIC], tally->letters[LETTER_ACKED]);
 	fprintf(out,
 	        "events %" PRIu64 ", records %" PRIu64 ", batches %" PRIu64 ", ranges applied %" PRIu64
-	        ", stores %" PRIu64 ", searches %" PRIu64 ", leaps over a seal %" PRIu64
-	        ", shards that had to stop and did %" PRIu64 "\n",
+	        ", stores %" PRIu64 ", slices %" PRIu64 ", compactions %" PRIu64 ", searches %" PRIu64
+	        ", leaps over a seal %" PRIu64 ", shards that had to stop and did %" PRIu64 "\n",
 	        tally->events, tally->records, tally->batches, tally->ranges_applied, tally->stores,
-	        tally->searches, tally->seals, tally->stopped);
+	        tally->slices, tally->compactions, tally->searches, tally->seals, tally->stopped);
 	fprintf(out,
 	        "marks: out %" PRIu64 ", in %" PRIu64 ", joined %" PRIu64 ", dropped %" PRIu64
 	        "; searches answered %" PRIu64 ", of them shared %" PRIu64 ", refused %" PRIu64

@@ -77,6 +77,8 @@ struct tally {
 	uint64_t batches;
 	uint64_t ranges_applied;
 	uint64_t stores;
+	uint64_t slices;
+	uint64_t compactions; /* that ended well */
 	uint64_t searches;
 	uint64_t answers;           /* to searches of all shards */
 	uint64_t answers_shared;    /* of them, by a flight that another search had fired */
