@@ -12,22 +12,26 @@
 #define BUILDER_TABLE_KEPT 16384
 #define BUILDER_TABLE_MIN 256
 #define BUILDER_ARRAY_KEPT 16384
-#define NONE UINT32_MAX
 
-/* A word while it is collected; its occurrences are a chain. */
+/* A word while it is collected. */
 struct collected {
 	uint64_t prefix;
 	const uint8_t *text;
 	uint32_t hash;
-	uint32_t first;
-	uint32_t last;
+	uint32_t count; /* occurrences */
+	uint32_t at;    /* of the next one, while they are brought together */
 	uint16_t len;
 };
 
-struct occurrence {
+/* Where a word stands in a document. */
+struct standing {
 	uint32_t distance; /* number - base */
 	struct place place;
-	uint32_t next;
+};
+
+struct occurrence {
+	uint32_t word; /* place in collected */
+	struct standing standing;
 };
 
 struct dictionary_builder {
@@ -96,7 +100,7 @@ static bool array_reserve(void **array, size_t len, size_t *size, size_t element
 
 	if (len < *size)
 		return true;
-	if (len >= NONE - 1)
+	if (len >= UINT32_MAX - 1)
 		return false;
 	grown = realloc(*array, wanted * element);
 	if (grown == NULL)
@@ -148,7 +152,6 @@ static bool table_reserve(struct dictionary_builder *builder)
 static bool builder_new_word(struct dictionary_builder *builder, uint32_t *place, uint32_t hash,
                              struct slice word)
 {
-	uint32_t first = (uint32_t)builder->occurrences_len;
 	struct slice copy;
 
 	if (!array_reserve((void **)&builder->collected, builder->collected_len, &builder->collected_size,
@@ -156,12 +159,8 @@ static bool builder_new_word(struct dictionary_builder *builder, uint32_t *place
 	    !arena_copy(&builder->arena, word, &copy))
 		return false;
 	builder->text_bytes += word.len;
-	builder->collected[builder->collected_len++] = (struct collected){.prefix = dictionary_prefix(copy),
-	                                                                  .text = copy.ptr,
-	                                                                  .hash = hash,
-	                                                                  .first = first,
-	                                                                  .last = first,
-	                                                                  .len = (uint16_t)word.len};
+	builder->collected[builder->collected_len++] = (struct collected){
+		.prefix = dictionary_prefix(copy), .text = copy.ptr, .hash = hash, .len = (uint16_t)word.len};
 	*place = (uint32_t)builder->collected_len;
 	return true;
 }
@@ -169,7 +168,6 @@ static bool builder_new_word(struct dictionary_builder *builder, uint32_t *place
 bool dictionary_builder_add(struct dictionary_builder *builder, struct slice word, uint64_t number,
                             struct place place)
 {
-	uint32_t at = (uint32_t)builder->occurrences_len;
 	uint32_t hash = (uint32_t)hash64(word, 0);
 	uint32_t *known;
 
@@ -178,28 +176,22 @@ bool dictionary_builder_add(struct dictionary_builder *builder, struct slice wor
 	                   &builder->occurrences_size, sizeof *builder->occurrences) ||
 	    !table_reserve(builder))
 		return false;
-	if (at == 0)
+	if (builder->occurrences_len == 0)
 		builder->base = number;
 	ASSERT(number >= builder->base && number - builder->base <= POSTING_DISTANCE_MAX);
 	known = table_find(builder, hash, word);
-	if (*known == 0) {
-		if (!builder_new_word(builder, known, hash, word))
-			return false;
-	} else {
-		struct collected *collected = &builder->collected[*known - 1];
-
-		builder->occurrences[collected->last].next = at;
-		collected->last = at;
-	}
-	builder->occurrences[at] = (struct occurrence){(uint32_t)(number - builder->base), place, NONE};
-	builder->occurrences_len++;
+	if (*known == 0 && !builder_new_word(builder, known, hash, word))
+		return false;
+	builder->collected[*known - 1].count++;
+	builder->occurrences[builder->occurrences_len++] =
+		(struct occurrence){*known - 1, {(uint32_t)(number - builder->base), place}};
 	return true;
 }
 
 /* A word to be sorted. */
 struct sorted {
 	uint64_t prefix;
-	const struct collected *collected;
+	struct collected *collected;
 };
 
 static struct slice sorted_word(const struct sorted *sorted)
@@ -284,52 +276,71 @@ static size_t places_settle(struct place *places, size_t len)
 	return kept;
 }
 
-/* Builds lists from chains; `places` are those of one word in one document. */
+/* What turns occurrences into lists. */
 struct listing {
-	const struct dictionary_builder *builder;
+	uint64_t base;
 	struct posting_writer writer;
-	struct place *places;
+	struct standing *standings; /* by words in order, then as they came */
+	struct place *places;       /* of one word in one document */
 	size_t places_size;
 };
 
-static bool listing_list(struct listing *listing, const struct collected *collected,
-                         struct posting_list *list)
+/* Brings the occurrences of each word together: the words are in order. */
+static void listing_gather(struct listing *listing, const struct dictionary_builder *builder,
+                           const struct sorted *words)
 {
-	const struct dictionary_builder *builder = listing->builder;
-	const struct occurrence *occurrence;
-	struct error error;
+	uint32_t at = 0;
 
-	posting_writer_begin(&listing->writer, builder->base);
-	for (uint32_t at = collected->first; at != NONE;) {
-		uint32_t distance = builder->occurrences[at].distance;
-		size_t len = 0;
-
-		for (; at != NONE && builder->occurrences[at].distance == distance; at = occurrence->next) {
-			occurrence = &builder->occurrences[at];
-			if (!array_reserve((void **)&listing->places, len, &listing->places_size,
-			                   sizeof *listing->places))
-				return false;
-			listing->places[len++] = occurrence->place;
-		}
-		posting_writer_add(&listing->writer, builder->base + distance, listing->places,
-		                   places_settle(listing->places, len));
+	for (size_t i = 0; i < builder->collected_len; i++) {
+		words[i].collected->at = at;
+		at += words[i].collected->count;
 	}
-	return posting_writer_end(&listing->writer, list, &error) == 0;
+	for (size_t i = 0; i < builder->occurrences_len; i++) {
+		const struct occurrence *occurrence = &builder->occurrences[i];
+
+		listing->standings[builder->collected[occurrence->word].at++] = occurrence->standing;
+	}
 }
 
-static bool listing_add(struct listing *listing, const struct sorted *sorted,
-                        struct dictionary_filler *filler)
+/* A document's places of the word; false when out of memory. */
+static bool listing_add(struct listing *listing, const struct standing *standings, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!array_reserve((void **)&listing->places, i, &listing->places_size,
+		                   sizeof *listing->places))
+			return false;
+		listing->places[i] = standings[i].place;
+	}
+	posting_writer_add(&listing->writer, listing->base + standings->distance, listing->places,
+	                   places_settle(listing->places, len));
+	return true;
+}
+
+static bool listing_list(struct listing *listing, const struct sorted *sorted,
+                         struct dictionary_filler *filler)
 {
 	const struct collected *collected = sorted->collected;
-	const struct occurrence *first = &listing->builder->occurrences[collected->first];
+	const struct standing *end = listing->standings + collected->at;
+	const struct standing *standing = end - collected->count;
 	struct posting_list list;
+	struct error error;
 
-	if (first->next == NONE) {
+	if (collected->count == 1) {
 		dictionary_filler_word(filler, sorted_word(sorted), 1);
-		posting_list_encode_one(&filler->lists, first->distance, &first->place, 1);
+		posting_list_encode_one(&filler->lists, standing->distance, &standing->place, 1);
 		return true;
 	}
-	if (!listing_list(listing, collected, &list))
+	posting_writer_begin(&listing->writer, listing->base);
+	while (standing < end) {
+		size_t len = 1;
+
+		while (standing + len < end && standing[len].distance == standing->distance)
+			len++;
+		if (!listing_add(listing, standing, len))
+			return false;
+		standing += len;
+	}
+	if (posting_writer_end(&listing->writer, &list, &error) != 0)
 		return false;
 	dictionary_filler_word(filler, sorted_word(sorted), list.count);
 	buffer_append_slice(&filler->lists, list.bytes);
@@ -338,27 +349,30 @@ static bool listing_add(struct listing *listing, const struct sorted *sorted,
 
 struct dictionary *dictionary_build(struct dictionary_builder *builder)
 {
-	struct listing listing = {.builder = builder};
+	struct listing listing = {.base = builder->base};
 	size_t len = builder->collected_len;
 	struct sorted *words = malloc((2 * len + 1) * sizeof *words);
 	struct dictionary *dictionary = NULL;
 	struct dictionary_filler filler;
 
 	posting_writer_init(&listing.writer);
+	listing.standings = malloc((builder->occurrences_len + 1) * sizeof *listing.standings);
 	if (!dictionary_filler_init(&filler, builder->base, len, builder->text_bytes,
 	                            4 * builder->occurrences_len) ||
-	    words == NULL)
+	    words == NULL || listing.standings == NULL)
 		goto out;
 	for (size_t i = 0; i < len; i++)
 		words[i] = (struct sorted){builder->collected[i].prefix, &builder->collected[i]};
 	words_sort(words, len);
+	listing_gather(&listing, builder, words);
 	for (size_t i = 0; i < len; i++)
-		if (!listing_add(&listing, &words[i], &filler))
+		if (!listing_list(&listing, &words[i], &filler))
 			goto out;
 	dictionary = dictionary_filler_end(&filler);
 out:
 	posting_writer_deinit(&listing.writer);
 	dictionary_filler_deinit(&filler);
+	free(listing.standings);
 	free(listing.places);
 	free(words);
 	return dictionary;
