@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #define PAGE_NONE UINT32_MAX
-/* About how far a hash is from where evenly spread ones would stand. */
-#define HASH_STEP 32
+/* About how far a hash is from where it is looked for. */
+#define HASH_STEP 16
 
 struct disk_view {
 	const struct disk_segment *segment;
@@ -77,12 +77,16 @@ static int read(struct disk_view *view, enum section section, uint64_t at, size_
 int disk_entry_at(struct disk_view *view, uint32_t place, struct disk_entry *entry, struct error *error)
 {
 	const uint8_t *record = NULL;
+	struct disk_entry found;
 
 	if (place >= view->segment->documents)
 		return damaged(view, "a place above its last document is referred to", error);
 	if (section_record(view->sections, SECTION_ENTRIES, place, &record, error) != 0)
 		return error->code;
-	column_entry_get(record, view->segment->first, entry);
+	column_entry_get(record, view->segment->first, &found);
+	if (found.number >= view->segment->end)
+		return damaged(view, "a document of another segment's number", error);
+	*entry = found;
 	return 0;
 }
 
@@ -167,15 +171,40 @@ static int bracket_close(struct disk_view *view, uint64_t hash, uint64_t look, s
 	}
 }
 
-/* How many records of IDS are not above a hash. Hashes are spread evenly, so that the search is short, and looks at
- * neighbouring bytes, if it begins where the hash would stand. */
+/* How many of so many evenly spread hashes lie in a stretch. */
+static uint64_t hashes_in(uint64_t stretch, uint64_t ids)
+{
+	return (stretch >> 32) * (ids & UINT32_MAX) >> 32;
+}
+
+/* About where a hash stands: where it would if all were spread evenly, mended by what stands there, because spread by
+ * chance they are about a root of their number off. */
+static int hash_guess(struct disk_view *view, uint64_t hash, uint64_t ids, uint64_t *guess,
+                      struct error *error)
+{
+	uint64_t look = hashes_in(hash, ids);
+	uint64_t found = 0;
+	uint64_t off;
+
+	if (hash_at(view, look, &found, error) != 0)
+		return error->code;
+	off = hashes_in(found > hash ? found - hash : hash - found, ids);
+	if (found > hash)
+		*guess = look > off ? look - off : 0;
+	else
+		*guess = ids - look > off ? look + off : ids - 1;
+	return 0;
+}
+
+/* How many records of IDS are not above a hash. The search is short, and looks at neighbouring bytes. */
 static int hash_above(struct disk_view *view, uint64_t hash, uint64_t *above, struct error *error)
 {
 	uint64_t ids = view->segment->lengths[SECTION_IDS] / COLUMN_ID_BYTES;
 	struct bracket bracket = {0, ids};
+	uint64_t guess = 0;
 
-	if (ids > 0 &&
-	    bracket_close(view, hash, (hash >> 32) * (ids & UINT32_MAX) >> 32, &bracket, error) != 0)
+	if (ids > 0 && (hash_guess(view, hash, ids, &guess, error) != 0 ||
+	                bracket_close(view, hash, guess, &bracket, error) != 0))
 		return error->code;
 	while (bracket.low < bracket.high) {
 		uint64_t look = bracket.low + (bracket.high - bracket.low) / 2;

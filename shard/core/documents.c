@@ -172,6 +172,23 @@ int documents_writer_add(struct documents_writer *writer, const struct new_docum
 	return writer->page.len >= PAGE_BYTES ? page_end(writer, error) : 0;
 }
 
+static int page_damaged(const struct disk_view *view, const char *what, struct error *error)
+{
+	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "segment %llu: %s",
+	                 (unsigned long long)disk_view_segment(view)->id, what);
+}
+
+/* The next document of a page; that it goes behind what was added. */
+static int page_entry(const struct documents_writer *writer, struct disk_view *view, uint32_t place,
+                      struct disk_entry *entry, struct error *error)
+{
+	if (disk_entry_at(view, place, entry, error) != 0)
+		return error->code;
+	if (writer->rows_len > 0 && entry->number <= writer->last)
+		return page_damaged(view, "its documents' numbers do not rise", error);
+	return 0;
+}
+
 /* A page as it is, behind what was added. */
 static int page_take(struct documents_writer *writer, struct disk_view *view, const struct disk_page *page,
                      struct error *error)
@@ -182,9 +199,11 @@ static int page_take(struct documents_writer *writer, struct disk_view *view, co
 		struct disk_entry entry;
 		struct slice id;
 
-		if (disk_entry_at(view, page->first + i, &entry, error) != 0 ||
+		if (page_entry(writer, view, page->first + i, &entry, error) != 0 ||
 		    disk_id(view, &entry, &id, error) != 0)
 			return error->code;
+		if (entry.page_at > page->bytes || entry.body_bytes > page->bytes - entry.page_at)
+			return page_damaged(view, "a body outside of its page", error);
 		entry.page = writer->pages;
 		if (entry_put(writer, &entry, id, error) != 0)
 			return error->code;
@@ -203,7 +222,7 @@ static int page_copy(struct documents_writer *writer, struct disk_view *view, co
 		struct disk_entry entry;
 		uint64_t next;
 
-		if (disk_entry_at(view, page->first + i, &entry, error) != 0)
+		if (page_entry(writer, view, page->first + i, &entry, error) != 0)
 			return error->code;
 		if (postings_next(dead, entry.number, &next) && next == entry.number)
 			continue;

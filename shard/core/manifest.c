@@ -106,7 +106,7 @@ static bool segments_read(struct reader *reader, struct manifest *manifest)
 	uint64_t end = 0;
 
 	manifest->segments_len = reader_u32(reader);
-	if (manifest->segments_len > MANIFEST_SEGMENTS_MAX)
+	if (reader_failed(reader) || manifest->segments_len > MANIFEST_SEGMENTS_MAX)
 		return false;
 	for (size_t i = 0; i < manifest->segments_len; i++) {
 		struct disk_segment *segment = &manifest->segments[i];

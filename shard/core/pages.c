@@ -89,8 +89,9 @@ int page_unpack(struct page_unpacker *unpacker, struct slice frame, size_t len, 
 	size_t found;
 
 	buffer_clear(&unpacker->page);
-	if (len > PAGE_BYTES_MAX)
-		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "a page of %zu bytes", len);
+	if (len > PAGE_BYTES_MAX || ZSTD_getFrameContentSize(frame.ptr, frame.len) != len)
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+		                 "a page of %zu bytes is no frame of that length", len);
 	room = buffer_grow(&unpacker->page, len);
 	if (room == NULL)
 		return error_memory(error, len);

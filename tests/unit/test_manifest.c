@@ -260,6 +260,25 @@ static void test_merge_place(void)
 	}
 }
 
+/* A value that ends early does so with a right checksum too. */
+static void test_cut_short(void)
+{
+	struct manifest *manifest = manifest_new();
+	struct buffer value;
+	struct error error;
+
+	buffer_init(&value, SIZE_MAX);
+	levels_add(manifest, "10", 1000);
+	manifest_encode(manifest, &value);
+	for (size_t len = 8; len < value.len; len++) {
+		column_put_u64(value.ptr,
+		               hash64(slice_of(value.ptr + 8, len - 8), hash64(slice_string("manifest"), 0)));
+		CU_ASSERT_EQUAL(manifest_decode(manifest, slice_of(value.ptr, len), &error), ERROR_DAMAGED);
+	}
+	buffer_deinit(&value);
+	free(manifest);
+}
+
 /* A segment far behind the last one. */
 static void apart_add(struct manifest *manifest)
 {
@@ -357,6 +376,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {{"encoding", test_encoding},
 	                       {"what cannot be", test_what_cannot_be},
+	                       {"cut short", test_cut_short},
 	                       {"segments", test_segments},
 	                       {"bounds", test_bounds},
 	                       {"what to merge", test_merge_place},
