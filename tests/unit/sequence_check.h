@@ -9,8 +9,8 @@
 #include "tests/unit/sequence_model.h"
 
 #define SEQUENCE_SMALL 60 /* ids, of which everything is asked every time */
-#define SEQUENCE_DRAWN 20
-#define SEQUENCE_LOOKED_AT 8
+#define SEQUENCE_DRAWN 8
+#define SEQUENCE_LOOKED_AT 6
 
 static inline struct replica_status sequence_status(const struct sequence *sequence)
 {
