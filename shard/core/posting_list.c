@@ -312,11 +312,16 @@ static void writer_add_block(struct posting_writer *writer, const struct block *
 	writer->last = block->last;
 }
 
-static bool is_dead(const struct postings *dead, uint64_t first, uint64_t last)
+/* True if one of the block's documents may be dead. */
+static bool has_dead(const struct postings *dead, const struct block *block)
 {
 	uint64_t number;
 
-	return dead != NULL && dead->len > 0 && postings_next(dead, first, &number) && number <= last;
+	if (dead == NULL || dead->len == 0)
+		return false;
+	if (block->documents == 1)
+		return postings_contains(dead, block->first);
+	return postings_next(dead, block->first, &number) && number <= block->last;
 }
 
 /* Those of a block's documents that live, their places as they stand. */
@@ -340,7 +345,7 @@ static bool writer_add_living(struct posting_writer *writer, const struct block 
 		}
 		if (!places_read(&places, NULL, 0, &len))
 			return false;
-		if (is_dead(dead, number, number))
+		if (postings_contains(dead, number))
 			continue;
 		writer_reach(writer, number, 1);
 		buffer_append(&writer->places, from, (size_t)(places.ptr - from));
@@ -363,7 +368,7 @@ int posting_writer_append(struct posting_writer *writer, const struct posting_li
 		    (writer->count > 0 && block.first <= writer->last) ||
 		    (left < list->count && block.first <= previous))
 			return damaged(error, "has a block that does not follow the one before");
-		if (!is_dead(dead, block.first, block.last))
+		if (!has_dead(dead, &block))
 			writer_add_block(writer, &block);
 		else if (!writer_add_living(writer, &block, dead))
 			return damaged(error, "has a block that is not as its head says");
