@@ -252,11 +252,7 @@ static bool store_once(struct sequence *sequence)
 	CU_ASSERT_TRUE_FATAL(rc == 0 || rc == ERROR_LIMIT ||
 	                     (has_failed && error.action == ERROR_ACTION_RETRY));
 	killed = faults_end();
-<<<<<<< HEAD
 	if (!killed && sequence_chance(sequence, 8)) /* on disk and in memory at once */
-=======
-	if (!killed && sequence_chance(sequence, 3)) /* on disk and in memory at once */
->>>>>>> store-core
 		sequence_check(sequence);
 	if (!killed && sequence_chance(sequence, 3))
 		step_receive(sequence);
@@ -303,11 +299,7 @@ static bool slice(struct sequence *sequence, struct replica_compact_job *job, st
 	if (end->killed || end->rc != 0)
 		return false;
 	compactions += !more;
-<<<<<<< HEAD
 	if (sequence_chance(sequence, 8)) /* on disk twice */
-=======
-	if (sequence_chance(sequence, 3)) /* on disk twice */
->>>>>>> store-core
 		sequence_check(sequence);
 	if (more && sequence_chance(sequence, 3))
 		step_receive(sequence);
