@@ -37,8 +37,6 @@ struct touched {
 
 struct intake {
 	struct replica *replica;
-	struct kv_txn *txn;
-	struct views views;
 	struct mark now;
 	struct chunk *chunk; /* NULL once the replica has it */
 	struct touched *touched;

@@ -86,8 +86,10 @@ static int disk_pass(struct pass *pass, size_t segment)
 	struct error *error = pass->error;
 	struct disk_view *view;
 	struct disk_entry entry;
+	struct views *views;
 
-	if (views_at(&pass->intake->views, segment, &view, error) != 0)
+	if (replica_views(pass->intake->replica, &views, error) != 0 ||
+	    views_at(views, segment, &view, error) != 0)
 		return error->code;
 	for (uint32_t place = 0; place < disk_view_segment(view)->documents; place++)
 		if (disk_entry_at(view, place, &entry, error) != 0 || entry_pass(pass, view, &entry) != 0)

@@ -35,9 +35,6 @@ int intake_open(struct intake *intake, struct replica *replica, const struct ran
 	intake->chunk = chunk_new(len, 1);
 	if (intake->touched == NULL || intake->chunk == NULL)
 		return error_memory(error, range->ops.len);
-	if (kv_begin(replica->kv, false, &intake->txn, error) != 0)
-		return error->code;
-	views_init(&intake->views, intake->txn, &replica->manifest->manifest);
 	return 0;
 }
 
@@ -62,16 +59,14 @@ void intake_close(struct intake *intake)
 
 	for (size_t i = 0; i < len; i++)
 		free(intake->touched[i].merged);
-	if (intake->chunk != NULL)
+	if (intake->chunk != NULL) {
 		overlay_restore(intake);
+		replica_views_end(intake->replica); /* if it is they that failed, others may not */
+	}
 	dictionary_builder_clear(intake->replica->builder);
 	if (scratch->size > SCRATCH_BYTES_KEPT) {
 		buffer_deinit(scratch);
 		buffer_init(scratch, STORED_VALUE_BYTES_MAX);
-	}
-	if (intake->txn != NULL) {
-		views_deinit(&intake->views);
-		kv_abort(intake->txn);
 	}
 	chunk_release(intake->chunk);
 	arena_deinit(&intake->merging);
@@ -97,6 +92,7 @@ static int document_find(struct intake *intake, struct slice id, struct found *f
 {
 	struct replica *replica = intake->replica;
 	const struct version *version = overlay_get(replica, id);
+	struct views *views;
 
 	*found = (struct found){.touched = touched_of(intake, version), .version = version};
 	if (version != NULL) {
@@ -106,7 +102,8 @@ static int document_find(struct intake *intake, struct slice id, struct found *f
 		found->key = version->key;
 		return 0;
 	}
-	if (views_find(&intake->views, id, &found->entry, &found->view, error) == 0) {
+	if (replica_views(replica, &views, error) == 0 &&
+	    views_find(views, id, &found->entry, &found->view, error) == 0) {
 		found->exists = !postings_contains(&replica->deleted, found->entry.number);
 		found->key = found->entry.key;
 		return 0;
