@@ -9,6 +9,7 @@
 /* Room for the checksums of a whole chunk. */
 #define CHECKSUMS_BYTES (CHECKSUM_BYTES * CHUNK_PIECES_MAX)
 #define PREFIX_BYTES 9 /* segment, section */
+#define LINK_BYTES 2   /* length of the word before */
 /* A section has at most this many chunks: 1 TiB. */
 #define SECTION_CHUNKS_MAX (1ULL << 24)
 
@@ -36,6 +37,9 @@ static const uint32_t records_of_chunk[SECTIONS] = {CHUNK_PAYLOAD_MAX / COLUMN_E
                                                     CHUNK_PAYLOAD_MAX,
                                                     CHUNK_PAYLOAD_MAX,
                                                     1};
+
+/* Above all words: the end of the chain of TERMS. */
+static const uint8_t word_end[] = {0xFF};
 
 static const char *const section_names[SECTIONS] = {"ENTRIES", "IDS",    "ID_TEXT",  "ORDER",
                                                     "PAGES",   "BODIES", "POSTINGS", "TERMS"};
@@ -115,6 +119,8 @@ struct section_writer {
 	uint64_t put_bytes;
 	uint64_t txn_bytes;
 	struct filling fillings[SECTIONS];
+	uint8_t terms_last[SECTION_WORD_BYTES_MAX]; /* of the chunk of TERMS put last */
+	size_t terms_last_len;
 };
 
 struct section_writer *section_writer_new(uint64_t segment)
@@ -208,21 +214,41 @@ int section_append(struct section_writer *writer, enum section section, const vo
 	return 0;
 }
 
-int section_append_terms(struct section_writer *writer, struct slice last, struct slice chunk,
-                         struct error *error)
+/* A chunk of TERMS behind the one put last. */
+static int terms_put(struct section_writer *writer, struct slice word, struct slice chunk,
+                     struct error *error)
 {
 	struct filling *filling = &writer->fillings[SECTION_TERMS];
 	struct chunk_key key;
+	uint8_t *payload;
 
-	ASSERT(last.len > 0 && chunk.len > 0 && chunk.len <= CHUNK_PAYLOAD_MAX);
 	if (chunk_room(filling, error) != 0)
 		return error->code;
-	memcpy(filling->chunk + CHECKSUMS_BYTES, chunk.ptr, chunk.len);
-	filling->len = chunk.len;
-	filling->length += chunk.len;
+	payload = filling->chunk + CHECKSUMS_BYTES;
+	payload[0] = (uint8_t)writer->terms_last_len;
+	payload[1] = (uint8_t)(writer->terms_last_len >> 8);
+	memcpy(payload + LINK_BYTES, writer->terms_last, writer->terms_last_len);
+	filling->len = LINK_BYTES + writer->terms_last_len;
+	if (chunk.len > 0)
+		memcpy(payload + filling->len, chunk.ptr, chunk.len);
+	filling->len += chunk.len;
+	filling->length += filling->len;
 	key_begin(&key, writer->segment, SECTION_TERMS);
-	key_append_word(&key, last);
+	key_append_word(&key, word);
 	return chunk_put(writer, &key, filling, error);
+}
+
+int section_append_terms(struct section_writer *writer, struct slice last, struct slice chunk,
+                         struct error *error)
+{
+	ASSERT(chunk.len > 0 && chunk.len <= SECTION_TERMS_BYTES_MAX && last.len <= SECTION_WORD_BYTES_MAX);
+	ASSERT(slice_compare(last, slice_of(writer->terms_last, writer->terms_last_len)) > 0);
+	ASSERT(slice_compare(last, slice_of(word_end, sizeof word_end)) < 0);
+	if (terms_put(writer, last, chunk, error) != 0)
+		return error->code;
+	memcpy(writer->terms_last, last.ptr, last.len);
+	writer->terms_last_len = last.len;
+	return 0;
 }
 
 int section_writer_finish(struct section_writer *writer, struct error *error)
@@ -230,7 +256,9 @@ int section_writer_finish(struct section_writer *writer, struct error *error)
 	for (enum section section = 0; section < SECTION_TERMS; section++)
 		if (writer->fillings[section].len > 0 && filling_put(writer, section, error) != 0)
 			return error->code;
-	return 0;
+	if (writer->terms_last_len == 0)
+		return 0;
+	return terms_put(writer, slice_of(word_end, sizeof word_end), slice_of("", 0), error);
 }
 
 uint64_t section_length(const struct section_writer *writer, enum section section)
@@ -255,9 +283,10 @@ struct chunk {
 	uint32_t checked; /* a bit a piece */
 };
 
-/* A chunk of TERMS that was checked; both borrowed from the transaction. */
+/* A chunk of TERMS that was checked; all borrowed from the transaction. */
 struct terms_chunk {
 	struct slice last;
+	struct slice before; /* last word of the chunk before */
 	struct slice payload;
 };
 
@@ -490,13 +519,27 @@ static size_t terms_place(const struct section_reader *reader, struct slice last
 	return low;
 }
 
-static int terms_check(struct section_reader *reader, size_t place, struct slice key, struct slice value,
-                       struct error *error)
+/* Checks a chunk and cuts off what links it to the one before. */
+static bool terms_cut(struct slice key, struct slice value, struct terms_chunk *checked)
 {
-	struct terms_chunk checked = {.last = slice_of(key.ptr + PREFIX_BYTES, key.len - PREFIX_BYTES)};
+	struct reader reader;
 	struct chunk chunk;
 
 	if (!chunk_cut(value, &chunk) || !pieces_check(&chunk, key, 0, pieces_of(chunk.len) - 1))
+		return false;
+	reader = reader_of(slice_of(chunk.payload, chunk.len));
+	checked->last = slice_of(key.ptr + PREFIX_BYTES, key.len - PREFIX_BYTES);
+	checked->before = reader_take(&reader, reader_u16(&reader));
+	checked->payload = reader_take(&reader, reader_left(&reader));
+	return !reader_failed(&reader);
+}
+
+static int terms_check(struct section_reader *reader, size_t place, struct slice key, struct slice value,
+                       struct error *error)
+{
+	struct terms_chunk checked;
+
+	if (!terms_cut(key, value, &checked))
 		return damaged(reader, SECTION_TERMS, "the checksum of a chunk does not match", error);
 	if (reader->terms_len == reader->terms_size) {
 		size_t size = reader->terms_size == 0 ? 8 : 2 * reader->terms_size;
@@ -509,14 +552,14 @@ static int terms_check(struct section_reader *reader, size_t place, struct slice
 	}
 	memmove(reader->terms + place + 1, reader->terms + place,
 	        (reader->terms_len - place) * sizeof *reader->terms);
-	checked.payload = slice_of(chunk.payload, chunk.len);
 	reader->terms[place] = checked;
 	reader->terms_len++;
 	return 0;
 }
 
-int section_read_terms(struct section_reader *reader, struct slice word, struct slice *chunk,
-                       struct slice *last, struct error *error)
+/* The first chunk whose word is not below `word`. */
+static int terms_seek(struct section_reader *reader, struct slice word, const struct terms_chunk **chunk,
+                      struct error *error)
 {
 	struct chunk_key key;
 	struct slice found;
@@ -529,15 +572,36 @@ int section_read_terms(struct section_reader *reader, struct slice word, struct 
 	if (reader->cursor == NULL &&
 	    kv_cursor_open(reader->txn, KV_TABLE_CHUNKS, &reader->cursor, error) != 0)
 		return error->code;
-	if (kv_cursor_seek(reader->cursor, key_slice(&key), &found, &value, error) != 0)
-		return error->code;
+	if (kv_cursor_seek(reader->cursor, key_slice(&key), &found, &value, error) != 0) {
+		if (error->code != ERROR_NOT_FOUND)
+			return error->code;
+		return damaged(reader, SECTION_TERMS, "its end is missing", error);
+	}
 	if (found.len <= PREFIX_BYTES || memcmp(found.ptr, key.bytes, PREFIX_BYTES) != 0)
-		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "no word is so high");
+		return damaged(reader, SECTION_TERMS, "its end is missing", error);
 	place = terms_place(reader, slice_of(found.ptr + PREFIX_BYTES, found.len - PREFIX_BYTES), &checked);
 	if (!checked && terms_check(reader, place, found, value, error) != 0)
 		return error->code;
-	*chunk = reader->terms[place].payload;
-	*last = reader->terms[place].last;
+	*chunk = &reader->terms[place];
+	return 0;
+}
+
+int section_read_terms(struct section_reader *reader, struct slice word, struct slice *chunk,
+                       struct slice *last, struct error *error)
+{
+	const struct terms_chunk *found = NULL;
+
+	if (reader->lengths[SECTION_TERMS] > 0 &&
+	    slice_compare(word, slice_of(word_end, sizeof word_end)) < 0) {
+		if (terms_seek(reader, word, &found, error) != 0)
+			return error->code;
+		if (found->before.len > 0 && slice_compare(found->before, word) >= 0)
+			return damaged(reader, SECTION_TERMS, "a chunk is missing", error);
+	}
+	if (found == NULL || found->payload.len == 0)
+		return error_set(error, ERROR_NOT_FOUND, ERROR_ACTION_REJECT, "no word is so high");
+	*chunk = found->payload;
+	*last = found->last;
 	return 0;
 }
 

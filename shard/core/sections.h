@@ -1,8 +1,8 @@
 /*
  * Sections: the bytes of a disk segment, cut into chunks.
  *
- * A segment is some sections, each a run of bytes (terms.h says how TERMS
- * differs). A chunk is one value of KV_TABLE_CHUNKS, written once, never
+ * A segment is some sections, each a run of bytes; TERMS is chunks by their
+ * last word. A chunk is one value of KV_TABLE_CHUNKS, written once, never
  * changed, deleted with its segment:
  *
  *   key    BE64 segment, u8 section, BE32 chunk   (TERMS: the last word of the chunk instead)
@@ -14,6 +14,11 @@
  * piece. A value never exceeds CHUNK_BYTES_MAX, so that it fills sixteen pages
  * of LMDB exactly; a section of fixed-size records has whole records in a
  * chunk.
+ *
+ * Chunks of TERMS are a chain, so that one whose key was changed or that is
+ * lost is missed: before its bytes each has the last word of the one before (u16
+ * length, bytes), and behind the last one, under the word 0xFF, which no text
+ * has, stands one that has nothing else.
  *
  * The writer gathers the sections of one segment and puts chunks into the
  * transaction that it was given; between two transactions it keeps what is
@@ -30,10 +35,15 @@
 #include "shard/kv.h"
 #include "shared/base/buffer.h"
 
+#ifndef CHUNK_BYTES_MAX /* the simulation's is smaller, as its segments are */
 #define CHUNK_BYTES_MAX (16 * 4096 - 16)
+#endif
 #define CHUNK_PIECE_BYTES 4096
 #define CHUNK_PIECES_MAX 16
 #define CHUNK_PAYLOAD_MAX (CHUNK_BYTES_MAX - 8 * CHUNK_PIECES_MAX)
+/* Of a chunk of TERMS and of a word. */
+#define SECTION_WORD_BYTES_MAX 255
+#define SECTION_TERMS_BYTES_MAX (CHUNK_PAYLOAD_MAX - 2 - SECTION_WORD_BYTES_MAX)
 
 enum section {
 	SECTION_ENTRIES = 0, /* one record a document, by number: columns.h */
@@ -59,7 +69,7 @@ void section_writer_use(struct section_writer *writer, struct kv_txn *txn);
 /* Appends; a section's chunks are put as they fill up. */
 int section_append(struct section_writer *writer, enum section section, const void *bytes, size_t len,
                    struct error *error);
-/* A whole chunk of TERMS, at most CHUNK_PAYLOAD_MAX bytes; `last` is its key's word. */
+/* A whole chunk of TERMS, at most SECTION_TERMS_BYTES_MAX bytes; `last` is its key's word, above the last one's. */
 int section_append_terms(struct section_writer *writer, struct slice last, struct slice chunk,
                          struct error *error);
 /* Puts what is left of all sections. */
@@ -92,7 +102,8 @@ int section_read(struct section_reader *reader, struct span span, struct buffer 
 int section_record(struct section_reader *reader, enum section section, uint64_t i, const uint8_t **record,
                    struct error *error);
 /* The chunk of TERMS that has `word` if one has: the first whose last word is not below it, and that last word.
- * ERROR_NOT_FOUND above the last chunk. Borrowed from the transaction. */
+ * ERROR_NOT_FOUND above the last chunk; ERROR_DAMAGED if the one that should have it is not there. Borrowed from the
+ * transaction. */
 int section_read_terms(struct section_reader *reader, struct slice word, struct slice *chunk,
                        struct slice *last, struct error *error);
 

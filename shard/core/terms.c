@@ -13,7 +13,7 @@ struct terms_writer *terms_writer_new(void)
 	struct terms_writer *writer = calloc(1, sizeof *writer);
 
 	if (writer != NULL)
-		term_chunk_writer_init(&writer->chunk, CHUNK_PAYLOAD_MAX);
+		term_chunk_writer_init(&writer->chunk, SECTION_TERMS_BYTES_MAX);
 	return writer;
 }
 

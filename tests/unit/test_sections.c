@@ -75,7 +75,7 @@ static struct lengths written(struct kv *kv, uint64_t segment)
 	lengths = lengths_of(writer);
 	CU_ASSERT_EQUAL(section_writer_put_bytes(writer),
 	                lengths.of[SECTION_BODIES] + lengths.of[SECTION_ORDER] + lengths.of[SECTION_TERMS] +
-	                        8 * (3 * 16 + 1 + 16 + 4 + 2)); /* a checksum a piece */
+	                        8 * (3 * 16 + 1 + 16 + 4 + 3)); /* a checksum a piece */
 	bed_commit(txn);
 	section_writer_free(writer);
 	return lengths;
@@ -108,7 +108,7 @@ static void test_written_and_read(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(reader);
 	CU_ASSERT_EQUAL(lengths.of[SECTION_BODIES], 3 * edge + 1000);
 	CU_ASSERT_EQUAL(lengths.of[SECTION_ORDER], 80000);
-	CU_ASSERT_EQUAL(lengths.of[SECTION_TERMS], 17);
+	CU_ASSERT_EQUAL(lengths.of[SECTION_TERMS], 2 + 11 + 7 + 6 + 7); /* each with the word before it */
 	CU_ASSERT_TRUE(read_is(reader, SECTION_BODIES, 0, 1));
 	CU_ASSERT_TRUE(read_is(reader, SECTION_BODIES, 0, edge));
 	CU_ASSERT_TRUE(read_is(reader, SECTION_BODIES, edge, edge));
@@ -243,14 +243,14 @@ static void test_damage(void)
 	struct lengths longer;
 
 	CU_ASSERT_EQUAL(read_all(kv, &lengths), 0);
-	for (size_t chunk = 0; chunk < 8; chunk++)
+	for (size_t chunk = 0; chunk < 8; chunk++) /* all but the end of TERMS */
 		for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
 			CU_ASSERT_TRUE_FATAL(bed_damage(kv, chunk, places[i], false));
 			CU_ASSERT_EQUAL(read_all(kv, &lengths), ERROR_DAMAGED);
 			CU_ASSERT_TRUE_FATAL(bed_damage(kv, chunk, places[i], false)); /* undoes it */
 			CU_ASSERT_EQUAL_FATAL(read_all(kv, &lengths), 0);
 		}
-	CU_ASSERT_FALSE(bed_damage(kv, 8, 0, false));
+	CU_ASSERT_FALSE(bed_damage(kv, 9, 0, false));
 	longer = lengths;
 	longer.of[SECTION_BODIES]++;
 	CU_ASSERT_EQUAL(read_all(kv, &longer), ERROR_DAMAGED);
@@ -284,6 +284,56 @@ static void test_swapped_chunks(void)
 	kv_close(kv);
 }
 
+/* Words that are found, or not, in a segment whose n-th chunk of TERMS is lost or has another key's word. */
+static void check_chain(struct kv *kv, const struct lengths *lengths, const char *const words[3],
+                        const int codes[3])
+{
+	struct kv_txn *txn = bed_begin(kv, false);
+
+	for (size_t i = 0; i < 3; i++) {
+		struct section_reader *reader = section_reader_new(txn, SEGMENT, lengths->of);
+		struct slice chunk;
+		struct slice last;
+		struct error error;
+
+		CU_ASSERT_EQUAL(section_read_terms(reader, slice_string(words[i]), &chunk, &last, &error),
+		                codes[i]);
+		section_reader_free(reader);
+	}
+	kv_abort(txn);
+}
+
+static void test_lost_terms(void)
+{
+	static const char *const words[] = {"a", "house", "zebu"};
+	static const int codes[][3] = {
+		{0, 0, ERROR_NOT_FOUND},
+		{ERROR_DAMAGED, ERROR_DAMAGED, ERROR_NOT_FOUND},
+		{0, 0, ERROR_NOT_FOUND},
+		{0, 0, ERROR_DAMAGED},
+	};
+
+	for (size_t lost = 0; lost < 4; lost++) {
+		char directory[] = "lost 0";
+		struct kv *kv;
+		struct lengths lengths;
+
+		directory[5] = (char)('0' + lost);
+		kv = bed_open(directory);
+		lengths = written(kv, SEGMENT);
+		if (lost > 0)
+			CU_ASSERT_TRUE(bed_damage(kv, 5 + lost, 0, true));
+		check_chain(kv, &lengths, words, codes[lost]);
+		if (lost == 2) { /* between "house" and "zebra" */
+			static const char *const between[] = {"i", "zebra", "zebrb"};
+			static const int missed[] = {ERROR_DAMAGED, ERROR_DAMAGED, ERROR_NOT_FOUND};
+
+			check_chain(kv, &lengths, between, missed);
+		}
+		kv_close(kv);
+	}
+}
+
 static void test_removal(void)
 {
 	struct kv *kv = bed_open("removal");
@@ -298,7 +348,7 @@ static void test_removal(void)
 	txn = bed_begin(kv, true);
 	CU_ASSERT_EQUAL(section_remove(txn, SEGMENT - 1, 3, &left, &error), 0);
 	CU_ASSERT_TRUE(left);
-	CU_ASSERT_EQUAL(section_remove(txn, SEGMENT - 1, 5, &left, &error), 0);
+	CU_ASSERT_EQUAL(section_remove(txn, SEGMENT - 1, 6, &left, &error), 0);
 	if (left) /* exactly all of them: the next call says so */
 		CU_ASSERT_EQUAL(section_remove(txn, SEGMENT - 1, 1, &left, &error), 0);
 	CU_ASSERT_FALSE(left);
@@ -311,7 +361,7 @@ static void test_removal(void)
 	CU_ASSERT_EQUAL(section_next_segment(txn, SEGMENT + 1, &segment, &error), ERROR_NOT_FOUND);
 	bed_commit(txn);
 	CU_ASSERT_EQUAL(read_all(kv, &lengths), 0);
-	CU_ASSERT_FALSE(bed_damage(kv, 8, 0, false)); /* its eight chunks are all there is */
+	CU_ASSERT_FALSE(bed_damage(kv, 9, 0, false)); /* its nine chunks are all there is */
 	kv_close(kv);
 }
 
@@ -322,6 +372,7 @@ int main(void)
 	                       {"terms", test_terms},
 	                       {"damage", test_damage},
 	                       {"swapped chunks", test_swapped_chunks},
+	                       {"lost terms", test_lost_terms},
 	                       {"removal", test_removal},
 	                       CU_TEST_INFO_NULL};
 
