@@ -64,8 +64,6 @@ void question_free(struct question *question);
 bool question_is_late(const struct question *question);
 /* 503 `deadline`. */
 void question_drop(struct question *question);
-/* 410, naming every shard that does not serve. */
-void question_refuse(struct question *question);
 /* What is asked for; false after a refusal. */
 bool question_parse(struct question *question);
 
@@ -74,7 +72,6 @@ bool question_parse(struct question *question);
 void searching_put(struct question *question);
 /* Takes the views of all its shards, and what they say into `seen`. */
 void question_take_views(struct question *question);
-void question_give_views(struct question *question);
 
 /* answers.c: every shard serves; a search thread's, with its scratch. False if a
  * replica is damaged: then a question other than VERIFY is not answered. */

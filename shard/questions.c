@@ -278,7 +278,8 @@ static const char *refusal_reason(const struct question_shard *shard, enum servi
 	return text;
 }
 
-void question_refuse(struct question *question)
+/* 410, naming every shard that does not serve. */
+static void question_refuse(struct question *question)
 {
 	enum serving first = SERVING_ACTIVE;
 	struct buffer body;

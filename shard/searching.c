@@ -19,6 +19,22 @@ static void refuse_full(struct question *question)
 	question_free(question);
 }
 
+void question_take_views(struct question *question)
+{
+	for (size_t i = 0; i < question->shards_len; i++) {
+		shelf_take(question->node->shelf, question->index_id, question->shards[i].partition,
+		           &question->views[i]);
+		question->seen[i] = question->views[i].seen;
+		question->seen[i].wanted = question->shards[i].wanted;
+	}
+}
+
+static void question_give_views(struct question *question)
+{
+	for (size_t i = 0; i < question->shards_len; i++)
+		shelf_give(question->node->shelf, &question->views[i]);
+}
+
 void searching_put(struct question *question)
 {
 	if (mailbox_put(question->node->searches, question))
@@ -33,22 +49,6 @@ static void leave_to_owner(struct question *question)
 	question->decided = false;
 	if (!mailbox_put(question->node->questions, question))
 		refuse_full(question);
-}
-
-void question_take_views(struct question *question)
-{
-	for (size_t i = 0; i < question->shards_len; i++) {
-		shelf_take(question->node->shelf, question->index_id, question->shards[i].partition,
-		           &question->views[i]);
-		question->seen[i] = question->views[i].seen;
-		question->seen[i].wanted = question->shards[i].wanted;
-	}
-}
-
-void question_give_views(struct question *question)
-{
-	for (size_t i = 0; i < question->shards_len; i++)
-		shelf_give(question->node->shelf, &question->views[i]);
 }
 
 static bool has_all_views(const struct question *question)
