@@ -354,12 +354,68 @@ static void sequence_open(struct sequence *sequence, uint64_t seed)
 	open_replica(sequence);
 }
 
+/* Disk segments of which there are chunks: a chunk's key begins with its segment's number. */
+static uint64_t segments_with_chunks(const struct sequence *sequence)
+{
+	uint8_t segment[8] = {0};
+	struct kv_cursor *cursor;
+	struct slice key = {NULL, 0};
+	struct slice value;
+	struct error error = {0};
+	struct kv_txn *txn;
+	struct kv *kv;
+	uint64_t len = 0;
+
+	sequence_succeeded(kv_open(sequence->directory, &kv, &error), &error);
+	sequence_succeeded(kv_begin(kv, false, &txn, &error), &error);
+	sequence_succeeded(kv_cursor_open(txn, KV_TABLE_CHUNKS, &cursor, &error), &error);
+	for (int rc = kv_cursor_seek(cursor, key, &key, &value, &error); rc == 0;
+	     rc = kv_cursor_next(cursor, &key, &value, &error)) {
+		len += len == 0 || memcmp(segment, key.ptr, sizeof segment) != 0;
+		memcpy(segment, key.ptr, sizeof segment);
+	}
+	CU_ASSERT_EQUAL_FATAL(error.code, ERROR_NOT_FOUND);
+	kv_cursor_close(cursor);
+	kv_abort(txn);
+	kv_close(kv);
+	return len;
+}
+
+/* When all is stored and merged, nothing is left of what was tried, given up or replaced. */
+static void check_left_over(struct sequence *sequence)
+{
+	struct replica_compact_job *job;
+	uint64_t segments;
+
+	while (sequence_status(sequence).stored < sequence->received) {
+		struct replica_store_job *store = replica_store_begin(sequence->replica);
+		struct error error = {0};
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(store);
+		sequence_succeeded(replica_store_run(store, &error), &error);
+		replica_store_end(sequence->replica, store, 0, &error);
+	}
+	while ((job = replica_compact_begin(sequence->replica)) != NULL) {
+		struct error error = {0};
+		bool more = true;
+
+		while (more)
+			sequence_succeeded(replica_compact_run(job, REPLICA_SLICE_STEPS, &more, &error),
+			                   &error);
+		replica_compact_end(sequence->replica, job, 0, &error);
+	}
+	sequence_check(sequence);
+	segments = sequence_status(sequence).disk_segments;
+	replica_close(sequence->replica);
+	CU_ASSERT_EQUAL_FATAL(segments_with_chunks(sequence), segments);
+}
+
 static void sequence_close(struct sequence *sequence)
 {
 	static const char *const files[] = {"data.mdb", "lock.mdb", "owner.lock"};
 	char path[80];
 
-	replica_close(sequence->replica);
+	check_left_over(sequence);
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
 		(void)snprintf(path, sizeof path, "%s/%s", sequence->directory, files[i]);
 		CU_ASSERT_EQUAL(unlink(path), 0);
