@@ -4,11 +4,13 @@
  * still the fold of what it says it has received, and the same call, made
  * again, goes through.
  */
-#include "shard/core/replica_private.h"
-#include "shard/core/sections.h"
 #include "shared/record/marks.h"
 #include "tests/unit/kv_faults.h"
 #include "tests/unit/replica_model.h"
+
+/* The real module, with transactions so short that a store of this test takes several. */
+#define STORE_TRANSACTION_BYTES 50000
+#include "shard/core/replica_store_segment.c"
 
 /* What failed must be the fault and nothing worse; what passed must be right. */
 static void check_after(struct model *model, int rc, const struct error *error)
@@ -292,11 +294,95 @@ static void test_compact_limits(void)
 	compact_faults(ERROR_LIMIT);
 }
 
+#define LONG_RECORDS 70
+#define LONG_BYTES 9000
+
+/* Bodies that cannot be compressed to much less; documents of one range come to some 300 KB. */
+static void long_make(struct model *model, char (*bodies)[LONG_BYTES])
+{
+	for (size_t i = 0; i < LONG_RECORDS; i++) {
+		struct entry *entry = &model->log[i];
+		char *body = bodies[i];
+		size_t len;
+
+		entry_make(model, model->end++);
+		if (entry->op.kind != OP_KIND_PUT)
+			continue;
+		len = (size_t)snprintf(body, LONG_BYTES, "{\"n\":\"o%zu\",\"t\":\"al ", i);
+		while (len < LONG_BYTES - 3)
+			body[len++] = (char)('A' + draw(model, 26));
+		snprintf(body + len, 3, "\"}");
+		entry->op.body = slice_of(body, len + 2);
+	}
+}
+
+/* A store that failed is tried again by the same process, or by the next one. */
+static void long_life(struct model *model, bool again)
+{
+	open_again(model);
+	receive(model, model->end);
+	while (status_of(model).stored < model->end) {
+		struct replica_store_job *job = replica_store_begin(model->replica);
+		struct error error;
+		int rc;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(job);
+		rc = replica_store_run(job, &error);
+		replica_store_end(model->replica, job, rc, &error);
+		check_after(model, rc, &error);
+		if (rc == 0 || again)
+			continue;
+		open_again(model);
+		receive(model, model->end);
+	}
+	compact(model, model->end);
+	read_all(model);
+	open_again(model);
+	read_all(model);
+}
+
+static void long_faults(bool again)
+{
+	static char bodies[LONG_RECORDS][LONG_BYTES];
+	struct model model = {.seed = 21, .end = BASE, .session = 1, .incarnation = {{5, 6}}};
+	long n = 0;
+
+	model.log = calloc(LOG_MAX, sizeof *model.log);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(model.log);
+	ids_make(&model);
+	long_make(&model, bodies);
+	do {
+		CU_ASSERT_EQUAL_FATAL(system("rm -rf faults"), 0);
+		model.replica = NULL;
+		has_failed = false;
+		calls_left = n++;
+		long_life(&model, again);
+		calls_left = -1;
+		check_chunks(&model);
+		replica_close(model.replica);
+	} while (has_failed);
+	free(model.log);
+	printf("%ld faults ", n - 1);
+	CU_ASSERT_TRUE(n > 100);
+}
+
+static void test_long_faults(void)
+{
+	long_faults(true);
+}
+
+static void test_long_deaths(void)
+{
+	long_faults(false);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {{"the n-th call fails", test_faults},
 	                       {"the n-th call of a compaction fails", test_compact_faults},
 	                       {"the map is full at the n-th call of a compaction", test_compact_limits},
+	                       {"the n-th call of a long store fails", test_long_faults},
+	                       {"the n-th call of a long store is the last", test_long_deaths},
 	                       CU_TEST_INFO_NULL};
 
 	return suite_run("replica faults", tests);
