@@ -37,6 +37,8 @@ struct touched {
 
 struct intake {
 	struct replica *replica;
+	struct kv_txn *txn; /* NULL: nothing was looked for on disk yet */
+	struct views views;
 	struct mark now;
 	struct chunk *chunk; /* NULL once the replica has it */
 	struct touched *touched;
@@ -61,6 +63,8 @@ int intake_note(struct intake *intake, const struct range *range, struct error *
 int intake_settle(struct intake *intake, struct error *error);
 void intake_close(struct intake *intake);
 
+/* Of the replica's manifest, until intake_close. */
+int intake_views(struct intake *intake, struct views **views, struct error *error);
 /* replica_barrier.c: delete-by-filter or delete-all. */
 int intake_barrier(struct intake *intake, const struct op *op, struct error *error);
 

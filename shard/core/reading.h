@@ -44,13 +44,11 @@ struct located located_version(const struct version *version);
 struct located located_entry(struct disk_view *view, const struct disk_entry *entry);
 /* By number; one that is nowhere is ERROR_DAMAGED. */
 int reading_locate(struct reading *reading, uint64_t number, struct located *located, struct error *error);
-/* Borrowed from the snapshot, or as disk_id and disk_body say. */
+/* Borrowed from the snapshot, or as disk_id says. */
 int located_id(const struct located *located, struct slice *id, struct error *error);
-int located_body(const struct located *located, struct slice *body, struct error *error);
 
-/* Opens the transaction. Whatever it says, reading_end follows. */
-int reading_open(struct reading *reading, const struct snapshot *snapshot, struct error *error);
-/* The same for a page: with room for the documents asked for, at most as many as there are. */
+/* Opens the transaction, with room for the documents asked for, at most as many as there are. Whatever it says,
+ * reading_end follows. */
 int reading_begin(struct reading *reading, const struct snapshot *snapshot,
                   const struct document_request *request, struct error *error);
 void reading_end(struct reading *reading);

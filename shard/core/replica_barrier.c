@@ -88,8 +88,7 @@ static int disk_pass(struct pass *pass, size_t segment)
 	struct disk_entry entry;
 	struct views *views;
 
-	if (replica_views(pass->intake->replica, &views, error) != 0 ||
-	    views_at(views, segment, &view, error) != 0)
+	if (intake_views(pass->intake, &views, error) != 0 || views_at(views, segment, &view, error) != 0)
 		return error->code;
 	for (uint32_t place = 0; place < disk_view_segment(view)->documents; place++)
 		if (disk_entry_at(view, place, &entry, error) != 0 || entry_pass(pass, view, &entry) != 0)

@@ -68,7 +68,6 @@ static void map_reserve(struct replica *replica, uint64_t bytes)
 	uint64_t used;
 	uint64_t map;
 
-	replica_views_end(replica);
 	for (;;) {
 		kv_size(replica->kv, &used, &map);
 		if (map >= used + bytes || kv_grow(replica->kv, &error) != 0)
@@ -203,7 +202,6 @@ void replica_compact_end(struct replica *replica, struct replica_compact_job *jo
 	struct error growth;
 
 	ASSERT(job == replica->compaction);
-	replica_views_end(replica);
 	replica->compaction = NULL;
 	if (job->done)
 		job_accept(replica, job);

@@ -38,6 +38,19 @@ int intake_open(struct intake *intake, struct replica *replica, const struct ran
 	return 0;
 }
 
+int intake_views(struct intake *intake, struct views **views, struct error *error)
+{
+	struct replica *replica = intake->replica;
+
+	if (intake->txn == NULL) {
+		if (kv_begin(replica->kv, false, &intake->txn, error) != 0)
+			return error->code;
+		views_init(&intake->views, intake->txn, &replica->manifest->manifest);
+	}
+	*views = &intake->views;
+	return 0;
+}
+
 static void overlay_restore(struct intake *intake)
 {
 	while (intake->chunk->len-- > 0) {
@@ -59,9 +72,11 @@ void intake_close(struct intake *intake)
 
 	for (size_t i = 0; i < len; i++)
 		free(intake->touched[i].merged);
-	if (intake->chunk != NULL) {
+	if (intake->chunk != NULL)
 		overlay_restore(intake);
-		replica_views_end(intake->replica); /* if it is they that failed, others may not */
+	if (intake->txn != NULL) {
+		views_deinit(&intake->views);
+		kv_abort(intake->txn);
 	}
 	dictionary_builder_clear(intake->replica->builder);
 	if (scratch->size > SCRATCH_BYTES_KEPT) {
@@ -102,7 +117,7 @@ static int document_find(struct intake *intake, struct slice id, struct found *f
 		found->key = version->key;
 		return 0;
 	}
-	if (replica_views(replica, &views, error) == 0 &&
+	if (intake_views(intake, &views, error) == 0 &&
 	    views_find(views, id, &found->entry, &found->view, error) == 0) {
 		found->exists = !postings_contains(&replica->deleted, found->entry.number);
 		found->key = found->entry.key;

@@ -64,7 +64,6 @@ struct replica {
 	struct manifest_ref *manifest; /* of the disk segments that are read; never NULL */
 	struct manifest_ref *retired;  /* those before it that some snapshot may still hold */
 	uint64_t disk_segment_next;    /* id for the next job's segment */
-	struct owner_views *views;     /* NULL: none are open */
 	struct snapshot *snapshot;     /* of the state as it is; NULL: not taken yet */
 	struct segment **segments;     /* oldest first; each one reference */
 	size_t segments_len;
@@ -85,9 +84,6 @@ const struct version *overlay_get(const struct replica *replica, struct slice id
  * cannot happen if the id is in the map already. */
 bool overlay_set(struct replica *replica, const struct version *version);
 
-/* The lowest number that a memory or disk segment may list. */
-uint64_t replica_number_first(const struct replica *replica);
-
 /* snapshot.c */
 /* An empty one, with one reference; NULL when out of memory. */
 struct manifest_ref *manifest_ref_new(void);
@@ -98,12 +94,7 @@ void replica_publish(struct replica *replica, struct manifest_ref *manifest);
 bool replica_manifests_drained(struct replica *replica);
 /* Something that a snapshot shows is about to change, or has. */
 void replica_touch(struct replica *replica);
-/* The manifest's views for what is received, kept from one range to the next so that a chunk is checked once; until
- * replica_views_end. */
-int replica_views(struct replica *replica, struct views **views, struct error *error);
-/* Ends their transaction, if there is one: before the store may grow, and when the manifest changes. */
-void replica_views_end(struct replica *replica);
-/* Lets go of views, snapshot and manifests. */
+/* Lets go of snapshot and manifests. */
 void replica_snapshots_end(struct replica *replica);
 
 /* replica.c */

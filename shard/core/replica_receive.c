@@ -58,7 +58,8 @@ static int segment_add(struct intake *intake, struct error *error)
 	return 0;
 }
 
-uint64_t replica_number_first(const struct replica *replica)
+/* The lowest number that a memory or disk segment may list. */
+static uint64_t replica_number_first(const struct replica *replica)
 {
 	if (replica->manifest->manifest.segments_len > 0)
 		return replica->manifest->manifest.segments[0].first;

@@ -57,7 +57,6 @@ static void map_reserve(struct replica *replica, uint64_t bytes)
 	uint64_t used;
 	uint64_t map;
 
-	replica_views_end(replica);
 	for (;;) {
 		kv_size(replica->kv, &used, &map);
 		if (map >= used + bytes || kv_grow(replica->kv, &error) != 0)
@@ -332,7 +331,6 @@ void replica_store_end(struct replica *replica, struct replica_store_job *job, i
 	struct error growth;
 
 	ASSERT(job == replica->job);
-	replica_views_end(replica);
 	replica->frozen = 0;
 	replica->job = NULL;
 	if (result == 0) {

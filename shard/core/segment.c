@@ -25,7 +25,8 @@ void chunk_release(struct chunk *chunk)
 	free(chunk);
 }
 
-int version_compare(const struct version *a, const struct version *b)
+/* By insertion key, then id, then number. */
+static int version_compare(const struct version *a, const struct version *b)
 {
 	int order = insertion_key_compare(a->key, a->id, b->key, b->id);
 

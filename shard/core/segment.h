@@ -112,7 +112,5 @@ const struct version *segment_version(const struct segment *segment, uint64_t nu
 const struct version *segment_find(const struct segment *segment, struct slice id);
 /* The segment, of some in order, that has the number if one has; NULL. */
 const struct segment *segments_covering(struct segment *const *segments, size_t len, uint64_t number);
-/* By insertion key, then id, then number. */
-int version_compare(const struct version *a, const struct version *b);
 
 #endif

@@ -1,4 +1,4 @@
-/* The life of snapshots, of the manifests that they hold, and of the owner's own views of the newest. */
+/* The life of snapshots, and of the manifests that they hold. */
 #include "shard/core/reading.h"
 
 #include "shared/base/assert.h"
@@ -21,42 +21,6 @@ void manifest_ref_release(struct manifest_ref *manifest)
 	if (manifest != NULL &&
 	    atomic_fetch_sub_explicit(&manifest->references, 1, memory_order_acq_rel) == 1)
 		free(manifest);
-}
-
-struct owner_views {
-	struct kv_txn *txn;
-	struct views views;
-};
-
-int replica_views(struct replica *replica, struct views **views, struct error *error)
-{
-	struct owner_views *owner = replica->views;
-
-	if (owner == NULL) {
-		owner = malloc(sizeof *owner);
-		if (owner == NULL)
-			return error_memory(error, sizeof *owner);
-		if (kv_begin(replica->kv, false, &owner->txn, error) != 0) {
-			free(owner);
-			return error->code;
-		}
-		views_init(&owner->views, owner->txn, &replica->manifest->manifest);
-		replica->views = owner;
-	}
-	*views = &owner->views;
-	return 0;
-}
-
-void replica_views_end(struct replica *replica)
-{
-	struct owner_views *owner = replica->views;
-
-	if (owner == NULL)
-		return;
-	views_deinit(&owner->views);
-	kv_abort(owner->txn);
-	free(owner);
-	replica->views = NULL;
 }
 
 void replica_touch(struct replica *replica)
@@ -86,7 +50,6 @@ void replica_publish(struct replica *replica, struct manifest_ref *manifest)
 {
 	struct manifest_ref *before = replica->manifest;
 
-	replica_views_end(replica);
 	replica_touch(replica);
 	replica->manifest = manifest;
 	before->next = replica->retired;
@@ -102,7 +65,6 @@ bool replica_manifests_drained(struct replica *replica)
 
 void replica_snapshots_end(struct replica *replica)
 {
-	replica_views_end(replica);
 	replica_touch(replica);
 	retired_sweep(replica);
 	ASSERT(replica->retired == NULL);
