@@ -86,7 +86,7 @@ static int disk_pass(struct pass *pass, size_t segment)
 	struct error *error = pass->error;
 	struct disk_view *view;
 	struct disk_entry entry;
-	struct views *views;
+	struct views *views = NULL;
 
 	if (intake_views(pass->intake, &views, error) != 0 || views_at(views, segment, &view, error) != 0)
 		return error->code;

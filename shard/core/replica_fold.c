@@ -107,7 +107,7 @@ static int document_find(struct intake *intake, struct slice id, struct found *f
 {
 	struct replica *replica = intake->replica;
 	const struct version *version = overlay_get(replica, id);
-	struct views *views;
+	struct views *views = NULL;
 
 	*found = (struct found){.touched = touched_of(intake, version), .version = version};
 	if (version != NULL) {
