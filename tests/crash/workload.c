@@ -8,7 +8,8 @@
 #define RECORDS 320
 #define RANGE_RECORDS_MAX 14
 #define LIVES_MAX 200
-#define KILL_PERMILLE 120
+#define SLICE_STEPS_MAX 60
+#define KILL_PERMILLE 40   /* of the actions */
 #define KILL_WRITES_MAX 24 /* of them a store makes that many */
 
 void workload_model(struct fold_model *model, uint64_t seed)
@@ -23,12 +24,47 @@ void workload_model(struct fold_model *model, uint64_t seed)
 		fold_append(model);
 }
 
+/* What of a compaction is under way; NULL: none is. */
+static struct replica_compact_job *compaction;
+
+/* One slice of the compaction, which begins or ends with it. False if there is none to do, or it failed. */
+static bool compact(struct fold_model *model, size_t steps, struct error *error)
+{
+	bool more = false;
+	int rc;
+
+	if (compaction == NULL)
+		compaction = replica_compact_begin(model->replica);
+	if (compaction == NULL)
+		return false;
+	rc = replica_compact_run(compaction, steps, &more, error);
+	if (rc == 0 && more)
+		return true;
+	replica_compact_end(model->replica, compaction, rc, error);
+	compaction = NULL;
+	return rc == 0;
+}
+
+static void compaction_give_up(struct fold_model *model)
+{
+	struct error error = {0}; /* nothing went wrong */
+
+	if (compaction != NULL)
+		replica_compact_end(model->replica, compaction, 0, &error);
+	compaction = NULL;
+}
+
 int workload_store(struct fold_model *model, struct error *error)
 {
 	struct replica_store_job *job = replica_store_begin(model->replica);
 	int rc;
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(job);
+	*error = (struct error){.code = ERROR_MEMORY};
+	while (job == NULL) {
+		if (!compact(model, REPLICA_SLICE_STEPS, error))
+			return error->code;
+		job = replica_store_begin(model->replica);
+	}
 	recorder_mark(TRACE_STORING, fold_status(model).received);
 	rc = replica_store_run(job, error);
 	replica_store_end(model->replica, job, rc, error);
@@ -36,24 +72,47 @@ int workload_store(struct fold_model *model, struct error *error)
 	return rc;
 }
 
-static void store(struct fold_model *model, struct dice *dice)
+/* Somewhere in what follows. */
+static void kill_perhaps(struct dice *dice)
 {
-	struct error error;
-
-	if (fold_status(model).stored == fold_status(model).received)
-		return;
 	if (dice_chance(dice, KILL_PERMILLE))
 		recorder_kill_after(1 + dice_below(dice, KILL_WRITES_MAX));
 	else if (dice_chance(dice, KILL_PERMILLE))
 		recorder_kill_unsynced();
-	CU_ASSERT_EQUAL_FATAL(workload_store(model, &error), 0);
-	recorder_kill_after(0);
+}
+
+static void store(struct fold_model *model)
+{
+	struct error error;
+
+	if (fold_status(model).stored < fold_status(model).received)
+		CU_ASSERT_EQUAL_FATAL(workload_store(model, &error), 0);
 }
 
 static void reopen(struct fold_model *model)
 {
+	compaction_give_up(model);
 	fold_reopen(model);
 	recorder_mark(TRACE_STORED, fold_status(model).stored);
+}
+
+static void act(struct fold_model *model, struct dice *dice)
+{
+	int64_t received = fold_status(model).received;
+	int64_t to = received + dice_between(dice, 1, RANGE_RECORDS_MAX);
+	uint32_t what = dice_below(dice, 40);
+	struct error error;
+
+	if (what < 16 && received < model->end)
+		fold_receive(model, received, to < model->end ? to : model->end);
+	else if (what < 26)
+		store(model);
+	else if (what < 36)
+		(void)compact(model, 1 + dice_below(dice, SLICE_STEPS_MAX), &error);
+	else if (what < 38)
+		(void)replica_merge(model->replica);
+	else
+		reopen(model);
 }
 
 static void life(struct fold_model *model, struct dice *dice)
@@ -63,19 +122,11 @@ static void life(struct fold_model *model, struct dice *dice)
 	reopen(model);
 	recorder_kill_after(0);
 	while (fold_status(model).stored < model->end) {
-		int64_t received = fold_status(model).received;
-		int64_t to = received + dice_between(dice, 1, RANGE_RECORDS_MAX);
-		uint32_t what = dice_below(dice, 20);
-
-		if (what < 11 && received < model->end)
-			fold_receive(model, received, to < model->end ? to : model->end);
-		else if (what < 18)
-			store(model, dice);
-		else if (what < 19)
-			(void)replica_merge(model->replica);
-		else
-			reopen(model);
+		kill_perhaps(dice);
+		act(model, dice);
+		recorder_kill_after(0);
 	}
+	compaction_give_up(model);
 	replica_close(model->replica);
 }
 

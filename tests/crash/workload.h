@@ -1,8 +1,8 @@
 /*
  * Workload: seeded lives of one replica on a real environment, one after the
  * other, until a whole log is stored: ranges of every kind of operation with
- * identities, stores, merges of memory, reopenings, and processes that are
- * killed between a write and its sync. The trace gets every watermark that
+ * identities, stores, merges of memory and on disk, reopenings, and processes
+ * that are killed between a write and its sync. The trace gets every watermark that
  * was reported as stored, and how far each store may have moved it.
  */
 #ifndef MILLRACE_TESTS_CRASH_WORKLOAD_H
@@ -19,7 +19,7 @@
 void workload_model(struct fold_model *model, uint64_t seed);
 /* In the current directory, which holds no WORKLOAD_DIRECTORY. False if the workload itself fails. */
 bool workload_run(struct fold_model *model, uint64_t seed, struct trace *trace);
-/* One store job to its end, with its marks. The error's code. */
+/* One store job to its end, with its marks; a compaction that must come first comes first. The error's code. */
 int workload_store(struct fold_model *model, struct error *error);
 
 #endif
