@@ -1,5 +1,6 @@
 #include "shard/kv.h"
 
+#include "shard/disk.h"
 #include "shared/base/assert.h"
 
 #include <errno.h>
@@ -27,13 +28,20 @@ struct kv {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed; /* the last reader left, or the map has grown */
 	unsigned readers;
-	bool growing;
+	bool growing; /* or the environment is opened again */
+	/* The writer's: a write failed, so what the page cache holds may be neither what was there nor what is on
+	 * disk. Nothing is written before the environment was opened again. */
+	bool failed;
+	size_t failed_id; /* of LMDB's transaction */
+	/* That is still to be done, and no write transaction is open: whoever reads may do it. */
+	bool broken;
 };
 
 struct kv_txn {
 	struct kv *kv;
 	MDB_txn *txn;
 	bool write;
+	size_t id; /* LMDB's; of a write transaction */
 };
 
 struct kv_cursor {
@@ -55,39 +63,24 @@ static int kv_error(const struct kv *kv, int rc, const char *what, struct error 
 		                 "%s: %s: the map of %zu bytes is full", kv->path, what,
 		                 atomic_load(&kv->map_bytes));
 	case MDB_PANIC:
-		return error_set(error, ERROR_STORAGE, ERROR_ACTION_FATAL,
-		                 "%s: %s: an earlier write of the meta page failed; reopen the environment "
-		                 "(restart the node)",
+		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY,
+		                 "%s: %s: an earlier write failed; the next one opens the environment again",
 		                 kv->path, what);
 	case MDB_CORRUPTED:
 	case MDB_PAGE_NOTFOUND:
 	case MDB_INVALID:
-		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s: %s: %s", kv->path, what,
-		                 mdb_strerror(rc));
 	case MDB_VERSION_MISMATCH:
-		return error_set(error, ERROR_VERSION, ERROR_ACTION_FATAL, "%s: %s: %s", kv->path, what,
-		                 mdb_strerror(rc));
+		return error_set(error, rc == MDB_VERSION_MISMATCH ? ERROR_VERSION : ERROR_DAMAGED,
+		                 ERROR_ACTION_FATAL, "%s: %s: %s", kv->path, what, mdb_strerror(rc));
 	case ENOMEM:
 		return error_set(error, ERROR_MEMORY, ERROR_ACTION_RETRY, "%s: %s: out of memory", kv->path,
 		                 what);
 	default:
+		if (rc > 0)
+			return disk_error(kv->path, rc, what, error);
 		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: %s: %s", kv->path, what,
 		                 mdb_strerror(rc));
 	}
-}
-
-static int directory_sync(const char *path, struct error *error)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || fsync(fd) != 0) {
-		error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: fsync: %s", path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return error->code;
-	}
-	close(fd);
-	return 0;
 }
 
 /* The directory, its lock, and its entry in the parent on disk. */
@@ -99,7 +92,7 @@ static int directory_open(struct kv *kv, struct error *error)
 		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: mkdir: %s", kv->path,
 		                 strerror(errno));
 	snprintf(path, sizeof path, "%s/..", kv->path);
-	if (directory_sync(path, error) != 0)
+	if (disk_check(kv->path, error) != 0 || disk_sync_directory(path, error) != 0)
 		return error->code;
 	snprintf(path, sizeof path, "%s/owner.lock", kv->path);
 	kv->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -173,7 +166,7 @@ static int environment_create(struct kv *kv, struct error *error)
 	mdb_env_close(env);
 	if (rc == 0 && (unlink(lock) != 0 || rename(made, file) != 0))
 		rc = errno;
-	return rc == 0 ? directory_sync(kv->path, error) : kv_error(kv, rc, "create", error);
+	return rc == 0 ? disk_sync_directory(kv->path, error) : kv_error(kv, rc, "create", error);
 }
 
 /* Without NOMEMINIT: zeroing a page costs less than explaining heap bytes in a file. */
@@ -203,6 +196,13 @@ static int environment_open(struct kv *kv, struct error *error)
 	if (rc != 0)
 		return kv_error(kv, rc, "sync", error);
 	return tables_open(kv, error);
+}
+
+static void environment_close(struct kv *kv)
+{
+	if (kv->env != NULL)
+		mdb_env_close(kv->env);
+	kv->env = NULL;
 }
 
 static void turnstile_init(struct kv *kv)
@@ -242,8 +242,7 @@ void kv_close(struct kv *kv)
 {
 	if (kv == NULL)
 		return;
-	if (kv->env != NULL)
-		mdb_env_close(kv->env);
+	environment_close(kv);
 	if (kv->lock >= 0)
 		close(kv->lock);
 	pthread_cond_destroy(&kv->changed);
@@ -251,29 +250,45 @@ void kv_close(struct kv *kv)
 	free(kv);
 }
 
-static struct timespec patience_end(void)
+static struct timespec patience_end(long ms)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += KV_GROW_PATIENCE_MS * 1000000L;
+	until.tv_nsec += ms * 1000000L;
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
 	return until;
 }
 
-/* Lets a waiting kv_grow go first, but not for long: the thread may have a transaction open for which that waits. */
-static void reader_enter(struct kv *kv)
+/* Under the mutex, without a transaction: brings to the disk what the page cache holds. */
+static int environment_again(struct kv *kv, struct error *error)
 {
+	environment_close(kv);
+	kv->broken = environment_open(kv, error) != 0;
+	if (kv->broken)
+		environment_close(kv);
+	return kv->broken ? error->code : 0;
+}
+
+/* Lets a waiting kv_grow go first, but not for long: the thread may have a transaction open for which that waits. */
+static int reader_enter(struct kv *kv, struct error *error)
+{
+	int rc = 0;
+
 	pthread_mutex_lock(&kv->mutex);
 	if (kv->growing) {
-		struct timespec until = patience_end();
+		struct timespec until = patience_end(KV_GROW_PATIENCE_MS);
 
 		while (kv->growing && pthread_cond_timedwait(&kv->changed, &kv->mutex, &until) != ETIMEDOUT)
 			;
 	}
-	kv->readers++;
+	if (kv->broken && kv->readers == 0)
+		rc = environment_again(kv, error);
+	if (rc == 0)
+		kv->readers++;
 	pthread_mutex_unlock(&kv->mutex);
+	return rc;
 }
 
 static void reader_leave(struct kv *kv)
@@ -293,7 +308,8 @@ int kv_grow(struct kv *kv, struct error *error)
 	kv->growing = true;
 	while (kv->readers > 0)
 		pthread_cond_wait(&kv->changed, &kv->mutex);
-	rc = mdb_env_set_mapsize(kv->env, bytes); /* under the mutex: nobody enters */
+	/* under the mutex: nobody enters */
+	rc = kv->broken ? MDB_PANIC : mdb_env_set_mapsize(kv->env, bytes);
 	kv->growing = false;
 	pthread_cond_broadcast(&kv->changed);
 	pthread_mutex_unlock(&kv->mutex);
@@ -303,17 +319,66 @@ int kv_grow(struct kv *kv, struct error *error)
 	return 0;
 }
 
+/* After a failed write, on the writer's thread. `applied` says if the transaction that failed is there nevertheless. */
+static int environment_reopen(struct kv *kv, bool *applied, struct error *error)
+{
+	struct timespec until = patience_end(KV_REOPEN_PATIENCE_MS);
+	MDB_envinfo info;
+	int rc = 0;
+
+	pthread_mutex_lock(&kv->mutex);
+	kv->growing = true;
+	while (kv->readers > 0 && rc != ETIMEDOUT)
+		rc = pthread_cond_timedwait(&kv->changed, &kv->mutex, &until);
+	if (kv->readers > 0) {
+		rc = error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY,
+		               "%s: an earlier write failed, and reads hold the environment open", kv->path);
+		kv->broken = true;
+	} else {
+		rc = environment_again(kv, error);
+	}
+	kv->growing = false;
+	pthread_cond_broadcast(&kv->changed);
+	pthread_mutex_unlock(&kv->mutex);
+	if (rc != 0)
+		return rc;
+	kv->failed = false;
+	*applied = mdb_env_info(kv->env, &info) == 0 && info.me_last_txnid >= kv->failed_id;
+	return 0;
+}
+
+/* Before anything is written. */
+static int writable(struct kv *kv, struct error *error)
+{
+	bool applied;
+
+	if (!kv->failed)
+		return 0;
+	if (environment_reopen(kv, &applied, error) != 0)
+		return error->code;
+	if (!applied)
+		return 0;
+	kv->failed = true; /* for ever: its caller was told that it changed nothing */
+	return error_set(error, ERROR_STORAGE, ERROR_ACTION_FATAL,
+	                 "%s: what a failed write left is on the disk after all; restart the node", kv->path);
+}
+
 int kv_begin(struct kv *kv, bool write, struct kv_txn **out, struct error *error)
 {
-	struct kv_txn *txn = malloc(sizeof *txn);
+	struct kv_txn *txn;
 	int rc;
 
+	if (write && writable(kv, error) != 0)
+		return error->code;
+	txn = malloc(sizeof *txn);
 	if (txn == NULL)
 		return error_memory(error, sizeof *txn);
 	txn->kv = kv;
 	txn->write = write;
-	if (!write)
-		reader_enter(kv);
+	if (!write && reader_enter(kv, error) != 0) {
+		free(txn);
+		return error->code;
+	}
 	rc = mdb_txn_begin(kv->env, NULL, write ? 0 : MDB_RDONLY, &txn->txn);
 	if (rc != 0) {
 		if (!write)
@@ -321,6 +386,7 @@ int kv_begin(struct kv *kv, bool write, struct kv_txn **out, struct error *error
 		free(txn);
 		return kv_error(kv, rc, "begin", error);
 	}
+	txn->id = mdb_txn_id(txn->txn);
 	*out = txn;
 	return 0;
 }
@@ -332,13 +398,30 @@ static void txn_free(struct kv_txn *txn)
 	free(txn);
 }
 
+/* The disk's errors are positive, LMDB's own negative. */
+static int write_error(const struct kv_txn *txn, int rc, const char *what, struct error *error)
+{
+	if ((rc > 0 && rc != ENOMEM) || rc == MDB_PANIC) {
+		txn->kv->failed = true;
+		txn->kv->failed_id = txn->id;
+	}
+	return kv_error(txn->kv, rc, what, error);
+}
+
 int kv_commit(struct kv_txn *txn, struct error *error)
 {
 	struct kv *kv = txn->kv;
 	int rc = mdb_txn_commit(txn->txn);
+	struct error trouble;
+	bool applied;
 
+	if (rc != 0)
+		rc = write_error(txn, rc, "commit", error);
 	txn_free(txn);
-	return rc == 0 ? 0 : kv_error(kv, rc, "commit", error);
+	/* The page that makes it valid may be on the disk though its write failed: only the disk can tell. */
+	if (rc != 0 && kv->failed && environment_reopen(kv, &applied, &trouble) == 0 && applied)
+		return 0;
+	return rc;
 }
 
 void kv_abort(struct kv_txn *txn)
@@ -388,7 +471,7 @@ int kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct sli
 
 	key_check(key);
 	rc = mdb_put(txn->txn, txn->kv->tables[table], &k, &v, 0);
-	return rc == 0 ? 0 : kv_error(txn->kv, rc, table_names[table], error);
+	return rc == 0 ? 0 : write_error(txn, rc, table_names[table], error);
 }
 
 int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct error *error)
@@ -398,14 +481,14 @@ int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct 
 
 	key_check(key);
 	rc = mdb_del(txn->txn, txn->kv->tables[table], &k, NULL);
-	return rc == 0 ? 0 : kv_error(txn->kv, rc, table_names[table], error);
+	return rc == 0 ? 0 : write_error(txn, rc, table_names[table], error);
 }
 
 int kv_clear(struct kv_txn *txn, enum kv_table table, struct error *error)
 {
 	int rc = mdb_drop(txn->txn, txn->kv->tables[table], 0);
 
-	return rc == 0 ? 0 : kv_error(txn->kv, rc, table_names[table], error);
+	return rc == 0 ? 0 : write_error(txn, rc, table_names[table], error);
 }
 
 int kv_count(struct kv_txn *txn, enum kv_table table, uint64_t *count, struct error *error)
@@ -444,13 +527,11 @@ void kv_cursor_close(struct kv_cursor *cursor)
 	free(cursor);
 }
 
-/* An empty key stands for the first entry. */
-int kv_cursor_seek(struct kv_cursor *cursor, struct slice key, struct slice *found, struct slice *value,
-                   struct error *error)
+static int cursor_move(struct kv_cursor *cursor, MDB_val k, MDB_cursor_op move, struct slice *found,
+                       struct slice *value, struct error *error)
 {
-	MDB_val k = val_of(key);
 	MDB_val v;
-	int rc = mdb_cursor_get(cursor->cursor, &k, &v, key.len == 0 ? MDB_FIRST : MDB_SET_RANGE);
+	int rc = mdb_cursor_get(cursor->cursor, &k, &v, move);
 
 	if (rc != 0)
 		return kv_error(cursor->kv, rc, "cursor", error);
@@ -459,27 +540,29 @@ int kv_cursor_seek(struct kv_cursor *cursor, struct slice key, struct slice *fou
 	return 0;
 }
 
+/* An empty key stands for the first entry. */
+int kv_cursor_seek(struct kv_cursor *cursor, struct slice key, struct slice *found, struct slice *value,
+                   struct error *error)
+{
+	return cursor_move(cursor, val_of(key), key.len == 0 ? MDB_FIRST : MDB_SET_RANGE, found, value,
+	                   error);
+}
+
 int kv_cursor_next(struct kv_cursor *cursor, struct slice *found, struct slice *value, struct error *error)
 {
-	MDB_val k;
-	MDB_val v;
-	int rc = mdb_cursor_get(cursor->cursor, &k, &v, MDB_NEXT);
-
-	if (rc != 0)
-		return kv_error(cursor->kv, rc, "cursor", error);
-	*found = slice_of_val(k);
-	*value = slice_of_val(v);
-	return 0;
+	return cursor_move(cursor, (MDB_val){0, NULL}, MDB_NEXT, found, value, error);
 }
 
 void kv_size(struct kv *kv, uint64_t *used_bytes, uint64_t *map_bytes)
 {
 	MDB_envinfo info;
 	MDB_stat status;
+	struct error error;
 
 	*used_bytes = 0;
 	*map_bytes = atomic_load(&kv->map_bytes);
-	reader_enter(kv); /* it looks at the map */
+	if (reader_enter(kv, &error) != 0) /* it looks at the map */
+		return;
 	if (mdb_env_info(kv->env, &info) == 0 && mdb_env_stat(kv->env, &status) == 0)
 		*used_bytes = ((uint64_t)info.me_last_pgno + 1) * status.ms_psize;
 	reader_leave(kv);

@@ -11,7 +11,13 @@
  * time; a read transaction lasts one request (or one step) and sees the last
  * commit before it began; an environment is opened once (an exclusive flock
  * on a side file refuses a second process, a registry a second open).
- * A commit that returns 0 is on disk; one that fails changed nothing. A map
+ * A commit that returns 0 is on disk; one that fails changed nothing. What is
+ * read from an environment that was just opened is on disk too. After a write
+ * failed the store closes and opens the environment itself: at once, or, where
+ * reads hold it open longer than KV_REOPEN_PATIENCE_MS or the disk refuses, at
+ * the beginning of the next write, which fails (ERROR_STORAGE, RETRY) until it
+ * could; reads may fail that long. If a failed commit turns out to be on disk
+ * only then, writes fail for good (FATAL): the process must start again. A map
  * that is full is grown between transactions (ERROR_LIMIT, RETRY from a write
  * says: abort, call kv_grow, write again).
  *
@@ -31,6 +37,7 @@
 #define KV_KEY_BYTES_MAX 511
 #define KV_READERS_MAX 126
 #define KV_GROW_PATIENCE_MS 10
+#define KV_REOPEN_PATIENCE_MS 100
 
 enum kv_table {
 	KV_TABLE_STATE = 0, /* watermark, anchor, digest, format, manifest, … */
@@ -43,8 +50,8 @@ struct kv;
 struct kv_txn;
 struct kv_cursor;
 
-/* Opens or creates the environment in `directory` (created if absent, its parent must exist).
- * ERROR_STATE if it is open elsewhere, ERROR_STORAGE otherwise. */
+/* Opens or creates the environment in `directory` (created if absent, its parent must exist). ERROR_STATE if it is
+ * open elsewhere, ERROR_STORAGE otherwise; FATAL on a network file system. */
 int kv_open(const char *directory, struct kv **kv, struct error *error);
 void kv_close(struct kv *kv);
 /* Doubles the map. The calling thread has no transaction open, no thread a write transaction. */

@@ -9,8 +9,23 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* What every directory seems to lie on; 0: as it is. */
+static unsigned system_magic;
+
+int statfs(const char *path, struct statfs *system)
+{
+	int rc = (int)syscall(SYS_statfs, path, system);
+
+	if (rc == 0 && system_magic != 0)
+		system->f_type = (__fsword_t)system_magic;
+	return rc;
+}
 
 static struct kv *opened(const char *directory)
 {
@@ -128,6 +143,32 @@ static void test_second_open(void)
 	kv_close(kv);
 	kv_close(opened("second"));
 	CU_ASSERT_EQUAL(kv_open("no/such/parent", &other, &error), ERROR_STORAGE);
+}
+
+static void test_file_systems(void)
+{
+	static const struct {
+		unsigned magic;
+		const char *name; /* NULL: it is not refused */
+	} rows[] = {{0x6969, "NFS"},      {0xff534d42, "SMB"}, {0xfe534d42, "SMB"}, {0x01021997, "9P"},
+	            {0x00c36400, "Ceph"}, {0xef53, NULL},      {0x58465342, NULL},  {0x794c7630, NULL}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct error error = {0};
+		struct kv *kv = NULL;
+		int rc;
+
+		system_magic = rows[i].magic;
+		rc = kv_open("system", &kv, &error);
+		system_magic = 0;
+		CU_ASSERT_EQUAL(rc, rows[i].name == NULL ? 0 : ERROR_STORAGE);
+		if (rows[i].name != NULL) {
+			CU_ASSERT_EQUAL(error.action, ERROR_ACTION_FATAL);
+			CU_ASSERT_PTR_NOT_NULL(strstr(error.text, rows[i].name));
+			CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "put the data on a local disk"));
+		}
+		kv_close(kv);
+	}
 }
 
 /* A process that ends without a commit leaves the last commit. */
@@ -340,6 +381,7 @@ int main(void)
 	CU_TestInfo tests[] = {{"transactions", test_transactions},
 	                       {"cursor", test_cursor},
 	                       {"a second open", test_second_open},
+	                       {"network file systems", test_file_systems},
 	                       {"a crash", test_crash},
 	                       {"a full map", test_growth},
 	                       {"readers beside a writer", test_readers_beside_a_writer},

@@ -1,0 +1,59 @@
+#include "shard/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+int disk_check(const char *path, struct error *error)
+{
+	static const struct {
+		unsigned long magic;
+		const char *name;
+	} refused[] = {{NFS_SUPER_MAGIC, "NFS"},  {SMB_SUPER_MAGIC, "SMB"},   {SMB2_SUPER_MAGIC, "SMB"},
+	               {CIFS_SUPER_MAGIC, "SMB"}, {AFS_SUPER_MAGIC, "AFS"},   {CEPH_SUPER_MAGIC, "Ceph"},
+	               {V9FS_MAGIC, "9P"},        {CODA_SUPER_MAGIC, "Coda"}, {NCP_SUPER_MAGIC, "NCP"}};
+	struct statfs system;
+
+	if (statfs(path, &system) != 0)
+		return disk_error(path, errno, "statfs", error);
+	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+		if ((unsigned long)(uint32_t)system.f_type == refused[i].magic)
+			return error_set(error, ERROR_STORAGE, ERROR_ACTION_FATAL,
+			                 "%s: this is on %s: a memory map of a network file system may show "
+			                 "other bytes than those on its disk; put the data on a local disk",
+			                 path, refused[i].name);
+	return 0;
+}
+
+int disk_sync_directory(const char *path, struct error *error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = 0;
+
+	if (fd < 0 || fsync(fd) != 0)
+		rc = disk_error(path, errno, "fsync", error);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+int disk_error(const char *path, int code, const char *what, struct error *error)
+{
+	struct statvfs space = {.f_frsize = 0};
+	struct stat status = {.st_dev = 0};
+
+	(void)statvfs(path, &space);
+	(void)stat(path, &status);
+	return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY,
+	                 "%s: %s: %s; the disk (device %u:%u) has %llu MB free: make room there, or see what "
+	                 "the kernel's log says of it",
+	                 path, what, strerror(code), major(status.st_dev), minor(status.st_dev),
+	                 (unsigned long long)space.f_bavail * space.f_frsize >> 20);
+}

@@ -1,0 +1,19 @@
+/*
+ * Disk: what a replica's directory lies on, and what its errors mean to who
+ * has to do something about them. No state; any thread.
+ */
+#ifndef MILLRACE_SHARD_DISK_H
+#define MILLRACE_SHARD_DISK_H
+
+#include "shared/base/error.h"
+
+/* ERROR_STORAGE, FATAL on a network file system: memory maps of these may show other bytes than were written, and
+ * locks may bind one machine only. */
+int disk_check(const char *path, struct error *error);
+/* The directory's entries are on disk when it returns 0. ERROR_STORAGE, RETRY. */
+int disk_sync_directory(const char *path, struct error *error);
+/* ERROR_STORAGE, RETRY for the system's error `code` of a call that wrote to `path`: names the device, the room that
+ * is left on it and the remedy. A full disk may come as EIO: LMDB makes that of a write that was cut short. */
+int disk_error(const char *path, int code, const char *what, struct error *error);
+
+#endif
