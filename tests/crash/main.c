@@ -1,8 +1,10 @@
 /*
- * crash: what a replica finds after the power failed, image by image.
+ * crash: what a replica finds after the power failed, image by image, and what
+ * it does when a write fails.
  *
  *   crash [--images N] [--seed S] [--jobs J]   N images (2,000) of the workloads of seed S (1) and those after it
  *   crash --seed S --image I                   only that image
+ *   crash --sweep                              only the failing writes (sweep.h)
  *
  * Afterwards the same with a disk that lies about one kind of sync each: some
  * image must fail, or this program would not notice what it is for.
@@ -16,11 +18,12 @@
 #include "tests/crash/check.h"
 #include "tests/crash/images.h"
 #include "tests/crash/recorder.h"
+#include "tests/crash/sweep.h"
+#include "tests/crash/tree.h"
 #include "tests/crash/workload.h"
 #include "tests/simulation/dice.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -38,6 +41,7 @@ struct options {
 	unsigned long seed;
 	unsigned long jobs;
 	long image; /* -1: all */
+	bool sweep; /* nothing else */
 };
 
 /* One image: cut before event `at`. */
@@ -66,19 +70,6 @@ static const char *const kind_names[IMAGE_KINDS] = {"none", "all", "the first", 
 
 /* The image that each process is at; shared. */
 static size_t *board;
-
-static int entry_remove(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-	(void)status;
-	(void)type;
-	(void)place;
-	return remove(path);
-}
-
-static void tree_remove(const char *path)
-{
-	(void)nftw(path, entry_remove, 8, FTW_DEPTH | FTW_PHYS);
-}
 
 /* A lock file may hold anything: nobody syncs it. */
 static void lock_fill(const char *directory, struct dice *dice)
@@ -234,7 +225,7 @@ static unsigned workload_images(const struct options *options, enum image_syncs 
 		free(plan.images);
 	}
 	free(model.log);
-	munmap(trace, sizeof *trace);
+	recorder_trace_free(trace);
 	return failures;
 }
 
@@ -252,10 +243,13 @@ static unsigned long number(const char *text)
 
 static struct options options_of(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{"images", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
-		{"jobs", required_argument, NULL, 'j'},    {"image", required_argument, NULL, 'i'},
-		{"without", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
+	static const struct option names[] = {{"images", required_argument, NULL, 'n'},
+	                                      {"seed", required_argument, NULL, 's'},
+	                                      {"jobs", required_argument, NULL, 'j'},
+	                                      {"image", required_argument, NULL, 'i'},
+	                                      {"without", required_argument, NULL, 'w'},
+	                                      {"sweep", no_argument, NULL, 'f'},
+	                                      {NULL, 0, NULL, 0}};
 	struct options options = {.images = 2000, .seed = 1, .jobs = 1, .image = -1};
 	int name;
 
@@ -268,6 +262,8 @@ static struct options options_of(int argc, char **argv)
 			options.jobs = number(optarg);
 		else if (name == 'i')
 			options.image = (long)number(optarg);
+		else if (name == 'f')
+			options.sweep = true;
 		else
 			exit(2);
 	}
@@ -296,11 +292,20 @@ static unsigned all_images(const struct options *options)
 	return failures;
 }
 
+static unsigned all_faults(void)
+{
+	unsigned faults;
+	unsigned failures = sweep_run(&faults);
+
+	printf("%u lives with failing writes, %u failed\n", faults, failures);
+	return failures;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = options_of(argc, argv);
 	char work[] = "/dev/shm/millrace-crash-XXXXXX";
-	unsigned failures;
+	unsigned failures = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (mkdtemp(work) == NULL || chdir(work) != 0) {
@@ -310,7 +315,10 @@ int main(int argc, char **argv)
 	board = mmap(NULL, JOBS_MAX * sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 	             0);
 	ASSERT(board != MAP_FAILED);
-	failures = all_images(&options);
+	if (options.image < 0)
+		failures = all_faults();
+	if (!options.sweep)
+		failures += all_images(&options);
 	tree_remove(work);
 	return failures != 0;
 }

@@ -20,6 +20,11 @@ static char root[PATH_MAX];
 static size_t root_len;
 static unsigned writes_left;
 static bool kills_unsynced;
+static enum recorder_fault fault;
+static unsigned fault_at; /* calls until it fails, this one included */
+static unsigned fault_times;
+static bool has_failed;
+static bool is_left; /* the write that runs is left in the page cache */
 
 struct trace *recorder_trace(void)
 {
@@ -28,6 +33,11 @@ struct trace *recorder_trace(void)
 
 	ASSERT(memory != MAP_FAILED);
 	return memory;
+}
+
+void recorder_trace_free(struct trace *unused)
+{
+	ASSERT(munmap(unused, sizeof *unused) == 0);
 }
 
 void recorder_start(struct trace *into, const char *directory)
@@ -49,6 +59,19 @@ void recorder_kill_after(unsigned writes)
 void recorder_kill_unsynced(void)
 {
 	kills_unsynced = true;
+}
+
+void recorder_fail(enum recorder_fault what, unsigned n, unsigned times)
+{
+	fault = what;
+	fault_at = n;
+	fault_times = times;
+	has_failed = false;
+}
+
+bool recorder_has_failed(void)
+{
+	return has_failed;
 }
 
 static void add(enum trace_kind kind, uint32_t file, int64_t at, const void *bytes, size_t len)
@@ -109,7 +132,43 @@ static int file_of(int fd)
 	return (int)trace->files_len++;
 }
 
-/* Part of one call, which has written all of it already. */
+static bool syncs_itself(int fd)
+{
+	return (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+}
+
+static bool is_fault_of(int fd, bool is_sync)
+{
+	switch (fault) {
+	case RECORDER_FAULT_WRITE:
+	case RECORDER_FAULT_CUT:
+		return !is_sync && !syncs_itself(fd);
+	case RECORDER_FAULT_SYNC:
+		return is_sync;
+	case RECORDER_FAULT_WRITE_SYNCED:
+	case RECORDER_FAULT_WRITE_LEFT:
+		return !is_sync && syncs_itself(fd);
+	default:
+		return true;
+	}
+}
+
+/* If this call is one that fails. */
+static bool fails(int fd, bool is_sync)
+{
+	if (fault_times == 0 || file_of(fd) < 0 || !is_fault_of(fd, is_sync))
+		return false;
+	if (fault_at > 1) {
+		fault_at--;
+		return false;
+	}
+	fault_times--;
+	has_failed = true;
+	errno = EIO;
+	return true;
+}
+
+/* Part of one call, which has written all of it already; `is_left`: and failed to sync it. */
 static void written(int fd, int64_t at, struct iovec part, bool is_last)
 {
 	int file = file_of(fd);
@@ -121,7 +180,7 @@ static void written(int fd, int64_t at, struct iovec part, bool is_last)
 		writes_left--;
 	else if (writes_left == 1 && is_last)
 		_exit(RECORDER_KILLED);
-	if ((fcntl(fd, F_GETFL) & O_DSYNC) == 0)
+	if (!syncs_itself(fd) || is_left)
 		return;
 	if (kills_unsynced)
 		_exit(RECORDER_KILLED);
@@ -130,17 +189,30 @@ static void written(int fd, int64_t at, struct iovec part, bool is_last)
 
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
-	ssize_t done = syscall(SYS_pwrite64, fd, bytes, len, at);
+	ssize_t done;
 
+	is_left = false;
+	if (fails(fd, false)) {
+		if (fault != RECORDER_FAULT_CUT && fault != RECORDER_FAULT_WRITE_LEFT)
+			return -1;
+		is_left = true;
+		if (fault == RECORDER_FAULT_CUT)
+			len /= 2;
+	}
+	done = syscall(SYS_pwrite64, fd, bytes, len, at);
 	if (done > 0)
 		written(fd, at, (struct iovec){(void *)(uintptr_t)bytes, (size_t)done}, true);
-	return done;
+	if (!is_left || fault == RECORDER_FAULT_CUT)
+		return done;
+	errno = EIO;
+	return -1;
 }
 
 ssize_t write(int fd, const void *bytes, size_t len)
 {
 	ssize_t done = syscall(SYS_write, fd, bytes, len);
 
+	is_left = false;
 	if (done > 0 && trace != NULL)
 		written(fd, lseek(fd, 0, SEEK_CUR) - done,
 		        (struct iovec){(void *)(uintptr_t)bytes, (size_t)done}, true);
@@ -149,10 +221,19 @@ ssize_t write(int fd, const void *bytes, size_t len)
 
 ssize_t writev(int fd, const struct iovec *parts, int parts_len)
 {
-	ssize_t done = syscall(SYS_writev, fd, parts, parts_len);
-	int64_t at = done > 0 && trace != NULL ? lseek(fd, 0, SEEK_CUR) - done : 0;
-	size_t left = done > 0 && trace != NULL ? (size_t)done : 0;
+	int64_t at;
+	size_t left;
+	ssize_t done;
 
+	is_left = false;
+	if (fails(fd, false)) {
+		if (fault != RECORDER_FAULT_CUT || parts_len < 2)
+			return -1;
+		parts_len /= 2;
+	}
+	done = syscall(SYS_writev, fd, parts, parts_len);
+	at = done > 0 && trace != NULL ? lseek(fd, 0, SEEK_CUR) - done : 0;
+	left = done > 0 && trace != NULL ? (size_t)done : 0;
 	for (int i = 0; i < parts_len && left > 0; i++) {
 		size_t len = parts[i].iov_len < left ? parts[i].iov_len : left;
 
@@ -189,12 +270,12 @@ static int synced(int fd, int rc)
 
 int fdatasync(int fd)
 {
-	return synced(fd, (int)syscall(SYS_fdatasync, fd));
+	return fails(fd, true) ? -1 : synced(fd, (int)syscall(SYS_fdatasync, fd));
 }
 
 int fsync(int fd)
 {
-	return synced(fd, (int)syscall(SYS_fsync, fd));
+	return fails(fd, true) ? -1 : synced(fd, (int)syscall(SYS_fsync, fd));
 }
 
 int msync(void *memory, size_t len, int flags)

@@ -12,10 +12,24 @@
 
 #include "tests/crash/trace.h"
 
+#include <stdbool.h>
+
+/* What fails, with EIO; the files of the directory only. */
+enum recorder_fault {
+	RECORDER_FAULT_WRITE = 0,    /* a write that a sync has to follow: nothing is written */
+	RECORDER_FAULT_CUT,          /* such a write ends in its middle, as on a full disk */
+	RECORDER_FAULT_SYNC,         /* of a file: what was written stays in the page cache */
+	RECORDER_FAULT_WRITE_SYNCED, /* of a file opened with O_DSYNC: nothing is written */
+	RECORDER_FAULT_WRITE_LEFT,   /* the same, but it is in the page cache, and may be on disk */
+	RECORDER_FAULT_ANY,          /* every one of these calls */
+	RECORDER_FAULTS
+};
+
 #define RECORDER_KILLED 42 /* the exit code of recorder_kill_after */
 
-/* Empty, shared with the processes that are forked from here on. Never freed. */
+/* Empty, shared with the processes that are forked from here on. */
 struct trace *recorder_trace(void);
+void recorder_trace_free(struct trace *trace);
 /* From here on; the directory's parent exists. */
 void recorder_start(struct trace *trace, const char *directory);
 void recorder_mark(enum trace_kind kind, int64_t at);
@@ -23,5 +37,9 @@ void recorder_mark(enum trace_kind kind, int64_t at);
 void recorder_kill_after(unsigned writes);
 /* The same at the next write that a file opened with O_DSYNC syncs itself. */
 void recorder_kill_unsynced(void);
+/* The n-th such call from here fails, n >= 1, and those that follow it, `times` in all; 0: none. */
+void recorder_fail(enum recorder_fault fault, unsigned n, unsigned times);
+/* If one has failed since recorder_fail. */
+bool recorder_has_failed(void);
 
 #endif

@@ -27,22 +27,22 @@ void workload_model(struct fold_model *model, uint64_t seed)
 /* What of a compaction is under way; NULL: none is. */
 static struct replica_compact_job *compaction;
 
-/* One slice of the compaction, which begins or ends with it. False if there is none to do, or it failed. */
-static bool compact(struct fold_model *model, size_t steps, struct error *error)
+int workload_compact(struct fold_model *model, size_t steps, bool *any, struct error *error)
 {
 	bool more = false;
 	int rc;
 
 	if (compaction == NULL)
 		compaction = replica_compact_begin(model->replica);
+	*any = compaction != NULL;
 	if (compaction == NULL)
-		return false;
+		return 0;
 	rc = replica_compact_run(compaction, steps, &more, error);
 	if (rc == 0 && more)
-		return true;
+		return 0;
 	replica_compact_end(model->replica, compaction, rc, error);
 	compaction = NULL;
-	return rc == 0;
+	return rc;
 }
 
 static void compaction_give_up(struct fold_model *model)
@@ -56,14 +56,15 @@ static void compaction_give_up(struct fold_model *model)
 
 int workload_store(struct fold_model *model, struct error *error)
 {
-	struct replica_store_job *job = replica_store_begin(model->replica);
+	struct replica_store_job *job;
+	bool any;
 	int rc;
 
-	*error = (struct error){.code = ERROR_MEMORY};
-	while (job == NULL) {
-		if (!compact(model, REPLICA_SLICE_STEPS, error))
-			return error->code;
-		job = replica_store_begin(model->replica);
+	while ((job = replica_store_begin(model->replica)) == NULL) {
+		rc = workload_compact(model, REPLICA_SLICE_STEPS, &any, error);
+		if (rc != 0)
+			return rc;
+		CU_ASSERT_TRUE_FATAL(any);
 	}
 	recorder_mark(TRACE_STORING, fold_status(model).received);
 	rc = replica_store_run(job, error);
@@ -89,6 +90,14 @@ static void store(struct fold_model *model)
 		CU_ASSERT_EQUAL_FATAL(workload_store(model, &error), 0);
 }
 
+static void compact(struct fold_model *model, size_t steps)
+{
+	struct error error;
+	bool any;
+
+	CU_ASSERT_EQUAL_FATAL(workload_compact(model, steps, &any, &error), 0);
+}
+
 static void reopen(struct fold_model *model)
 {
 	compaction_give_up(model);
@@ -101,14 +110,13 @@ static void act(struct fold_model *model, struct dice *dice)
 	int64_t received = fold_status(model).received;
 	int64_t to = received + dice_between(dice, 1, RANGE_RECORDS_MAX);
 	uint32_t what = dice_below(dice, 40);
-	struct error error;
 
 	if (what < 16 && received < model->end)
 		fold_receive(model, received, to < model->end ? to : model->end);
 	else if (what < 26)
 		store(model);
 	else if (what < 36)
-		(void)compact(model, 1 + dice_below(dice, SLICE_STEPS_MAX), &error);
+		compact(model, 1 + dice_below(dice, SLICE_STEPS_MAX));
 	else if (what < 38)
 		(void)replica_merge(model->replica);
 	else

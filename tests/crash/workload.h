@@ -21,5 +21,7 @@ void workload_model(struct fold_model *model, uint64_t seed);
 bool workload_run(struct fold_model *model, uint64_t seed, struct trace *trace);
 /* One store job to its end, with its marks; a compaction that must come first comes first. The error's code. */
 int workload_store(struct fold_model *model, struct error *error);
+/* One slice of a compaction, which begins or ends with it; `*any` says if there was one. The error's code. */
+int workload_compact(struct fold_model *model, size_t steps, bool *any, struct error *error);
 
 #endif
