@@ -167,6 +167,29 @@ static void test_dead(void)
 	parts_free(parts);
 }
 
+/* Words that are alike for long, more than are sorted by comparing. */
+static void test_alike(void)
+{
+	struct dictionary_builder *builder = dictionary_builder_new();
+	struct dictionary *dictionary;
+	char word[32];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		(void)snprintf(word, sizeof word, i % 2 ? "prefixed%u" : "%u", i * 7919 % 1000);
+		CU_ASSERT_TRUE_FATAL(
+			dictionary_builder_add(builder, slice_string(word), 1, (struct place){0, 0}));
+	}
+	CU_ASSERT_TRUE(dictionary_builder_add(builder, slice_string("prefixed"), 1, (struct place){0, 0}));
+	dictionary = dictionary_build(builder);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(dictionary);
+	CU_ASSERT_EQUAL(dictionary_len(dictionary), 1001);
+	for (size_t i = 1; i < dictionary_len(dictionary); i++)
+		CU_ASSERT_TRUE(slice_compare(dictionary_at(dictionary, i - 1).word,
+		                             dictionary_at(dictionary, i).word) < 0);
+	dictionary_free(dictionary);
+	dictionary_builder_free(builder);
+}
+
 static void words_add(struct dictionary_builder *builder, uint64_t number)
 {
 	char word[32];
@@ -226,6 +249,7 @@ int main(void)
 	CU_TestInfo tests[] = {{"built from words", test_build},
 	                       {"merged", test_merge},
 	                       {"dead documents left out", test_dead},
+	                       {"words that are alike", test_alike},
 	                       {"many parts", test_many},
 	                       CU_TEST_INFO_NULL};
 

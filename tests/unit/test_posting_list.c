@@ -354,6 +354,107 @@ static void test_damaged(void)
 	free(model);
 }
 
+/* Lists of 3, 4 and 12 above the base, or of 0 and 0, each with one lie. */
+static void test_lies(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t count;
+		uint8_t len;
+		uint8_t bytes[24];
+	} rows[] = {
+		{"a number beyond the block", 3, 16, {3, 9, 2, 2, 9, 0, 8, 0, 2, 5, 0, 2, 6, 0, 2, 6}},
+		{"a block that ends too early", 3, 16, {3, 9, 2, 2, 9, 0, 6, 0, 2, 5, 0, 2, 6, 0, 2, 6}},
+		{"a distance too many", 3, 17, {3, 9, 2, 3, 9, 0, 7, 0, 0, 2, 5, 0, 2, 6, 0, 2, 6}},
+		{"a document too many", 2, 16, {3, 9, 2, 2, 9, 0, 7, 0, 2, 5, 0, 2, 6, 0, 2, 6}},
+		{"a field twice", 3, 19, {3, 9, 2, 2, 12, 0, 7, 1, 2, 5, 0, 0, 5, 0, 2, 6, 0, 2, 6}},
+		{"a position twice", 3, 17, {3, 9, 2, 2, 10, 0, 7, 2, 2, 5, 0, 0, 2, 6, 0, 2, 6}},
+		{"a place too many", 3, 19, {3, 9, 2, 2, 12, 0, 7, 0, 2, 5, 0, 2, 6, 0, 2, 6, 0, 2, 7}},
+		{"a block at the one before", 2, 16, {0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0}},
+	};
+	static const uint8_t sound[] = {3, 9, 2, 2, 9, 0, 7, 0, 2, 5, 0, 2, 6, 0, 2, 6};
+	struct posting_list list = {50, 3, slice_of(sound, sizeof sound)};
+	struct posting_writer writer;
+	struct postings dead;
+	struct error error;
+
+	postings_init(&dead);
+	postings_add(&dead, 50);
+	postings_add(&dead, 53);
+	posting_writer_init(&writer);
+	CU_ASSERT_EQUAL(read_all(&list), 0);
+	posting_writer_begin(&writer, 50);
+	CU_ASSERT_EQUAL(posting_writer_append(&writer, &list, &dead, &error), 0);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		list = (struct posting_list){50, rows[i].count, slice_of(rows[i].bytes, rows[i].len)};
+		if (read_all(&list) != ERROR_DAMAGED)
+			printf("\n%s\n", rows[i].name);
+		CU_ASSERT_EQUAL(read_all(&list), ERROR_DAMAGED);
+		posting_writer_begin(&writer, 50);
+		CU_ASSERT_EQUAL(posting_writer_append(&writer, &list, &dead, &error), ERROR_DAMAGED);
+	}
+	posting_writer_deinit(&writer);
+	postings_deinit(&dead);
+}
+
+/* Only the last of a block is dead. */
+static void test_dead_last(void)
+{
+	static const struct place place = {0, 0};
+	struct model model = {0};
+	struct posting_list list;
+	struct posting_list left;
+	struct posting_writer writer;
+	struct postings dead;
+	struct error error;
+
+	model_add(&model, 100, &place, 1);
+	model_add(&model, 105, &place, 1);
+	model_add(&model, 110, &place, 1);
+	list = written(&model, 100);
+	postings_init(&dead);
+	postings_add(&dead, 110);
+	posting_writer_init(&writer);
+	posting_writer_begin(&writer, 100);
+	CU_ASSERT_EQUAL(posting_writer_append(&writer, &list, &dead, &error), 0);
+	CU_ASSERT_EQUAL(posting_writer_end(&writer, &left, &error), 0);
+	model.len = 2;
+	check_list(&left, &model, 1);
+	/* it begins below the base, and ends above it */
+	posting_writer_begin(&writer, 101);
+	CU_ASSERT_EQUAL(posting_writer_append(&writer, &list, NULL, &error), ERROR_DAMAGED);
+	posting_writer_deinit(&writer);
+	postings_deinit(&dead);
+	list_free(&list);
+}
+
+static void test_rebase(void)
+{
+	struct model *model = malloc(sizeof *model);
+	struct posting_list list;
+	struct posting_list moved;
+	struct buffer bytes;
+	struct error error;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+	buffer_init(&bytes, 1000000);
+	for (size_t documents = 1; documents < 400; documents += 133) {
+		model_fill(model, 1000000, documents, 3);
+		list = written(model, 1000000);
+		buffer_clear(&bytes);
+		CU_ASSERT_EQUAL(posting_list_rebase(&list, 7, &bytes, &error), 0);
+		moved = (struct posting_list){7, list.count, buffer_slice(&bytes)};
+		check_list(&moved, model, 1);
+		CU_ASSERT_EQUAL(posting_list_rebase(&list, model->documents[0].number + 1, &bytes, &error),
+		                ERROR_DAMAGED);
+		list.bytes.len = 0;
+		CU_ASSERT_EQUAL(posting_list_rebase(&list, 7, &bytes, &error), ERROR_DAMAGED);
+		list_free(&list);
+	}
+	buffer_deinit(&bytes);
+	free(model);
+}
+
 /* A list below the writer's last number, and one beyond the reach of its base. */
 static void test_out_of_order(void)
 {
@@ -387,6 +488,9 @@ int main(void)
 	                       {"lists joined", test_append},
 	                       {"dead documents left out", test_dead},
 	                       {"lists cut short", test_damaged},
+	                       {"lists that lie", test_lies},
+	                       {"the last one dead", test_dead_last},
+	                       {"another base", test_rebase},
 	                       {"lists out of order", test_out_of_order},
 	                       CU_TEST_INFO_NULL};
 

@@ -155,8 +155,10 @@ static const struct row body_places[] = {
 	{"one path written in two ways", "{\"n\":{\"t\":\"a\"},\"n.t\":\"b\"}", "a@2.0 b@2.8 ", true},
 	{"a value without words is a value", "{\"t\":[\"a\",\"!\",\"b\",null,\"c\"]}", "a@0.0 b@0.16 c@0.24 ",
          true},
+	{"objects and values in one array", "{\"l\":[{\"x\":\"a\"},\"b\",{\"x\":\"c\"}]}",
+         "a@3.0 b@5.0 c@3.8 ", true},
 	{"a sign at the end is no second gap", "{\"t\":[\"a!\",\"b\"]}", "a@0.0 b@0.8 ", true},
-	{"no object", "[\"a\",\"b\"]", "a@5.0 b@5.8 ", true},
+	{"no object", "[\"a\",\"b\"]", "a@6.0 b@6.8 ", true},
 };
 
 static void test_places(void)
@@ -185,7 +187,7 @@ static void test_places(void)
 			printf("\n%s: got %s", body_places[i].name, collected.text);
 		CU_ASSERT_STRING_EQUAL(collected.text, body_places[i].expected);
 	}
-	CU_ASSERT_EQUAL(fields_len(fields), 6);
+	CU_ASSERT_EQUAL(fields_len(fields), 7);
 	CU_ASSERT_TRUE(slice_equal(fields_path(fields, 2), slice_string("n.t")));
 	CU_ASSERT_TRUE(slice_equal(fields_path(fields, 3), slice_string("l.x")));
 	fields_free(fields);
