@@ -20,7 +20,9 @@
 #include "shard/core/replica_private.h"
 
 /* Chunks that a slice writes come to about this. */
+#ifndef COMPACT_SLICE_BYTES /* the simulation's is smaller, as its merges are */
 #define COMPACT_SLICE_BYTES (5U * 1024 * 1024)
+#endif
 #define COMPACT_REMOVED_MAX 1024
 
 /* A part of a merge, as it stands in the present slice. */
