@@ -122,6 +122,45 @@ static void test_chunk_damaged(void)
 	term_chunk_writer_deinit(&writer);
 }
 
+/* Chunks of b and bc, or of b and c in two groups, each with one lie. */
+static void test_chunk_lies(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t len;
+		uint8_t bytes[24];
+	} rows[] = {
+		{"a lower word", 17, {0, 0, 1, 'b', 1, 3, 7, 0, 1, 'a', 1, 3, 7, 0, 0, 1, 0}},
+		{"the same word", 17, {0, 0, 1, 'b', 1, 3, 7, 0, 1, 'b', 1, 3, 7, 0, 0, 1, 0}},
+		{"more shared than there is", 17, {0, 0, 1, 'b', 1, 3, 7, 2, 1, 'c', 1, 3, 7, 0, 0, 1, 0}},
+		{"no documents", 17, {0, 0, 1, 'b', 1, 3, 7, 1, 1, 'c', 0, 3, 7, 0, 0, 1, 0}},
+		{"a short list that is not inline", 16, {0, 0, 1, 'b', 1, 3, 7, 1, 1, 'c', 1, 2, 0, 0, 1, 0}},
+		{"a lower group", 20, {0, 0, 1, 'b', 1, 3, 7, 0, 0, 1, 'a', 1, 3, 7, 0, 0, 7, 0, 2, 0}},
+		{"a group that shares", 20, {0, 0, 1, 'b', 1, 3, 7, 0, 1, 1, 'c', 1, 3, 7, 0, 0, 7, 0, 2, 0}},
+		{"a group at the one before", 20, {0,   0, 1, 'b', 1, 3, 7, 0, 0, 1,
+	                                           'c', 1, 3, 7,   0, 0, 0, 0, 2, 0}},
+		{"a group beyond the end", 20, {0,   0, 1, 'b', 1, 3, 7,   0, 0, 1,
+	                                        'c', 1, 3, 7,   0, 0, 200, 0, 2, 0}},
+		{"a first group that is not at the head", 20, {0,   0, 1, 'b', 1, 3, 7, 0, 0, 1,
+	                                                       'c', 1, 3, 7,   1, 0, 7, 0, 2, 0}},
+	};
+	static const uint8_t one[] = {0, 0, 1, 'b', 1, 3, 7, 1, 1, 'c', 1, 3, 7, 0, 0, 1, 0};
+	static const uint8_t two[] = {0, 0, 1, 'b', 1, 3, 7, 0, 0, 1, 'c', 1, 3, 7, 0, 0, 7, 0, 2, 0};
+	size_t words;
+
+	CU_ASSERT_EQUAL(chunk_read(slice_of(one, sizeof one), &words), 0);
+	CU_ASSERT_EQUAL(words, 2);
+	CU_ASSERT_EQUAL(chunk_read(slice_of(two, sizeof two), &words), 0);
+	CU_ASSERT_EQUAL(words, 2);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		int rc = chunk_read(slice_of(rows[i].bytes, rows[i].len), &words);
+
+		if (rc != ERROR_DAMAGED)
+			printf("\n%s: %d\n", rows[i].name, rc);
+		CU_ASSERT_EQUAL(rc, ERROR_DAMAGED);
+	}
+}
+
 /* Words with gaps between them, some long, and lists that are inline, short and over a chunk of POSTINGS. */
 static void word_print(size_t i, char *word, size_t size)
 {
@@ -368,6 +407,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {{"a chunk's bytes", test_chunk_bytes},
 	                       {"a damaged chunk", test_chunk_damaged},
+	                       {"a chunk that lies", test_chunk_lies},
 	                       {"words found", test_find},
 	                       {"words over transactions", test_walk},
 	                       {"words sought", test_seek},
