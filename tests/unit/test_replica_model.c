@@ -395,13 +395,16 @@ static void check_left_over(struct sequence *sequence)
 		sequence_succeeded(replica_store_run(store, &error), &error);
 		replica_store_end(sequence->replica, store, 0, &error);
 	}
-	while ((job = replica_compact_begin(sequence->replica)) != NULL) {
+	for (int tries = 0; (job = replica_compact_begin(sequence->replica)) != NULL; tries++) {
+		bool gives_up = tries < 8;
 		struct error error = {0};
 		bool more = true;
 
-		while (more)
-			sequence_succeeded(replica_compact_run(job, REPLICA_SLICE_STEPS, &more, &error),
-			                   &error);
+		do
+			sequence_succeeded(
+				replica_compact_run(job, gives_up ? 1 : REPLICA_SLICE_STEPS, &more, &error),
+				&error);
+		while (more && !gives_up);
 		replica_compact_end(sequence->replica, job, 0, &error);
 	}
 	sequence_check(sequence);
