@@ -31,6 +31,8 @@ struct pending {
 	uint8_t *sectors;
 	const char *name;
 	size_t file_len; /* after this write */
+	bool doubtful;   /* a sync of it failed: no later one brings it to the disk */
+	bool gone;       /* durable, or overwritten */
 };
 
 struct image_state {
@@ -142,24 +144,49 @@ static void pending_keep(struct image_state *state, bool (*keeps)(const struct p
 	state->pending_len = kept;
 }
 
-static bool is_of_another_file(const struct pending *pending, uint32_t file)
-{
-	return pending->file != file || pending->name != NULL;
-}
-
 static bool is_no_name(const struct pending *pending, uint32_t file)
 {
 	(void)file;
 	return pending->name == NULL;
 }
 
-static void file_synced(struct image_state *state, uint32_t number)
+static bool is_there(const struct pending *pending, uint32_t file)
 {
-	struct file *file = &state->files[number];
+	(void)file;
+	return !pending->gone;
+}
 
-	memcpy(file->durable.bytes, file->cached.bytes, file->cached.len);
-	file->durable.len = file->cached.len;
-	pending_keep(state, is_of_another_file, number);
+/* It is on disk, and what was there before it is not. */
+static void write_durable(struct image_state *state, size_t place)
+{
+	struct pending *durable = &state->pending[place];
+
+	write_take(&state->files[durable->file].durable, durable);
+	for (size_t i = 0; i <= place; i++) {
+		struct pending *earlier = &state->pending[i];
+
+		if (earlier->file == durable->file && earlier->name == NULL &&
+		    earlier->at < durable->at + durable->len && durable->at < earlier->at + earlier->len)
+			earlier->gone = true;
+	}
+}
+
+static void file_synced(struct image_state *state, uint32_t file)
+{
+	for (size_t i = 0; i < state->pending_len; i++) {
+		const struct pending *pending = &state->pending[i];
+
+		if (pending->file == file && pending->name == NULL && !pending->doubtful)
+			write_durable(state, i);
+	}
+	pending_keep(state, is_there, file);
+}
+
+static void file_sync_failed(struct image_state *state, uint32_t file)
+{
+	for (size_t i = 0; i < state->pending_len; i++)
+		if (state->pending[i].file == file && state->pending[i].name == NULL)
+			state->pending[i].doubtful = true;
 }
 
 static void names_synced(struct image_state *state)
@@ -172,12 +199,12 @@ static void names_synced(struct image_state *state)
 
 static void write_synced(struct image_state *state, uint32_t file)
 {
-	struct pending *last = &state->pending[state->pending_len - 1];
+	size_t last = state->pending_len - 1;
 
-	ASSERT(state->pending_len > 0 && last->file == file && last->sectors != NULL);
-	write_take(&state->files[file].durable, last);
-	free(last->sectors);
-	state->pending_len--;
+	ASSERT(state->pending_len > 0 && state->pending[last].file == file &&
+	       state->pending[last].name == NULL);
+	write_durable(state, last);
+	pending_keep(state, is_there, file);
 }
 
 static void event_take(struct image_state *state, const struct trace_event *event)
@@ -196,6 +223,9 @@ static void event_take(struct image_state *state, const struct trace_event *even
 	case TRACE_SYNCED:
 		if (state->syncs != IMAGE_SYNCS_NO_FILES)
 			file_synced(state, event->file);
+		break;
+	case TRACE_SYNC_FAILED:
+		file_sync_failed(state, event->file);
 		break;
 	case TRACE_NAMES_SYNCED:
 		names_synced(state);

@@ -6,7 +6,8 @@
  * what is durable and, of those writes, none, all, the first few, the first
  * few and a part of the next, any, or any of their sectors. A sector of
  * IMAGE_SECTOR bytes is written as a whole, as the page cache held it after
- * one of its writes. New names come in order.
+ * one of its writes. What a failed sync was to bring to the disk stays open for
+ * ever, until it is written anew. New names come in order.
  *
  * Owner: one thread. Bounds: IMAGE_FILE_BYTES_MAX, IMAGE_PENDING_MAX.
  */

@@ -4,10 +4,10 @@
  *
  *   crash [--images N] [--seed S] [--jobs J]   N images (2,000) of the workloads of seed S (1) and those after it
  *   crash --seed S --image I                   only that image
- *   crash --sweep                              only the failing writes (sweep.h)
+ *   crash --sweep                              failing writes (sweep.h) and no images
  *
- * Afterwards the same with a disk that lies about one kind of sync each: some
- * image must fail, or this program would not notice what it is for.
+ * After the images the same with a disk that lies about one kind of sync each:
+ * some image must fail, or this program would not notice what it is for.
  *
  * Each workload is recorded once (recorder.h), then a part of its images is
  * built (images.h) and opened (check.h) by each of J processes, on tmpfs. An
@@ -305,7 +305,7 @@ int main(int argc, char **argv)
 {
 	struct options options = options_of(argc, argv);
 	char work[] = "/dev/shm/millrace-crash-XXXXXX";
-	unsigned failures = 0;
+	unsigned failures;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (mkdtemp(work) == NULL || chdir(work) != 0) {
@@ -315,10 +315,7 @@ int main(int argc, char **argv)
 	board = mmap(NULL, JOBS_MAX * sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 	             0);
 	ASSERT(board != MAP_FAILED);
-	if (options.image < 0)
-		failures = all_faults();
-	if (!options.sweep)
-		failures += all_images(&options);
+	failures = options.sweep ? all_faults() : all_images(&options);
 	tree_remove(work);
 	return failures != 0;
 }

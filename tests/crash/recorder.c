@@ -164,6 +164,8 @@ static bool fails(int fd, bool is_sync)
 	}
 	fault_times--;
 	has_failed = true;
+	if (is_sync)
+		add(TRACE_SYNC_FAILED, (uint32_t)file_of(fd), 0, NULL, 0);
 	errno = EIO;
 	return true;
 }
@@ -180,8 +182,12 @@ static void written(int fd, int64_t at, struct iovec part, bool is_last)
 		writes_left--;
 	else if (writes_left == 1 && is_last)
 		_exit(RECORDER_KILLED);
-	if (!syncs_itself(fd) || is_left)
+	if (!syncs_itself(fd))
 		return;
+	if (is_left) {
+		add(TRACE_SYNC_FAILED, (uint32_t)file, 0, NULL, 0);
+		return;
+	}
 	if (kills_unsynced)
 		_exit(RECORDER_KILLED);
 	add(TRACE_WRITE_SYNCED, (uint32_t)file, 0, NULL, 0);

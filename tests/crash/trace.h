@@ -28,6 +28,7 @@ enum trace_kind {
 	TRACE_WRITE,        /* bytes at an offset */
 	TRACE_WRITE_SYNCED, /* the file's last write */
 	TRACE_SYNCED,       /* the file */
+	TRACE_SYNC_FAILED, /* of the file, or of its last write: the page cache takes for written what may not be */
 	TRACE_NAMES_SYNCED,
 	TRACE_STORING, /* `at`: a store may move the watermark up to here */
 	TRACE_STORED   /* `at`: the watermark that was reported as stored */

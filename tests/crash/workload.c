@@ -9,6 +9,8 @@
 #define RANGE_RECORDS_MAX 14
 #define LIVES_MAX 200
 #define SLICE_STEPS_MAX 60
+#define FAULT_PERMILLE 80 /* of the stores */
+#define FAULT_CALLS_MAX 5
 #define KILL_PERMILLE 40   /* of the actions */
 #define KILL_WRITES_MAX 24 /* of them a store makes that many */
 
@@ -82,12 +84,18 @@ static void kill_perhaps(struct dice *dice)
 		recorder_kill_unsynced();
 }
 
-static void store(struct fold_model *model)
+/* What fails is tried again. */
+static void store(struct fold_model *model, struct dice *dice)
 {
-	struct error error;
+	if (dice_chance(dice, FAULT_PERMILLE))
+		recorder_fail((enum recorder_fault)dice_below(dice, RECORDER_FAULTS),
+		              1 + dice_below(dice, FAULT_CALLS_MAX), 1 + dice_below(dice, FAULT_CALLS_MAX));
+	while (fold_status(model).stored < fold_status(model).received) {
+		struct error error;
 
-	if (fold_status(model).stored < fold_status(model).received)
-		CU_ASSERT_EQUAL_FATAL(workload_store(model, &error), 0);
+		CU_ASSERT_TRUE_FATAL(workload_store(model, &error) == 0 || recorder_has_failed());
+	}
+	recorder_fail(RECORDER_FAULT_ANY, 0, 0);
 }
 
 static void compact(struct fold_model *model, size_t steps)
@@ -114,7 +122,7 @@ static void act(struct fold_model *model, struct dice *dice)
 	if (what < 16 && received < model->end)
 		fold_receive(model, received, to < model->end ? to : model->end);
 	else if (what < 26)
-		store(model);
+		store(model, dice);
 	else if (what < 36)
 		compact(model, 1 + dice_below(dice, SLICE_STEPS_MAX));
 	else if (what < 38)

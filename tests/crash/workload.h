@@ -1,8 +1,8 @@
 /*
  * Workload: seeded lives of one replica on a real environment, one after the
  * other, until a whole log is stored: ranges of every kind of operation with
- * identities, stores, merges of memory and on disk, reopenings, and processes
- * that are killed between a write and its sync. The trace gets every watermark that
+ * identities, stores, merges of memory and on disk, reopenings, writes and syncs
+ * that fail, and processes that are killed between a write and its sync. The trace gets every watermark that
  * was reported as stored, and how far each store may have moved it.
  */
 #ifndef MILLRACE_TESTS_CRASH_WORKLOAD_H
