@@ -20,12 +20,71 @@ struct verification {
 	struct postings word;   /* a word's numbers in it */
 	struct buffer joined;
 	struct buffer scratch;
+	struct dictionary_builder *builder; /* words of some documents of the segment */
+	struct fields *fields;              /* numbers that nobody compares */
+	uint64_t number;                    /* of the document whose words are collected */
+	size_t collected_bytes;
+	uint64_t cut;   /* sum over what its documents' bodies are cut into */
+	uint64_t found; /* over what its lists say */
 };
+
+/* Bodies whose words are collected at a time. */
+#define COLLECTED_BYTES_MAX (1U << 20)
 
 static int damaged(struct error *error, const char *what, uint64_t number)
 {
 	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s (document %llu)", what,
 	                 (unsigned long long)number);
+}
+
+/* Each number of a word's list, in a sum that knows no order. */
+static int list_add(uint64_t *sum, struct slice word, const struct posting_list *list, struct error *error)
+{
+	struct posting_cursor cursor;
+	uint64_t number;
+	int rc;
+
+	posting_cursor_init(&cursor, list);
+	while ((rc = posting_cursor_next(&cursor, &number, error)) > 0)
+		*sum += hash64(word, number);
+	return rc;
+}
+
+static int collected_add(struct verification *verification, struct error *error)
+{
+	struct dictionary *dictionary = dictionary_build(verification->builder);
+	int rc = 0;
+
+	if (dictionary == NULL)
+		return error_memory(error, verification->collected_bytes);
+	for (size_t i = 0; rc == 0 && i < dictionary_len(dictionary); i++) {
+		struct dictionary_entry entry = dictionary_at(dictionary, i);
+
+		rc = list_add(&verification->cut, entry.word, &entry.list, error);
+	}
+	dictionary_free(dictionary);
+	dictionary_builder_clear(verification->builder);
+	verification->collected_bytes = 0;
+	return rc;
+}
+
+static bool collect_word(void *context, struct slice word, struct place place)
+{
+	struct verification *verification = context;
+
+	return dictionary_builder_add(verification->builder, word, verification->number, place);
+}
+
+static int words_collect(struct verification *verification, uint64_t number, struct slice body,
+                         struct error *error)
+{
+	struct words_sink sink = {collect_word, verification};
+
+	verification->number = number;
+	verification->collected_bytes += body.len;
+	if (words_of_body(verification->words, body, verification->fields, &sink, error) != 0)
+		return error->code;
+	return verification->collected_bytes < COLLECTED_BYTES_MAX ? 0 : collected_add(verification, error);
 }
 
 /* A live document is what its id leads to, through all segments. */
@@ -65,6 +124,8 @@ static int document_verify(struct verification *verification, struct disk_view *
 		return error_memory(error, body.len);
 	if (!hash128_equal(entry->digest, digest))
 		return damaged(error, "a stored document is not what its digest says", entry->number);
+	if (words_collect(verification, entry->number, body, error) != 0)
+		return error->code;
 	if (postings_contains(&verification->dead, entry->number))
 		return 0;
 	memcpy(kept, id.ptr, id.len); /* looking for it reads other ids */
@@ -138,7 +199,8 @@ static int term_verify(struct verification *verification, struct disk_view *view
 	postings_clear(&verification->word);
 	if (terms_list(disk_view_sections(view), term, segment->first, &verification->joined, &list, error) !=
 	            0 ||
-	    posting_list_numbers(&list, &verification->word, error) != 0)
+	    posting_list_numbers(&list, &verification->word, error) != 0 ||
+	    list_add(&verification->found, term->word, &list, error) != 0)
 		return error->code;
 	if (postings_count(&verification->word) != term->documents)
 		return damaged(error, "a word says another number of documents than it lists",
@@ -167,11 +229,15 @@ static int segment_verify(struct verification *verification, size_t i, struct er
 	const struct disk_segment *segment = &verification->manifest.segments[i];
 	struct disk_view *view;
 
+	verification->cut = 0;
+	verification->found = 0;
 	postings_clear(&verification->listed);
 	if (views_at(&verification->views, i, &view, error) != 0 ||
-	    documents_verify(verification, view, error) != 0 || order_verify(view, error) != 0 ||
-	    terms_verify(verification, view, error) != 0)
+	    documents_verify(verification, view, error) != 0 || collected_add(verification, error) != 0 ||
+	    order_verify(view, error) != 0 || terms_verify(verification, view, error) != 0)
 		return error->code;
+	if (verification->cut != verification->found)
+		return damaged(error, "a segment's words are not those of its documents", segment->first);
 	postings_and(&verification->listed, &verification->dead);
 	if (postings_count(&verification->listed) != segment->dead)
 		return damaged(error, "a segment says another number of dead than there are", segment->first);
@@ -239,6 +305,8 @@ static struct verification *verification_new(const struct snapshot *snapshot, st
 	postings_init(&verification->word);
 	buffer_init(&verification->joined, UINT32_MAX);
 	buffer_init(&verification->scratch, STORED_VALUE_BYTES_MAX);
+	verification->builder = dictionary_builder_new();
+	verification->fields = fields_new();
 	return verification;
 }
 
@@ -249,6 +317,8 @@ static void verification_free(struct verification *verification)
 	postings_deinit(&verification->word);
 	buffer_deinit(&verification->joined);
 	buffer_deinit(&verification->scratch);
+	dictionary_builder_free(verification->builder);
+	fields_free(verification->fields);
 	free(verification);
 }
 
@@ -259,6 +329,10 @@ int snapshot_verify(const struct snapshot *snapshot, struct words *words, struct
 
 	if (verification == NULL)
 		return error_memory(error, sizeof *verification);
+	if (verification->builder == NULL || verification->fields == NULL) {
+		verification_free(verification);
+		return error_memory(error, sizeof *verification);
+	}
 	rc = kv_begin(snapshot->kv, false, &verification->txn, error);
 	if (rc == 0) {
 		rc = store_verify(verification, error);
