@@ -1,6 +1,6 @@
 """A replica that silently holds something else than its log: found, outvoted, dropped, and filled anew.
 
-Nothing is wrong with the disk and nothing with the bytes (falsify.py): the
+Nothing is wrong with the disk and nothing with the bytes (falsify.c): the
 replica has its siblings' watermark, and believes in another document. Only
 its digest says so, to whoever compares it with a sibling's.
 
@@ -12,7 +12,6 @@ import json
 import shutil
 import subprocess
 import threading
-from pathlib import Path
 
 from children import wait_until
 from documents import Publisher
@@ -21,9 +20,6 @@ from fold import partition_of
 from replica_view import create_index, log_ends, verify
 from traffic import Churn, Judge, Searches, Stable
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-# 1.7.5 brings LMDB 0.9.33, whose files are those of the distribution's.
-REQUIREMENTS = ("lmdb==1.7.5", "xxhash==4.1.0")
 SEAL = 4096
 ODD = "odd"
 TRUE, FALSE = "veritaswort", "falsumverbum"  # two words that only the odd document ever has
@@ -33,13 +29,6 @@ WRITES_A_SECOND = 60
 SEARCHES_A_SECOND = 60
 POLL_S = 0.1
 REPAIR_S = 60
-
-
-def lmdb_python():
-    made = subprocess.run([ROOT / "docker" / "venv", ROOT / "build" / "venv-lmdb", *REQUIREMENTS], capture_output=True,
-                          text=True)
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
 
 
 class Watching(threading.Thread):
@@ -167,8 +156,8 @@ class Cluster:
         self.incarnation = self.row(self.wrong)["incarnation"]
         program = self.env.programs[self.wrong]
         assert program.terminate() == 0
-        edit = subprocess.run([lmdb_python(), ROOT / "tests" / "system" / "falsify.py", self.directory(self.wrong), ODD,
-                               TRUE, FALSE], capture_output=True, text=True)
+        edit = subprocess.run([self.env.bin / "falsify", self.directory(self.wrong), ODD, TRUE, FALSE],
+                              capture_output=True, text=True)
         assert edit.returncode == 0, edit.stderr
         assert FALSE.encode() in (self.directory(self.wrong) / "data.mdb").read_bytes()
         meanwhile()
