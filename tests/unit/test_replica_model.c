@@ -6,13 +6,16 @@
  * between any two calls of the store, and restarts. The environment is a real
  * one. After every step all that can be asked is what the model says.
  *
- *   test_replica_model [--seed S] [--sequences N]
+ *   test_replica_model [--seed S] [--sequences N] [--jobs J]
  *
  * The seed of each sequence is printed before it runs: what fails is the last.
+ * `model` is the same program, fast and without sanitizers.
  */
 #include "tests/unit/sequence_check.h"
 
 #include "tests/unit/kv_faults.h"
+
+#include <sys/wait.h>
 
 #define SEQUENCES 200
 #define LARGE_ONE_IN 40
@@ -462,19 +465,60 @@ static void test_sequences(void)
 	printf("%" PRIu64 " compactions ", compactions);
 }
 
-int main(int argc, char **argv)
+static int run(void)
 {
 	CU_TestInfo tests[] = {{"random sequences are what the model says", test_sequences},
 	                       CU_TEST_INFO_NULL};
 
-	for (int i = 1; i + 1 < argc; i += 2) {
-		if (strcmp(argv[i], "--seed") == 0) {
-			seed_first = strtoull(argv[i + 1], NULL, 10);
-			sequences = 1;
-		}
-	}
-	for (int i = 1; i + 1 < argc; i += 2)
-		if (strcmp(argv[i], "--sequences") == 0)
-			sequences = strtoull(argv[i + 1], NULL, 10);
 	return suite_run("replica model", tests);
+}
+
+static uint64_t argument(int argc, char **argv, const char *name, uint64_t otherwise)
+{
+	for (int i = 1; i + 1 < argc; i += 2)
+		if (strcmp(argv[i], name) == 0)
+			return strtoull(argv[i + 1], NULL, 10);
+	return otherwise;
+}
+
+/* A share of the sequences in a process of its own, whose output is a file's. */
+static pid_t share_start(uint64_t share, uint64_t len)
+{
+	char log[48];
+	pid_t child = fork();
+
+	if (child != 0)
+		return child;
+	seed_first += share * len;
+	sequences = len;
+	(void)snprintf(log, sizeof log, "sequences-%" PRIu64 ".log", seed_first);
+	if (freopen(log, "w", stdout) == NULL)
+		_exit(2);
+	_exit(run());
+}
+
+static int run_shares(uint64_t jobs)
+{
+	uint64_t len = (sequences + jobs - 1) / jobs;
+	int failed = 0;
+
+	for (uint64_t i = 0; i < jobs; i++)
+		if (share_start(i, len) < 0)
+			failed = 1;
+	for (int status; wait(&status) > 0;)
+		failed |= status != 0;
+	printf("%" PRIu64 " sequences from seed %" PRIu64 ": %s\n", jobs * len, seed_first,
+	       failed ? "failed; the last seed in sequences-*.log" : "as the model says");
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t jobs = argument(argc, argv, "--jobs", 1);
+
+	seed_first = argument(argc, argv, "--seed", 0);
+	sequences = argument(argc, argv, "--sequences", seed_first == 0 ? SEQUENCES : 1);
+	if (seed_first == 0)
+		seed_first = 1;
+	return jobs > 1 ? run_shares(jobs) : run();
 }
