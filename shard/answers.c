@@ -111,16 +111,13 @@ static void append_received(const struct question *question, const struct docume
 	buffer_append_string(body, "]");
 }
 
-/* The body of a hit, fetched now if its page has keys only; false after a refusal. */
+/* The body of a hit, fetched now that it is known which of the shards' hits are wanted; false after a refusal. */
 static bool hit_body(struct answer *answer, const struct hit *hit, struct slice *found)
 {
 	struct question *question = answer->question;
 	struct document document;
 	struct error error;
 
-	*found = hit->document->body;
-	if (question->kind == QUESTION_KIND_SEARCH)
-		return true;
 	if (question_is_late(question)) {
 		question_drop(question);
 		return false;
@@ -167,7 +164,7 @@ static bool page_ask(struct answer *answer, size_t shard, struct document_page *
 	struct snapshot *snapshot = question->views[shard].snapshot;
 	bool search = question->kind == QUESTION_KIND_SEARCH;
 	struct document_request request = {.limit = (size_t)(question->offset + question->limit),
-	                                   .keys_only = !search,
+	                                   .keys_only = true,
 	                                   .arena = &question->arena};
 	struct error error;
 	int rc;

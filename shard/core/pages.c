@@ -2,11 +2,15 @@
 
 #include "shared/base/assert.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <zstd.h>
 
 /* The fastest that still halves JSON. */
 #define LEVEL 1
+
+/* Of about 100 KB each, for all threads. */
+#define UNPACKERS_IDLE_MAX 8
 
 struct page_packer {
 	ZSTD_CCtx *context;
@@ -17,6 +21,31 @@ struct page_unpacker {
 	ZSTD_DCtx *context;
 	struct buffer page;
 };
+
+/* Contexts that nobody uses: making one costs ten times as much as unpacking a page. */
+static _Atomic(ZSTD_DCtx *) idle[UNPACKERS_IDLE_MAX];
+
+static ZSTD_DCtx *context_take(void)
+{
+	for (size_t i = 0; i < UNPACKERS_IDLE_MAX; i++) {
+		ZSTD_DCtx *context = atomic_exchange(&idle[i], NULL);
+
+		if (context != NULL)
+			return context;
+	}
+	return ZSTD_createDCtx();
+}
+
+static void context_give(ZSTD_DCtx *context)
+{
+	for (size_t i = 0; i < UNPACKERS_IDLE_MAX; i++) {
+		ZSTD_DCtx *none = NULL;
+
+		if (atomic_compare_exchange_strong(&idle[i], &none, context))
+			return;
+	}
+	ZSTD_freeDCtx(context);
+}
 
 struct page_packer *page_packer_new(void)
 {
@@ -66,7 +95,7 @@ struct page_unpacker *page_unpacker_new(void)
 	if (unpacker == NULL)
 		return NULL;
 	buffer_init(&unpacker->page, PAGE_BYTES_MAX);
-	unpacker->context = ZSTD_createDCtx();
+	unpacker->context = context_take();
 	if (unpacker->context != NULL)
 		return unpacker;
 	page_unpacker_free(unpacker);
@@ -77,7 +106,8 @@ void page_unpacker_free(struct page_unpacker *unpacker)
 {
 	if (unpacker == NULL)
 		return;
-	ZSTD_freeDCtx(unpacker->context);
+	if (unpacker->context != NULL)
+		context_give(unpacker->context);
 	buffer_deinit(&unpacker->page);
 	free(unpacker);
 }

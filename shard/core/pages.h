@@ -5,7 +5,8 @@
  * What a page compresses to depends on its bytes and the library's version
  * only. Unpacking trusts no byte: what is no frame of exactly the length that
  * is asked for is ERROR_DAMAGED (FATAL). A packer or unpacker keeps its memory
- * (about 200 KB) from call to call. One thread each.
+ * (about 200 KB) from call to call; some of what unpackers leave is kept for
+ * the next ones, whoever makes them. One thread each.
  */
 #ifndef MILLRACE_SHARD_CORE_PAGES_H
 #define MILLRACE_SHARD_CORE_PAGES_H
