@@ -141,6 +141,7 @@ int feeder_add_shard(struct feeder *feeder, const struct index_record *index, in
 		.committed = -1,
 		.log_end = -1,
 		.live_wait_ms = INT64_MAX,
+		.lead_wait_ms = INT64_MAX,
 	};
 	memcpy(shard->primary_key, index->primary_key, sizeof shard->primary_key);
 	feeder->now_ms = now_ms;
@@ -337,6 +338,7 @@ int64_t feeder_deadline_ms(const struct feeder *feeder)
 			continue;
 		due = feed_cut_ms(feeder, shard);
 		due = shard->live_wait_ms < due ? shard->live_wait_ms : due;
+		due = shard->lead_wait_ms < due ? shard->lead_wait_ms : due;
 		due = feed_fill_ms(shard) < due ? feed_fill_ms(shard) : due;
 		deadline = due < deadline ? due : deadline;
 		for (size_t i = 0; i < shard->members_len; i++) {

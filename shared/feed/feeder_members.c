@@ -310,25 +310,40 @@ void feed_move_up(struct feeder *feeder, uint32_t slot, struct feed_member *memb
 	feed_source_left(feeder, slot, FEEDER_LANE_BEHIND);
 }
 
-void feed_behind_turn(struct feeder *feeder, uint32_t slot)
+/* LIVE does not run. A replica in-sync that is asked may begin it, and is waited for, but not for ever: one that is
+ * asked again and again, in vain, would keep those of BEHIND from leading. */
+static void lead_turn(struct feeder *feeder, uint32_t slot)
 {
 	struct feed_shard *shard = &feeder->shards[slot];
-	struct feed_lane *behind = &shard->lanes[FEEDER_LANE_BEHIND];
 	bool pending = false;
 
-	if (!feed_is_running(behind))
-		return;
 	for (size_t i = 0; i < shard->members_len; i++)
 		pending = pending ||
 		          (shard->members[i].in_sync && shard->members[i].state != MEMBER_STATE_FED &&
 		           shard->members[i].state != MEMBER_STATE_WAITING);
-	/* nobody leads: whoever is here may have to */
-	if (!feeder->options.replay && !feed_is_running(&shard->lanes[FEEDER_LANE_LIVE]) && !pending) {
-		for (size_t i = 0; i < shard->members_len; i++)
-			if (shard->members[i].state == MEMBER_STATE_FED)
-				feed_ask_again(feeder, slot, &shard->members[i], FEEDER_RETRY_MS);
+	if (shard->lead_wait_ms == INT64_MAX)
+		shard->lead_wait_ms = feeder->now_ms + FEEDER_ASK_WAIT_MS;
+	if (pending && feeder->now_ms < shard->lead_wait_ms)
+		return;
+	shard->lead_wait_ms = INT64_MAX;
+	for (size_t i = 0; i < shard->members_len; i++)
+		if (shard->members[i].state == MEMBER_STATE_FED)
+			feed_ask_again(feeder, slot, &shard->members[i], FEEDER_RETRY_MS);
+}
+
+void feed_behind_turn(struct feeder *feeder, uint32_t slot)
+{
+	struct feed_shard *shard = &feeder->shards[slot];
+	struct feed_lane *behind = &shard->lanes[FEEDER_LANE_BEHIND];
+
+	if (feed_is_running(behind) && !feeder->options.replay &&
+	    !feed_is_running(&shard->lanes[FEEDER_LANE_LIVE])) {
+		lead_turn(feeder, slot);
 		return;
 	}
+	shard->lead_wait_ms = INT64_MAX;
+	if (!feed_is_running(behind))
+		return;
 	if (behind->state != LANE_STATE_AT_BOUND)
 		return;
 	if (feed_bound(feeder, shard) <= behind->read_from) {

@@ -144,6 +144,7 @@ struct feed_shard {
 	int64_t log_end;
 	int64_t visible_to;   /* the end of what feeder_take_visible has told */
 	int64_t live_wait_ms; /* LIVE waits for answers until then; INT64_MAX: nobody is ready */
+	int64_t lead_wait_ms; /* BEHIND waits for somebody to lead until then; INT64_MAX: it need not */
 
 	char stop_reason[256];
 	char reported_reason[256];
