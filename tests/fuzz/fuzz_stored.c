@@ -16,19 +16,23 @@ static void put_u64(uint8_t *to, uint64_t value)
 		to[i] = (uint8_t)(value >> (8 * i));
 }
 
-static void postings(struct slice key, struct slice value)
+/* A block of the dead, under any key that is one's. */
+static void dead(struct slice key, struct slice value)
 {
 	struct postings set;
 	struct error error;
+	uint64_t block;
 
+	if (!stored_dead_block(key, &block))
+		return;
 	postings_init(&set);
-	if (postings_decode(&set, 3, key, value, &error) == 0) {
+	if (postings_decode(&set, block, key, value, &error) == 0) {
 		uint64_t count = postings_count(&set);
 		uint64_t *numbers = malloc((size_t)count * sizeof *numbers);
 
 		ASSERT(numbers != NULL && count >= 1 && count <= 65536);
 		postings_list(&set, numbers);
-		ASSERT(numbers[0] >> 16 == 3 && numbers[count - 1] >> 16 == 3);
+		ASSERT(numbers[0] >> 16 == block && numbers[count - 1] >> 16 == block);
 		free(numbers);
 	} else {
 		ASSERT(error.code == ERROR_DAMAGED && postings_count(&set) == 0);
@@ -36,18 +40,20 @@ static void postings(struct slice key, struct slice value)
 	postings_deinit(&set);
 }
 
-static void entries(struct slice key, struct slice value)
+/* Every path is found under its number. */
+static void fields(struct slice value)
 {
-	struct stored_document document;
-	struct stored_id entry;
+	struct fields *known = fields_new();
 	struct error error;
-	uint64_t number;
+	uint16_t number;
 
-	(void)stored_id_decode(key, value, &entry, &error);
-	if (stored_order_decode(key, value, &document, &number, &error) == 0)
-		ASSERT(document.id.len <= key.len);
-	if (stored_document_decode(7, value, &document, &error) == 0)
-		ASSERT(document.id.len + document.body.len <= value.len);
+	ASSERT(known != NULL);
+	if (stored_fields_decode(value, known, &error) == 0)
+		for (size_t i = 0; i < fields_len(known); i++)
+			ASSERT(fields_number(known, fields_path(known, (uint16_t)i), &number) && number == i);
+	else
+		ASSERT(error.code == ERROR_DAMAGED || error.code == ERROR_MEMORY);
+	fields_free(known);
 }
 
 static void state(struct slice value)
@@ -124,7 +130,7 @@ static void identity(struct slice content)
 /* u8 key length, key, then the value; the value's first eight bytes become its checksum. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	struct stored_key seven = stored_number_key(7);
+	struct stored_key of_fields = stored_fields_key();
 	struct stored_key of_seals = stored_seals_key();
 	struct stored_key of_chunk = stored_chunk_key(3);
 	struct stored_key of_origins = stored_origins_key();
@@ -142,10 +148,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	ASSERT(value != NULL);
 	memcpy(value, bytes + 1 + key_len, value_len);
 	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(key, 0)));
-	postings(key, slice_of(value, value_len));
-	entries(key, slice_of(value, value_len));
-	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&seven), 0)));
-	entries(key, slice_of(value, value_len));
+	dead(key, slice_of(value, value_len));
+	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&of_fields), 0)));
+	fields(slice_of(value, value_len));
 	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&of_seals), 0)));
 	seals(slice_of(value, value_len));
 	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&of_chunk), 0)));
@@ -173,26 +178,22 @@ static void seed_entry(struct slice key, struct buffer *value)
 	buffer_deinit(&entry);
 }
 
-static void seed_documents(struct buffer *value)
+static void seed_fields(struct buffer *value)
 {
-	struct stored_document document = {
-		{1700000000000, 9}, slice_string("a"), slice_string("{\"id\":\"a\"}")};
-	struct stored_id entry = {7, document.key, {1, 2}, (uint32_t)document.body.len};
-	struct stored_key number = stored_number_key(7);
-	struct stored_key order = stored_order_key(document.key, document.id, 7);
+	struct fields *known = fields_new();
+	uint16_t number;
 
-	stored_document_encode(value, 7, &document);
-	seed_entry(stored_key_slice(&number), value);
-	stored_id_encode(value, document.id, &entry);
-	seed_entry(document.id, value);
-	stored_order_encode(value, stored_key_slice(&order), 7);
-	seed_entry(stored_key_slice(&order), value);
+	ASSERT(known != NULL && fields_number(known, slice_string("title"), &number) &&
+	       fields_number(known, slice_string("author.name"), &number));
+	stored_fields_encode(value, known, 2);
+	fields_free(known);
+	seed_entry(slice_string(""), value);
 }
 
 /* A list, and more numbers than a list holds. */
-static void seed_postings(struct buffer *value)
+static void seed_dead(struct buffer *value)
 {
-	struct stored_key key = stored_postings_key(slice_string("word"), 3);
+	struct stored_key key = stored_dead_key(3);
 	struct postings set;
 
 	postings_init(&set);
@@ -244,8 +245,8 @@ static void seeds_make(void)
 	seed_entry(slice_string(""), &value);
 	stored_seals_encode(&value, &mark);
 	seed_entry(slice_string(""), &value);
-	seed_documents(&value);
-	seed_postings(&value);
+	seed_fields(&value);
+	seed_dead(&value);
 	seed_marks(&value);
 	node_identity_append(&value, &node);
 	seed_write(buffer_slice(&value));
