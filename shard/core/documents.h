@@ -23,7 +23,7 @@
 #include "shared/record/record.h"
 
 #ifndef PAGE_BYTES /* the simulation's is smaller, as its segments are */
-#define PAGE_BYTES (16U * 1024)
+#define PAGE_BYTES (4U * 1024)
 #endif
 /* A smaller page of another segment is not taken as it is. */
 #define PAGE_BYTES_KEPT (PAGE_BYTES / 2)

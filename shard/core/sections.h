@@ -11,9 +11,10 @@
  * A piece is CHUNK_PIECE_BYTES of the bytes, the last one what is left; its
  * checksum is hash64, seeded by hash64 of the key plus the piece's number.
  * Pieces are checked as they are read, so that a look at one record costs one
- * piece. A value never exceeds CHUNK_BYTES_MAX, so that it fills sixteen pages
- * of LMDB exactly; a section of fixed-size records has whole records in a
- * chunk.
+ * piece. A value never exceeds CHUNK_BYTES_MAX, so that it fills four pages of
+ * LMDB exactly: LMDB puts a value into free pages only where so many stand in a
+ * row, and the longer the value, the more of the file stays free. A section of
+ * fixed-size records has whole records in a chunk.
  *
  * Chunks of TERMS are a chain, so that one whose key was changed or that is
  * lost is missed: before its bytes each has the last word of the one before (u16
@@ -36,9 +37,9 @@
 #include "shared/base/buffer.h"
 
 #ifndef CHUNK_BYTES_MAX /* the simulation's is smaller, as its segments are */
-#define CHUNK_BYTES_MAX (16 * 4096 - 16)
+#define CHUNK_BYTES_MAX (4 * 4096 - 16)
 #endif
-#define CHUNK_PIECE_BYTES 4096
+#define CHUNK_PIECE_BYTES 1024
 #define CHUNK_PIECES_MAX 16
 #define CHUNK_PAYLOAD_MAX (CHUNK_BYTES_MAX - 8 * CHUNK_PIECES_MAX)
 /* Of a chunk of TERMS and of a word. */

@@ -9,6 +9,12 @@ struct chunk {
 	uint32_t checked; /* a bit a piece */
 };
 
+/* Neighbours: a reader that looks at one place of a long section does not pay for all of it. */
+#define STRETCH_CHUNKS 64
+struct stretch {
+	struct chunk chunks[STRETCH_CHUNKS];
+};
+
 /* A chunk of TERMS that was checked; all borrowed from the transaction. */
 struct terms_chunk {
 	struct slice last;
@@ -20,9 +26,9 @@ struct section_reader {
 	struct kv_txn *txn;
 	uint64_t segment;
 	const uint64_t *lengths;
-	struct chunk *chunks[SECTIONS]; /* NULL: none was looked at */
-	struct kv_cursor *cursor;       /* of section_read_terms */
-	struct terms_chunk *terms;      /* by rising last word */
+	struct stretch **stretches[SECTIONS]; /* NULL: none was looked at */
+	struct kv_cursor *cursor;             /* of section_read_terms */
+	struct terms_chunk *terms;            /* by rising last word */
 	size_t terms_len;
 	size_t terms_size;
 };
@@ -40,12 +46,32 @@ struct section_reader *section_reader_new(struct kv_txn *txn, uint64_t segment,
 	return reader;
 }
 
+/* Chunks of a section, without TERMS. */
+static uint64_t chunks_of(const struct section_reader *reader, enum section section)
+{
+	return (reader->lengths[section] + capacities[section] - 1) / capacities[section];
+}
+
+static size_t stretches_of(const struct section_reader *reader, enum section section)
+{
+	return (size_t)((chunks_of(reader, section) + STRETCH_CHUNKS - 1) / STRETCH_CHUNKS);
+}
+
+static void stretches_free(struct section_reader *reader, enum section section)
+{
+	if (reader->stretches[section] == NULL)
+		return;
+	for (size_t i = 0; i < stretches_of(reader, section); i++)
+		free(reader->stretches[section][i]);
+	free(reader->stretches[section]);
+}
+
 void section_reader_free(struct section_reader *reader)
 {
 	if (reader == NULL)
 		return;
-	for (size_t i = 0; i < SECTIONS; i++)
-		free(reader->chunks[i]);
+	for (enum section section = 0; section < SECTIONS; section++)
+		stretches_free(reader, section);
 	kv_cursor_close(reader->cursor);
 	free(reader->terms);
 	free(reader);
@@ -98,34 +124,51 @@ static struct chunk_key chunk_key_of(const struct section_reader *reader, enum s
 
 /* Looks at a chunk for the first time. */
 static int chunk_get(struct section_reader *reader, enum section section, uint64_t number,
-                     struct error *error)
+                     struct chunk *chunk, struct error *error)
 {
 	uint64_t rest = reader->lengths[section] - number * capacities[section];
 	struct chunk_key key = chunk_key_of(reader, section, number);
 	struct slice value;
-	struct chunk chunk;
+	struct chunk found;
 
 	if (kv_get(reader->txn, KV_TABLE_CHUNKS, key_slice(&key), &value, error) != 0) {
 		if (error->code != ERROR_NOT_FOUND)
 			return error->code;
 		return damaged(reader, section, "a chunk is missing", error);
 	}
-	if (!chunk_cut(value, &chunk) ||
-	    chunk.len != (rest < capacities[section] ? rest : capacities[section]))
+	if (!chunk_cut(value, &found) ||
+	    found.len != (rest < capacities[section] ? rest : capacities[section]))
 		return damaged(reader, section, "a chunk has another length than its segment says", error);
-	reader->chunks[section][number] = chunk;
+	*chunk = found;
 	return 0;
 }
 
-static int chunks_room(struct section_reader *reader, enum section section, struct error *error)
+static int stretches_room(struct section_reader *reader, enum section section, struct error *error)
 {
-	uint64_t chunks = (reader->lengths[section] + capacities[section] - 1) / capacities[section];
+	size_t size;
 
-	if (reader->lengths[section] > SECTION_CHUNKS_MAX * CHUNK_PAYLOAD_MAX || chunks > SECTION_CHUNKS_MAX)
+	if (reader->lengths[section] > SECTION_CHUNKS_MAX * CHUNK_PAYLOAD_MAX ||
+	    chunks_of(reader, section) > SECTION_CHUNKS_MAX)
 		return damaged(reader, section, "longer than a section may be", error);
-	reader->chunks[section] = calloc((size_t)chunks, sizeof *reader->chunks[section]);
-	if (reader->chunks[section] == NULL)
-		return error_memory(error, (size_t)chunks * sizeof *reader->chunks[section]);
+	size = stretches_of(reader, section) * sizeof *reader->stretches[section];
+	reader->stretches[section] = calloc(1, size);
+	return reader->stretches[section] == NULL ? error_memory(error, size) : 0;
+}
+
+/* Room for what is known of a chunk; the section has it. */
+static int chunk_at(struct section_reader *reader, enum section section, uint64_t number,
+                    struct chunk **chunk, struct error *error)
+{
+	struct stretch **stretch;
+
+	if (reader->stretches[section] == NULL && stretches_room(reader, section, error) != 0)
+		return error->code;
+	stretch = &reader->stretches[section][number / STRETCH_CHUNKS];
+	if (*stretch == NULL)
+		*stretch = calloc(1, sizeof **stretch);
+	if (*stretch == NULL)
+		return error_memory(error, sizeof **stretch);
+	*chunk = &(*stretch)->chunks[number % STRETCH_CHUNKS];
 	return 0;
 }
 
@@ -142,9 +185,10 @@ static int part_read(struct section_reader *reader, enum section section, const 
 	size_t first = part->from / CHUNK_PIECE_BYTES;
 	size_t last = (part->from + part->len - 1) / CHUNK_PIECE_BYTES;
 	uint32_t wanted = (2U << last) - (1U << first);
-	struct chunk *chunk = &reader->chunks[section][part->chunk];
+	struct chunk *chunk = NULL;
 
-	if (chunk->payload == NULL && chunk_get(reader, section, part->chunk, error) != 0)
+	if (chunk_at(reader, section, part->chunk, &chunk, error) != 0 ||
+	    (chunk->payload == NULL && chunk_get(reader, section, part->chunk, chunk, error) != 0))
 		return error->code;
 	if ((chunk->checked & wanted) != wanted) {
 		struct chunk_key key = chunk_key_of(reader, section, part->chunk);
@@ -166,8 +210,6 @@ int section_record(struct section_reader *reader, enum section section, uint64_t
 	/* 32 bits divide far faster than 64, and a search is made of these */
 	if (i > UINT32_MAX || (i + 1) * bytes > reader->lengths[section])
 		return damaged(reader, section, "a record outside of it is referred to", error);
-	if (reader->chunks[section] == NULL && chunks_room(reader, section, error) != 0)
-		return error->code;
 	part.chunk = (uint32_t)i / records;
 	part.from = (i - part.chunk * records) * bytes;
 	return part_read(reader, section, &part, record, error);
@@ -210,8 +252,6 @@ int section_read(struct section_reader *reader, struct span span, struct buffer 
 		*bytes = slice_of("", 0);
 		return 0;
 	}
-	if (reader->chunks[span.section] == NULL && chunks_room(reader, span.section, error) != 0)
-		return error->code;
 	if (part.len > capacity - part.from) {
 		if (read_joined(reader, span, joined, error) != 0)
 			return error->code;

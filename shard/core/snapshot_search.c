@@ -180,7 +180,7 @@ static int search_match(struct search *search, struct error *error)
 /* A hit on its way into the page. */
 struct candidate {
 	struct located located;
-	struct slice id;
+	struct slice id; /* read where keys are equal only */
 };
 
 static int candidate_compare(const void *a, const void *b)
@@ -191,15 +191,32 @@ static int candidate_compare(const void *a, const void *b)
 	return insertion_key_compare(left->located.key, left->id, right->located.key, right->id);
 }
 
-static int candidate_find(struct reading *reading, uint64_t number, struct candidate *candidate,
-                          struct error *error)
+static bool candidates_tie(const struct candidate *a, const struct candidate *b)
+{
+	struct slice none = slice_of("", 0);
+
+	return insertion_key_compare(a->located.key, none, b->located.key, none) == 0;
+}
+
+static int candidate_id(struct candidate *candidate, struct arena *arena, struct error *error)
 {
 	struct slice id;
 
-	if (reading_locate(reading, number, &candidate->located, error) != 0 ||
-	    located_id(&candidate->located, &id, error) != 0)
+	if (located_id(&candidate->located, &id, error) != 0)
 		return error->code;
-	return arena_copy(reading->arena, id, &candidate->id) ? 0 : error_memory(error, id.len);
+	return arena_copy(arena, id, &candidate->id) ? 0 : error_memory(error, id.len);
+}
+
+/* Candidates of one key, in the order of their ids. */
+static int candidates_order(struct candidate *tied, size_t len, struct arena *arena, struct error *error)
+{
+	if (len == 1)
+		return 0;
+	for (size_t i = 0; i < len; i++)
+		if (candidate_id(&tied[i], arena, error) != 0)
+			return error->code;
+	qsort(tied, len, sizeof *tied, candidate_compare);
+	return 0;
 }
 
 /* Few hits: find them all, and take the first in insertion order. */
@@ -210,17 +227,27 @@ static int page_from_hits(struct search *search, const struct postings *set, uin
 	size_t len = (size_t)postings_count(set);
 	uint64_t *numbers = arena_alloc(reading->arena, (len + 1) * sizeof *numbers);
 	struct candidate *found = arena_alloc(reading->arena, (len + 1) * sizeof *found);
+	size_t ordered = 0;
 
 	if (numbers == NULL || found == NULL)
 		return error_memory(error, len * sizeof *found);
 	postings_list(set, numbers);
-	for (size_t i = 0; i < len; i++)
-		if (candidate_find(reading, numbers[i], &found[i], error) != 0)
+	for (size_t i = 0; i < len; i++) {
+		found[i].id = slice_of("", 0);
+		if (reading_locate(reading, numbers[i], &found[i].located, error) != 0)
 			return error->code;
+	}
 	qsort(found, len, sizeof *found, candidate_compare);
-	for (size_t i = 0; i < len && reading->page.count < reading->limit; i++)
+	for (size_t i = 0; i < len && reading->page.count < reading->limit; i++) {
+		if (i == ordered) {
+			while (ordered < len && candidates_tie(&found[i], &found[ordered]))
+				ordered++;
+			if (candidates_order(&found[i], ordered - i, reading->arena, error) != 0)
+				return error->code;
+		}
 		if (reading_add(reading, &found[i].located, score, error) != 0)
 			return error->code;
+	}
 	return 0;
 }
 

@@ -339,7 +339,7 @@ static void test_small_pages_are_joined(void)
 	for (size_t i = 0; i < 60; i++)
 		parts[i] = written(kv, i + 1, all + i, 1);
 	segment = merged(kv, parts, 60, &dead, &dropped);
-	CU_ASSERT_EQUAL(disk_pages(&segment), 2);
+	CU_ASSERT_TRUE(disk_pages(&segment) <= 10); /* of at least 3 KB each */
 	check(kv, &segment, all, 60);
 	postings_deinit(&dead);
 	free(all);
@@ -422,8 +422,8 @@ static int read_all(struct kv *kv, const struct disk_segment *segment)
 static void test_damage(void)
 {
 	struct kv *kv = bed_open("damage");
-	struct model *all = models(200, FIRST);
-	struct disk_segment segment = written(kv, 1, all, 200);
+	struct model *all = models(50, FIRST);
+	struct disk_segment segment = written(kv, 1, all, 50);
 	size_t chunks = 0;
 
 	CU_ASSERT_EQUAL(read_all(kv, &segment), 0);
