@@ -53,7 +53,13 @@ RECORDS = [
 
 
 def index_of(env, uid):
-    found = [entry for entry in env.millrace("index", "ls", "-o", "json")["results"] if entry["uid"] == uid]
+    """The index of this name, once the gateway too has read of it: what another program knows, it may learn later."""
+
+    def listed():
+        return [entry for entry in env.millrace("index", "ls", "-o", "json")["results"] if entry["uid"] == uid]
+
+    env.wait_until(listed, 30, f"{uid} is listed")
+    found = listed()
     assert len(found) == 1, found
     entry = found[0]
     return Index(int(entry["id"], 16), entry["topic"], entry["partitions"], entry["primaryKey"], entry["partitioner"])
