@@ -121,7 +121,7 @@ def test_shapes(env):
     metrics = env.metrics("query")
     assert metrics["millrace_search_duration_seconds_count"] > 10, metrics
     lists = 'millrace_http_requests_total{route="/indexes/*/documents",status="200"}'
-    env.wait_until(lambda: env.metrics("query")[lists] == 2, 30, "two lists are counted")
+    env.wait_until(lambda: env.metrics("query").get(lists) == 2, 30, "two lists are counted")
 
 
 def test_get_is_post(env):
