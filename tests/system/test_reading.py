@@ -23,10 +23,16 @@ PATIENCE = {"query.timeout_ms": 15000}
 ROUNDS = 6
 
 
+def stood_still(env):
+    """Whether all of the machine did, longer than a node bears: it is as if started anew then, and says so in its log."""
+    return any("event=stood_still " in env.programs[node].output() for node in env.nodes)
+
+
 class Reader:
     """One keep-alive connection to the gateway."""
 
     def __init__(self, env, uid="books"):
+        self._env = env
         self._connection = http.client.HTTPConnection(env.programs["query"].listen, timeout=90)
         self._uid = uid
 
@@ -41,8 +47,14 @@ class Reader:
     def whole(self, q):
         """The answer of a search that must be neither refused nor degraded."""
         status, body, headers = self.search(q)
+        if headers["X-Millrace-Degraded"] is not None and stood_still(self._env):
+            status, body, headers = wait_until(lambda: self._unflagged(q), 60, "the nodes serve again")
         assert status == 200 and headers["X-Millrace-Degraded"] is None, f"{q}: {status} {headers['X-Millrace-Degraded']} {body}"
         return comparable(body)
+
+    def _unflagged(self, q):
+        answer = self.search(q)
+        return answer if answer[2]["X-Millrace-Degraded"] is None else None
 
 
 def comparable(body):
@@ -120,7 +132,7 @@ def test_a_node_of_two(env):
         assert status == 200 and found == json.loads(body) and headers["X-Millrace-Degraded"] is None, (status, found)
     assert reader.ask("/documents/never-published")[0] == 404
     assert count(env, "millrace_search_degraded_total", reason="shards") == 0
-    assert count(env, "millrace_search_degraded_total", reason="stale") == 0
+    assert count(env, "millrace_search_degraded_total", reason="stale") == 0 or stood_still(env)
     env.programs["n1"].kill9()
     status, body, _ = reader.search(WORDS[0])
     assert (status, body["code"]) == (503, "unavailable"), (status, body)
@@ -161,6 +173,7 @@ class Crowd(threading.Thread):
 
     def __init__(self, env, first, connections, rounds, expected):
         super().__init__()
+        self._env = env
         self._place = env.programs["query"].listen.rsplit(":", 1)
         self._numbers = range(first, first + connections)
         self._rounds = rounds
@@ -202,6 +215,10 @@ class Crowd(threading.Thread):
             return
         length = int(next(line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")))
         if len(body) < length:
+            return
+        if b"X-Millrace-Degraded" in head and stood_still(self._env):
+            received.clear()
+            self._send(connection, number)
             return
         assert head.startswith(b"HTTP/1.1 200 ") and b"X-Millrace-Degraded" not in head, (head, body[:300])
         answer = json.loads(body)
