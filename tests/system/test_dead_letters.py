@@ -41,6 +41,12 @@ def counted(env, topic, names=("ingest",)):
     return found
 
 
+def agree(env, found, expected, names=("ingest",)):
+    """Exactly; of a worker that stood still with the machine at least: it reads again what it is not sure of."""
+    again = any("event=stood_still" in env.programs[name].output() for name in names)
+    return all(found[name] == count or (again and found[name] > count) for name, count in expected.items())
+
+
 def publish(producer, topic, messages):
     """[(key, value, {keyword of produce()})]; their places, in order."""
     places = [None] * len(messages)
@@ -388,7 +394,7 @@ def test_every_offset_is_accounted_for(env):
 
     def exact():
         found = counted(env, index.topic)
-        return {name: found[name] for name in expected} == expected and sum(found.values()) == sum(ends.values())
+        return agree(env, {**found, "all": sum(found.values())}, {**expected, "all": sum(ends.values())})
 
     try:
         wait_until(exact, 60, "the counters say what the log says")
@@ -411,7 +417,7 @@ def test_every_offset_is_accounted_for(env):
     except AssertionError as error:
         raise AssertionError(f"{error}: {counted(env, index.topic)} of {more}") from None
     found = counted(env, index.topic)
-    assert sum(found.values()) == more and found["dead_lettered"] == 2 and found["indexed"] == 102, found
+    assert agree(env, {**found, "all": sum(found.values())}, {"all": more, "dead_lettered": 2, "indexed": 102}), found
 
 
 def _contract(env):

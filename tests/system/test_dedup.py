@@ -7,7 +7,7 @@ import shutil
 from children import wait_until
 from fleet import Topology, assert_replicas_are_fold, feeding, wait_whole
 from replica_view import assert_dead_letters, create_index, log_ends
-from test_dead_letters import counted, dead_letters, place_of, publish
+from test_dead_letters import agree, counted, dead_letters, place_of, publish
 from test_feeding import whole
 
 
@@ -41,12 +41,12 @@ def wait_fed(env, index, deadline_s=120):
 
 def assert_counts(env, index, shards, names=("ingest",)):
     """What these workers, which read everything once, have counted is what the log says."""
-    expected = {"dead_lettered": sum(s.count("dead") for s in shards), "duplicate": sum(s.count("duplicate") for s in shards)}
+    expected = {"dead_lettered": sum(s.count("dead") for s in shards), "duplicate": sum(s.count("duplicate") for s in shards),
+                "applied": sum(s.count("applied") for s in shards)}
 
     def exact():
         found = counted(env, index.topic, names)
-        return {name: found[name] for name in expected} == expected and \
-            found["indexed"] + found["deleted"] == sum(s.count("applied") for s in shards)
+        return agree(env, {**found, "applied": found["indexed"] + found["deleted"]}, expected, names)
 
     try:
         wait_until(exact, 60, f"the counters say {expected}")
