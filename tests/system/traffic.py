@@ -140,8 +140,8 @@ class Churn(threading.Thread):
 
     def finish(self):
         self._end.set()
-        self.join(30)
-        left = self._producer.flush(30)
+        self.join(60)
+        left = self._producer.flush(120)
         if self.trouble:
             raise self.trouble
         assert left == 0, f"{left} records are not acknowledged"
@@ -247,7 +247,7 @@ class Searches:
         self._waiting += new
         self.count += len(new)
 
-    def wait_more(self, count, deadline_s=60):
+    def wait_more(self, count, deadline_s=240):
         """Until `count` further searches were answered."""
         self._look()
         wanted = self.count + count
