@@ -140,6 +140,18 @@ def check_all(env):
     return found
 
 
+def all_labelled(found):
+    """What check_all has found, if of all programs together each family of LABELLED has its labels; else None."""
+    labels = {}
+    for families in found.values():
+        for name, seen in families.items():
+            labels.setdefault(name, set()).update(seen)
+    differing = {name: labels.get(name) for name, wanted in LABELLED.items() if labels.get(name) != wanted}
+    if differing:
+        print(f"          labels: {differing}", flush=True)
+    return None if differing else found
+
+
 def filled(env):
     """How many replicas came in because they were level."""
     return sum(env.metrics(name).get('millrace_controller_replica_changes_total{change="in",reason="level"}', 0)
@@ -179,15 +191,10 @@ def test_metrics_of_every_program(env):
                                             for key in env.metrics(name))
 
     wait_until(replayed, 360, f"{emptied} is filled again")
-    found = check_all(env)
+    # The series of a shard come and go with whoever feeds it.
+    found = wait_until(lambda: all_labelled(check_all(env)), 120, "the labels are those that they ought to be")
     for name, families in found.items():
         assert {"process_resident_memory_bytes", "process_cpu_seconds", "process_start_time_seconds",
                 "millrace_build_info"} <= families.keys(), (name, families)
-    labels = {}
-    for families in found.values():
-        for name, seen in families.items():
-            labels.setdefault(name, set()).update(seen)
-    assert LABELLED.items() <= labels.items(), labels
-
 
 test_metrics_of_every_program.timeout_s = 1500

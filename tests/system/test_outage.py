@@ -1,11 +1,13 @@
 """Kafka stops in the middle of a load and comes back: searches go on, and nothing is missing afterwards."""
 import threading
+import time
 
 from children import wait_until
 from documents import Publisher, made
 from replica_view import Line, assert_is_fold, create_index, shards_of, wait_level
 
 SEARCHES = 200
+USUAL_S = 1.5  # query.timeout_ms where nobody sets it: half of all searches at least need less
 PATIENCE = {"query.timeout_ms": 20000}  # the machine may stand still; what counts is the answer
 
 
@@ -51,9 +53,13 @@ def outage(env, kafka, index, stop):
     stop()
     assert not kafka.running()
     line = Line(env.programs["query"].listen)
+    seconds = []
     for _ in range(SEARCHES):
+        start = time.monotonic()
         search_on(env, line, "ba")
+        seconds.append(time.monotonic() - start)
     line.close()
+    assert sorted(seconds)[SEARCHES // 2] < USUAL_S, f"searches wait for Kafka: {sorted(seconds)}"
     answer = env.http("GET", "/indexes/books/documents?limit=3")
     assert answer.status == 200 and len(answer.json()["results"]) == 3, answer
     id = answer.json()["results"][0]["id"]
