@@ -197,4 +197,5 @@ def test_metrics_of_every_program(env):
         assert {"process_resident_memory_bytes", "process_cpu_seconds", "process_start_time_seconds",
                 "millrace_build_info"} <= families.keys(), (name, families)
 
+
 test_metrics_of_every_program.timeout_s = 1500
