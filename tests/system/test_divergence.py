@@ -306,7 +306,7 @@ def test_third_replica_decides(env):
     third = next(node for node in env.nodes if node not in cluster.held())
     churn = Churn(env, cluster.index, WRITES_A_SECOND, 1)
     churn.start()
-    searches, judge = Searches(env, cluster.stable, SEARCHES_A_SECOND, 4), Judge(churn)
+    searches, judge = Searches(env, cluster.stable, SEARCHES_A_SECOND, 4), Judge(churn, 60)
     searches.wait_more(SEARCHES_A_SECOND)
     cluster.falsify(meanwhile=cluster.pass_seal)
 
