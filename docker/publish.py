@@ -22,7 +22,7 @@ import confluent_kafka
 from progress import REDRAW_S, Progress
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,511}")
-STALL_S = 60
+STALL_S = 120
 
 
 def draw(progress, total, published, searchable, last=False):

@@ -5,7 +5,7 @@
 
 --admin is the gateway's admin address; its GET /status knows what is recorded
 and asks the nodes. Ends with 1 and what is missing when no replica was added
-for a minute.
+for two minutes.
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ import urllib.request
 from progress import Progress
 
 ASK_S = 0.3
-STALL_S = 60
+STALL_S = 120
 SHOWN_MAX = 5
 
 

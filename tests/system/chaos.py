@@ -14,10 +14,10 @@ import confluent_kafka
 
 from chaos_load import Load
 from children import wait_until
-from fleet import OneNode, Topology, feeding, rows_of, wait_whole
+from fleet import OneNode, Topology, feeding, rows_of, slots_shared, wait_whole
 from fold import APPLIED, DEAD, DUPLICATE, SKIPPED, fold_topic, learn
 from history import WRONGS, History, accounts
-from replica_view import listing, log_ends, verify
+from replica_view import listing, log_ends, row_at_end, verify
 
 NODES = ("n1", "n2", "n3")
 INGESTS = ("ingest", "ingest2")
@@ -99,7 +99,10 @@ class Chaos:
         if not rows:
             return False
         places = [confluent_kafka.TopicPartition(self.index.topic, p) for p in rows]
-        known = {place.partition: place.offset for place in self.commits.committed(places, timeout=10)}
+        try:
+            known = {place.partition: place.offset for place in self.commits.committed(places, timeout=10)}
+        except confluent_kafka.KafkaException:
+            return False
         return any(row["committed"] > known[p] for p, row in rows.items())
 
     def behind(self, node):
@@ -278,25 +281,41 @@ class Chaos:
 
     def calm(self):
         """Before any fault: the workers' own counters account for every offset, as the fold does."""
+        wait_until(lambda: slots_shared(self.env, INGESTS), WHOLE_S, "every ingest worker owns slots")
         self.load.start()
-        wait_until(lambda: len(self.load.acknowledged()) >= CALM_RECORDS, 120, f"{CALM_RECORDS} records")
+        wait_until(lambda: len(self.load.acknowledged()) >= CALM_RECORDS, WHOLE_S, f"{CALM_RECORDS} records")
         self.load.hold()
         wait_whole(self.env, self.index, self.topology, WHOLE_S)
         shards = fold_topic(self.env.kafka.bootstrap, self.index)
         of_fold = collections.Counter()
         for shard in shards:
             of_fold.update(accounts(shard))
+        differing = {}
+
+        def alike():
+            # A node says that it has a record before ingest has counted that answer.
+            counted = self.counted()
+            differing.clear()
+            differing.update((name, (counted[name], of_fold[name])) for name in of_fold if counted[name] != of_fold[name])
+            return not differing
+
+        try:
+            wait_until(alike, 60, "ingest has counted all")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: counted by ingest, and as the fold says: {differing}") from None
+        print(f"          calm: {sum(of_fold.values())} offsets: {dict(of_fold)}", flush=True)
+        self.load.release()
+
+    def counted(self):
+        """{outcome: offsets} as the workers have counted them."""
         counted = collections.Counter()
         for worker in INGESTS:
             for row in self.env.http("GET", self.env.programs[worker].admin_url + "/status").json()["shards"]:
                 counted.update({"records": row["records"], DEAD: row["refused"], SKIPPED: row.get("skipped", 0),
                                 DUPLICATE: row.get("duplicates", 0) + row.get("imported_before", 0),
                                 "control": row.get("control", 0)})
-        counted[APPLIED] = counted.pop("records") - counted[DEAD] - counted[SKIPPED] - counted[DUPLICATE]
-        differing = {name: (counted[name], of_fold[name]) for name in of_fold if counted[name] != of_fold[name]}
-        assert not differing, f"counted by ingest, and as the fold says: {differing}"
-        print(f"          calm: {sum(of_fold.values())} offsets: {dict(of_fold)}", flush=True)
-        self.load.release()
+        counted[APPLIED] = counted.pop("records", 0) - counted[DEAD] - counted[SKIPPED] - counted[DUPLICATE]
+        return counted
 
     def compare(self, when, last=False):
         """Every document of every replica against the fold; the load rests meanwhile."""
@@ -309,8 +328,8 @@ class Chaos:
                 f"Kafka acknowledged {key} at {partition}@{offset}, the log has {history.key_at(partition, offset)}"
         recorded = self.topology.replicas(self.index)
         if last:
-            wait_until(lambda: all(rows_of(self.env, self.index, node)[shard.partition]["stored"] == shard.end
-                                   for shard in shards for node in recorded[shard.partition]), 60, "everything is stored")
+            wait_until(lambda: all(rows_of(self.env, self.index, node).get(shard.partition, {"stored": -1})["stored"] == shard.end
+                                   for shard in shards for node in recorded[shard.partition]), WHOLE_S, "everything is stored")
         for shard in shards:
             for node in recorded[shard.partition]:
                 self.compare_replica(history, shard, node, when, last)
@@ -320,7 +339,7 @@ class Chaos:
 
     def compare_replica(self, history, shard, node, when, last):
         where = f"partition {shard.partition} on {node}, {when}"
-        row = rows_of(self.env, self.index, node)[shard.partition]
+        row = row_at_end(OneNode(self.env, node), self.index, shard)
         assert row["received"] == shard.end, f"{where}: received {row['received']}, the log ends at {shard.end}"
         found = history.findings(shard, listing(OneNode(self.env, node), self.index, shard.partition), where)
         for finding in found[:5]:

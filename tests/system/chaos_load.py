@@ -16,7 +16,7 @@ SHARED = 300  # documents that all producers change
 GROUPS = 20
 RECENT = 3000  # of so many records some are sent again
 QUEUE_S = 3  # Kafka's time to take a record; then it is sent again
-ACK_S = 90
+ACK_S = 240
 OPEN_MAX = 200  # records without an answer; then nothing new is sent
 POISON = (
     (b'{"id":', [], "not_json"), (b"[1]", [], "not_an_object"), (b'{"id":"another"}', [], "id_mismatch"),

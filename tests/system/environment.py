@@ -70,7 +70,7 @@ class Response:
         return f"<{self.status} {self.body[:300]!r}>"
 
 
-def http(method, url, body=None, headers=None, timeout=10):
+def http(method, url, body=None, headers=None, timeout=30):
     """One request; `body` bytes, or anything else sent as JSON. An error status is an answer, not an exception."""
     headers = dict(headers or {})
     if body is not None and not isinstance(body, bytes):
@@ -234,12 +234,12 @@ class Environment:
             program.wait_ready()
         return started
 
-    def run(self, program, *arguments, timeout=30):
+    def run(self, program, *arguments, timeout=60):
         """Runs a program to its end with flags of the test's own, e.g. --check-config."""
         return subprocess.run([*map(str, self.command(program)), *map(str, arguments)], capture_output=True, text=True,
                               timeout=timeout, cwd=self.directory)
 
-    def millrace(self, *arguments, timeout=60, check=True):
+    def millrace(self, *arguments, timeout=150, check=True):
         """The command line; with `-o json` among the arguments its parsed answer."""
         result = self.run("millrace", *arguments, timeout=timeout)
         if check:
@@ -250,7 +250,7 @@ class Environment:
 
     # -- talking ------------------------------------------------------------
 
-    def http(self, method, url, body=None, headers=None, timeout=10):
+    def http(self, method, url, body=None, headers=None, timeout=30):
         """A path goes to the gateway, an address where it says."""
         if url.startswith("/"):
             url = self.programs["query"].url + url
@@ -272,21 +272,27 @@ class Environment:
         new = NewTopic(topic, partitions, 1, config={k.replace("_", "."): str(v) for k, v in config.items()})
         self.admin().create_topics([new])[topic].result()
 
+        def known():
+            found = self.admin().list_topics(timeout=30).topics.get(topic)
+            return found and len(found.partitions) == partitions
+
+        wait_until(known, 60, f"Kafka's clients see the topic {topic}")  # the broker learns of it after its controller
+
     def producer(self, **settings):
         """An outside client, partitioning as Java clients do unless told otherwise; dots in names as `_`."""
         named = {k.replace("_", "."): v for k, v in settings.items()}
         return confluent_kafka.Producer(self.kafka.client(**{"partitioner": "murmur2_random", "linger.ms": 5, **named}))
 
-    def read_topic(self, topic, deadline_s=30):
+    def read_topic(self, topic, deadline_s=120):
         """Every record of a topic up to its present ends, as confluent_kafka messages."""
         consumer = confluent_kafka.Consumer(self.kafka.client(**{
             "group.id": self.cluster + ".t", "enable.auto.commit": False, "auto.offset.reset": "earliest"}))
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         assert partitions, f"there is no topic {topic}"
         ends, messages = {}, []
         for partition in partitions:
             here = confluent_kafka.TopicPartition(topic, partition)
-            low, high = consumer.get_watermark_offsets(here, timeout=10)
+            low, high = consumer.get_watermark_offsets(here, timeout=30)
             if high > low:
                 ends[partition] = high
         consumer.assign([confluent_kafka.TopicPartition(topic, p, confluent_kafka.OFFSET_BEGINNING) for p in ends])

@@ -238,6 +238,7 @@ class Proxy:
         self.targets = {}  # destination → port
         self.faults = {}  # (source, destination) → Fault
         self.sources = {}  # name → pid
+        self.seen = {}  # name → its sockets when it was last looked at: many connections at once cost one look
         self.last = ANY  # who connected last: probably the next one too
         self.links = set()
         self.counts = collections.Counter()  # (source, destination) → connections so far
@@ -252,9 +253,16 @@ class Proxy:
     def source_of(self, place):
         """The name of the process at the other end; ANY if it is none of those named."""
         inode = inode_of(*place)
-        if inode:
-            for name in [self.last, *self.sources]:
-                if name != ANY and holds(self.sources[name], inode):
+        if not inode:
+            return ANY
+        wanted = f"socket:[{inode}]"  # the kernel gives no number twice
+        for name, sockets in self.seen.items():
+            if wanted in sockets:
+                return name
+        for name in dict.fromkeys([self.last, *self.sources]):
+            if name != ANY:
+                self.seen[name] = sockets_of(self.sources[name])
+                if wanted in self.seen[name]:
                     self.last = name
                     return name
         return ANY
@@ -300,6 +308,7 @@ class Proxy:
             self.keep(self.accept(order["destination"], listener))
         elif operation == "source":
             self.sources[order["name"]] = order["pid"]
+            self.seen.pop(order["name"], None)
             for link in self.links:  # it may have been quicker than its name
                 if link.source == ANY:
                     self.identify(link)
@@ -345,18 +354,18 @@ def inode_of(client, proxy):
     return struct.unpack_from("=I", answer, 16 + 4 + 48 + 16)[0]
 
 
-def holds(pid, inode):
-    wanted = f"socket:[{inode}]"
+def sockets_of(pid):
+    """What a process has open, as the kernel names it."""
+    found = set()
     try:
         for entry in os.scandir(f"/proc/{pid}/fd"):
             try:
-                if os.readlink(entry.path) == wanted:
-                    return True
+                found.add(os.readlink(entry.path))
             except OSError:
                 continue
     except OSError:
         pass
-    return False
+    return found
 
 
 async def serve(port):
@@ -386,11 +395,11 @@ class FaultProxy:
         def connected():
             assert self._child.running(), "the proxy has ended: " + self._child.output()
             try:
-                return socket.create_connection(("127.0.0.1", port), timeout=10)
+                return socket.create_connection(("127.0.0.1", port), timeout=60)
             except ConnectionRefusedError:
                 return None
 
-        self._control = wait_until(connected, 20, "the proxy listens")
+        self._control = wait_until(connected, 60, "the proxy listens")
         self._answers = self._control.makefile("rb")
         return self
 

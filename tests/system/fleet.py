@@ -8,7 +8,7 @@ import confluent_kafka
 
 from children import wait_until
 from fold import fold_topic
-from replica_view import listing, log_ends, shards_of, verify
+from replica_view import listing, log_ends, row_at_end, shards_of, verify
 
 POLL_S = 0.1
 
@@ -72,7 +72,7 @@ class Topology(threading.Thread):
 
     def finish(self):
         self._end.set()
-        self.join(10)
+        self.join(60)
         self._consumer.close()
         if self.trouble:
             raise self.trouble
@@ -90,14 +90,21 @@ def feeding(env):
     """{(topic, partition): the row of the ingest worker that feeds it, and its name as `worker`}"""
     found = {}
     for name, program in env.programs.items():
-        if name.startswith("ingest") and program.running():
+        if name.startswith("ingest") and program.running() and program.listen:
             try:
-                rows = env.http("GET", program.admin_url + "/status", timeout=5).json()["shards"]
+                answer = env.http("GET", program.admin_url + "/status", timeout=5)
             except (OSError, http.client.HTTPException):
                 continue
+            rows = answer.json()["shards"] if answer.status == 200 else []
             found.update({(row["topic"], row["partition"]): {**row, "worker": name} for row in rows
                           if row["state"] == "feeding"})
     return found
+
+
+def slots_shared(env, workers):
+    """Whether each of the ingest workers owns slots, and together they own all."""
+    owned = [env.http("GET", env.programs[name].admin_url + "/status").json()["slots"] for name in workers]
+    return all(owned) and sum(owned) == 64
 
 
 def what_is_missing(env, index, topology, ends):
@@ -133,7 +140,7 @@ class Watermarks(threading.Thread):
     no harm, because nobody starts from there; caught_up() tells when as much is committed again as ever was.
     """
 
-    SETTLED_S = 2.0
+    SETTLED_S = 5.0  # a worker that stands still learns of it that much later
 
     def __init__(self, env, index, topology):
         super().__init__(daemon=True)
@@ -163,7 +170,7 @@ class Watermarks(threading.Thread):
     def _sample(self):
         # Committed first: `stored` only grows, so what is read later may only be higher.
         places = [confluent_kafka.TopicPartition(self._index.topic, p) for p in range(self._index.partitions)]
-        committed = {place.partition: place.offset for place in self._consumer.committed(places, timeout=10)}
+        committed = {place.partition: place.offset for place in self._consumer.committed(places, timeout=30)}
         rows = {node: rows_of(self._env, self._index, node) for node in self._env.nodes}
         now = time.monotonic()
         recorded = {(p, node, replica["incarnation"]) for p, replicas in self._topology.replicas(self._index).items()
@@ -206,7 +213,7 @@ class Watermarks(threading.Thread):
 
     def finish(self):
         self._end.set()
-        self.join(60)
+        self.join(240)
         self._consumer.close()
         if self.trouble:
             raise self.trouble
@@ -229,15 +236,15 @@ def wait_whole(env, index, topology, deadline_s):
 
 def assert_replicas_are_fold(env, index, topology):
     """Every recorded replica holds, lists and digests the fold of its partition, and so does its sibling."""
-    wait_whole(env, index, topology, 60)
+    wait_whole(env, index, topology, 240)
     shards = fold_topic(env.kafka.bootstrap, index)
     recorded = topology.replicas(index)
 
     def stored():
-        return all(rows_of(env, index, node)[shard.partition]["stored"] == shard.end
+        return all(rows_of(env, index, node).get(shard.partition, {"stored": -1})["stored"] == shard.end
                    for shard in shards for node in recorded[shard.partition])
 
-    wait_until(stored, 60, "everything is stored")
+    wait_until(stored, 240, "everything is stored")
     for shard in shards:
         for node in recorded[shard.partition]:
             assert_replica(env, index, node, shard)
@@ -246,7 +253,7 @@ def assert_replicas_are_fold(env, index, topology):
 
 def assert_replica(env, index, node, shard):
     where = f"partition {shard.partition} on {node}"
-    row = rows_of(env, index, node)[shard.partition]
+    row = row_at_end(OneNode(env, node), index, shard)
     assert row["received"] == shard.end, f"{where}: received {row['received']}, the log ends at {shard.end}"
     found = listing(OneNode(env, node), index, shard.partition)
     expected = [(id, body.strip(b" \t\n\r"), key) for id, body, key in shard.in_order()]

@@ -150,8 +150,8 @@ def records_of(bootstrap, topic, deadline_s=60):
         "bootstrap.servers": bootstrap, "group.id": f"fold.{topic}", "log_level": 0, "enable.auto.commit": False,
         "isolation.level": "read_committed", "check.crcs": True, "auto.offset.reset": "error"})
     places = []
-    for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-        low, high = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, partition), timeout=10)
+    for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
+        low, high = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, partition), timeout=30)
         places.append((partition, low, high))
     consumer.assign([confluent_kafka.TopicPartition(topic, p, low) for p, low, high in places if low < high])
     ends = {p: high for p, low, high in places if low < high}

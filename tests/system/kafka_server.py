@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from children import Child, tail, wait_until
 
-READY_S = 120
+READY_S = 240
 ANSWER_MS = 5000
 # It lives for seconds or minutes: what the second compiler would gain costs more than it brings.
 SHORT_LIFE = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -59,7 +59,7 @@ class KafkaServer:
         def answers():
             assert self._child.running(), "Kafka has ended: " + " / ".join(tail(self.log, 3))
             try:
-                return client.list_topics(timeout=1).brokers
+                return client.list_topics(timeout=5).brokers
             except Exception:  # confluent_kafka raises its own type for "not yet"
                 return None
 
@@ -70,7 +70,7 @@ class KafkaServer:
 
     def stop(self):
         """Ends in order, as an operator would."""
-        self._child.terminate(60)
+        self._child.terminate(120)
 
     def kill9(self):
         if self._child:
@@ -158,7 +158,7 @@ class SecureKafka(KafkaServer):
         cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         libs = Path(os.environ.get("MILLRACE_DEPS_CACHE") or Path(cache) / "millrace")
         return subprocess.run(["java", "-cp", f"{max(libs.glob('kafka-[0-9]*'))}/*", "org.apache.kafka.tools.AclCommand",
-                               *arguments], capture_output=True, text=True, timeout=60)
+                               *arguments], capture_output=True, text=True, timeout=180)
 
 
 def make_certificates(directory):

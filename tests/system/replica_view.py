@@ -51,7 +51,7 @@ def raw_items(text):
 class Line:
     """One keep-alive connection."""
 
-    def __init__(self, place, timeout=30):
+    def __init__(self, place, timeout=60):
         self._connection = http.client.HTTPConnection(place, timeout=timeout)
 
     def ask(self, method, path, body=None):
@@ -66,10 +66,14 @@ class Line:
 
 
 def index_of(env, uid):
-    """The Index of an active uid, from the command line."""
-    rows = env.millrace("index", "ls", "-o", "json")
-    rows = rows["results"] if isinstance(rows, dict) else rows
-    row = next(row for row in rows if row["uid"] == uid)
+    """The Index of an active uid, from the command line, once the gateway has read of it."""
+    def listed():
+        answer = env.millrace("index", "ls", "-o", "json", check=False)
+        if answer.returncode != 0:  # the gateway has only started
+            return None
+        return next((row for row in json.loads(answer.stdout)["results"] if row["uid"] == uid), None)
+
+    row = wait_until(listed, 60, f"{uid} is listed")
     return Index(int(row["id"], 16), row["topic"], row["partitions"], row["primaryKey"], row["partitioner"])
 
 
@@ -85,10 +89,19 @@ def shards_of(env, index, name="shard"):
     return {row["partition"]: row for row in answer.json()["shards"]}
 
 
+def documents_of(env, uid):
+    """How many documents an index has, as the gateway says once it reaches every shard."""
+    def whole():
+        answer = env.http("GET", f"/indexes/{uid}/stats")
+        return answer if answer.status == 200 and "X-Millrace-Degraded" not in answer.headers else None
+
+    return wait_until(whole, 60, f"the gateway has the counts of all shards of {uid}").json()["numberOfDocuments"]
+
+
 def start_node(env):
     """The node again, its replicas opened."""
     env.start("shard")
-    wait_until(lambda: is_ready(env), 30, "the node has read meta and topology")
+    wait_until(lambda: is_ready(env), 90, "the node has read meta and topology")
 
 
 def is_ready(env):
@@ -98,7 +111,7 @@ def is_ready(env):
 def log_ends(env, index):
     consumer = confluent_kafka.Consumer({"bootstrap.servers": env.kafka.bootstrap, "group.id": "ends", "log_level": 0})
     try:
-        return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(index.topic, p), timeout=10)[1]
+        return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(index.topic, p), timeout=30)[1]
                 for p in range(index.partitions)}
     finally:
         consumer.close()
@@ -123,13 +136,34 @@ def wait_level(env, index, deadline_s, watermark="received"):
     return ends
 
 
+def row_at_end(env, index, shard):
+    """What the node says of a replica that has all of its partition; one that stood still opens it anew."""
+    def at_end():
+        row = shards_of(env, index).get(shard.partition)
+        return row if row and row["state"] == "active" and row["received"] >= shard.end else None
+
+    return wait_until(at_end, 60, f"{index.topic}/{shard.partition} is active and at {shard.end}")
+
+
+def ask_replica(env, index, partition, path, body):
+    """(status, body); again while a node that stood still opens the replica anew."""
+    def answered():
+        line = Line(env.programs["shard"].listen, timeout=180)
+        status, answer = line.ask("POST", path, {"index": f"{index.id:016x}", **body})
+        line.close()
+        if status in (410, 503) and shards_of(env, index).get(partition, {}).get("state") != "stopped":
+            return None
+        return status, answer
+
+    return wait_until(answered, 60, f"{path} of partition {partition} is answered")
+
+
 def listing(env, index, partition):
     """[(id, body, (timestamp, seq))] of one replica, as bytes, in its own order."""
-    line = Line(env.programs["shard"].listen)
     found, total = [], None
     while total is None or len(found) < total:
-        status, body = line.ask("POST", "/list", {"index": f"{index.id:016x}", "partitions": [partition],
-                                                  "offset": len(found), "limit": LIST_LIMIT})
+        status, body = ask_replica(env, index, partition, "/list", {"partitions": [partition], "offset": len(found),
+                                                                    "limit": LIST_LIMIT})
         assert status == 200, f"/list of partition {partition}: {status} {body[:300]}"
         answer = raw_members(body.decode())
         total = int(answer["total"])
@@ -137,25 +171,20 @@ def listing(env, index, partition):
         assert hits or len(found) == total, f"/list gave {len(found)} of {total} documents of partition {partition}"
         for hit in hits:
             found.append((json.loads(hit["id"]).encode(), hit["doc"].encode(), (int(hit["ts"]), int(hit["seq"]))))
-    line.close()
     return found
 
 
 def verify(env, index, partition):
     """(status, body) of the node's own check of what it has stored."""
-    line = Line(env.programs["shard"].listen, timeout=60)
-    answer = line.ask("POST", "/verify", {"index": f"{index.id:016x}", "partition": partition})
-    line.close()
-    return answer
+    return ask_replica(env, index, partition, "/verify", {"partition": partition})
 
 
 def assert_is_fold(env, index, stored=True):
     """Every replica of the index is the fold of its partition: documents, order, digest. Returns the fold."""
-    wait_level(env, index, 60, "stored" if stored else "received")
+    wait_level(env, index, 240, "stored" if stored else "received")
     shards = fold_topic(env.kafka.bootstrap, index)
-    rows = shards_of(env, index)
     for shard in shards:
-        row, where = rows[shard.partition], f"{index.topic}/{shard.partition}"
+        row, where = row_at_end(env, index, shard), f"{index.topic}/{shard.partition}"
         assert row["received"] == shard.end, f"{where}: received {row['received']}, the log ends at {shard.end}"
         assert row["documents"] == len(shard.documents), f"{where}: {row['documents']} documents, not {len(shard.documents)}"
         expected = shard.in_order()
@@ -171,16 +200,31 @@ def assert_is_fold(env, index, stored=True):
     return shards
 
 
-def assert_dead_letters(env, shards):
-    """The dead-letter topic names exactly the fold's dead letters of these shards; a repetition is no second one."""
-    topic = shards[0].index.topic
+def dead_letters(env, topic):
+    """{(partition, offset): code} of the letters about records of a topic."""
     found = {}
     for message in env.read_topic(f"{env.cluster}.dead-letter"):
         headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers()}
         if headers["__connect.errors.topic"] == topic:
             place = int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"])
             found[place] = headers["millrace.error.code"]
+    return found
+
+
+def assert_dead_letters(env, shards):
+    """The dead-letter topic names exactly the fold's dead letters of these shards; a repetition is no second one."""
     expected = {(shard.partition, offset): code for shard in shards for offset, code in shard.dead_letters.items()}
-    missing = {place: code for place, code in expected.items() if place not in found}
-    assert not missing, f"{len(missing)} dead letters are missing, e.g. {dict(list(missing.items())[:5])}"
+    found, missing = {}, {}
+
+    def all_there():
+        # A replica may have a record before the letter of the one ahead of it is written.
+        found.update(dead_letters(env, shards[0].index.topic))
+        missing.clear()
+        missing.update((place, code) for place, code in expected.items() if place not in found)
+        return not missing
+
+    try:
+        wait_until(all_there, 60, "every dead letter is written")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; {len(missing)} are missing, e.g. {dict(list(missing.items())[:5])}") from None
     assert found == expected, f"not dead letters, or with another code: {dict(found.items() - expected.items())}"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-TIMEOUT_S = 180
+TIMEOUT_S = 600
 LANES = 2
 sys.path.insert(0, str(HERE))
 
@@ -97,7 +97,7 @@ class Run:
         trouble = None
         self.environment = Environment(f"t{number}-{os.getpid()}", directory, self.build, self.kafka, self.ports,
                                        self.full)
-        limit = getattr(function, "timeout_s", TIMEOUT_S)
+        limit = max(getattr(function, "timeout_s", 0), TIMEOUT_S)
         signal.alarm(limit)
         try:
             function(self.environment)

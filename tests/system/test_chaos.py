@@ -7,7 +7,7 @@ MILLRACE_CHAOS_FAULTS is the number of faults; MILLRACE_CHAOS_SEED repeats the o
 import os
 import random
 
-from chaos import CONTROLLERS, INGESTS, MOMENTS, NODES, PARTITIONS, Chaos
+from chaos import CONTROLLERS, INGESTS, MOMENTS, NODES, PARTITIONS, WHOLE_S, Chaos
 from fleet import wait_whole
 from replica_view import assert_dead_letters, create_index
 
@@ -27,7 +27,7 @@ def test_chaos(env):
         env.start_all()
         chaos = Chaos(env, create_index(env, "busy", PARTITIONS), random.Random(seed))
         try:
-            wait_whole(env, chaos.index, chaos.topology, 60)
+            wait_whole(env, chaos.index, chaos.topology, WHOLE_S)
             chaos.calm()
             chaos.run(count)
         finally:

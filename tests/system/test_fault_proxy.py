@@ -10,6 +10,7 @@ from children import wait_until
 from fault_proxy import FaultProxy
 
 TEXT = b"x" * 20000
+DEADLINE_S = 60  # for what must come
 PATIENCE_S = 0.5  # how long nothing must come; what comes later is caught by the next condition
 
 
@@ -42,7 +43,7 @@ class Echo(threading.Thread):
 
 class Client:
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
 
     def send(self, text):
         self.socket.sendall(text)
@@ -68,7 +69,7 @@ class Client:
         except ConnectionResetError:
             return False
         finally:
-            self.socket.settimeout(10)
+            self.socket.settimeout(DEADLINE_S)
 
     def echoes(self, text=b"hello"):
         self.send(text)
@@ -126,6 +127,7 @@ def test_black_hole(env):
             other = Client(port)  # a new one connects, and no more
             other.send(b"w")
             assert client.silent() and other.silent()
+            wait_until(lambda: echo.received >= arrived, DEADLINE_S, f"what {direction} lets through arrives")
             assert echo.received == arrived, (direction, echo.received)
             proxy.clear()
             assert client.receive(5) == b"hello", "what was sent arrives after all"
@@ -145,7 +147,7 @@ def test_drop_and_reset(env):
         client = Client(port)
         client.send(TEXT)
         assert client.receive(len(TEXT)) == "reset"
-        wait_until(lambda: "reset" in echo.ends, 10, "the destination is reset too")
+        wait_until(lambda: "reset" in echo.ends, DEADLINE_S, "the destination is reset too")
         proxy.clear()
         client = Client(port)
         assert client.echoes()
@@ -166,11 +168,11 @@ def test_half_open(env):
         assert echo.ends == [], "the destination does not know"
         assert dropped(port)
         proxy.clear()
-        wait_until(lambda: echo.ends == ["reset"], 10, "now it does")
+        wait_until(lambda: echo.ends == ["reset"], DEADLINE_S, "now it does")
         client = Client(port)
         assert client.echoes()
         proxy.set("echo", "half_open", direction="down")
-        wait_until(lambda: echo.ends == ["reset", "reset"], 10, "the destination is reset")
+        wait_until(lambda: echo.ends == ["reset", "reset"], DEADLINE_S, "the destination is reset")
         client.send(b"hello")
         assert client.silent(), "the client does not know"
         proxy.clear()
@@ -180,7 +182,7 @@ def test_half_open(env):
 
 ASKING = """
 import socket, sys
-with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=1) as connection:
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as connection:
     connection.sendall(b"hello")
     try:
         print(connection.recv(5).decode())
@@ -198,7 +200,7 @@ def test_sources(env):
         client = Client(port)
         client.send(b"hello")
         assert client.silent()
-        answer = subprocess.run([sys.executable, "-c", ASKING, str(port)], capture_output=True, text=True, timeout=30)
+        answer = subprocess.run([sys.executable, "-c", ASKING, str(port)], capture_output=True, text=True, timeout=DEADLINE_S)
         assert answer.stdout == "hello\n", answer
         assert Client(second).echoes()
         proxy.set("*", "drop", source="me")
@@ -208,6 +210,7 @@ def test_sources(env):
         other = Client(port)
         other.send(b"hello")
         assert other.silent()
+        wait_until(lambda: sum(proxy.connections().values()) >= 5, DEADLINE_S, "the proxy has taken every connection")
         counts = proxy.connections()
         assert counts == {("me", "echo"): 2, ("*", "echo"): 1, ("me", "second"): 2}, counts
         proxy.clear()

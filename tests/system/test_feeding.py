@@ -53,10 +53,25 @@ RECORDS = [
 
 
 def index_of(env, uid):
-    found = [entry for entry in env.millrace("index", "ls", "-o", "json")["results"] if entry["uid"] == uid]
+    """The index of this name, once the gateway too has read of it: what another program knows, it may learn later."""
+
+    def listed():
+        return [entry for entry in env.millrace("index", "ls", "-o", "json")["results"] if entry["uid"] == uid]
+
+    found = env.wait_until(listed, 60, f"{uid} is listed")
     assert len(found) == 1, found
     entry = found[0]
     return Index(int(entry["id"], 16), entry["topic"], entry["partitions"], entry["primaryKey"], entry["partitioner"])
+
+
+def whole(env, method, path, body=None, headers=None):
+    """The gateway's answer, once it lacks nothing: a shard that is late, or recovering after a standstill, is not yet an answer."""
+
+    def answer():
+        found = env.http(method, path, body, headers)
+        return found if found.status != 503 and found.headers["X-Millrace-Degraded"] is None else None
+
+    return env.wait_until(answer, 30, f"{method} {path} is answered by every shard")
 
 
 def shards(env):
@@ -84,7 +99,7 @@ def publish(env, topic, messages, **settings):
         place = {} if partition < 0 else {"partition": partition}
         producer.produce(topic, key=key, value=value, headers=headers, on_delivery=delivered(number), **place)
         producer.poll(0)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     return places
 
 
@@ -139,19 +154,22 @@ def test_bad_records(env):
             check_letter(env, letters[place], record, place, topic)
     # Each next record went on, and the limits themselves are no violation.
     for number in range(len(RECORDS)):
-        answer = env.http("GET", f"/indexes/books/documents/{GOOD_KEY}-{number}")
+        answer = whole(env, "GET", f"/indexes/books/documents/{GOOD_KEY}-{number}")
         assert answer.status == 200 and answer.json()["n"] == number, answer
     for key, _, _, code, _ in RECORDS:
         if key and re.fullmatch("[A-Za-z0-9_-]+", key) and len(key) < 512:
-            status = env.http("GET", f"/indexes/books/documents/{key}").status
+            status = whole(env, "GET", f"/indexes/books/documents/{key}").status
             assert status == (404 if code and code != "idempotency_key_reused" else 200), f"{key[:20]}: {status}"
-    counted = {name: value for name, value in env.metrics("ingest").items() if "dead_letters_total" in name}
-    assert sum(counted.values()) == len(expected), counted
+
+    def counted():
+        return sum(value for name, value in env.metrics("ingest").items() if "dead_letters_total" in name)
+
+    env.wait_until(lambda: counted() == len(expected), 30, f"{len(expected)} dead letters are counted")
     # A dead letter below the committed offset is not repeated when feeding starts anew.
-    env.wait_until(lambda: shards(env)[0]["committed"] == end, 30, "everything is stored and committed")
+    env.wait_until(lambda: fed_to_the_end(env, {0: end}, "committed"), 60, "everything is stored and committed")
     assert env.programs["ingest"].terminate() == 0
     env.start("ingest")
-    env.wait_until(lambda: fed_to_the_end(env, {0: end}), 30, "the shard is fed again")
+    env.wait_until(lambda: fed_to_the_end(env, {0: end}), 60, "the shard is fed again")
     assert set(dead_letters(env)) == expected
 
 
@@ -171,7 +189,7 @@ def test_another_partitioner(env):
     for _, headers in letters.values():
         assert headers["millrace.error.code"] == "wrong_partition"
         assert "partitioner=murmur2_random" in headers["__connect.errors.exception.message"]
-    env.wait_until(lambda: env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == documents, 20,
+    env.wait_until(lambda: env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == documents, 60,
                    f"{documents} documents")
 
 
@@ -182,7 +200,7 @@ def described(env):
     output = subprocess.run(
         ["java", "-cp", f"{libs}/*", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
          "--bootstrap-server", env.kafka.bootstrap, "--describe", "--group", f"{env.cluster}.ingest"],
-        capture_output=True, text=True, timeout=60).stdout
+        capture_output=True, text=True, timeout=120).stdout
     rows = [line.split() for line in output.splitlines() if line.startswith(f"{env.cluster}.ingest ")]
     return {int(row[2]): (int(row[3]), int(row[4]), int(row[5])) for row in rows if row[3] != "-"}
 
@@ -193,24 +211,27 @@ def test_lag(env):
     topic = index_of(env, "books").topic
     publish(env, topic, [(f"book-{n}", b'{"n":%d}' % n, [], -1) for n in range(500)])
 
-    def level():
+    def level(records):
         rows = described(env)
         return len(rows) == 2 and all(lag == 0 for _, _, lag in rows.values()) and \
-            sum(end for _, end, _ in rows.values()) == 500
+            sum(end for _, end, _ in rows.values()) == records
 
-    env.wait_until(level, 60, "the lag goes to 0")
+    env.wait_until(lambda: level(500), 150, "the lag goes to 0")
+    said = env.programs["ingest"].output().count("node_unreachable")
     env.programs["shard"].stop()
-    rows = env.wait_until(lambda: described(env), 60, "the group is described")
+    rows = env.wait_until(lambda: described(env), 150, "the group is described")
     before = {partition: committed for partition, (committed, _, _) in rows.items()}
     publish(env, topic, [(f"more-{n}", b'{"n":%d}' % n, [], -1) for n in range(500)])
     # Ingest has read and sent them; the node that stands still has stored nothing of it.
-    env.wait_until(lambda: sum(shard["position"] for shard in shards(env)) == 1000, 30, "the records are read")
-    env.wait_until(lambda: "node_unreachable" in env.programs["ingest"].output(), 60, "ingest says so")
-    rows = env.wait_until(lambda: described(env), 60, "the group is described")
+    env.wait_until(lambda: sum(shard["position"] for shard in shards(env)) == 1000, 60, "the records are read")
+    env.wait_until(lambda: env.programs["ingest"].output().count("node_unreachable") > said, 60, "ingest says so")
+    rows = env.wait_until(lambda: described(env), 150, "the group is described")
     assert {partition: committed for partition, (committed, _, _) in rows.items()} == before, rows
     assert sum(lag for _, _, lag in rows.values()) == 500, rows
+    assert env.programs["ingest"].output().count("node_unreachable") == said + 1, "it says so once"
     env.programs["shard"].cont()
-    env.wait_until(lambda: sum(end for _, end, _ in described(env).values()) == 1000 and
-                   all(lag == 0 for _, _, lag in described(env).values()), 60, "the lag goes to 0 again")
+    env.wait_until(lambda: level(1000), 150, "the lag goes to 0 again")
     assert "node_reachable" in env.programs["ingest"].output()
-    assert env.programs["ingest"].output().count("node_unreachable") == 1
+
+
+test_lag.timeout_s = 600  # Kafka's own tool is a JVM's start each time

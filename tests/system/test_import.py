@@ -9,7 +9,7 @@ import confluent_kafka
 
 from environment import ROOT
 from fold import APPLIED, DUPLICATE, Index, Shard, records_of
-from test_feeding import index_of, publish
+from test_feeding import index_of, publish, whole
 from test_sasl import grant, granting_commands
 
 KILLS = 4
@@ -129,8 +129,7 @@ def check(env, index, shop, letters):
     assert set(letters) == set(letters_of(env, index.source)), "every refused record has a dead letter, and no other"
     for place, codes in letters_of(env, index.source).items():
         assert set(codes) == {letters[place]}
-    env.wait_until(lambda: env.http("GET", f"/indexes/{index.uid}/stats").json()["numberOfDocuments"] ==
-                   len(shop.documents), 60, "the index holds them")
+    env.wait_until(lambda: documents_in(env, index.uid) == len(shop.documents), 60, "the index holds them")
     return shards
 
 
@@ -197,7 +196,7 @@ class Publishing(threading.Thread):
 def log_length(env, index):
     consumer = confluent_kafka.Consumer(env.kafka.client(**{"group.id": env.cluster + ".length"}))
     try:
-        return sum(consumer.get_watermark_offsets(confluent_kafka.TopicPartition(index.topic, p), timeout=10)[1]
+        return sum(consumer.get_watermark_offsets(confluent_kafka.TopicPartition(index.topic, p), timeout=60)[1]
                    for p in range(index.partitions))
     finally:
         consumer.close()
@@ -211,14 +210,17 @@ def test_killed_in_the_middle(env):
     publishing.start()
     for kill in range(KILLS):
         length = log_length(env, index)
-        env.wait_until(lambda: log_length(env, index) > length + 300, 60, "imports go on")
+        env.wait_until(lambda: log_length(env, index) > length + 300, 90, "imports go on")
         victim = env.programs["ingest" if kill % 2 == 0 else "ingest2"]
         victim.kill9()
         env.start(victim.name)
     letters = publishing.finish()
-    env.wait_until(lambda: imported(env, index.source, index.ends), 90, "everything is imported")
+    env.wait_until(lambda: imported(env, index.source, index.ends), 180, "everything is imported")
     shards = check(env, index, shop, letters)
     assert sum(shard.count(DUPLICATE) for shard in shards) > 0, "no kill was in the middle"
+
+
+test_killed_in_the_middle.timeout_s = 600  # a worker that was killed leaves its groups after seconds, each time
 
 
 def test_pattern_and_a_later_topic(env):
@@ -236,17 +238,36 @@ def test_pattern_and_a_later_topic(env):
     publish(env, later, [(None, b"[]", [], 0)])
     wanted = {f"{shop}-{n}" for shop in ("eu", "us") for n in range(50)}
     index = index_of(env, "orders")
-    env.wait_until(lambda: said(env)[name]["imported"] == len(wanted) and said(env)[name]["dead_lettered"] == 1, 60,
+    env.wait_until(lambda: said(env)[name]["imported"] == len(wanted) and said(env)[name]["dead_lettered"] == 1, 90,
                    "both are imported")
     assert set(documents_of(folded(env, index))) == wanted
     letters = env.read_topic(f"{env.cluster}-dead.orders")
     assert [message.value() for message in letters] == [b"[]"]
-    parts = {(part["topic"], part["partition"]) for part in said(env)[name]["partitions"]}
-    assert parts == {(topic, partition) for topic in (first, later) for partition in (0, 1)}, "its own letters are no source"
+
+    def parts():
+        return {(part["topic"], part["partition"]) for part in said(env)[name]["partitions"]}
+
+    env.wait_until(lambda: parts() == {(topic, partition) for topic in (first, later) for partition in (0, 1)}, 60,
+                   "all partitions of both are read, its own letters are no source")
 
 
 def listed(env):
     return {row["name"]: row for row in env.millrace("source", "ls", "-o", "json")}
+
+
+def wait_listed(env, name, **wanted):
+    """The row of `source ls`, once it says so: the gateway learns of a change, and of a worker, a little later."""
+    rows = [None]
+
+    def says():
+        rows[0] = listed(env)
+        row = rows[0].get(name, {})
+        return row if all(row.get(key) == value for key, value in wanted.items()) else None
+
+    try:
+        return env.wait_until(says, 60, f"{name} is listed with {wanted}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {rows[0]}") from None
 
 
 def test_pause_resume_seek(env):
@@ -255,11 +276,11 @@ def test_pause_resume_seek(env):
     letters = publish_shop(env, index, shop, 500)
     env.wait_until(lambda: imported(env, index.source, index.ends), 60, "everything is imported")
     env.millrace("source", "pause", index.source, "--index", "orders", "--wait")
-    env.wait_until(lambda: said(env)[index.source]["state"] == "paused", 30, "the source is paused")
+    env.wait_until(lambda: said(env)[index.source]["state"] == "paused", 60, "the source is paused")
     before = said(env)[index.source]["imported"]
     length = log_length(env, index)
     letters.update(publish_shop(env, index, shop, 500))
-    assert listed(env)[index.source]["state"] == "paused"
+    wait_listed(env, index.source, state="paused")
     env.millrace("source", "resume", index.source, "--index", "orders", "--wait")
     env.wait_until(lambda: imported(env, index.source, index.ends), 60, "the rest is imported")
     assert said(env)[index.source]["imported"] == shop.relevant > before
@@ -272,8 +293,7 @@ def test_pause_resume_seek(env):
     shards = folded(env, index)
     assert documents_of(shards) == shop.documents
     assert sum(shard.count(APPLIED) for shard in shards) == 2 * shop.relevant
-    row = listed(env)[index.source]
-    assert (row["life"], row["lag"], row["imported"]) == (2, 0, shop.relevant), row
+    wait_listed(env, index.source, life=2, lag=0, imported=shop.relevant)
     missing = env.millrace("source", "pause", "nothing", "--index", "orders", "--wait", check=False)
     assert missing.returncode == 1 and "source_not_found" in missing.stderr, missing
 
@@ -285,7 +305,7 @@ def test_a_topic_made_anew_stops(env):
     env.wait_until(lambda: imported(env, index.source, index.ends), 60, "everything is imported")
     assert env.programs["ingest"].terminate() == 0
     env.admin().delete_topics([index.source])[index.source].result()
-    env.wait_until(lambda: index.source not in env.admin().list_topics(timeout=10).topics, 30, "the topic is gone")
+    env.wait_until(lambda: index.source not in env.admin().list_topics(timeout=60).topics, 60, "the topic is gone")
     env.create_topic(index.source, 3)
     other = Shop(5)
     index.ends.clear()
@@ -293,11 +313,11 @@ def test_a_topic_made_anew_stops(env):
     length = log_length(env, index)
     env.start("ingest")
     env.wait_until(lambda: said(env).get(index.source, {}).get("state") == "stopped" and
-                   all(part["state"] == "stopped" for part in said(env)[index.source]["partitions"]), 60,
+                   all(part["state"] == "stopped" for part in said(env)[index.source]["partitions"]), 90,
                    "every partition has stopped")
     assert log_length(env, index) == length, "nothing of the new topic is imported"
-    row = listed(env)[index.source]
-    assert row["state"] == "stopped" and "re-created" in row["note"], row
+    row = wait_listed(env, index.source, state="stopped")
+    assert "re-created" in row["note"], row
     assert "source_stopped" in env.programs["ingest"].output()
     env.millrace("source", "seek", index.source, "--index", "orders", "--wait")
     env.wait_until(lambda: said(env).get(index.source, {}).get("life") == 2 and
@@ -311,8 +331,14 @@ def test_letters_that_nobody_takes(env):
     refusing = f"{env.cluster}-letters"
     index = import_shop(env, dead_letter_topic=refusing)
     publish(env, topic, [("a", b'{"id":"a"}', [], 0), ("b", b"{", [], 0), ("d", b'{"id":"d"}', [], 1)])
-    env.wait_until(lambda: said(env)[topic]["state"] == "waiting", 60, "the partition waits")
-    part, = [part for part in said(env)[topic]["partitions"] if part["state"] == "waiting"]
+
+    def waiting():
+        found = said(env)[topic]
+        parts = [part for part in found["partitions"] if part["state"] == "waiting"]
+        # Those that just came wait too, without a reason, until it is known where they begin.
+        return parts if found["state"] == "waiting" and ["reason" in part for part in parts] == [True] else None
+
+    part, = env.wait_until(waiting, 60, "one partition waits")
     assert part["partition"] == 0 and refusing in part["reason"] and part["committed"] <= 1, part
     publish(env, topic, [("c", b'{"id":"c"}', [], 0), ("e", b'{"id":"e"}', [], 1)])
     env.wait_until(lambda: {"a", "d", "e"} <= set(documents_of(folded(env, index))), 60, "the other partition goes on")
@@ -379,13 +405,13 @@ def test_the_readmes_commands(env):
     for command in commands:
         command = command.replace("build/release/bin/millrace", f"{env.bin}/millrace --config {env.config}")
         command = command.replace("http://127.0.0.1:7701", env.programs["query"].admin_url)
-        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout)
     assert outputs[0].count("refused, missing_key") == 2, "default rules take the id from the key, and say so"
     assert "taskUid" in outputs[2], outputs[2]
     env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/b").status == 200, 60, "it is imported")
-    assert env.http("GET", "/indexes/orders/documents/b").json() == {"id": "b", "n": 2}
+    assert whole(env, "GET", "/indexes/orders/documents/b").json() == {"id": "b", "n": 2}
 
 
 def test_the_idle_worker_takes_over(env):
@@ -401,14 +427,17 @@ def test_the_idle_worker_takes_over(env):
         return owning[0] if len(owning) == 1 else None
 
     for life in range(2):
-        first = env.wait_until(owner, 60, "one of them has the partition")
+        first = env.wait_until(owner, 90, "one of them has the partition")
         publish(env, topic, [(None, b'{"id":"o%d"}' % (life * 10 + n), [], 0) for n in range(10)])
-        env.wait_until(lambda: imported(env, topic, {(topic, 0): life * 10 + 10}), 60, "it imports")
+        env.wait_until(lambda: imported(env, topic, {(topic, 0): life * 10 + 10}), 90, "it imports")
         env.programs[first].kill9()
         other, = workers - {first}
-        env.wait_until(lambda: said(env, other).get(topic, {}).get("partitions"), 60, "the other one takes over")
+        env.wait_until(lambda: said(env, other).get(topic, {}).get("partitions"), 90, "the other one takes over")
         env.start(first)
     assert len(documents_of(folded(env, index_of(env, "orders")))) == 20
+
+
+test_the_idle_worker_takes_over.timeout_s = 600
 
 
 def uids(env):
@@ -454,18 +483,22 @@ def test_an_index_for_each_topic(env):
         env.start(name)
     for topic in expected:
         fill(topic)
-    env.wait_until(all_there, 60, "they go on after a restart")
+    env.wait_until(all_there, 120, "they go on after a restart")
     env.wait_until(lambda: all(entry["state"] in ("recorded", "each topic") for entry in configured_at(env, "ingest")), 60,
                    "nothing is left to ask for")
     assert uids(env) == sorted(expected.values()), "nobody's own topic became an index"
+    # A worker that takes over while a request is under way may make it once more, which changes nothing.
     made = Counter(json.loads(message.value())["uid"] for message in env.read_topic(env.cluster + ".tasks"))
-    assert made == {uid: 1 for uid in expected.values()}, made
+    assert set(made) == set(expected.values()) and max(made.values()) <= 2, made
 
     def letters():
         headers = [dict(message.headers()) for message in env.read_topic(dead)]
         return {(letter["__connect.errors.topic"].decode(), int(letter["__connect.errors.offset"])) for letter in headers}
 
-    env.wait_until(lambda: letters() == {(first, 20), (first, 41), (later, 20), (later, 41)}, 30, "each bad record has its letter")
+    env.wait_until(lambda: letters() == {(first, 20), (first, 41), (later, 20), (later, 41)}, 60, "each bad record has its letter")
+
+
+test_an_index_for_each_topic.timeout_s = 600
 
 
 def configured_at(env, ingest):
@@ -493,11 +526,11 @@ def test_a_source_is_removed(env):
     assert row["id"] == "a" and row["document"] == {"id": "a", "n": 1}, row
     missing = env.millrace("map", "--topic", topic, "--source", "none", "--index", "orders", check=False)
     assert missing.returncode == 1 and "no source `none`" in missing.stderr, missing
-    assert "1 of 1 sources import" in env.millrace("status").stdout
+    env.wait_until(lambda: "1 of 1 sources import" in env.millrace("status").stdout, 60, "the gateway knows the new worker")
     env.millrace("source", "seek", topic, "--index", "orders", "--wait")
     env.millrace("source", "rm", topic, "--index", "orders", "--wait")
-    env.wait_until(lambda: topic not in said(env), 30, "nobody imports it")
-    assert listed(env) == {}
+    env.wait_until(lambda: topic not in said(env), 60, "nobody imports it")
+    env.wait_until(lambda: listed(env) == {}, 60, "it is not listed")
     again = env.millrace("source", "rm", topic, "--index", "orders", "--wait", check=False)
     assert again.returncode == 1 and "source_not_found" in again.stderr, again
     publish(env, topic, [(None, b'{"id":"b","n":2}', [], 0)])
@@ -507,9 +540,12 @@ def test_a_source_is_removed(env):
     env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/b").status == 200, 60, "the new one imports")
     env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/a").json() == {"id": "a"}, 60,
                    "what was imported before is imported again by its rules")
-    assert listed(env)[topic]["life"] == 3, listed(env)
-    states = {name: value for name, value in env.metrics("ingest").items() if name.startswith("millrace_import_state")}
-    assert [name for name, value in states.items() if value == 1 and 'state="importing"' in name], states
+    wait_listed(env, topic, life=3)
+
+    def states():
+        return [name for name, value in env.metrics("ingest").items() if name.startswith("millrace_import_state") and value == 1]
+
+    env.wait_until(lambda: ['state="importing"' in name for name in states()] == [True], 30, "the metrics say that it is imported")
     assert env.metrics("ingest")["millrace_import_running"] == 1
 
 
@@ -526,14 +562,21 @@ def test_a_failed_import_begins_again(env):
         def worker():
             return env.http("GET", env.programs["ingest"].admin_url + "/status").json()["import"]
 
-        env.wait_until(lambda: worker()["state"] == "failed", 60, "the import has failed")
-        assert "task-states" in worker()["reason"], worker()
-        assert env.metrics("ingest")["millrace_import_running"] == 0
+        def failed():
+            found = worker()
+            return found if found["state"] == "failed" else None
+
+        found = env.wait_until(failed, 60, "the import has failed")
+        assert "task-states" in found["reason"], found
+        env.wait_until(lambda: env.metrics("ingest")["millrace_import_running"] == 0, 30, "the metrics say so")
         env.millrace("index", "create", "orders", "--primary-key", "id", "--wait")
         grant(env, withheld)
-        env.wait_until(lambda: worker()["state"] == "running", 60, "the import has begun again")
+        env.wait_until(lambda: worker()["state"] == "running", 90, "the import has begun again")
         producer = env.producer(sasl_username="admin", sasl_password=env.kafka.password_of("admin"))
         producer.produce("shop.orders", key="1", value=b'{"id":1}')
-        assert producer.flush(30) == 0
+        assert producer.flush(60) == 0
         env.wait_until(lambda: env.http("GET", "/indexes/orders/documents/1").status == 200, 60, "it imports")
         assert env.metrics("ingest")["millrace_import_running"] == 1
+
+
+test_a_failed_import_begins_again.timeout_s = 600  # a Kafka of its own

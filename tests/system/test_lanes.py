@@ -9,7 +9,7 @@ from pathlib import Path
 from children import Child, wait_until
 from lanes import Interrupted, Lanes, interruptible, on_interrupt
 
-WAIT_S = 30
+WAIT_S = 90
 
 
 class Part:

@@ -1,16 +1,18 @@
 """60,000 documents of an outside producer: all are found, and every byte of the node is the fold of the log."""
 import json
+import os
 import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from children import wait_until
 from documents import Publisher, documents, made, made_body
-from replica_view import (Line, assert_dead_letters, assert_is_fold, create_index, index_of, listing, log_ends,
+from replica_view import (Line, assert_dead_letters, assert_is_fold, create_index, documents_of, index_of, listing, log_ends,
                           shards_of, start_node, verify, wait_level)
 
 DOCUMENTS = 60000
 READERS = 4
+PATIENCE = {"query.timeout_ms": 20000}  # the machine may stand still; what counts is the answer
 
 
 def load(env, index, count):
@@ -37,6 +39,15 @@ def load(env, index, count):
     publisher.flush()
 
 
+def get(line, id):
+    """(status, body) of a document; asked again while its only replica does not answer, as after a standstill."""
+    def answered():
+        status, body = line.ask("GET", f"/indexes/packages/documents/{id.decode()}")
+        return (status, body) if status != 503 else None
+
+    return wait_until(answered, 60, f"document {id.decode()} is answered")
+
+
 def assert_found_by_id(env, index, shards):
     """GET of every document, and of every one that was deleted, through the gateway."""
     expected = {id: body for shard in shards for id, (body, _) in shard.documents.items()}
@@ -44,7 +55,7 @@ def assert_found_by_id(env, index, shards):
     def read(ids):
         line = Line(env.programs["query"].listen)
         for id in ids:
-            status, body = line.ask("GET", f"/indexes/packages/documents/{id.decode()}")
+            status, body = get(line, id)
             assert status == 200, f"document {id.decode()}: {status} {body[:300]}"
             assert json.loads(body) == json.loads(expected[id]), f"document {id.decode()}: {body[:300]}"
         line.close()
@@ -54,11 +65,11 @@ def assert_found_by_id(env, index, shards):
         list(pool.map(read, [ids[start::READERS] for start in range(READERS)]))
     line = Line(env.programs["query"].listen)
     for id in (b"bad-0", b"never-published"):
-        status, body = line.ask("GET", f"/indexes/packages/documents/{id.decode()}")
+        status, body = get(line, id)
         assert (status, json.loads(body)["code"]) == (404, "document_not_found"), f"{id}: {status} {body}"
     line.close()
-    stats = env.http("GET", "/indexes/packages/stats").json()
-    assert stats["numberOfDocuments"] == len(expected), stats
+    found = documents_of(env, "packages")
+    assert found == len(expected), f"{found}, not {len(expected)}"
 
 
 def stop_all(env):
@@ -79,10 +90,10 @@ def flip_byte(path, text):
 
 
 def test_sixty_thousand_documents(env):
-    env.start_all()
+    env.start_all(PATIENCE)
     index = create_index(env, "packages", 12)
     load(env, index, DOCUMENTS)
-    wait_level(env, index, 120)
+    wait_level(env, index, 600)
     shards = assert_is_fold(env, index)
     assert sum(len(shard.documents) for shard in shards) > DOCUMENTS * 0.95
     assert sum(len(shard.dead_letters) for shard in shards) == DOCUMENTS // 1000 * 2
@@ -90,18 +101,18 @@ def test_sixty_thousand_documents(env):
     assert_found_by_id(env, index, shards)
     before = shards_of(env, index)
     stop_all(env)
-    env.start_all()
-    wait_level(env, index, 60)
+    env.start_all(PATIENCE)
+    wait_level(env, index, 240)
     after = shards_of(env, index)
     assert index_of(env, "packages") == index
     for partition, row in before.items():
         for name in ("incarnation", "received", "stored", "documents", "digest"):
             assert after[partition][name] == row[name], f"partition {partition}: {name} was {row[name]}, is {after[partition]}"
-    stats = env.http("GET", "/indexes/packages/stats").json()
-    assert stats["numberOfDocuments"] == sum(row["documents"] for row in before.values()), stats
+    found, stored = documents_of(env, "packages"), sum(row["documents"] for row in before.values())
+    assert found == stored, f"{found}, not {stored}"
 
 
-test_sixty_thousand_documents.timeout_s = 400
+test_sixty_thousand_documents.timeout_s = 1800
 
 
 def test_flipped_byte(env):
@@ -121,15 +132,15 @@ def test_flipped_byte(env):
     holding = f"{index.id:016x}-1-{home}"
     flip_byte(env.directory / "n1" / "replicas" / holding / "data.mdb", b"flipped-in-one-byte")
     start_node(env)
-    wait_until(lambda: all(row["state"] != "recovering" for row in shards_of(env, index).values()), 30,
+    wait_until(lambda: all(row["state"] != "recovering" for row in shards_of(env, index).values()), 90,
                "the replicas are level or stopped")
     answer = env.http("GET", "/indexes/packages/documents/flipped-in-one-byte")
     assert answer.status >= 500, f"a damaged document was answered: {answer}"
     assert b"Unmistakable" not in answer.body, answer
     status, body = verify(env, index, home)
     assert status >= 400, f"/verify of a damaged replica: {status} {body}"
-    row = shards_of(env, index)[home]
-    assert row["state"] == "stopped" and row["stop_reason"], row
+    wait_until(lambda: shards_of(env, index)[home]["state"] == "stopped", 30, "the damaged replica has stopped")
+    assert shards_of(env, index)[home]["stop_reason"]
     other = 1 - home
     assert verify(env, index, other)[0] == 200
     assert len(listing(env, index, other)) == len(shards[other].documents)
@@ -151,15 +162,15 @@ def test_verify_finds_a_flipped_byte(env):
     assert env.programs["shard"].terminate() == 0
     flip_byte(env.directory / "n1" / "replicas" / f"{index.id:016x}-1-0" / "data.mdb", b"made-50")
     start_node(env)
-    wait_until(lambda: shards_of(env, index)[0]["state"] != "recovering", 30, "the replica is level or stopped")
+    wait_until(lambda: shards_of(env, index)[0]["state"] != "recovering", 90, "the replica is level or stopped")
     status, answer = verify(env, index, 0)
     assert status >= 400, f"/verify of a damaged replica: {status} {answer}"
-    assert shards_of(env, index)[0]["state"] == "stopped"
+    wait_until(lambda: shards_of(env, index)[0]["state"] == "stopped", 30, "the damaged replica has stopped")
 
 
 def test_former_life(env):
     """An index that was deleted and created again has another id, another topic and none of the former documents."""
-    env.start_all()
+    env.start_all(PATIENCE)
     former = create_index(env, "books", 3)
     publisher = Publisher(env, former.topic)
     for id, body in made(300):
@@ -170,20 +181,21 @@ def test_former_life(env):
     assert env.http("GET", "/indexes/books/documents/made-7").status == 404
     index = create_index(env, "books", 2)
     assert index.id != former.id and index.topic != former.topic, f"{former} → {index}"
-    wait_until(lambda: former.topic not in env.admin().list_topics(timeout=10).topics, 30,
+    wait_until(lambda: former.topic not in env.admin().list_topics(timeout=30).topics, 120,
                f"the former topic {former.topic} is deleted")
-    wait_until(lambda: not shards_of(env, former), 30, "the node has dropped the former replicas")
-    left = [path.name for path in (env.directory / "n1" / "replicas").iterdir() if f"{former.id:016x}" in path.name]
-    assert not left, f"the node keeps {left}"
-    wait_level(env, index, 30)
-    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 0
+    wait_until(lambda: not shards_of(env, former), 120, "the node has dropped the former replicas")
+    replicas = env.directory / "n1" / "replicas"
+    wait_until(lambda: not any(f"{former.id:016x}" in name for name in os.listdir(replicas)), 60,
+               "the node keeps no file of the former replicas")
+    wait_level(env, index, 240)
+    assert documents_of(env, "books") == 0
     publisher = Publisher(env, index.topic)
     for id, body in made(10, seed=2):
         publisher.send(id, body)
     publisher.flush()
     shards = assert_is_fold(env, index)
     assert sum(len(shard.documents) for shard in shards) == 10
-    assert env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == 10
+    assert documents_of(env, "books") == 10
     assert env.http("GET", "/indexes/books/documents/made-7").status == 200
     assert env.http("GET", "/indexes/books/documents/made-77").status == 404
 
@@ -201,7 +213,7 @@ def test_lost_disk(env):
     shutil.rmtree(env.directory / "n1")
     start_node(env)
     ends = log_ends(env, index)
-    wait_until(lambda: len(shards_of(env, index)) == len(ends), 30, "the replicas are there again")
+    wait_until(lambda: len(shards_of(env, index)) == len(ends), 120, "the replicas are there again")
     assert_is_fold(env, index)
     for partition, row in shards_of(env, index).items():
         assert row["incarnation"] != before[partition]["incarnation"], "an empty store is another incarnation"

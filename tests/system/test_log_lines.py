@@ -31,18 +31,19 @@ def test_one_id_through_every_hop(env):
     producer = env.producer()
     producer.produce(topic, key="d1", value=json.dumps({"id": "d1", "name": "one"}))
     assert producer.flush(30) == 0
-    found = env.wait_until(lambda: answer_with_hits(env), 30, "the document is found")
+    found = env.wait_until(lambda: answer_with_hits(env), 90, "the document is found")
 
     asked = found.headers["X-Request-Id"]
-    assert [(line["path"], line["status"]) for line in matching(env, "query", event="answered", request=asked)] == [
-        ("/indexes/books/search", "200")]
-    at_node = env.wait_until(lambda: matching(env, "shard", event="answered", request=asked), 5, "the node names the search")
+    # A program writes the line when the answer is out.
+    at_gateway = env.wait_until(lambda: matching(env, "query", event="answered", request=asked), 30, "the gateway names the search")
+    assert [(line["path"], line["status"]) for line in at_gateway] == [("/indexes/books/search", "200")]
+    at_node = env.wait_until(lambda: matching(env, "shard", event="answered", request=asked), 30, "the node names the search")
     assert {line["path"] for line in at_node} == {"/search"} and {line["program"] for line in at_node} == {"shard"}
 
     sent = matching(env, "ingest", event="batch_sent")
     assert sent and all(line["node"] == "n1" for line in sent), sent
     for line in sent:
-        taken = env.wait_until(lambda id=line["request"]: matching(env, "shard", event="answered", request=id), 10,
+        taken = env.wait_until(lambda id=line["request"]: matching(env, "shard", event="answered", request=id), 30,
                                "the node names the batch")
         assert [(other["path"], other["status"]) for other in taken] == [("/batch", "200")], taken
 

@@ -1,11 +1,14 @@
 """Kafka stops in the middle of a load and comes back: searches go on, and nothing is missing afterwards."""
 import threading
+import time
 
 from children import wait_until
 from documents import Publisher, made
 from replica_view import Line, assert_is_fold, create_index, shards_of, wait_level
 
 SEARCHES = 200
+USUAL_S = 1.5  # query.timeout_ms where nobody sets it: half of all searches at least need less
+PATIENCE = {"query.timeout_ms": 20000}  # the machine may stand still; what counts is the answer
 
 
 class Publishing(threading.Thread):
@@ -29,10 +32,10 @@ class Publishing(threading.Thread):
 
     def finish(self):
         self._end.set()
-        self.join(30)
+        self.join(120)
         if self.trouble:
             raise self.trouble
-        self.publisher.flush(60)
+        self.publisher.flush(240)
 
 
 def search_on(env, line, word):
@@ -46,13 +49,17 @@ def outage(env, kafka, index, stop):
     """Kafka ends by stop(); searches, get and listing go on; then it is there again."""
     publishing = Publishing(env, index)
     publishing.start()
-    wait_until(lambda: sum(row["documents"] for row in shards_of(env, index).values()) > 500, 60, "500 documents")
+    wait_until(lambda: sum(row["documents"] for row in shards_of(env, index).values()) > 500, 240, "500 documents")
     stop()
     assert not kafka.running()
     line = Line(env.programs["query"].listen)
+    seconds = []
     for _ in range(SEARCHES):
+        start = time.monotonic()
         search_on(env, line, "ba")
+        seconds.append(time.monotonic() - start)
     line.close()
+    assert sorted(seconds)[SEARCHES // 2] < USUAL_S, f"searches wait for Kafka: {sorted(seconds)}"
     answer = env.http("GET", "/indexes/books/documents?limit=3")
     assert answer.status == 200 and len(answer.json()["results"]) == 3, answer
     id = answer.json()["results"][0]["id"]
@@ -61,14 +68,14 @@ def outage(env, kafka, index, stop):
         assert program.running(), f"{name} ended with {program.process.returncode} because Kafka was away"
     kafka.start()
     at_return = publishing.publisher.acknowledged
-    wait_until(lambda: publishing.publisher.acknowledged > at_return, 60, "the producer has its Kafka again")
+    wait_until(lambda: publishing.publisher.acknowledged > at_return, 240, "the producer has its Kafka again")
     publishing.finish()
-    wait_level(env, index, 90)
+    wait_level(env, index, 360)
 
 
 def test_kafka_outage(env):
     with env.own_kafka() as kafka:
-        env.start_all()
+        env.start_all(PATIENCE)
         index = create_index(env, "books", 6)
         outage(env, kafka, index, kafka.stop)
         outage(env, kafka, index, kafka.kill9)
@@ -79,7 +86,7 @@ def test_kafka_outage(env):
         assert not troubles, troubles
 
 
-test_kafka_outage.timeout_s = 400  # three starts of a Kafka, after a kill as well
+test_kafka_outage.timeout_s = 1800  # three starts of a Kafka, after a kill as well
 
 
 def test_start_without_kafka(env):
@@ -96,13 +103,13 @@ def test_start_without_kafka(env):
             env.programs[name].kill9()
         kafka.stop()
         started = [env.start(name, wait=False) for name in ("ingest", "shard", "rebalance", "query")]
-        wait_until(lambda: all("kafka" in program.output().lower() for program in started), 30,
+        wait_until(lambda: all("kafka" in program.output().lower() for program in started), 90,
                    "each program says that Kafka is not there")
         for program in started:
             assert program.running(), f"{program.name} ended with {program.process.returncode} without Kafka"
         kafka.start()
         for program in started:
-            program.wait_ready(60)
+            program.wait_ready(240)
         publisher = Publisher(env, index.topic)
         for id, body in made(300, seed=3):
             publisher.send(id, body)
@@ -110,3 +117,6 @@ def test_start_without_kafka(env):
         assert_is_fold(env, index)
         troubles = env.close(clean=True)
         assert not troubles, troubles
+
+
+test_start_without_kafka.timeout_s = 900

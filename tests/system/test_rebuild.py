@@ -5,12 +5,12 @@ import threading
 from confluent_kafka import TopicPartition
 
 from test_import import CRC32, RULES, Shop, configure, import_shop, publish_shop, said
-from test_feeding import index_of, publish
+from test_feeding import index_of, publish, whole
 
 
 def documents(env, uid):
     """{id: document} as the public API gives them."""
-    answer = env.http("GET", f"/indexes/{uid}/documents?limit=1000").json()
+    answer = whole(env, "GET", f"/indexes/{uid}/documents?limit=1000").json()
     return {document["id"]: document for document in answer["results"]}
 
 
@@ -24,7 +24,7 @@ def rebuilds(env):
 
 
 def topics(env):
-    return env.producer().list_topics(timeout=10).topics
+    return env.producer().list_topics(timeout=60).topics
 
 
 def masked(found):
@@ -59,7 +59,7 @@ def test_rebuild(env):
     env.wait_until(lambda: documents(env, "orders") == shop.documents, 60, "the first generation is searched")
     configure(env, {"topic": index.source, "index": "orders", "partitions": 4, **RULES, "mask": {"price": "***"}})
 
-    waiting = Background(env.millrace, "index", "rebuild", "orders", "--partitions", "2", "--wait", timeout=150)
+    waiting = Background(env.millrace, "index", "rebuild", "orders", "--partitions", "2", "--wait", timeout=400)
     seen = 0
     while waiting.is_alive():
         found = documents(env, "orders")  # one generation or the other, always all of it
@@ -71,16 +71,19 @@ def test_rebuild(env):
             env.start("rebalance")
             env.start("ingest")
     waiting.finish()
-    env.wait_until(lambda: documents(env, "orders") == masked(shop.documents), 10, "the second generation is searched")
+    env.wait_until(lambda: documents(env, "orders") == masked(shop.documents), 60, "the second generation is searched")
     entry = entry_of(env, "orders")
     assert (entry["generation"], entry["partitions"], entry["sources"][0]["life"]) == (2, 2, 1), entry
     assert "rebuilding" not in entry
     assert int(entry["id"], 16) != index.id
-    env.wait_until(lambda: index.topic not in topics(env), 30, "the first generation's log is deleted")
+    env.wait_until(lambda: index.topic not in topics(env), 60, "the first generation's log is deleted")
     # and it goes on
     publish(env, index.source, [('{"order":"new"}', b'{"id":"new","price":1}', [], -1)], **CRC32)
     wanted = {**masked(shop.documents), "new": {"id": "new", "price": "***"}}
-    env.wait_until(lambda: documents(env, "orders") == wanted, 30, "what is published later is imported")
+    env.wait_until(lambda: documents(env, "orders") == wanted, 60, "what is published later is imported")
+
+
+test_rebuild.timeout_s = 600
 
 
 def line(number):
@@ -123,7 +126,7 @@ def test_other_rules_while_writes_go_on(env):
     publish(env, lines, [(None, b"[]", [], 0)])
     wanted = {**shop.documents, **{f"l{number}": old_line(number) for number in range(100)}}
     env.wait_until(lambda: documents(env, "orders") == wanted, 60, "the first generation is searched")
-    token = env.http("GET", "/indexes/orders/documents").headers["X-Millrace-Token"]
+    token = whole(env, "GET", "/indexes/orders/documents").headers["X-Millrace-Token"]
 
     # a paused source holds the new generation where it is, so that everything below is in the middle of it
     name = next(name for name in said(env) if name != shop_topic)
@@ -131,15 +134,15 @@ def test_other_rules_while_writes_go_on(env):
     configure(env, {"topic": shop_topic, "index": "orders", "partitions": 2, **RULES, "mask": {"price": "***"}},
               {**pattern, "rename": {"text": "message"},
                "where": [{"field": "level", "op": "!=", "value": "debug"}]})
-    waiting = Background(env.millrace, "index", "rebuild", "orders", "--wait", timeout=150)
-    env.wait_until(lambda: "rebuilding" in entry_of(env, "orders"), 30, "it is being rebuilt")
+    waiting = Background(env.millrace, "index", "rebuild", "orders", "--wait", timeout=500)
+    env.wait_until(lambda: "rebuilding" in entry_of(env, "orders"), 60, "it is being rebuilt")
     refused = env.millrace("index", "rebuild", "orders", "--wait", check=False)
     assert refused.returncode == 1 and "index_is_rebuilding" in refused.stderr, refused
     publish_lines(env, lines, range(100, 200))
     env.create_topic(later, 2)
     publish_lines(env, later, range(200, 300))
     wanted.update({f"l{number}": old_line(number) for number in range(100, 300)})
-    env.wait_until(lambda: documents(env, "orders") == wanted, 60, "the first generation goes on by its own rules")
+    env.wait_until(lambda: documents(env, "orders") == wanted, 120, "the first generation goes on by its own rules")
     assert entry_of(env, "orders")["generation"] == 1 and waiting.is_alive()
     env.programs["ingest"].kill9()
     env.start("ingest")
@@ -154,10 +157,13 @@ def test_other_rules_while_writes_go_on(env):
     publishing.finish()
     kept = [number for number in range(301) if line(number)["level"] != "debug"]
     wanted = {**masked(shop.documents), **{f"l{number}": new_line(number) for number in kept}}
-    env.wait_until(lambda: documents(env, "orders") == wanted, 60, "the second generation has everything")
+    env.wait_until(lambda: documents(env, "orders") == wanted, 120, "the second generation has everything")
     assert {source["name"] for source in entry_of(env, "orders")["sources"]} == {shop_topic, name}
     answer = env.http("GET", "/indexes/orders/documents", headers={"X-Millrace-Token": token})
     assert answer.status == 409 and answer.json()["code"] == "consistency_token_outdated", answer
+
+
+test_other_rules_while_writes_go_on.timeout_s = 900
 
 
 def test_nothing_is_lost_unnoticed(env):
@@ -167,31 +173,34 @@ def test_nothing_is_lost_unnoticed(env):
     publish(env, index.topic, [("mine", b'{"id":"mine","price":1}', [], -1)], partitioner="murmur2_random")
     wanted = {**shop.documents, "mine": {"id": "mine", "price": 1}}
     env.wait_until(lambda: documents(env, "orders") == wanted, 60, "the first generation is searched")
-    refused = env.millrace("index", "rebuild", "orders", "--wait", check=False, timeout=120)
+    refused = env.millrace("index", "rebuild", "orders", "--wait", check=False, timeout=300)
     assert refused.returncode == 1 and "1 were published to it directly" in refused.stderr, refused
     assert entry_of(env, "orders")["generation"] == 1 and documents(env, "orders") == wanted
     log = f"{index.topic}.1"
     assert log in topics(env)
     env.millrace("index", "rebuild", "orders", "--cancel", "--wait")
     assert documents(env, "orders") == wanted and "rebuilding" not in entry_of(env, "orders")
-    env.wait_until(lambda: log not in topics(env), 30, "what was begun is deleted")
+    env.wait_until(lambda: log not in topics(env), 60, "what was begun is deleted")
     # the sources' topic forgets its beginning
     env.millrace("source", "pause", index.source, "--index", "orders", "--wait")
     gone = [TopicPartition(index.source, partition, 5) for partition in range(3)]
     for done in env.admin().delete_records(gone).values():
         done.result()
     env.millrace("index", "rebuild", "orders")
-    refused = env.millrace("index", "rebuild", "orders", "--wait", check=False, timeout=120)
+    refused = env.millrace("index", "rebuild", "orders", "--wait", check=False, timeout=300)
     assert refused.returncode == 1 and "index_is_rebuilding" in refused.stderr, refused
-    env.wait_until(lambda: [entry for entry in rebuilds(env) if entry["judged"]], 60, "it is judged")
-    lost = rebuilds(env)[0]["lost"]
+    judged = env.wait_until(lambda: [entry for entry in rebuilds(env) if entry["judged"]], 120, "it is judged")
+    lost = judged[0]["lost"]
     assert lost["published"] == 1 and 0 < lost["expired"] <= 15 and lost["unsourced"] == 0, lost
     env.millrace("source", "resume", index.source, "--index", "orders", "--wait")
-    env.millrace("index", "rebuild", "orders", "--accept-loss", "--wait", timeout=120)
+    env.millrace("index", "rebuild", "orders", "--accept-loss", "--wait", timeout=300)
     found = documents(env, "orders")
     assert "mine" not in found and entry_of(env, "orders")["generation"] == 2
     assert all(shop.documents[id] == document for id, document in found.items())
     assert len(found) >= len(shop.documents) - 15
+
+
+test_nothing_is_lost_unnoticed.timeout_s = 900
 
 
 def test_deleted_in_the_middle(env):
@@ -199,14 +208,21 @@ def test_deleted_in_the_middle(env):
     publish_shop(env, index, Shop(14), 100)
     env.millrace("source", "pause", index.source, "--index", "orders", "--wait")
     env.millrace("index", "rebuild", "orders")
-    env.wait_until(lambda: "rebuilding" in entry_of(env, "orders"), 30, "it is being rebuilt")
-    logs = {name for name in topics(env) if name.startswith(index.topic)}
-    assert len(logs) == 2, logs
+    env.wait_until(lambda: "rebuilding" in entry_of(env, "orders"), 60, "it is being rebuilt")
+
+    def of_both():
+        found = {name for name in topics(env) if name.startswith(index.topic)}
+        return found if len(found) == 2 else None
+
+    logs = env.wait_until(of_both, 60, "each generation has a log")
     env.programs["rebalance"].kill9()
     env.start("rebalance")
-    env.millrace("index", "delete", "orders", "--wait")
+    env.millrace("index", "delete", "orders", "--wait", timeout=180)
     # the configuration asks for the index again, which is another one with a log of its own
-    env.wait_until(lambda: not logs & set(topics(env)), 60, "both logs are deleted")
+    env.wait_until(lambda: not logs & set(topics(env)), 120, "both logs are deleted")
+
+
+test_deleted_in_the_middle.timeout_s = 600
 
 
 def test_refused_without_sources(env):

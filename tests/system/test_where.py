@@ -45,14 +45,16 @@ def send(env, index, messages):
     ends = {}
     for partition, offset in places:
         ends[partition] = max(ends.get(partition, 0), offset + 1)
-    env.wait_until(lambda: received_by_all(env, index, ends), 60, f"every replica has received up to {ends}")
+    env.wait_until(lambda: received_by_all(env, index, ends), 90, f"every replica has received up to {ends}")
     return places
 
 
 def received_by_all(env, index, ends):
     rows = [row for row in env.millrace("status", "-o", "json")["shards"] if row["topic"] == index.topic]
-    return all(len(row["replicas"]) == 2 and all(r["in_sync"] and (r["received"] or 0) >= ends.get(row["partition"], 0)
-                                                 for r in row["replicas"]) for row in rows)
+    return len(rows) == index.partitions and all(
+        len(row["replicas"]) == 2 and all(r["in_sync"] and r["state"] == "active" and
+                                          (r["received"] or 0) >= ends.get(row["partition"], 0) for r in row["replicas"])
+        for row in rows)
 
 
 def kinds(records):
@@ -146,6 +148,9 @@ def test_where_documents_are(env):
     check_tables(env, index, kept, bad)
 
 
+test_where_documents_are.timeout_s = 400
+
+
 def check_tables(env, index, kept, bad):
     """What people get: the verdict, then everything else."""
     lines = env.millrace("doc", "where", "books", "kept").stdout.splitlines()
@@ -196,6 +201,9 @@ def test_where_it_is_on_its_way(env):
     assert [r["note"].startswith("does not answer: ") for r in said["replicas"] if r["node"] == "n2"] == [True]
 
 
+test_where_it_is_on_its_way.timeout_s = 400
+
+
 def test_where_operations(env):
     """Merges, duplicates, keys used again, operations without effect, and barriers: each is named, and the state is right."""
     index = start(env)
@@ -239,6 +247,9 @@ def test_where_operations(env):
     assert f"; whether the delete-by-filter at offset {unsure[1]} meant it is not known here" in said["verdict"], said
 
 
+test_where_operations.timeout_s = 600
+
+
 def test_where_the_log_forgot(env):
     """Retention took the records: the replicas keep the document, and what is gone is said."""
     index = start(env)
@@ -258,7 +269,7 @@ def test_where_the_log_forgot(env):
 def test_where_without_partitioner(env):
     """Any partition may hold it: all are looked through, the newest record counts."""
     index = start(env, "none")
-    env.wait_until(lambda: fed_to_the_end(env, {p: 0 for p in range(PARTITIONS)}), 60, "every partition is fed")
+    env.wait_until(lambda: fed_to_the_end(env, {p: 0 for p in range(PARTITIONS)}), 90, "every partition is fed")
     place = send(env, index, [("free", b'{"n":1}', 3)])[0]
     code, said = ask(env, "free")
     assert (code, said["partition"], kinds(said["records"])) == (0, 3, [(*place, "put", None)])
@@ -305,4 +316,7 @@ def test_where_something_is_away(env):
         text = env.millrace("doc", "where", "books", "here", check=False).stdout
         assert "dead letters could not be read: " in text and "n2" in text
         env.kafka.resume()
-        env.wait_until(lambda: ask(env, "here")[0] == 0, 60, "Kafka answers again, and so does the command")
+        env.wait_until(lambda: ask(env, "here")[0] == 0, 90, "Kafka answers again, and so does the command")
+
+
+test_where_something_is_away.timeout_s = 600  # a Kafka of its own, and commands that wait for one

@@ -30,7 +30,6 @@ CHURN_IN_GROUP = 6
 STABLE_TIME_MS = 1700000000000
 DELETED = None  # the body of a version that deletes
 RECENT = 20  # versions of a document among which those without an offset are
-STALE_S = 25.0  # a version may be shown so long after its successor was acknowledged; see Judge
 TOKEN = "x-millrace-token"
 DEGRADED = "x-millrace-degraded"
 
@@ -140,8 +139,8 @@ class Churn(threading.Thread):
 
     def finish(self):
         self._end.set()
-        self.join(30)
-        left = self._producer.flush(30)
+        self.join(60)
+        left = self._producer.flush(120)
         if self.trouble:
             raise self.trouble
         assert left == 0, f"{left} records are not acknowledged"
@@ -150,14 +149,15 @@ class Churn(threading.Thread):
 class Judge:
     """Holds answers of searches for churning documents against the versions in the log.
 
-    An answer that says what it covers must be exactly that. Besides, nothing
-    may be older than STALE_S: a new owner of a slot comes after the session's
-    6 s, and a replica out of sync is not asked after 15 s; a replica whose disk
-    was put back by minutes would be caught.
+    An answer that says what it covers must be exactly that. Besides, none may
+    be shown `stale_s` after its successor was acknowledged: a new owner of a
+    slot comes after the session's 6 s, and a replica out of sync is not asked
+    after 15 s; a replica whose disk was put back by minutes would be caught.
     """
 
-    def __init__(self, churn):
+    def __init__(self, churn, stale_s):
         self._churn = churn
+        self._stale_s = stale_s
         self._unjudged = []
 
     def troubles(self, entries, everything=False):
@@ -203,7 +203,7 @@ class Judge:
         if shown != expected:
             return f"shows {shown}, at offset {upto} the log says {expected}"
         following = history[last + 1] if last + 1 < len(history) else None
-        if following and following.acknowledged_at and following.acknowledged_at < asked_at - STALE_S:
+        if following and following.acknowledged_at and following.acknowledged_at < asked_at - self._stale_s:
             return f"shows {shown}, {asked_at - following.acknowledged_at:.1f} s after {following.body} was acknowledged"
         return None
 
@@ -247,7 +247,7 @@ class Searches:
         self._waiting += new
         self.count += len(new)
 
-    def wait_more(self, count, deadline_s=60):
+    def wait_more(self, count, deadline_s=240):
         """Until `count` further searches were answered."""
         self._look()
         wanted = self.count + count
