@@ -274,10 +274,12 @@ static size_t fitting(const struct manifest *manifest, size_t at, size_t max, st
 	return len;
 }
 
-/* Neighbours from `at` on up to the last of MANIFEST_FANOUT of that level, none above it or large; 0: not so many. */
+/* Neighbours from `at` on up to the last of MANIFEST_FANOUT of that level, or of fewer that are small together; none
+ * above the level or large. 0: not so many. */
 static size_t level_run(const struct manifest *manifest, uint32_t level, size_t at)
 {
 	size_t of_level = 0;
+	uint64_t bytes = 0;
 
 	for (size_t i = at; i < manifest->segments_len; i++) {
 		const struct disk_segment *segment = &manifest->segments[i];
@@ -285,7 +287,9 @@ static size_t level_run(const struct manifest *manifest, uint32_t level, size_t 
 		if (segment->level > level || is_large(segment))
 			return 0;
 		of_level += segment->level == level;
-		if (of_level == MANIFEST_FANOUT)
+		bytes += segment->bytes;
+		if (of_level == MANIFEST_FANOUT ||
+		    (of_level == MANIFEST_SMALL_FANOUT && bytes <= MANIFEST_SMALL_BYTES))
 			return i + 1 - at;
 	}
 	return 0;

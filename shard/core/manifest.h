@@ -12,7 +12,9 @@
  * Merge policy, in this order:
  *   MANIFEST_FANOUT segments of level L, and what of lower levels stands between
  *     them, become one, the lowest L first (fewer of them if all would be too
- *     many);
+ *     many); MANIFEST_SMALL_FANOUT of them if that writes MANIFEST_SMALL_BYTES
+ *     at most: a search asks every segment, and small ones cost it as much as
+ *     large ones;
  *   a segment of whose documents a third are dead is written anew;
  *   from MANIFEST_CROWDED segments on neighbours of any level are joined, where
  *     that writes least for every segment saved.
@@ -32,6 +34,8 @@
 #ifndef MANIFEST_FANOUT /* the simulation's is smaller, as its segments are few */
 #define MANIFEST_FANOUT 8
 #endif
+#define MANIFEST_SMALL_FANOUT 3
+#define MANIFEST_SMALL_BYTES (1024ULL * 1024)
 /* Segments that are merged at once. */
 #define MANIFEST_MERGE_MAX 16
 #define MANIFEST_SEGMENTS_MAX 128

@@ -222,24 +222,31 @@ static void test_merge_place(void)
 		size_t at;
 		size_t len; /* 0: nothing */
 	} rows[] = {
-		{"", 10, 0, 0, 0, 0},
-		{"0000000", 10, 0, 0, 0, 0},
-		{"00000000", 10, 0, 0, 0, 8},
-		{"0000 0000", 10, 0, 0, 0, 8},
-		{"100000000", 10, 0, 0, 1, 8},
-		{"1000000010", 10, 0, 0, 0, 0},
-		{"1101111001", 10, 0, 0, 0, 0},
-		{"011011110101", 10, 0, 0, 1, 11}, /* lower ones between go along */
-		{"110000000111111", 10, 0, 0, 0, 15},
-		{"1120000000111111", 10, 0, 0, 0, 0},
-		{"2222222211111111000", 10, 0, 0, 8, 8},
-		{"222222221111111000", 10, 0, 0, 0, 8},
+		{"", 3000, 0, 0, 0, 0},
+		{"0000000", 3000, 0, 0, 0, 0},
+		{"00000000", 3000, 0, 0, 0, 8},
+		{"0000 0000", 3000, 0, 0, 0, 8},
+		{"100000000", 3000, 0, 0, 1, 8},
+		{"1000000010", 3000, 0, 0, 0, 0},
+		{"1101111001", 3000, 0, 0, 0, 0},
+		{"011011110101", 3000, 0, 0, 1, 11}, /* lower ones between go along */
+		{"110000000111111", 3000, 0, 0, 0, 15},
+		{"1120000000111111", 3000, 0, 0, 0, 0},
+		{"2222222211111111000", 3000, 0, 0, 8, 8},
+		{"222222221111111000", 3000, 0, 0, 0, 8},
 		{"00000000", DISK_SEGMENT_DOCUMENTS_MAX / 4, 0, 0, 0, 4},
 		{"00000000", DISK_SEGMENT_DOCUMENTS_MAX / 2 + 1, 0, 0, 0, 0},
 		{"210", 9, 1, 2, 0, 0},
 		{"210", 9, 1, 3, 1, 1},
 		{"210", 9, 2, 9, 2, 1},
-		{"2100000000", 9, 0, 9, 2, 8},
+		{"2100000000", 3000, 0, 3000, 2, 8},
+		{"00", 10, 0, 0, 0, 0}, /* small ones from three on */
+		{"000", 10, 0, 0, 0, 3},
+		{"000", 2000, 0, 0, 0, 0},
+		{"2111000", 10, 0, 0, 4, 3},
+		{"1101", 10, 0, 0, 0, 4},
+		{"10011", 10, 0, 0, 0, 5},
+		{"1121", 10, 0, 0, 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -295,18 +302,18 @@ static void test_wide_merge(void)
 	size_t at;
 	size_t len;
 
-	levels_add(manifest, "000", 10);
+	levels_add(manifest, "000", 3000);
 	apart_add(manifest);
-	levels_add(manifest, "0000", 10);
+	levels_add(manifest, "0000", 3000);
 	CU_ASSERT_TRUE(manifest_merge_place(manifest, &at, &len));
 	CU_ASSERT_EQUAL(at, 0);
 	CU_ASSERT_EQUAL(len, 3);
 	manifest_init(manifest);
-	levels_add(manifest, "0", 10);
+	levels_add(manifest, "0", 3000);
 	apart_add(manifest);
-	levels_add(manifest, "000000", 10);
+	levels_add(manifest, "000000", 3000);
 	CU_ASSERT_FALSE(manifest_merge_place(manifest, &at, &len));
-	levels_add(manifest, "0", 10);
+	levels_add(manifest, "0", 3000);
 	CU_ASSERT_TRUE(manifest_merge_place(manifest, &at, &len));
 	CU_ASSERT_EQUAL(at, 1);
 	CU_ASSERT_EQUAL(len, 8);
