@@ -39,9 +39,71 @@ static void refusals_init(struct node_counters *counters)
 	counters->refused_node = metric_series(metric, &node);
 }
 
+static void levels_init(struct node_counters *counters)
+{
+	struct metric *metric =
+		metric_new(METRIC_TYPE_GAUGE, "millrace_node_disk_segments",
+	                   "Segments on disk, by level; the highest has what is above it too", "level");
+
+	for (size_t i = 0; i < NODE_LEVELS; i++) {
+		char level[16];
+		const char *value = level;
+
+		(void)snprintf(level, sizeof level, "%zu", i);
+		counters->levels[i] = metric_series(metric, &value);
+	}
+}
+
+/* The work of the writer thread. */
+static void jobs_init(struct node_counters *counters)
+{
+	counters->store_seconds = single(METRIC_TYPE_HISTOGRAM, "millrace_node_store_duration_seconds",
+	                                 "Time from the beginning of a store to its end");
+	counters->stores =
+		single(METRIC_TYPE_COUNTER, "millrace_node_stores_total", "Stores that ended well");
+	counters->stores_failed =
+		single(METRIC_TYPE_COUNTER, "millrace_node_stores_failed_total", "Stores to be tried again");
+	counters->stores_in_flight = single(METRIC_TYPE_GAUGE, "millrace_node_stores_in_flight",
+	                                    "1 while the writer has a store to do");
+	counters->store_bytes = single(METRIC_TYPE_COUNTER, "millrace_node_store_bytes_total",
+	                               "Bytes of the segments that stores have written");
+	counters->compactions = single(METRIC_TYPE_COUNTER, "millrace_node_compactions_total",
+	                               "Merges of disk segments and removals of old ones that ended well");
+	counters->compactions_failed = single(METRIC_TYPE_COUNTER, "millrace_node_compactions_failed_total",
+	                                      "Merges of disk segments and removals to be tried again");
+	counters->compactions_in_flight = single(METRIC_TYPE_GAUGE, "millrace_node_compactions_in_flight",
+	                                         "1 while a merge or a removal has begun and not ended");
+	counters->merge_bytes = single(METRIC_TYPE_COUNTER, "millrace_node_merge_bytes_total",
+	                               "Bytes of the segments that merges have written");
+	counters->slice_seconds =
+		single(METRIC_TYPE_HISTOGRAM, "millrace_node_compaction_slice_duration_seconds",
+	               "Time from the beginning of a slice of a compaction to its end");
+	levels_init(counters);
+}
+
+static void replicas_init(struct node_counters *counters)
+{
+	counters->received = of_replica("millrace_replica_received_offset", "Next offset not yet searchable");
+	counters->stored = of_replica("millrace_replica_stored_offset", "Next offset not yet on disk");
+	counters->documents = of_replica("millrace_replica_documents", "Live documents");
+	counters->replica_memory =
+		of_replica("millrace_replica_memory_bytes", "Memory of what is not stored yet");
+	counters->disk_segments = of_replica("millrace_replica_disk_segments", "Segments on disk");
+	counters->disk_dead = of_replica("millrace_replica_disk_dead_documents",
+	                                 "Documents that segments on disk hold beyond the live ones");
+	counters->disk_bytes = of_replica("millrace_replica_disk_bytes", "Bytes of the segments on disk");
+	counters->live_bytes = of_replica("millrace_replica_disk_live_bytes",
+	                                  "Of the bytes of the segments on disk the share of live documents");
+	counters->reader_age =
+		of_replica("millrace_replica_oldest_reader_seconds",
+	                   "How long the oldest search that goes on has been reading; 0: none");
+}
+
 void counters_init(struct node_counters *counters)
 {
 	refusals_init(counters);
+	jobs_init(counters);
+	replicas_init(counters);
 	counters->ranges = metric_new(METRIC_TYPE_COUNTER, "millrace_node_ranges_total",
 	                              "Ranges of batches, by what came of them", "result");
 	for (size_t i = RANGE_RESULT_APPLIED; i <= RANGE_RESULT_STOPPED; i++)
@@ -56,21 +118,6 @@ void counters_init(struct node_counters *counters)
 	                                   "Time to apply one range");
 	counters->search_seconds = single(METRIC_TYPE_HISTOGRAM, "millrace_node_search_duration_seconds",
 	                                  "Time of the owner for one search over the shards asked");
-	counters->store_seconds = single(METRIC_TYPE_HISTOGRAM, "millrace_node_store_duration_seconds",
-	                                 "Time from the beginning of a store to its end");
-	counters->stores =
-		single(METRIC_TYPE_COUNTER, "millrace_node_stores_total", "Stores that ended well");
-	counters->stores_failed =
-		single(METRIC_TYPE_COUNTER, "millrace_node_stores_failed_total", "Stores to be tried again");
-	counters->stores_in_flight = single(METRIC_TYPE_GAUGE, "millrace_node_stores_in_flight",
-	                                    "1 while the writer has a store to do");
-	counters->compactions = single(METRIC_TYPE_COUNTER, "millrace_node_compactions_total",
-	                               "Merges of disk segments and removals of old ones that ended well");
-	counters->compactions_failed = single(METRIC_TYPE_COUNTER, "millrace_node_compactions_failed_total",
-	                                      "Merges of disk segments and removals to be tried again");
-	counters->slice_seconds =
-		single(METRIC_TYPE_HISTOGRAM, "millrace_node_compaction_slice_duration_seconds",
-	               "Time from the beginning of a slice of a compaction to its end");
 	counters->sessions_renewed = single(METRIC_TYPE_COUNTER, "millrace_node_sessions_renewed_total",
 	                                    "Sessions that replicas began without a restart");
 	counters->marks_pages = single(METRIC_TYPE_COUNTER, "millrace_node_marks_pages_total",
@@ -88,14 +135,6 @@ void counters_init(struct node_counters *counters)
 	                           "Questions that wait until a shard has received what they ask for");
 	counters->memory_bytes = single(METRIC_TYPE_GAUGE, "millrace_node_memory_bytes",
 	                                "Memory of segments that are not stored yet");
-	counters->received = of_replica("millrace_replica_received_offset", "Next offset not yet searchable");
-	counters->stored = of_replica("millrace_replica_stored_offset", "Next offset not yet on disk");
-	counters->documents = of_replica("millrace_replica_documents", "Live documents");
-	counters->replica_memory =
-		of_replica("millrace_replica_memory_bytes", "Memory of what is not stored yet");
-	counters->disk_segments = of_replica("millrace_replica_disk_segments", "Segments on disk");
-	counters->disk_dead = of_replica("millrace_replica_disk_dead_documents",
-	                                 "Documents that segments on disk hold beyond the live ones");
 }
 
 void counters_of_held(struct node *node, struct held *held)
@@ -112,23 +151,52 @@ void counters_of_held(struct node *node, struct held *held)
 	held->memory = metric_series(node->counters.replica_memory, values);
 	held->disk_segments = metric_series(node->counters.disk_segments, values);
 	held->disk_dead = metric_series(node->counters.disk_dead, values);
+	held->disk_bytes = metric_series(node->counters.disk_bytes, values);
+	held->live_bytes = metric_series(node->counters.live_bytes, values);
+	held->reader_age = metric_series(node->counters.reader_age, values);
+}
+
+static double reader_seconds(const struct node *node, const struct held *held)
+{
+	struct shelf_readers readers = shelf_readers(node->shelf, held->index_id, held->partition);
+
+	/* the oldest may have begun after the owner looked at the clock */
+	return readers.len > 0 && readers.oldest_ms < node->now_ms
+	               ? (double)(node->now_ms - readers.oldest_ms) / 1000
+	               : 0;
+}
+
+static void held_update(const struct node *node, struct held *held, uint64_t levels[NODE_LEVELS])
+{
+	struct replica_status status;
+	struct replica_figures figures;
+
+	replica_status(held->replica, &status);
+	replica_figures(held->replica, &figures);
+	series_set(held->received, (double)status.received);
+	series_set(held->stored, (double)status.stored);
+	series_set(held->documents, (double)status.documents);
+	series_set(held->memory, (double)status.memory_bytes);
+	series_set(held->disk_segments, (double)status.disk_segments);
+	series_set(held->disk_dead, (double)status.disk_dead);
+	series_set(held->disk_bytes, (double)status.disk_bytes);
+	series_set(held->live_bytes, (double)figures.live_bytes);
+	series_set(held->reader_age, reader_seconds(node, held));
+	for (size_t i = 0; i < figures.levels_len; i++) {
+		uint32_t level = figures.levels[i].level;
+
+		levels[level < NODE_LEVELS ? level : NODE_LEVELS - 1] += figures.levels[i].segments;
+	}
 }
 
 void counters_update(struct node *node)
 {
-	series_set(node->counters.memory_bytes, (double)node->memory_bytes);
-	for (size_t i = 0; i < node->held_len; i++) {
-		const struct held *held = node->held[i];
-		struct replica_status status;
+	uint64_t levels[NODE_LEVELS] = {0};
 
-		if (held->replica == NULL)
-			continue;
-		replica_status(held->replica, &status);
-		series_set(held->received, (double)status.received);
-		series_set(held->stored, (double)status.stored);
-		series_set(held->documents, (double)status.documents);
-		series_set(held->memory, (double)status.memory_bytes);
-		series_set(held->disk_segments, (double)status.disk_segments);
-		series_set(held->disk_dead, (double)status.disk_dead);
-	}
+	series_set(node->counters.memory_bytes, (double)node->memory_bytes);
+	for (size_t i = 0; i < node->held_len; i++)
+		if (node->held[i]->replica != NULL)
+			held_update(node, node->held[i], levels);
+	for (size_t i = 0; i < NODE_LEVELS; i++)
+		series_set(node->counters.levels[i], (double)levels[i]);
 }

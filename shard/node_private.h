@@ -1,13 +1,14 @@
 /*
  * What the parts of the node share: node.c (life and loop), identity.c (whose
  * directory it is), following.c (meta and topology), replicas.c (what is held), storing.c (store jobs), http.c
- * (threads of the server), batches.c, questions.c, answers.c, marks.c and status.c (answers),
+ * (threads of the server), batches.c, questions.c, answers.c, marks.c, status.c and figures.c (answers),
  * counters.c (metrics). Everything is the owner thread's unless it says
  * otherwise.
  */
 #ifndef MILLRACE_SHARD_NODE_PRIVATE_H
 #define MILLRACE_SHARD_NODE_PRIVATE_H
 
+#include "shard/core/figures.h"
 #include "shard/core/node_identity.h"
 #include "shard/core/serving.h"
 #include "shard/core/words.h"
@@ -31,6 +32,8 @@
 #define NODE_WAITING_MAX 256
 #define NODE_BATCHES_MAX 256
 #define NODE_PATH_BYTES_MAX 3072
+/* Levels that a metric tells apart; the last one has what is above it too. */
+#define NODE_LEVELS 16
 #define NODE_ANSWER_BYTES_MAX (256U * 1024 * 1024)
 
 /* First member of everything in the owner's inbox. */
@@ -47,6 +50,12 @@ struct message {
 	enum message_kind kind;
 };
 
+/* Jobs of one kind since the replica was opened. */
+struct job_counts {
+	uint64_t done; /* that ended well */
+	int64_t ms;    /* of the writer thread, for all of them */
+};
+
 /* A replica on this node's disk. */
 struct held {
 	uint64_t index_id;
@@ -60,6 +69,10 @@ struct held {
 	size_t memory_bytes;       /* as last counted */
 	uint64_t merges_too_large; /* of this opening, as last counted */
 	uint64_t skipped;
+	uint64_t stored_bytes;
+	uint64_t merged_bytes;
+	struct job_counts stores;
+	struct job_counts compactions;
 	int64_t unstored_since_ms; /* -1: nothing waits */
 	int64_t store_retry_ms;    /* after a failed store */
 	bool uncompacted;          /* replica_compact_begin may have something to do */
@@ -71,6 +84,9 @@ struct held {
 	struct series *memory;
 	struct series *disk_segments;
 	struct series *disk_dead;
+	struct series *disk_bytes;
+	struct series *live_bytes;
+	struct series *reader_age;
 };
 
 /* A store job, or a slice of a compaction, on its way to the writer thread and back. */
@@ -122,8 +138,12 @@ struct node_counters {
 	struct series *stores;
 	struct series *stores_failed;
 	struct series *stores_in_flight;
+	struct series *store_bytes;
 	struct series *compactions;
 	struct series *compactions_failed;
+	struct series *compactions_in_flight;
+	struct series *merge_bytes;
+	struct series *levels[NODE_LEVELS];
 	struct series *slice_seconds;
 	struct series *sessions_renewed;
 	struct series *marks_pages;
@@ -143,6 +163,9 @@ struct node_counters {
 	struct metric *replica_memory;
 	struct metric *disk_segments;
 	struct metric *disk_dead;
+	struct metric *disk_bytes;
+	struct metric *live_bytes;
+	struct metric *reader_age;
 };
 
 /* pulse.c: noted by a thread of its own and by the owner. */

@@ -83,4 +83,8 @@ void question_marks(struct question *question);
 /* status.c */
 void question_shards(struct question *question);
 
+/* figures.c */
+/* The member `figures` of a shard; null for a replica that is kept closed. */
+void figures_append(const struct node *node, const struct held *held, struct buffer *body);
+
 #endif

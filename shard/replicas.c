@@ -229,6 +229,10 @@ static void held_release(struct node *node, struct held *held)
 	publish(node, held); /* maybe another generation's */
 	held->merges_too_large = 0;
 	held->skipped = 0;
+	held->stored_bytes = 0;
+	held->merged_bytes = 0;
+	held->stores = (struct job_counts){0};
+	held->compactions = (struct job_counts){0};
 	node->memory_bytes -= held->memory_bytes;
 	held->memory_bytes = 0;
 	held->unstored_since_ms = -1;
@@ -472,8 +476,12 @@ static void counts_note(struct node *node, struct held *held, const struct repli
 {
 	series_add(node->counters.merges_too_large, status->merges_too_large - held->merges_too_large);
 	series_add(node->counters.skipped, status->skipped - held->skipped);
+	series_add(node->counters.store_bytes, status->stored_bytes - held->stored_bytes);
+	series_add(node->counters.merge_bytes, status->merged_bytes - held->merged_bytes);
 	held->merges_too_large = status->merges_too_large;
 	held->skipped = status->skipped;
+	held->stored_bytes = status->stored_bytes;
+	held->merged_bytes = status->merged_bytes;
 }
 
 void replicas_note(struct node *node, struct held *held)

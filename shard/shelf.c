@@ -1,6 +1,7 @@
 #include "shard/shelf.h"
 
 #include "shared/base/assert.h"
+#include "shared/runtime/clock.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@ struct shelf_entry {
 	uint64_t index_id;
 	int32_t partition;
 	size_t pins;
+	struct shelf_view *oldest; /* of the views that pin it */
+	struct shelf_view *newest;
 	struct serving_shard seen;
 	struct snapshot *snapshot;
 };
@@ -139,6 +142,36 @@ void shelf_remove(struct shelf *shelf, uint64_t index_id, int32_t partition)
 	free(entry);
 }
 
+static void view_pin(struct shelf_view *view, struct shelf_entry *entry)
+{
+	*view = (struct shelf_view){.entry = entry,
+	                            .seen = entry->seen,
+	                            .snapshot = snapshot_hold(entry->snapshot),
+	                            .taken_ms = clock_monotonic_ms(),
+	                            .older = entry->newest};
+	if (entry->newest != NULL)
+		entry->newest->newer = view;
+	else
+		entry->oldest = view;
+	entry->newest = view;
+	entry->pins++;
+}
+
+static void view_unpin(const struct shelf_view *view)
+{
+	struct shelf_entry *entry = view->entry;
+
+	if (view->older != NULL)
+		view->older->newer = view->newer;
+	else
+		entry->oldest = view->newer;
+	if (view->newer != NULL)
+		view->newer->older = view->older;
+	else
+		entry->newest = view->older;
+	entry->pins--;
+}
+
 void shelf_take(struct shelf *shelf, uint64_t index_id, int32_t partition, struct shelf_view *view)
 {
 	struct shelf_entry *entry;
@@ -146,10 +179,8 @@ void shelf_take(struct shelf *shelf, uint64_t index_id, int32_t partition, struc
 	*view = (struct shelf_view){.seen = {.state = REPLICA_STATE_STOPPED}};
 	(void)pthread_mutex_lock(&shelf->lock);
 	entry = entry_find(shelf, index_id, partition);
-	if (entry != NULL) {
-		entry->pins++;
-		*view = (struct shelf_view){entry, entry->seen, snapshot_hold(entry->snapshot)};
-	}
+	if (entry != NULL)
+		view_pin(view, entry);
 	(void)pthread_mutex_unlock(&shelf->lock);
 }
 
@@ -159,9 +190,23 @@ void shelf_give(struct shelf *shelf, struct shelf_view *view)
 		return;
 	snapshot_release(view->snapshot);
 	(void)pthread_mutex_lock(&shelf->lock);
-	if (--view->entry->pins == 0)
+	view_unpin(view);
+	if (view->entry->pins == 0)
 		(void)pthread_cond_broadcast(&shelf->given);
 	(void)pthread_mutex_unlock(&shelf->lock);
 	view->entry = NULL;
 	view->snapshot = NULL;
+}
+
+struct shelf_readers shelf_readers(struct shelf *shelf, uint64_t index_id, int32_t partition)
+{
+	struct shelf_readers readers = {.oldest_ms = -1};
+	const struct shelf_entry *entry;
+
+	(void)pthread_mutex_lock(&shelf->lock);
+	entry = entry_find(shelf, index_id, partition);
+	if (entry != NULL && entry->oldest != NULL)
+		readers = (struct shelf_readers){entry->pins, entry->oldest->taken_ms};
+	(void)pthread_mutex_unlock(&shelf->lock);
+	return readers;
 }

@@ -28,6 +28,15 @@ struct shelf_view {
 	struct shelf_entry *entry; /* pinned; NULL: it is not on the shelf */
 	struct serving_shard seen;
 	struct snapshot *snapshot; /* the view's own */
+	int64_t taken_ms;
+	struct shelf_view *older; /* of the same entry */
+	struct shelf_view *newer;
+};
+
+/* Who reads a replica now. */
+struct shelf_readers {
+	size_t len;
+	int64_t oldest_ms; /* clock_monotonic_ms when it began; -1: none reads */
 };
 
 struct shelf *shelf_new(void);
@@ -39,8 +48,11 @@ bool shelf_put(struct shelf *shelf, uint64_t index_id, int32_t partition, const 
 /* Returns when nobody holds a view of it any more. Nothing happens if it is not there. */
 void shelf_remove(struct shelf *shelf, uint64_t index_id, int32_t partition);
 
+/* The view stays where it is until it is given back. */
 void shelf_take(struct shelf *shelf, uint64_t index_id, int32_t partition, struct shelf_view *view);
 /* Gives back what shelf_take filled, an empty view too. */
 void shelf_give(struct shelf *shelf, struct shelf_view *view);
+/* Of a replica that is not on the shelf: none. */
+struct shelf_readers shelf_readers(struct shelf *shelf, uint64_t index_id, int32_t partition);
 
 #endif

@@ -1,4 +1,4 @@
-/* GET /shards: what this node holds and where it stands. */
+/* GET /shards: what this node holds and where it stands; with `figures=true` what it consists of. */
 #include "shard/question.h"
 
 #include "shared/runtime/clock.h"
@@ -71,7 +71,7 @@ static void append_seals(const struct replica *replica, struct buffer *body)
 	buffer_append_string(body, "]");
 }
 
-static void append_held(const struct node *node, const struct held *held, struct buffer *body)
+static void append_held(const struct node *node, const struct held *held, bool figures, struct buffer *body)
 {
 	struct replica_status status = {
 		.state = REPLICA_STATE_STOPPED, .log_end = -1, .anchor = {.offset = -1}};
@@ -86,6 +86,8 @@ static void append_held(const struct node *node, const struct held *held, struct
 	              status.state == REPLICA_STATE_ACTIVE && held->recorded ? "true" : "false");
 	append_marks(&status, body);
 	append_seals(held->replica, body);
+	if (figures)
+		figures_append(node, held, body);
 	buffer_append_string(body, "}");
 }
 
@@ -127,12 +129,17 @@ void question_shards(struct question *question)
 	struct node *node = question->node;
 	struct http_request *request = question->request;
 	const char *wanted = http_request_argument(request, "index");
+	const char *figures = http_request_argument(request, "figures");
 	uint64_t index_id = 0;
 	const char *comma = "";
 	struct buffer body;
 
 	if (wanted != NULL && !index_id_parse(slice_string(wanted), &index_id)) {
 		http_refuse(request, 400, "invalid_index", "`index` is 16 hexadecimal digits");
+		return;
+	}
+	if (figures != NULL && strcmp(figures, "true") != 0) {
+		http_refuse(request, 400, "invalid_figures", "`figures` is true, or not there");
 		return;
 	}
 	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
@@ -147,7 +154,7 @@ void question_shards(struct question *question)
 		    replicas_find(node, held->index_id, held->partition) != held)
 			continue;
 		buffer_append_string(&body, comma);
-		append_held(node, held, &body);
+		append_held(node, held, figures != NULL, &body);
 		comma = ",";
 	}
 	buffer_append_string(&body, "]}");

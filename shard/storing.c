@@ -184,6 +184,7 @@ static bool compaction_begin(struct node *node)
 		node->compaction = replica_compact_begin(held->replica);
 		if (node->compaction != NULL) {
 			node->compacting = held;
+			series_set(node->counters.compactions_in_flight, 1);
 			return true;
 		}
 		compaction_wait(node, held);
@@ -229,10 +230,13 @@ void storing_turn(struct node *node)
 static void stored_note(struct node *node, const struct store_task *task)
 {
 	struct held *held = task->held;
+	int64_t took_ms = clock_monotonic_ms() - task->begun_ms;
 	struct replica_status status;
 
+	held->stores.ms += took_ms;
 	replica_status(held->replica, &status);
 	if (task->result == 0) {
+		held->stores.done++;
 		series_add(node->counters.stores, 1);
 		/* what came during the job has waited since its beginning at most; what it left out, longer */
 		if (status.stored >= task->received_at_begin)
@@ -244,7 +248,7 @@ static void stored_note(struct node *node, const struct store_task *task)
 		        "index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"", held->index_id,
 		        held->partition, task->error.text);
 	}
-	series_observe(node->counters.store_seconds, (double)(clock_monotonic_ms() - task->begun_ms) / 1000);
+	series_observe(node->counters.store_seconds, (double)took_ms / 1000);
 	replicas_note(node, held);
 }
 
@@ -255,17 +259,21 @@ static void compaction_end(struct node *node, int result, const struct error *er
 	replica_compact_end(held->replica, node->compaction, result, error);
 	node->compacting = NULL;
 	node->compaction = NULL;
+	series_set(node->counters.compactions_in_flight, 0);
 }
 
 static void slice_done(struct node *node, const struct store_task *task)
 {
 	struct held *held = task->held;
+	int64_t took_ms = clock_monotonic_ms() - task->begun_ms;
 
-	series_observe(node->counters.slice_seconds, (double)(clock_monotonic_ms() - task->begun_ms) / 1000);
+	held->compactions.ms += took_ms;
+	series_observe(node->counters.slice_seconds, (double)took_ms / 1000);
 	if (task->result == 0 && task->more)
 		return;
 	compaction_end(node, task->result, &task->error);
 	if (task->result == 0) {
+		held->compactions.done++;
 		series_add(node->counters.compactions, 1);
 		held->store_retry_ms = node->now_ms; /* it may have waited for this */
 	} else if (task->result != ERROR_LIMIT) {

@@ -345,6 +345,9 @@ void replica_status(const struct replica *replica, struct replica_status *status
 		.applied = replica->applied,
 		.merges_too_large = replica->merges_too_large,
 		.skipped = replica->skipped,
+		.merges = replica->merges,
+		.stored_bytes = replica->stored_bytes,
+		.merged_bytes = replica->merged_bytes,
 		.has_identities = replica_has_identities(replica),
 		.has_origins = replica->now.has_origins,
 	};

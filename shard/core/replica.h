@@ -132,6 +132,9 @@ struct replica_status {
 	uint64_t applied;          /* operations since opening; those that were there already do not count */
 	uint64_t merges_too_large; /* of them, merges that left what was there */
 	uint64_t skipped;          /* offsets since opening that a record in `meta` told to skip */
+	uint64_t merges;           /* of disk segments since opening */
+	uint64_t stored_bytes;     /* of the disk segments that stores have written since opening … */
+	uint64_t merged_bytes;     /* … and merges */
 	bool has_identities;       /* as in range_answer */
 	bool has_origins;
 	char stop_reason[256]; /* STOPPED only */

@@ -176,8 +176,11 @@ static void job_accept(struct replica *replica, struct replica_compact_job *job)
 {
 	replica_publish(replica, job->manifest);
 	job->manifest = NULL;
-	if (job->parts_len > 0 && !job->vain)
+	if (job->parts_len > 0 && !job->vain) {
 		postings_and_not(&replica->deleted, &job->dead);
+		replica->merges++;
+		replica->merged_bytes += section_writer_put_bytes(job->sections);
+	}
 	replica_touch(replica);
 }
 

@@ -2,7 +2,7 @@
  * What the parts of a replica share: replica.c (life and state),
  * replica_receive.c with replica_fold.c and replica_barrier.c (intake.h),
  * replica_store.c with its parts (store_job.h), replica_compact.c with its
- * parts (compact_job.h), replica_read.c, replica_search.c, walk.c. Nobody else
+ * parts (compact_job.h), replica_read.c, replica_search.c, walk.c, figures.c. Nobody else
  * includes this.
  *
  * The newest state of an id is its version in `overlay` if there is one, else
@@ -49,6 +49,9 @@ struct replica {
 	uint64_t applied; /* operations since opening */
 	uint64_t merges_too_large;
 	uint64_t skipped;
+	uint64_t merges; /* on disk, since opening */
+	uint64_t stored_bytes;
+	uint64_t merged_bytes;
 	int64_t stored;
 	int64_t log_end;  /* newest known in this session, -1 none */
 	int64_t level_at; /* first known in this session: received >= it makes the replica active */

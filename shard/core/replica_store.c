@@ -311,6 +311,8 @@ static void job_accept(struct replica *replica, struct replica_store_job *job)
 	deleted_release(replica, job);
 	segments_release(replica, len);
 	replica->stored = job->end.received;
+	if (job->sections != NULL)
+		replica->stored_bytes += section_writer_put_bytes(job->sections);
 	replica_touch(replica);
 }
 
