@@ -28,7 +28,23 @@ void cli_index_help(void)
 	       "--accept-loss\n"
 	       "  index rebuild UID --cancel [--wait]\n"
 	       "  index delete UID [--wait]\n"
-	       "  index ls [-o table|json]\n");
+	       "  index ls [-o table|json]\n"
+	       "  index stats UID [-o table|json]\n"
+	       "                   a line for each replica, and their sums: live and dead documents; memory "
+	       "that "
+	       "takes\n"
+	       "                   what comes (ACTIVE) and that a store is writing (IMMUTABLE); segments on "
+	       "disk as\n"
+	       "                   LEVEL:NUMBER, their bytes (STORED) and the share of live documents in "
+	       "these "
+	       "(LIVE),\n"
+	       "                   bytes of their dictionaries (WORDS) and of the store's file (FILE); the "
+	       "age of "
+	       "the\n"
+	       "                   oldest search that reads it; stores and merges since the node opened it, "
+	       "+ the\n"
+	       "                   running one, with bytes written and time taken; json has the exact "
+	       "numbers\n");
 }
 
 /* One of the words that `choices` separates with spaces. */
@@ -50,7 +66,7 @@ static bool read_number(const char *text, long min, long max, long *number)
 	return end != text && *end == 0 && *number >= min && *number <= max;
 }
 
-/* argv[0] is create, delete or ls; 0 or the exit code. */
+/* argv[0] is create, rebuild, delete, ls or stats; 0 or the exit code. */
 static int read_options(int argc, char **argv, struct index_options *options)
 {
 	static const struct option longs[] = {{"primary-key", required_argument, NULL, 'k'},
@@ -67,6 +83,7 @@ static int read_options(int argc, char **argv, struct index_options *options)
 	                      : strcmp(argv[0], "rebuild") == 0 ? "acdnw"
 	                      : strcmp(argv[0], "delete") == 0  ? "w"
 	                                                        : "o";
+	int names = strcmp(argv[0], "ls") == 0 ? 0 : 1;
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "o:", longs, NULL)) != -1) {
@@ -99,9 +116,9 @@ static int read_options(int argc, char **argv, struct index_options *options)
 		                options->partitioner);
 	if (!is_one_of(options->output, "table json"))
 		return cli_fail("index", "-o is `%s`, expected table or json", options->output);
-	if (argc - optind != (allowed[0] == 'o' ? 0 : 1))
+	if (argc - optind != names)
 		return cli_fail("index", "`%s` takes %s (see --help)", argv[0],
-		                allowed[0] == 'o' ? "no name" : "the uid of one index");
+		                names == 0 ? "no name" : "the uid of one index");
 	options->uid = argv[optind];
 	return 0;
 }
@@ -262,13 +279,15 @@ int cli_index(struct cli *cli, int argc, char **argv)
 {
 	struct index_options options = {.partitioner = "murmur2", .output = "table", .dedup_window = -1};
 
-	if (argc < 2 || !is_one_of(argv[1], "create rebuild delete ls"))
-		return cli_fail("index", "expected create, rebuild, delete or ls (see --help)");
+	if (argc < 2 || !is_one_of(argv[1], "create rebuild delete ls stats"))
+		return cli_fail("index", "expected create, rebuild, delete, ls or stats (see --help)");
 	if (read_options(argc - 1, argv + 1, &options) != 0)
 		return 1;
 	if (strcmp(argv[1], "create") == 0)
 		return create(cli, &options);
 	if (strcmp(argv[1], "rebuild") == 0)
 		return cli_index_rebuild(cli, &options);
+	if (strcmp(argv[1], "stats") == 0)
+		return cli_index_stats(cli, &options);
 	return strcmp(argv[1], "delete") == 0 ? delete (cli, &options) : list(cli, &options);
 }

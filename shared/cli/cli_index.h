@@ -1,5 +1,6 @@
 /*
- * CLI, index: what `index rebuild` shares with the other words of `index`.
+ * CLI, index: what `index rebuild` and `index stats` share with the other
+ * words of `index`.
  */
 #ifndef MILLRACE_CLI_CLI_INDEX_H
 #define MILLRACE_CLI_CLI_INDEX_H
@@ -28,5 +29,8 @@ int cli_index_conclude(struct cli *cli, const struct index_options *options, yyj
 
 /* ---- cli_rebuild.c ---- */
 int cli_index_rebuild(struct cli *cli, const struct index_options *options);
+
+/* ---- cli_index_stats.c: what each node says of the index's replicas, and the sums ---- */
+int cli_index_stats(struct cli *cli, const struct index_options *options);
 
 #endif

@@ -1,0 +1,148 @@
+"""millrace index stats: what each replica has in memory and on disk, by level, and that the parts are the whole."""
+import json
+
+from replica_view import create_index, shards_of
+
+DOCUMENTS = 4000
+CHANGED = range(0, DOCUMENTS, 10)
+SIZES = ("active_bytes", "immutable_bytes", "disk_bytes", "live_bytes", "words_bytes", "postings_bytes", "file_bytes")
+
+
+def publish(env, index, numbers, text):
+    producer = env.producer()
+    for number in numbers:
+        producer.produce(index.topic, key=f"d{number}", value=json.dumps({"id": f"d{number}", "name": f"{text} {number}"}))
+        producer.poll(0)
+    assert producer.flush(30) == 0
+
+
+def stats_of(env):
+    return env.millrace("index", "stats", "books", "-o", "json")
+
+
+def wait_stored(env, records):
+    """Until both replicas have all of it on disk and their jobs rest; what they say then."""
+    last = {}
+
+    def stored():
+        shard = next(s for s in env.millrace("status", "-o", "json")["shards"] if s["uid"] == "books")
+        if shard["log_end"] < records or [r["stored"] for r in shard["replicas"]] != [shard["log_end"]] * 2:
+            return False
+        last["stats"] = stats_of(env)
+        return not any(r["stores_running"] or r["compactions_running"] for r in last["stats"]["replicas"])
+
+    env.wait_until(stored, 60, f"two replicas have {records} records on disk")
+    return last["stats"]
+
+
+def check_replica(row):
+    levels = row["levels"]
+    assert row["error"] == "" and row["state"] == "active" and row["in_sync"], row
+    assert [one["level"] for one in levels] == sorted({one["level"] for one in levels}), row
+    for member, whole in (("segments", "disk_segments"), ("dead", "disk_dead"), ("bytes", "disk_bytes")):
+        assert sum(one[member] for one in levels) == row[whole], (whole, row)
+    assert sum(one["documents"] - one["dead"] for one in levels) == row["documents"] == DOCUMENTS, row
+    assert row["active_segments"] == row["active_bytes"] == row["immutable_bytes"] == row["memory_bytes"] == 0, row
+    assert 0 < row["live_bytes"] <= row["disk_bytes"] < row["file_bytes"] <= row["map_bytes"], row
+    assert 0 < row["words_bytes"] < row["disk_bytes"] and row["postings_bytes"] < row["disk_bytes"], row
+    assert row["stores"] > 0 and row["stores_ms"] > 0, row
+    assert row["disk_bytes"] <= row["stores_bytes"] + row["merges_bytes"], row
+    assert (row["merges_bytes"] > 0) == (row["merges"] > 0), row
+
+
+def check_total(stats):
+    rows, total = stats["replicas"], stats["total"]
+    for name in SIZES + ("documents", "disk_segments", "disk_dead", "stores", "merges"):
+        assert total[name] == sum(row[name] for row in rows), (name, stats)
+    assert sum(one["segments"] for one in total["levels"]) == total["disk_segments"], stats
+
+
+def test_index_stats(env):
+    env.plan(nodes=2, rf=2)
+    env.start_all()
+    index = create_index(env, "books", 1)
+    publish(env, index, range(DOCUMENTS), "document")
+    before = wait_stored(env, DOCUMENTS)
+    assert [(r["partition"], r["node"]) for r in sorted(before["replicas"], key=lambda r: r["node"])] == [(0, "n1"), (0, "n2")]
+    assert before["uid"] == "books" and before["index"] == f"{index.id:016x}"
+    for row in before["replicas"]:
+        check_replica(row)
+        assert row["disk_dead"] == 0 and row["live_bytes"] == row["disk_bytes"], row
+    check_total(before)
+
+    publish(env, index, CHANGED, "changed")
+    after = wait_stored(env, DOCUMENTS + len(CHANGED))
+    for row in after["replicas"]:
+        check_replica(row)
+        assert row["disk_dead"] == len(CHANGED) and row["live_bytes"] < row["disk_bytes"] or row["merges"] > 0, row
+    assert all(a["stores"] > b["stores"] for a, b in zip(after["replicas"], before["replicas"])), (before, after)
+    check_total(after)
+
+    check_table(env, after)
+    check_metrics(env, after)
+    check_memory(env, index)
+    check_gone(env)
+
+
+def check_table(env, stats):
+    lines = env.millrace("index", "stats", "books").stdout.splitlines()
+    assert lines[0].split()[:4] == ["SHARD", "NODE", "STATE", "DOCUMENTS"], lines
+    assert [line.split()[0] for line in lines[1:]] == ["books/0", "books/0", "total"], lines
+    for line, row in zip(lines[1:], stats["replicas"]):
+        assert line.split()[1:4] == [row["node"], "active", str(DOCUMENTS)], lines
+        assert " ".join(f"{one['level']}:{one['segments']}" for one in row["levels"]) in line and "KiB" in line, lines
+
+
+def check_metrics(env, stats):
+    """The same numbers, as Prometheus gets them."""
+    for row in stats["replicas"]:
+        labels = f'{{index="{stats["index"]}",partition="0"}}'
+
+        def told():
+            metrics = env.metrics(row["node"])
+            return (metrics[f"millrace_replica_disk_bytes{labels}"] == row["disk_bytes"]
+                    and metrics[f"millrace_replica_disk_live_bytes{labels}"] == row["live_bytes"]
+                    and metrics["millrace_node_store_bytes_total"] == row["stores_bytes"]
+                    and all(metrics[f'millrace_node_disk_segments{{level="{one["level"]}"}}'] == one["segments"] for one in row["levels"]))
+
+        env.wait_until(told, 10, f"metrics of {row['node']} say what index stats says")
+
+
+def check_memory(env, index):
+    """What is not stored yet shows as active or immutable."""
+    number = iter(range(10**6))
+
+    def shows():
+        publish(env, index, [f"new{next(number)}"], "later")
+        rows = stats_of(env)["replicas"]
+        return any(row["active_bytes"] > 0 and row["active_segments"] > 0 for row in rows)
+
+    env.wait_until(shows, 30, "something stands in memory")
+    assert "figures" not in shards_of(env, index, "n1")[0], "only who asks for figures gets them"
+    assert env.http("GET", env.programs["n1"].url + "/shards?figures=no").status == 400
+
+
+def check_gone(env):
+    env.programs["n2"].kill9()
+    stats = stats_of(env)
+    rows = {row["node"]: row for row in stats["replicas"]}
+    assert "does not answer" in rows["n2"]["error"] and rows["n2"]["disk_bytes"] is None and rows["n2"]["levels"] is None, rows
+    assert rows["n1"]["error"] == "" and stats["total"]["disk_bytes"] == rows["n1"]["disk_bytes"], stats
+    assert "is millrace-shard running there?" in env.millrace("index", "stats", "books").stdout
+
+
+test_index_stats.timeout_s = 180
+
+
+def test_words(env):
+    env.start_all()
+    for words, expected in [
+        (["stats"], "`stats` takes the uid of one index (see --help)"),
+        (["stats", "books", "films"], "`stats` takes the uid of one index (see --help)"),
+        (["stats", "books", "-o", "xml"], "-o is `xml`, expected table or json"),
+        (["stats", "books", "--wait"], "`stats` does not take this option (see --help)"),
+        (["stats", "books"], "the gateway knows no replica of `books`: `millrace index ls` lists the indexes"),
+    ]:
+        result = env.millrace("index", *words, check=False)
+        assert result.returncode == 1 and result.stderr.startswith(f"millrace index: {expected}"), (words, result)
+        assert result.stdout == "", (words, result)
