@@ -156,6 +156,16 @@ void counters_of_held(struct node *node, struct held *held)
 	held->reader_age = metric_series(node->counters.reader_age, values);
 }
 
+void counters_of_closed(struct held *held)
+{
+	struct series *const gauges[] = {held->documents, held->memory,     held->disk_segments,
+	                                 held->disk_dead, held->disk_bytes, held->live_bytes,
+	                                 held->reader_age};
+
+	for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++)
+		series_set(gauges[i], 0);
+}
+
 static double reader_seconds(const struct node *node, const struct held *held)
 {
 	struct shelf_readers readers = shelf_readers(node->shelf, held->index_id, held->partition);

@@ -38,6 +38,10 @@ static void append_file(const struct replica *replica, struct buffer *body)
 	uint64_t map_bytes;
 
 	replica_file_size(replica, &used_bytes, &map_bytes);
+	if (used_bytes == 0) {
+		buffer_append_string(body, ",\"file\":null");
+		return;
+	}
 	buffer_printf(body, ",\"file\":{\"used_bytes\":%" PRIu64 ",\"map_bytes\":%" PRIu64 "}", used_bytes,
 	              map_bytes);
 }

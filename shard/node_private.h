@@ -53,7 +53,7 @@ struct message {
 /* Jobs of one kind since the replica was opened. */
 struct job_counts {
 	uint64_t done; /* that ended well */
-	int64_t ms;    /* of the writer thread, for all of them */
+	int64_t ms;    /* that they took, those too that failed; of a compaction its slices */
 };
 
 /* A replica on this node's disk. */
@@ -332,6 +332,8 @@ void questions_refuse(struct node *node);
 /* counters.c */
 void counters_init(struct node_counters *counters);
 void counters_of_held(struct node *node, struct held *held);
+/* What is closed holds nothing that anybody reads; where it stood stays. */
+void counters_of_closed(struct held *held);
 void counters_update(struct node *node);
 
 #endif

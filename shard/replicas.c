@@ -212,6 +212,7 @@ static bool is_storing(const struct node *node, const struct held *held)
 static void replica_release(struct node *node, struct held *held)
 {
 	struct replica *replica = held->replica;
+	const struct held *served;
 
 	if (replica == NULL)
 		return;
@@ -219,6 +220,10 @@ static void replica_release(struct node *node, struct held *held)
 	held->replica = NULL;
 	shelf_remove(node->shelf, held->index_id, held->partition);
 	replica_close(replica);
+	/* another generation counts in the same place */
+	served = replicas_find(node, held->index_id, held->partition);
+	if (served == NULL || served->replica == NULL)
+		counters_of_closed(held);
 }
 
 static void held_release(struct node *node, struct held *held)

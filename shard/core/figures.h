@@ -48,7 +48,7 @@ struct replica_figures {
 
 void replica_figures(const struct replica *replica, struct replica_figures *figures);
 /* Of the store's file: the part in use, and what it can grow to before it is mapped anew. Looks at the store; waits
- * for one that is opened anew. */
+ * for one that is opened anew, and if that fails the part in use is 0. */
 void replica_file_size(const struct replica *replica, uint64_t *used_bytes, uint64_t *map_bytes);
 
 #endif

@@ -7,6 +7,8 @@
 #include "shard/core/figures.h"
 
 #define STEP 40
+/* Documents of one of the segments that become one. */
+#define PART (IDS / MANIFEST_FANOUT)
 
 static struct replica_figures figures_of(const struct model *model)
 {
@@ -74,12 +76,12 @@ static void store_end(struct model *model, struct replica_store_job *job)
 	check_sums(model);
 }
 
-/* Every document of the model at once: without deletes their number is known. */
-static void put_all(struct model *model)
+/* Documents of their own, without deletes: their number is known. */
+static void put(struct model *model, size_t first, size_t end)
 {
 	int64_t from = model->end;
 
-	for (size_t i = 0; i < IDS; i++) {
+	for (size_t i = first; i < end; i++) {
 		struct entry *entry;
 
 		entry_make(model, model->end);
@@ -89,7 +91,7 @@ static void put_all(struct model *model)
 		entry->op.body = slice_string("{\"t\":\"alpha gamma\"}");
 	}
 	CU_ASSERT_EQUAL_FATAL(status_of(model).received, from);
-	receive(model, IDS);
+	receive(model, (int64_t)(end - first));
 }
 
 static void test_memory(void)
@@ -134,7 +136,7 @@ static void test_dead(void)
 	uint64_t first_bytes;
 
 	model->end = BASE;
-	put_all(model);
+	put(model, 0, IDS);
 	store_end(model, store_begin(model));
 	figures = figures_of(model);
 	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 1);
@@ -193,24 +195,45 @@ static void test_levels(void)
 	uint64_t used_bytes;
 	uint64_t map_bytes;
 
+	model->end = BASE;
 	for (size_t i = 0; i < MANIFEST_FANOUT; i++) {
-		receive(model, STEP);
+		put(model, i * PART, (i + 1) * PART);
 		store_end(model, store_begin(model));
 	}
+	figures = figures_of(model);
+	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 1);
+	CU_ASSERT_EQUAL(figures.levels[0].segments, MANIFEST_FANOUT);
+	CU_ASSERT_EQUAL(figures.levels[0].bytes, status_of(model).stored_bytes);
 	CU_ASSERT_EQUAL(status_of(model).merges, 0);
-	CU_ASSERT_TRUE(compact_all(model) > 0);
+	CU_ASSERT_EQUAL(compact_all(model), MANIFEST_FANOUT);
 	figures = figures_of(model);
 	CU_ASSERT_FALSE(figures.compacting);
 	CU_ASSERT_EQUAL(figures.merging, 0);
 	CU_ASSERT_EQUAL(figures.merging_bytes, 0);
 	CU_ASSERT_EQUAL(figures.leaving, 0);
-	CU_ASSERT_TRUE(status_of(model).merges > 0);
-	CU_ASSERT_TRUE(status_of(model).merged_bytes > 0);
-	CU_ASSERT_TRUE_FATAL(figures.levels_len > 0);
-	CU_ASSERT_TRUE(figures.levels[figures.levels_len - 1].level > 0);
+	CU_ASSERT_EQUAL(status_of(model).merges, 1);
+	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 1);
+	CU_ASSERT_EQUAL(figures.levels[0].level, 1);
+	CU_ASSERT_EQUAL(figures.levels[0].segments, 1);
+	CU_ASSERT_EQUAL(figures.levels[0].documents, MANIFEST_FANOUT * PART);
+	CU_ASSERT_EQUAL(figures.levels[0].bytes, status_of(model).merged_bytes);
+	CU_ASSERT_EQUAL(figures.live_bytes, status_of(model).merged_bytes);
 	replica_file_size(model->replica, &used_bytes, &map_bytes);
 	CU_ASSERT_TRUE(status_of(model).disk_bytes < used_bytes);
 	CU_ASSERT_TRUE(used_bytes <= map_bytes);
+	/* what comes anew stands below, and dies above */
+	put(model, 0, PART);
+	store_end(model, store_begin(model));
+	figures = figures_of(model);
+	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 2);
+	CU_ASSERT_EQUAL(figures.levels[0].level, 0);
+	CU_ASSERT_EQUAL(figures.levels[0].documents, PART);
+	CU_ASSERT_EQUAL(figures.levels[0].dead, 0);
+	CU_ASSERT_EQUAL(figures.levels[1].level, 1);
+	CU_ASSERT_EQUAL(figures.levels[1].dead, PART);
+	CU_ASSERT_EQUAL(figures.live_bytes, figures.levels[0].bytes + figures.levels[1].bytes *
+	                                                                      (MANIFEST_FANOUT - 1) /
+	                                                                      MANIFEST_FANOUT);
 	/* another opening counts from nothing, and finds the same levels */
 	reopen(model, "figures_levels");
 	CU_ASSERT_EQUAL(status_of(model).merges, 0);
