@@ -30,21 +30,15 @@ void cli_index_help(void)
 	       "  index delete UID [--wait]\n"
 	       "  index ls [-o table|json]\n"
 	       "  index stats UID [-o table|json]\n"
-	       "                   a line for each replica, and their sums: live and dead documents; memory "
-	       "that "
-	       "takes\n"
-	       "                   what comes (ACTIVE) and that a store is writing (IMMUTABLE); segments on "
-	       "disk as\n"
-	       "                   LEVEL:NUMBER, their bytes (STORED) and the share of live documents in "
-	       "these "
-	       "(LIVE),\n"
-	       "                   bytes of their dictionaries (WORDS) and of the store's file (FILE); the "
-	       "age of "
-	       "the\n"
-	       "                   oldest search that reads it; stores and merges since the node opened it, "
-	       "+ the\n"
-	       "                   running one, with bytes written and time taken; json has the exact "
-	       "numbers\n");
+	       "                   a line for each replica, and their sums over all replicas:\n"
+	       "                   live and dead documents; memory that takes what comes (ACTIVE)\n"
+	       "                   and that a store is writing (IMMUTABLE); segments on disk as\n"
+	       "                   LEVEL:NUMBER, their bytes (STORED), the share of live documents\n"
+	       "                   in these (LIVE), the bytes of their dictionaries (WORDS) and of\n"
+	       "                   the store's file (FILE); the age of the oldest search that reads\n"
+	       "                   it; stores and merges since the node opened it, + running ones,\n"
+	       "                   with bytes written and time taken (of merges: with the removal\n"
+	       "                   of what they replace); -o json has the exact numbers\n");
 }
 
 /* One of the words that `choices` separates with spaces. */

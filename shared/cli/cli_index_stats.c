@@ -42,6 +42,7 @@ enum figure {
 	FIGURE_STORES_MS,
 	FIGURE_MERGING,
 	FIGURE_MERGING_BYTES,
+	FIGURE_MERGES_RUNNING,
 	FIGURE_MERGES,
 	FIGURE_MERGES_BYTES,
 	FIGURE_COMPACTING,
@@ -50,7 +51,7 @@ enum figure {
 	FIGURES
 };
 
-/* What it is called here, and where it stands in a node's answer. */
+/* What it is called here, and where it stands in a node's answer; NULL: it follows from others. */
 static const struct figure_place {
 	const char *name;
 	const char *pointer;
@@ -78,6 +79,7 @@ static const struct figure_place {
 	[FIGURE_STORES_MS] = {"stores_ms", "/figures/stores/duration_ms"},
 	[FIGURE_MERGING] = {"merging_segments", "/figures/compactions/merging_segments"},
 	[FIGURE_MERGING_BYTES] = {"merging_bytes", "/figures/compactions/merging_bytes"},
+	[FIGURE_MERGES_RUNNING] = {"merges_running", NULL},
 	[FIGURE_MERGES] = {"merges", "/figures/compactions/merges"},
 	[FIGURE_MERGES_BYTES] = {"merges_bytes", "/figures/compactions/bytes"},
 	[FIGURE_COMPACTING] = {"compactions_running", "/figures/compactions/running"},
@@ -171,6 +173,9 @@ static void ask(struct stats *stats, struct told *node)
 		               status);
 	} else if (status != 200) {
 		refusal_note(status, yyjson_doc_get_root(node->doc), node);
+	} else if (strcmp(cli_text(yyjson_doc_get_root(node->doc), "node"), node->id) != 0) {
+		(void)snprintf(node->trouble, sizeof node->trouble,
+		               "another node answers at %.200s: see millrace doctor", node->url);
 	}
 	buffer_deinit(&text);
 }
@@ -216,13 +221,17 @@ static yyjson_val *told_of(struct stats *stats, const char *id, int64_t partitio
 	size_t at;
 	size_t len;
 
-	*trouble = node == NULL ? "the gateway does not know its address" : node->trouble;
+	*trouble = id[0] == '\0'  ? "no node has a replica of it: see millrace status"
+	           : node == NULL ? "the gateway does not know its address: see millrace status"
+	                          : node->trouble;
 	if ((*trouble)[0] != '\0')
 		return NULL;
 	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(node->doc), "shards"), at, len, shard)
 	{
 		if (cli_number(shard, "partition", -1) == partition) {
-			*trouble = cli_text(shard, "stop_reason");
+			*trouble = yyjson_obj_get(shard, "figures") == NULL
+			                   ? "its millrace-shard is too old to tell figures"
+			                   : cli_text(shard, "stop_reason");
 			return shard;
 		}
 	}
@@ -232,6 +241,12 @@ static yyjson_val *told_of(struct stats *stats, const char *id, int64_t partitio
 }
 
 /* ---- the numbers ---- */
+
+/* Of what nodes told: no more than can be said. */
+static int64_t sum_of(int64_t a, int64_t b)
+{
+	return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
 
 static void figures_clear(struct figures *figures)
 {
@@ -253,14 +268,21 @@ static void levels_read(yyjson_val *levels, struct figures *figures)
 
 		if (level < 0 || level >= LEVELS_MAX)
 			level = LEVELS_MAX - 1;
-		for (size_t i = 0; i < LEVEL_MEMBERS; i++)
-			figures->levels[level][i] += cli_number(row, level_members[i], 0);
+		for (size_t i = 0; i < LEVEL_MEMBERS; i++) {
+			int64_t number = cli_number(row, level_members[i], 0);
+
+			if (number > 0)
+				figures->levels[level][i] = sum_of(figures->levels[level][i], number);
+		}
 	}
 }
 
+/* Of a replica that is kept closed nothing is known: its numbers are those of an empty one. */
 static void figures_read(yyjson_val *told, struct figures *figures)
 {
 	figures_clear(figures);
+	if (!yyjson_is_obj(yyjson_obj_get(told, "figures")))
+		return;
 	for (size_t i = 0; i < FIGURES; i++) {
 		yyjson_val *value = yyjson_ptr_get(told, places[i].pointer);
 
@@ -269,6 +291,8 @@ static void figures_read(yyjson_val *told, struct figures *figures)
 		else if (yyjson_is_bool(value))
 			figures->numbers[i] = yyjson_get_bool(value);
 	}
+	if (figures->numbers[FIGURE_MERGING] >= 0)
+		figures->numbers[FIGURE_MERGES_RUNNING] = figures->numbers[FIGURE_MERGING] > 0;
 	levels_read(yyjson_ptr_get(told, "/figures/disk/levels"), figures);
 }
 
@@ -281,14 +305,14 @@ static void figures_add(struct figures *total, const struct figures *figures)
 		if (total->numbers[i] < 0)
 			total->numbers[i] = 0;
 		if (i != FIGURE_OLDEST_READER_MS)
-			total->numbers[i] += figures->numbers[i];
+			total->numbers[i] = sum_of(total->numbers[i], figures->numbers[i]);
 		else if (figures->numbers[i] > total->numbers[i])
 			total->numbers[i] = figures->numbers[i];
 	}
 	total->levels_told = total->levels_told || figures->levels_told;
 	for (size_t level = 0; level < LEVELS_MAX; level++)
 		for (size_t i = 0; i < LEVEL_MEMBERS; i++)
-			total->levels[level][i] += figures->levels[level][i];
+			total->levels[level][i] = sum_of(total->levels[level][i], figures->levels[level][i]);
 }
 
 /* ---- as JSON ---- */
@@ -423,7 +447,7 @@ static void put_cells(yyjson_mut_doc *doc, yyjson_mut_val *row, const struct fig
 	         (const int64_t[]){n[FIGURE_STORES], n[FIGURE_STORING], n[FIGURE_STORES_BYTES],
 	                           n[FIGURE_STORES_MS]});
 	put_jobs(doc, row, "merges",
-	         (const int64_t[]){n[FIGURE_MERGES], n[FIGURE_MERGING] > 0, n[FIGURE_MERGES_BYTES],
+	         (const int64_t[]){n[FIGURE_MERGES], n[FIGURE_MERGES_RUNNING], n[FIGURE_MERGES_BYTES],
 	                           n[FIGURE_COMPACTIONS_MS]});
 }
 
@@ -479,6 +503,8 @@ static void take_shards(struct stats *stats)
 		(void)snprintf(stats->index, sizeof stats->index, "%s", cli_text(shard, "index"));
 		yyjson_arr_foreach(yyjson_obj_get(shard, "replicas"), replica_at, replicas_len, replica)
 			take_replica(stats, cli_number(shard, "partition", -1), replica);
+		if (replicas_len == 0)
+			take_replica(stats, cli_number(shard, "partition", -1), NULL);
 	}
 }
 
