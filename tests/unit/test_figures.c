@@ -8,7 +8,7 @@
 
 #define STEP 40
 /* Documents of one of the segments that become one. */
-#define PART (IDS / MANIFEST_FANOUT)
+#define PART (IDS / MANIFEST_SMALL_FANOUT)
 
 static struct replica_figures figures_of(const struct model *model)
 {
@@ -196,16 +196,16 @@ static void test_levels(void)
 	uint64_t map_bytes;
 
 	model->end = BASE;
-	for (size_t i = 0; i < MANIFEST_FANOUT; i++) {
+	for (size_t i = 0; i < MANIFEST_SMALL_FANOUT; i++) {
 		put(model, i * PART, (i + 1) * PART);
 		store_end(model, store_begin(model));
 	}
 	figures = figures_of(model);
 	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 1);
-	CU_ASSERT_EQUAL(figures.levels[0].segments, MANIFEST_FANOUT);
+	CU_ASSERT_EQUAL(figures.levels[0].segments, MANIFEST_SMALL_FANOUT);
 	CU_ASSERT_EQUAL(figures.levels[0].bytes, status_of(model).stored_bytes);
 	CU_ASSERT_EQUAL(status_of(model).merges, 0);
-	CU_ASSERT_EQUAL(compact_all(model), MANIFEST_FANOUT);
+	CU_ASSERT_EQUAL(compact_all(model), MANIFEST_SMALL_FANOUT);
 	figures = figures_of(model);
 	CU_ASSERT_FALSE(figures.compacting);
 	CU_ASSERT_EQUAL(figures.merging, 0);
@@ -215,7 +215,7 @@ static void test_levels(void)
 	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 1);
 	CU_ASSERT_EQUAL(figures.levels[0].level, 1);
 	CU_ASSERT_EQUAL(figures.levels[0].segments, 1);
-	CU_ASSERT_EQUAL(figures.levels[0].documents, MANIFEST_FANOUT * PART);
+	CU_ASSERT_EQUAL(figures.levels[0].documents, MANIFEST_SMALL_FANOUT * PART);
 	CU_ASSERT_EQUAL(figures.levels[0].bytes, status_of(model).merged_bytes);
 	CU_ASSERT_EQUAL(figures.live_bytes, status_of(model).merged_bytes);
 	replica_file_size(model->replica, &used_bytes, &map_bytes);
@@ -232,8 +232,8 @@ static void test_levels(void)
 	CU_ASSERT_EQUAL(figures.levels[1].level, 1);
 	CU_ASSERT_EQUAL(figures.levels[1].dead, PART);
 	CU_ASSERT_EQUAL(figures.live_bytes, figures.levels[0].bytes + figures.levels[1].bytes *
-	                                                                      (MANIFEST_FANOUT - 1) /
-	                                                                      MANIFEST_FANOUT);
+	                                                                      (MANIFEST_SMALL_FANOUT - 1) /
+	                                                                      MANIFEST_SMALL_FANOUT);
 	/* another opening counts from nothing, and finds the same levels */
 	reopen(model, "figures_levels");
 	CU_ASSERT_EQUAL(status_of(model).merges, 0);
