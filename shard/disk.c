@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -42,6 +45,34 @@ int disk_sync_directory(const char *path, struct error *error)
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+int disk_take(const char *directory, int *lock, struct error *error)
+{
+	char path[PATH_MAX];
+
+	if (mkdir(directory, 0700) != 0 && errno != EEXIST)
+		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: mkdir: %s", directory,
+		                 strerror(errno));
+	if (snprintf(path, sizeof path, "%s/owner.lock", directory) >= (int)sizeof path)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "%s: the path is too long",
+		                 directory);
+	snprintf(path, sizeof path, "%s/..", directory);
+	if (disk_check(directory, error) != 0 || disk_sync_directory(path, error) != 0)
+		return error->code;
+	snprintf(path, sizeof path, "%s/owner.lock", directory);
+	*lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*lock < 0)
+		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: %s", path, strerror(errno));
+	if (flock(*lock, LOCK_EX | LOCK_NB) != 0) {
+		int code = errno == EWOULDBLOCK ? ERROR_STATE : ERROR_STORAGE;
+
+		return error_set(error, code, ERROR_ACTION_FATAL,
+		                 code == ERROR_STATE ? "%s: the environment is open elsewhere%s"
+		                                     : "%s: flock: %s",
+		                 path, code == ERROR_STATE ? "" : strerror(errno));
+	}
+	return 0;
 }
 
 int disk_error(const char *path, int code, const char *what, struct error *error)

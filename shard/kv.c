@@ -1,16 +1,15 @@
 #include "shard/kv.h"
 
 #include "shard/disk.h"
+#include "shard/extent.h"
 #include "shared/base/assert.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +23,7 @@ struct kv {
 	MDB_env *env;
 	MDB_dbi tables[KV_TABLES];
 	atomic_size_t map_bytes;
+	struct extent extent;
 	/* LMDB moves the map when it grows: nobody may look at it then. */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed; /* the last reader left, or the map has grown */
@@ -83,32 +83,6 @@ static int kv_error(const struct kv *kv, int rc, const char *what, struct error 
 	}
 }
 
-/* The directory, its lock, and its entry in the parent on disk. */
-static int directory_open(struct kv *kv, struct error *error)
-{
-	char path[KV_PATH_BYTES_MAX + 16];
-
-	if (mkdir(kv->path, 0700) != 0 && errno != EEXIST)
-		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: mkdir: %s", kv->path,
-		                 strerror(errno));
-	snprintf(path, sizeof path, "%s/..", kv->path);
-	if (disk_check(kv->path, error) != 0 || disk_sync_directory(path, error) != 0)
-		return error->code;
-	snprintf(path, sizeof path, "%s/owner.lock", kv->path);
-	kv->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (kv->lock < 0)
-		return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "%s: %s", path, strerror(errno));
-	if (flock(kv->lock, LOCK_EX | LOCK_NB) != 0) {
-		int code = errno == EWOULDBLOCK ? ERROR_STATE : ERROR_STORAGE;
-
-		return error_set(error, code, ERROR_ACTION_FATAL,
-		                 code == ERROR_STATE ? "%s: the environment is open elsewhere%s"
-		                                     : "%s: flock: %s",
-		                 path, code == ERROR_STATE ? "" : strerror(errno));
-	}
-	return 0;
-}
-
 /* A map that holds what is there with room for one more store. */
 static size_t map_bytes_for(const char *path)
 {
@@ -138,6 +112,31 @@ static int tables_open(struct kv *kv, struct error *error)
 		}
 	}
 	rc = mdb_txn_commit(txn);
+	return rc == 0 ? 0 : kv_error(kv, rc, "open", error);
+}
+
+/* Where LMDB's map is, while nobody looks at it. */
+static int extent_open(struct kv *kv, struct error *error)
+{
+	MDB_val k = {strlen(table_names[0]), (void *)(uintptr_t)table_names[0]};
+	MDB_envinfo info = {0};
+	MDB_stat status = {0};
+	MDB_val v;
+	MDB_dbi names;
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn);
+
+	if (rc != 0)
+		return kv_error(kv, rc, "open", error);
+	rc = mdb_dbi_open(txn, NULL, 0, &names);
+	if (rc == 0)
+		rc = mdb_get(txn, names, &k, &v);
+	if (rc == 0 && mdb_env_info(kv->env, &info) == 0 && mdb_env_stat(kv->env, &status) == 0 &&
+	    mdb_env_get_fd(kv->env, &kv->extent.fd) == 0) {
+		kv->extent.map_bytes = info.me_mapsize;
+		rc = extent_find(&kv->extent, v.mv_data, status.ms_psize) ? 0 : MDB_CORRUPTED;
+	}
+	mdb_txn_abort(txn);
 	return rc == 0 ? 0 : kv_error(kv, rc, "open", error);
 }
 
@@ -195,7 +194,7 @@ static int environment_open(struct kv *kv, struct error *error)
 	rc = mdb_env_sync(kv->env, 1);
 	if (rc != 0)
 		return kv_error(kv, rc, "sync", error);
-	return tables_open(kv, error);
+	return tables_open(kv, error) != 0 ? error->code : extent_open(kv, error);
 }
 
 static void environment_close(struct kv *kv)
@@ -229,7 +228,7 @@ int kv_open(const char *directory, struct kv **out, struct error *error)
 	memcpy(kv->path, directory, strlen(directory) + 1);
 	kv->lock = -1;
 	turnstile_init(kv);
-	if (directory_open(kv, error) != 0 || environment_create(kv, error) != 0 ||
+	if (disk_take(kv->path, &kv->lock, error) != 0 || environment_create(kv, error) != 0 ||
 	    environment_open(kv, error) != 0) {
 		kv_close(kv);
 		return error->code;
@@ -299,24 +298,42 @@ static void reader_leave(struct kv *kv)
 	pthread_mutex_unlock(&kv->mutex);
 }
 
-int kv_grow(struct kv *kv, struct error *error)
+/* Under the mutex, without a transaction. */
+static int map_grow(struct kv *kv, struct error *error)
 {
 	size_t bytes = atomic_load(&kv->map_bytes) * 2;
+	int rc;
+
+	if (kv->broken)
+		return kv_error(kv, MDB_PANIC, "grow", error);
+	rc = mdb_env_set_mapsize(kv->env, bytes);
+	atomic_store(&kv->map_bytes, bytes);
+	if (rc == 0)
+		rc = extent_open(kv, error);
+	else
+		rc = kv_error(kv, rc, "grow", error);
+	if (rc == 0)
+		return 0;
+	/* LMDB may have no map any more; of what was written nothing failed */
+	kv->broken = true;
+	kv->failed = true;
+	kv->failed_id = SIZE_MAX;
+	return rc;
+}
+
+int kv_grow(struct kv *kv, struct error *error)
+{
 	int rc;
 
 	pthread_mutex_lock(&kv->mutex);
 	kv->growing = true;
 	while (kv->readers > 0)
 		pthread_cond_wait(&kv->changed, &kv->mutex);
-	/* under the mutex: nobody enters */
-	rc = kv->broken ? MDB_PANIC : mdb_env_set_mapsize(kv->env, bytes);
+	rc = map_grow(kv, error); /* nobody enters */
 	kv->growing = false;
 	pthread_cond_broadcast(&kv->changed);
 	pthread_mutex_unlock(&kv->mutex);
-	if (rc != 0)
-		return kv_error(kv, rc, "grow", error);
-	atomic_store(&kv->map_bytes, bytes);
-	return 0;
+	return rc;
 }
 
 /* After a failed write, on the writer's thread. `applied` says if the transaction that failed is there nevertheless. */
@@ -438,9 +455,17 @@ static MDB_val val_of(struct slice slice)
 	return (MDB_val){slice.len, (void *)(uintptr_t)slice.ptr};
 }
 
-static struct slice slice_of_val(MDB_val val)
+/* What LMDB hands out, if all of it is there. */
+static int slice_of_val(struct kv *kv, MDB_val val, struct slice *out, struct error *error)
 {
-	return slice_of(val.mv_data, val.mv_size);
+	struct slice bytes = slice_of(val.mv_data, val.mv_size);
+
+	if (!extent_holds(&kv->extent, bytes))
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+		                 "%s: an entry of %zu bytes reaches past the end of the file", kv->path,
+		                 bytes.len);
+	*out = bytes;
+	return 0;
 }
 
 static void key_check(struct slice key)
@@ -459,8 +484,7 @@ int kv_get(struct kv_txn *txn, enum kv_table table, struct slice key, struct sli
 	rc = mdb_get(txn->txn, txn->kv->tables[table], &k, &v);
 	if (rc != 0)
 		return kv_error(txn->kv, rc, table_names[table], error);
-	*value = slice_of_val(v);
-	return 0;
+	return slice_of_val(txn->kv, v, value, error);
 }
 
 int kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice value, struct error *error)
@@ -535,9 +559,8 @@ static int cursor_move(struct kv_cursor *cursor, MDB_val k, MDB_cursor_op move, 
 
 	if (rc != 0)
 		return kv_error(cursor->kv, rc, "cursor", error);
-	*found = slice_of_val(k);
-	*value = slice_of_val(v);
-	return 0;
+	rc = slice_of_val(cursor->kv, k, found, error);
+	return rc == 0 ? slice_of_val(cursor->kv, v, value, error) : rc;
 }
 
 /* An empty key stands for the first entry. */

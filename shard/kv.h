@@ -62,7 +62,8 @@ int kv_begin(struct kv *kv, bool write, struct kv_txn **txn, struct error *error
 int kv_commit(struct kv_txn *txn, struct error *error);
 void kv_abort(struct kv_txn *txn);
 
-/* 0 and the value (valid until the transaction writes or ends), ERROR_NOT_FOUND, or ERROR_STORAGE. */
+/* 0 and the value (valid until the transaction writes or ends), ERROR_NOT_FOUND, ERROR_STORAGE, or ERROR_DAMAGED where
+ * the file says that the value is longer than the file. */
 int kv_get(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice *value,
            struct error *error);
 int kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice value,

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -376,6 +377,85 @@ static void test_growth_beside_a_reader(void)
 	kv_close(growth.kv);
 }
 
+/* In the file of a closed environment, before every copy of this key: LMDB's node has the upper half of the value's
+ * length 6 bytes before it, and the key's length 2 bytes. */
+static void damage(const char *directory, const char *key, long before, uint16_t wrong)
+{
+	static uint8_t bytes[1U << 20];
+	char path[64];
+	size_t key_len = strlen(key);
+	unsigned changed = 0;
+	size_t len;
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/data.mdb", directory);
+	file = fopen(path, "r+b");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	len = fread(bytes, 1, sizeof bytes, file);
+	CU_ASSERT_FATAL(len > 0 && len < sizeof bytes);
+	for (size_t at = 8; at + key_len <= len; at++) {
+		if (memcmp(bytes + at, key, key_len) != 0)
+			continue;
+		CU_ASSERT_EQUAL_FATAL(fseek(file, (long)at - before, SEEK_SET), 0);
+		CU_ASSERT_EQUAL_FATAL(fwrite(&wrong, sizeof wrong, 1, file), 1);
+		changed++;
+	}
+	CU_ASSERT_EQUAL_FATAL(fclose(file), 0);
+	CU_ASSERT_TRUE_FATAL(changed > 0);
+}
+
+static void check_damaged(struct kv *kv)
+{
+	struct kv_txn *txn = begun(kv, false);
+	struct kv_cursor *cursor;
+	struct slice key;
+	struct slice value;
+	struct error error;
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *name = i == 0 ? "large one" : "small one";
+
+		CU_ASSERT_EQUAL(kv_get(txn, KV_TABLE_CHUNKS, slice_string(name), &value, &error),
+		                ERROR_DAMAGED);
+		CU_ASSERT_EQUAL(error.action, ERROR_ACTION_FATAL);
+		CU_ASSERT_EQUAL_FATAL(kv_cursor_open(txn, KV_TABLE_CHUNKS, &cursor, &error), 0);
+		CU_ASSERT_EQUAL(kv_cursor_seek(cursor, slice_string(name), &key, &value, &error),
+		                ERROR_DAMAGED);
+		kv_cursor_close(cursor);
+	}
+	CU_ASSERT_TRUE(has(txn, "whole one", "v"));
+	CU_ASSERT_EQUAL_FATAL(kv_cursor_open(txn, KV_TABLE_DEAD, &cursor, &error), 0);
+	CU_ASSERT_EQUAL(kv_cursor_seek(cursor, slice_string(""), &key, &value, &error), ERROR_DAMAGED);
+	kv_cursor_close(cursor);
+	kv_abort(txn);
+}
+
+/* What the file says is longer than itself is not touched, wherever the map lies. */
+static void test_entries_beyond_the_file(void)
+{
+	static uint8_t bytes[100000];
+	struct kv *kv = opened("beyond");
+	struct kv_txn *txn = begun(kv, true);
+	struct error error;
+
+	CU_ASSERT_EQUAL(put(txn, "small one", "v"), 0);
+	CU_ASSERT_EQUAL(put(txn, "whole one", "v"), 0);
+	CU_ASSERT_EQUAL(kv_put(txn, KV_TABLE_CHUNKS, slice_string("large one"), slice_of(bytes, sizeof bytes),
+	                       &error),
+	                0);
+	CU_ASSERT_EQUAL(kv_put(txn, KV_TABLE_DEAD, slice_string("long key"), slice_string("v"), &error), 0);
+	CU_ASSERT_EQUAL(kv_commit(txn, &error), 0);
+	kv_close(kv);
+	damage("beyond", "large one", 6, 0x0010);
+	damage("beyond", "small one", 6, 0x7fff);
+	damage("beyond", "long key", 2, 0xffff);
+	kv = opened("beyond");
+	check_damaged(kv);
+	CU_ASSERT_EQUAL(kv_grow(kv, &error), 0);
+	check_damaged(kv);
+	kv_close(kv);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {{"transactions", test_transactions},
@@ -386,6 +466,7 @@ int main(void)
 	                       {"a full map", test_growth},
 	                       {"readers beside a writer", test_readers_beside_a_writer},
 	                       {"growth beside a reader", test_growth_beside_a_reader},
+	                       {"entries beyond the file", test_entries_beyond_the_file},
 	                       CU_TEST_INFO_NULL};
 
 	return suite_run("kv", tests);
