@@ -4,6 +4,7 @@
  *
  *   crash [--images N] [--seed S] [--jobs J]   N images (2,000) of the workloads of seed S (1) and those after it
  *   crash --seed S --image I                   only that image
+ *   crash --flips N                            N changed bytes in each page (flips.h) and no images
  *   crash --sweep                              failing writes (sweep.h) and no images
  *
  * After the images the same with a disk that lies about one kind of sync each:
@@ -16,6 +17,7 @@
  */
 #include "shared/base/assert.h"
 #include "tests/crash/check.h"
+#include "tests/crash/flips.h"
 #include "tests/crash/images.h"
 #include "tests/crash/recorder.h"
 #include "tests/crash/sweep.h"
@@ -40,8 +42,9 @@ struct options {
 	unsigned long images;
 	unsigned long seed;
 	unsigned long jobs;
-	long image; /* -1: all */
-	bool sweep; /* nothing else */
+	long image;          /* -1: all */
+	bool sweep;          /* nothing else */
+	unsigned long flips; /* nothing else; 0: none */
 };
 
 /* One image: cut before event `at`. */
@@ -243,13 +246,11 @@ static unsigned long number(const char *text)
 
 static struct options options_of(int argc, char **argv)
 {
-	static const struct option names[] = {{"images", required_argument, NULL, 'n'},
-	                                      {"seed", required_argument, NULL, 's'},
-	                                      {"jobs", required_argument, NULL, 'j'},
-	                                      {"image", required_argument, NULL, 'i'},
-	                                      {"without", required_argument, NULL, 'w'},
-	                                      {"sweep", no_argument, NULL, 'f'},
-	                                      {NULL, 0, NULL, 0}};
+	static const struct option names[] = {
+		{"images", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
+		{"jobs", required_argument, NULL, 'j'},    {"image", required_argument, NULL, 'i'},
+		{"without", required_argument, NULL, 'w'}, {"flips", required_argument, NULL, 'b'},
+		{"sweep", no_argument, NULL, 'f'},         {NULL, 0, NULL, 0}};
 	struct options options = {.images = 2000, .seed = 1, .jobs = 1, .image = -1};
 	int name;
 
@@ -262,6 +263,8 @@ static struct options options_of(int argc, char **argv)
 			options.jobs = number(optarg);
 		else if (name == 'i')
 			options.image = (long)number(optarg);
+		else if (name == 'b')
+			options.flips = number(optarg);
 		else if (name == 'f')
 			options.sweep = true;
 		else
@@ -301,6 +304,19 @@ static unsigned all_faults(void)
 	return failures;
 }
 
+static unsigned all_flips(unsigned long flips)
+{
+	unsigned counts[FLIP_OUTCOMES];
+
+	flips_run((unsigned)flips, counts);
+	printf("changed bytes: %u harmless, %u an older state, %u not opened, %u found, %u ended by a "
+	       "signal, "
+	       "%u wrong answers\n",
+	       counts[FLIP_RIGHT], counts[FLIP_OLDER], counts[FLIP_NOT_OPENED], counts[FLIP_FOUND],
+	       counts[FLIP_CRASHED], counts[FLIP_WRONG]);
+	return counts[FLIP_WRONG] + counts[FLIP_CRASHED];
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = options_of(argc, argv);
@@ -315,7 +331,9 @@ int main(int argc, char **argv)
 	board = mmap(NULL, JOBS_MAX * sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 	             0);
 	ASSERT(board != MAP_FAILED);
-	failures = options.sweep ? all_faults() : all_images(&options);
+	failures = options.flips > 0 ? all_flips(options.flips)
+	           : options.sweep   ? all_faults()
+	                             : all_images(&options);
 	tree_remove(work);
 	return failures != 0;
 }
