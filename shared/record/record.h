@@ -177,7 +177,8 @@ uint64_t record_checksum(const struct record *record);
 
 /* A document's part of its replica's digest: XXH3-128, seeded for the index,
  * over u32 id length, id, u32 body length, stored body, i64 timestamp, u32 seq
- * (little-endian). `scratch` is used and left with undefined content. */
+ * (little-endian). `scratch` is used and left with undefined content;
+ * if that has failed there was no memory for it, and the answer means nothing. */
 struct hash128 document_digest(uint64_t index_id, struct slice id, struct slice body,
                                struct insertion_key key, struct buffer *scratch);
 
