@@ -14,7 +14,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-int disk_check(const char *path, struct error *error)
+/* Memory maps of network file systems may show other bytes than were written, and locks may bind one machine only. */
+static int file_system_check(const char *path, struct error *error)
 {
 	static const struct {
 		unsigned long magic;
@@ -58,7 +59,7 @@ int disk_take(const char *directory, int *lock, struct error *error)
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "%s: the path is too long",
 		                 directory);
 	snprintf(path, sizeof path, "%s/..", directory);
-	if (disk_check(directory, error) != 0 || disk_sync_directory(path, error) != 0)
+	if (file_system_check(directory, error) != 0 || disk_sync_directory(path, error) != 0)
 		return error->code;
 	snprintf(path, sizeof path, "%s/owner.lock", directory);
 	*lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

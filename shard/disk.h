@@ -7,13 +7,11 @@
 
 #include "shared/base/error.h"
 
-/* ERROR_STORAGE, FATAL on a network file system: memory maps of these may show other bytes than were written, and
- * locks may bind one machine only. */
-int disk_check(const char *path, struct error *error);
 /* The directory's entries are on disk when it returns 0. ERROR_STORAGE, RETRY. */
 int disk_sync_directory(const char *path, struct error *error);
 /* The directory, which is made if it is not there, its entry in the parent, and the lock that keeps others out: a file
- * that stays open, also after an error where `*lock` is not -1. ERROR_STATE, FATAL if somebody else has it. */
+ * that stays open, also after an error where `*lock` is not -1. ERROR_STATE, FATAL if somebody else has it;
+ * ERROR_STORAGE, FATAL on a network file system. */
 int disk_take(const char *path, int *lock, struct error *error);
 /* ERROR_STORAGE, RETRY for the system's error `code` of a call that wrote to `path`: names the device, the room that
  * is left on it and the remedy. A full disk may come as EIO: LMDB makes that of a write that was cut short. */
