@@ -281,7 +281,7 @@ static int page_load(struct disk_view *view, uint32_t number, struct error *erro
 	struct disk_page page;
 	struct slice frame;
 
-	if (number == view->page)
+	if (number == view->page && number != PAGE_NONE)
 		return 0;
 	if (view->unpacker == NULL) {
 		view->unpacker = page_unpacker_new();
