@@ -42,8 +42,9 @@ static int64_t list_read(const struct posting_list *list, uint32_t step, struct 
 	return rc < 0 ? rc : count;
 }
 
-/* What is left of a sound list when `dead` are left out. */
-static void check_append(const struct posting_list *list, const struct postings *dead, int64_t expected)
+/* What is left of a sound list when `dead` are left out; appended to one with another base, as in a merge. */
+static void check_append(const struct posting_list *list, const struct postings *dead, uint64_t base,
+                         int64_t expected)
 {
 	struct posting_writer writer;
 	struct posting_list appended;
@@ -52,7 +53,7 @@ static void check_append(const struct posting_list *list, const struct postings 
 
 	posting_writer_init(&writer);
 	postings_init(&set);
-	posting_writer_begin(&writer, list->base / 2);
+	posting_writer_begin(&writer, base);
 	if (posting_writer_append(&writer, list, dead, &error) == 0) {
 		ASSERT(posting_writer_end(&writer, &appended, &error) == 0);
 		if (expected >= 0) {
@@ -75,6 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct error error;
 	int64_t count;
 	uint64_t number;
+	uint64_t last = 0;
+	uint64_t base;
 	uint64_t i = 0;
 
 	if (len < 2 || bytes[0] == 0)
@@ -88,11 +91,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	count = list_read(&list, 1, &set);
 	if (posting_list_numbers(&list, &again, &error) == 0)
 		ASSERT(count < 0 || postings_count(&again) == (uint64_t)count);
-	for (uint64_t from = 0; postings_next(&set, from, &number); from = number + 1, i++)
+	for (uint64_t from = 0; postings_next(&set, from, &number); from = number + 1, i++) {
 		if (i % 3 == 1)
 			postings_add(&dead, number);
-	check_append(&list, NULL, count);
-	check_append(&list, &dead, count < 0 ? count : count - (int64_t)postings_count(&dead));
+		last = number;
+	}
+	/* as merges do: none whose numbers would be too far from it */
+	base = last <= POSTING_DISTANCE_MAX + list.base / 2 ? list.base / 2 : list.base;
+	check_append(&list, NULL, base, count);
+	check_append(&list, &dead, base, count < 0 ? count : count - (int64_t)postings_count(&dead));
 	postings_deinit(&set);
 	postings_deinit(&again);
 	postings_deinit(&dead);
