@@ -4,6 +4,7 @@
  * them.
  */
 #include "query/bodies.h"
+#include "query/core/restore_request.h"
 #include "query/core/route_request.h"
 #include "query/core/source_request.h"
 #include "query/routes.h"
@@ -128,6 +129,8 @@ static void append_request(const struct exchange *exchange, const struct task_re
 	task_request_write(&appending->value, &appending->request);
 	appending->request.sources = NULL; /* the caller's */
 	appending->request.sources_len = 0;
+	appending->request.shards = NULL;
+	appending->request.shards_len = 0;
 	message.value = buffer_slice(&appending->value);
 	result = buffer_failed(&appending->value)
 	                 ? error_memory(&error, REQUEST_RECORD_BYTES_MAX)
@@ -223,6 +226,11 @@ static void route_rebuild_index(const struct exchange *exchange)
 	request_from_body(exchange, rebuild_request_from_body);
 }
 
+static void route_restore_index(const struct exchange *exchange)
+{
+	request_from_body(exchange, restore_request_from_body);
+}
+
 static void route_update_source(const struct exchange *exchange)
 {
 	struct task_request request;
@@ -267,6 +275,7 @@ static const struct route routes[] = {
 	{"DELETE", "/indexes/*", ROUTE_GUARD_ALL, route_delete_index},
 	{"POST", "/indexes/*/rebuild", ROUTE_GUARD_ALL, route_rebuild_index},
 	{"DELETE", "/indexes/*/rebuild", ROUTE_GUARD_ALL, route_cancel_rebuild},
+	{"POST", "/indexes/*/restore", ROUTE_GUARD_ALL, route_restore_index},
 	{"POST", "/indexes/*/sources", ROUTE_GUARD_ALL, route_add_source},
 	{"PATCH", "/indexes/*/sources/*", ROUTE_GUARD_ALL, route_update_source},
 	{"DELETE", "/indexes/*/sources/*", ROUTE_GUARD_ALL, route_remove_source},

@@ -51,6 +51,16 @@ static bool takes_memory(const struct range *range)
 	return range->ops_len > 0 || range->identities_len > 0 || range->origins_len > 0;
 }
 
+static void range_refuse(struct held *held, struct range_answer *answer)
+{
+	replica_answer(held->replica, answer);
+	if (answer->result == RANGE_RESULT_STOPPED)
+		return;
+	answer->result = RANGE_RESULT_BUSY;
+	held->busy_ranges++;
+	series_add(held->busy, 1);
+}
+
 /* False if the range's bytes are malformed: then the whole batch is refused, whatever was applied stays. */
 static bool range_receive(struct node *node, const struct range *range, struct range_answer *answer,
                           struct error *error)
@@ -63,10 +73,8 @@ static bool range_receive(struct node *node, const struct range *range, struct r
 	                                .anchor = {.offset = -1}};
 	if (held == NULL || held->replica == NULL)
 		return true;
-	if (node->memory_bytes >= node->memory_bytes_max && takes_memory(range)) {
-		replica_answer(held->replica, answer);
-		if (answer->result != RANGE_RESULT_STOPPED)
-			answer->result = RANGE_RESULT_BUSY;
+	if (takes_memory(range) && !budget_admits(&node->budget, range->index_id)) {
+		range_refuse(held, answer);
 		return true;
 	}
 	if (replica_receive(held->replica, range, answer, error) != 0) {
@@ -76,9 +84,7 @@ static bool range_receive(struct node *node, const struct range *range, struct r
 		logline(LOG_LEVEL_ERROR, "receive_failed",
 		        "request=%s index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"",
 		        http_request_id(node->work.request), range->index_id, range->partition, error->text);
-		replica_answer(held->replica, answer);
-		if (answer->result != RANGE_RESULT_STOPPED)
-			answer->result = RANGE_RESULT_BUSY;
+		range_refuse(held, answer);
 		return true;
 	}
 	held->unmerged = held->unmerged || answer->result == RANGE_RESULT_APPLIED;

@@ -88,6 +88,10 @@ static void replicas_init(struct node_counters *counters)
 	counters->documents = of_replica("millrace_replica_documents", "Live documents");
 	counters->replica_memory =
 		of_replica("millrace_replica_memory_bytes", "Memory of what is not stored yet");
+	counters->busy =
+		metric_new(METRIC_TYPE_COUNTER, "millrace_replica_busy_ranges_total",
+	                   "Ranges to be sent again, for want of memory: of the index's share, as a rule",
+	                   "index,partition");
 	counters->disk_segments = of_replica("millrace_replica_disk_segments", "Segments on disk");
 	counters->disk_dead = of_replica("millrace_replica_disk_dead_documents",
 	                                 "Documents that segments on disk hold beyond the live ones");
@@ -99,8 +103,19 @@ static void replicas_init(struct node_counters *counters)
 	                   "How long the oldest search that goes on has been reading; 0: none");
 }
 
+static void rewrites_init(struct node_counters *counters)
+{
+	counters->rewrites = single(METRIC_TYPE_COUNTER, "millrace_node_rewrites_total",
+	                            "Files of replicas that were written anew without their free pages");
+	counters->rewrites_failed = single(METRIC_TYPE_COUNTER, "millrace_node_rewrites_failed_total",
+	                                   "Rewrites to be tried again");
+	counters->rewrite_bytes = single(METRIC_TYPE_COUNTER, "millrace_node_rewrite_given_back_bytes_total",
+	                                 "Bytes of the disk that rewrites have given back");
+}
+
 void counters_init(struct node_counters *counters)
 {
+	rewrites_init(counters);
 	refusals_init(counters);
 	jobs_init(counters);
 	replicas_init(counters);
@@ -135,6 +150,8 @@ void counters_init(struct node_counters *counters)
 	                           "Questions that wait until a shard has received what they ask for");
 	counters->memory_bytes = single(METRIC_TYPE_GAUGE, "millrace_node_memory_bytes",
 	                                "Memory of segments that are not stored yet");
+	counters->memory_bytes_max =
+		single(METRIC_TYPE_GAUGE, "millrace_node_memory_max_bytes", "shard.memory");
 }
 
 void counters_of_held(struct node *node, struct held *held)
@@ -149,6 +166,7 @@ void counters_of_held(struct node *node, struct held *held)
 	held->stored = metric_series(node->counters.stored, values);
 	held->documents = metric_series(node->counters.documents, values);
 	held->memory = metric_series(node->counters.replica_memory, values);
+	held->busy = metric_series(node->counters.busy, values);
 	held->disk_segments = metric_series(node->counters.disk_segments, values);
 	held->disk_dead = metric_series(node->counters.disk_dead, values);
 	held->disk_bytes = metric_series(node->counters.disk_bytes, values);
@@ -203,7 +221,8 @@ void counters_update(struct node *node)
 {
 	uint64_t levels[NODE_LEVELS] = {0};
 
-	series_set(node->counters.memory_bytes, (double)node->memory_bytes);
+	series_set(node->counters.memory_bytes_max, (double)node->budget.bytes_max);
+	series_set(node->counters.memory_bytes, (double)node->budget.bytes);
 	for (size_t i = 0; i < node->held_len; i++)
 		if (node->held[i]->replica != NULL)
 			held_update(node, node->held[i], levels);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -34,6 +33,20 @@ static int file_system_check(const char *path, struct error *error)
 			                 "other bytes than those on its disk; put the data on a local disk",
 			                 path, refused[i].name);
 	return 0;
+}
+
+int disk_check_room(const char *path, uint64_t bytes, struct error *error)
+{
+	struct statvfs space;
+
+	if (statvfs(path, &space) != 0)
+		return disk_error(path, errno, "statvfs", error);
+	if ((uint64_t)space.f_bavail * space.f_frsize >= bytes)
+		return 0;
+	return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY,
+	                 "%s: %llu MB are free on its disk, %llu MB are needed", path,
+	                 (unsigned long long)space.f_bavail * space.f_frsize >> 20,
+	                 (unsigned long long)bytes >> 20);
 }
 
 int disk_sync_directory(const char *path, struct error *error)

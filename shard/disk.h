@@ -7,6 +7,10 @@
 
 #include "shared/base/error.h"
 
+#include <stdint.h>
+
+/* ERROR_STORAGE, RETRY if fewer than `bytes` are free for files under `path`. */
+int disk_check_room(const char *path, uint64_t bytes, struct error *error);
 /* The directory's entries are on disk when it returns 0. ERROR_STORAGE, RETRY. */
 int disk_sync_directory(const char *path, struct error *error);
 /* The directory, which is made if it is not there, its entry in the parent, and the lock that keeps others out: a file

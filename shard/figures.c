@@ -5,13 +5,16 @@
 
 #include <inttypes.h>
 
-static void append_memory(const struct replica_figures *figures, struct buffer *body)
+static void append_memory(const struct node *node, const struct held *held,
+                          const struct replica_figures *figures, struct buffer *body)
 {
 	buffer_printf(body,
 	              "\"memory\":{\"active\":{\"segments\":%zu,\"bytes\":%zu},"
-	              "\"immutable\":{\"segments\":%zu,\"bytes\":%zu},\"ids_bytes\":%zu,\"words\":%zu}",
+	              "\"immutable\":{\"segments\":%zu,\"bytes\":%zu},\"ids_bytes\":%zu,\"words\":%zu,"
+	              "\"share_bytes\":%zu,\"busy_ranges\":%" PRIu64 "}",
 	              figures->active.segments, figures->active.bytes, figures->immutable.segments,
-	              figures->immutable.bytes, figures->ids_bytes, figures->words);
+	              figures->immutable.bytes, figures->ids_bytes, figures->words,
+	              budget_share(&node->budget, held->index_id), held->busy_ranges);
 }
 
 static void append_disk(const struct replica_figures *figures, struct buffer *body)
@@ -32,18 +35,22 @@ static void append_disk(const struct replica_figures *figures, struct buffer *bo
 	              figures->live_bytes, figures->words_bytes, figures->postings_bytes, figures->leaving);
 }
 
-static void append_file(const struct replica *replica, struct buffer *body)
+static void append_file(const struct held *held, struct buffer *body)
 {
+	struct error error;
 	uint64_t used_bytes;
 	uint64_t map_bytes;
+	uint64_t kept_bytes;
 
-	replica_file_size(replica, &used_bytes, &map_bytes);
-	if (used_bytes == 0) {
+	replica_file_size(held->replica, &used_bytes, &map_bytes);
+	if (used_bytes == 0 || kv_live(held->kv, &kept_bytes, &error) != 0) {
 		buffer_append_string(body, ",\"file\":null");
 		return;
 	}
-	buffer_printf(body, ",\"file\":{\"used_bytes\":%" PRIu64 ",\"map_bytes\":%" PRIu64 "}", used_bytes,
-	              map_bytes);
+	buffer_printf(body,
+	              ",\"file\":{\"used_bytes\":%" PRIu64 ",\"free_bytes\":%" PRIu64
+	              ",\"map_bytes\":%" PRIu64 "}",
+	              used_bytes, used_bytes > kept_bytes ? used_bytes - kept_bytes : 0, map_bytes);
 }
 
 static void append_readers(const struct node *node, const struct held *held, struct buffer *body)
@@ -85,9 +92,9 @@ void figures_append(const struct node *node, const struct held *held, struct buf
 	}
 	replica_figures(held->replica, &figures);
 	buffer_append_string(body, ",\"figures\":{");
-	append_memory(&figures, body);
+	append_memory(node, held, &figures, body);
 	append_disk(&figures, body);
-	append_file(held->replica, body);
+	append_file(held, body);
 	append_readers(node, held, body);
 	append_jobs(held, &figures, body);
 	buffer_append_string(body, "}");

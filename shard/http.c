@@ -86,6 +86,11 @@ static const struct route {
 	{"POST", "/verify", TARGET_QUESTION, QUESTION_KIND_VERIFY},
 	{"GET", "/shards", TARGET_QUESTION, QUESTION_KIND_SHARDS},
 	{"GET", "/marks", TARGET_QUESTION, QUESTION_KIND_MARKS},
+	{"GET", "/copy", TARGET_QUESTION, QUESTION_KIND_COPY},
+	{"GET", "/copy/chunks", TARGET_QUESTION, QUESTION_KIND_CHUNKS},
+	{"POST", "/copy", TARGET_QUESTION, QUESTION_KIND_COPY_PUT},
+	{"POST", "/copy/chunks", TARGET_QUESTION, QUESTION_KIND_CHUNKS_PUT},
+	{"DELETE", "/copy", TARGET_QUESTION, QUESTION_KIND_COPY_END},
 };
 
 /* NULL after an answer with 404 or 405. */
@@ -139,10 +144,11 @@ static bool deadline_read(const struct http_request *request, int64_t *left_ms)
 	return true;
 }
 
-static bool reads_documents(enum question_kind kind)
+/* A search thread's from the start. */
+static bool is_searched(enum question_kind kind)
 {
 	return kind == QUESTION_KIND_SEARCH || kind == QUESTION_KIND_LIST || kind == QUESTION_KIND_GET ||
-	       kind == QUESTION_KIND_VERIFY;
+	       kind == QUESTION_KIND_VERIFY || kind == QUESTION_KIND_CHUNKS || kind == QUESTION_KIND_COPY_END;
 }
 
 static void ask(struct node *node, struct http_request *request, enum question_kind kind)
@@ -161,7 +167,7 @@ static void ask(struct node *node, struct http_request *request, enum question_k
 	}
 	if (left_ms != INT64_MAX)
 		question->deadline_ms = question->arrived_ms + left_ms;
-	if (reads_documents(kind))
+	if (is_searched(kind))
 		searching_put(question);
 	else if (!mailbox_put(node->questions, question)) {
 		series_add(node->counters.refused_full, 1);

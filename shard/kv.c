@@ -1,13 +1,9 @@
-#include "shard/kv.h"
+#include "shard/kv_private.h"
 
 #include "shard/disk.h"
-#include "shard/extent.h"
 #include "shared/base/assert.h"
 
 #include <errno.h>
-#include <lmdb.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,37 +11,9 @@
 #include <unistd.h>
 
 #define KV_MAP_BYTES_MIN (64ULL * 1024 * 1024)
-#define KV_PATH_BYTES_MAX 4096
-
-struct kv {
-	char path[KV_PATH_BYTES_MAX];
-	int lock; /* holds the flock; also refuses a second open in this process */
-	MDB_env *env;
-	MDB_dbi tables[KV_TABLES];
-	atomic_size_t map_bytes;
-	struct extent extent;
-	/* LMDB moves the map when it grows: nobody may look at it then. */
-	pthread_mutex_t mutex;
-	pthread_cond_t changed; /* the last reader left, or the map has grown */
-	unsigned readers;
-	bool growing; /* or the environment is opened again */
-	/* The writer's: a write failed, so what the page cache holds may be neither what was there nor what is on
-	 * disk. Nothing is written before the environment was opened again. */
-	bool failed;
-	size_t failed_id; /* of LMDB's transaction */
-	/* That is still to be done, and no write transaction is open: whoever reads may do it. */
-	bool broken;
-};
-
-struct kv_txn {
-	struct kv *kv;
-	MDB_txn *txn;
-	bool write;
-	size_t id; /* LMDB's; of a write transaction */
-};
 
 struct kv_cursor {
-	struct kv *kv;
+	struct kv_txn *txn;
 	MDB_cursor *cursor;
 };
 
@@ -105,7 +73,12 @@ static int tables_open(struct kv *kv, struct error *error)
 	if (rc != 0)
 		return kv_error(kv, rc, "open", error);
 	for (size_t i = 0; i < KV_TABLES; i++) {
-		rc = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &kv->tables[i]);
+		MDB_dbi table;
+
+		rc = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &table);
+		/* the same at every opening, and who reads an outdated environment looks at it */
+		if (rc == 0 && kv->tables[i] != table)
+			kv->tables[i] = table;
 		if (rc != 0) {
 			mdb_txn_abort(txn);
 			return kv_error(kv, rc, table_names[i], error);
@@ -118,6 +91,7 @@ static int tables_open(struct kv *kv, struct error *error)
 /* Where LMDB's map is, while nobody looks at it. */
 static int extent_open(struct kv *kv, struct error *error)
 {
+	struct extent *extent = mdb_env_get_userctx(kv->env);
 	MDB_val k = {strlen(table_names[0]), (void *)(uintptr_t)table_names[0]};
 	MDB_envinfo info = {0};
 	MDB_stat status = {0};
@@ -132,9 +106,9 @@ static int extent_open(struct kv *kv, struct error *error)
 	if (rc == 0)
 		rc = mdb_get(txn, names, &k, &v);
 	if (rc == 0 && mdb_env_info(kv->env, &info) == 0 && mdb_env_stat(kv->env, &status) == 0 &&
-	    mdb_env_get_fd(kv->env, &kv->extent.fd) == 0) {
-		kv->extent.map_bytes = info.me_mapsize;
-		rc = extent_find(&kv->extent, v.mv_data, status.ms_psize) ? 0 : MDB_CORRUPTED;
+	    mdb_env_get_fd(kv->env, &extent->fd) == 0) {
+		extent->map_bytes = info.me_mapsize;
+		rc = extent_find(extent, v.mv_data, status.ms_psize) ? 0 : MDB_CORRUPTED;
 	}
 	mdb_txn_abort(txn);
 	return rc == 0 ? 0 : kv_error(kv, rc, "open", error);
@@ -152,8 +126,9 @@ static int environment_create(struct kv *kv, struct error *error)
 	snprintf(file, sizeof file, "%s/data.mdb", kv->path);
 	snprintf(made, sizeof made, "%s/new.mdb", kv->path);
 	snprintf(lock, sizeof lock, "%s/new.mdb-lock", kv->path);
+	/* who was killed right after a rename did not see to it that the name is on disk */
 	if (access(file, F_OK) == 0)
-		return 0;
+		return disk_sync_directory(kv->path, error);
 	if (unlink(made) != 0 && errno != ENOENT)
 		return kv_error(kv, errno, "create", error);
 	rc = mdb_env_create(&env);
@@ -169,12 +144,17 @@ static int environment_create(struct kv *kv, struct error *error)
 }
 
 /* Without NOMEMINIT: zeroing a page costs less than explaining heap bytes in a file. */
-static int environment_open(struct kv *kv, struct error *error)
+int kv_environment_open(struct kv *kv, struct error *error)
 {
+	struct extent *extent;
 	int rc = mdb_env_create(&kv->env);
 
 	if (rc != 0)
 		return kv_error(kv, rc, "create", error);
+	extent = calloc(1, sizeof *extent);
+	if (extent == NULL)
+		return error_memory(error, sizeof *extent);
+	(void)mdb_env_set_userctx(kv->env, extent);
 	atomic_store(&kv->map_bytes, map_bytes_for(kv->path));
 	rc = mdb_env_set_maxdbs(kv->env, KV_TABLES);
 	if (rc == 0)
@@ -182,7 +162,7 @@ static int environment_open(struct kv *kv, struct error *error)
 	if (rc == 0)
 		rc = mdb_env_set_mapsize(kv->env, atomic_load(&kv->map_bytes));
 	if (rc == 0)
-		rc = mdb_env_open(kv->env, kv->path, MDB_NOTLS, 0600);
+		rc = mdb_env_open(kv->env, kv->path, MDB_NOTLS | (kv->is_beside ? MDB_NOSUBDIR : 0), 0600);
 	if (rc != 0)
 		return kv_error(kv, rc, "open", error);
 	if (mdb_env_get_maxkeysize(kv->env) < KV_KEY_BYTES_MAX)
@@ -197,11 +177,12 @@ static int environment_open(struct kv *kv, struct error *error)
 	return tables_open(kv, error) != 0 ? error->code : extent_open(kv, error);
 }
 
-static void environment_close(struct kv *kv)
+void kv_environment_close(MDB_env *env)
 {
-	if (kv->env != NULL)
-		mdb_env_close(kv->env);
-	kv->env = NULL;
+	if (env == NULL)
+		return;
+	free(mdb_env_get_userctx(env));
+	mdb_env_close(env);
 }
 
 static void turnstile_init(struct kv *kv)
@@ -215,21 +196,30 @@ static void turnstile_init(struct kv *kv)
 	pthread_condattr_destroy(&attributes);
 }
 
+int kv_new(const char *path, struct kv **out, struct error *error)
+{
+	struct kv *kv;
+
+	if (strlen(path) >= KV_PATH_BYTES_MAX)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "%s: the path is too long", path);
+	kv = calloc(1, sizeof *kv);
+	if (kv == NULL)
+		return error_memory(error, sizeof *kv);
+	memcpy(kv->path, path, strlen(path) + 1);
+	kv->lock = -1;
+	turnstile_init(kv);
+	*out = kv;
+	return 0;
+}
+
 int kv_open(const char *directory, struct kv **out, struct error *error)
 {
 	struct kv *kv;
 
-	if (strlen(directory) >= KV_PATH_BYTES_MAX)
-		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "%s: the path is too long",
-		                 directory);
-	kv = calloc(1, sizeof *kv);
-	if (kv == NULL)
-		return error_memory(error, sizeof *kv);
-	memcpy(kv->path, directory, strlen(directory) + 1);
-	kv->lock = -1;
-	turnstile_init(kv);
-	if (disk_take(kv->path, &kv->lock, error) != 0 || environment_create(kv, error) != 0 ||
-	    environment_open(kv, error) != 0) {
+	if (kv_new(directory, &kv, error) != 0)
+		return error->code;
+	if (disk_take(kv->path, &kv->lock, error) != 0 || kv_beside_remove(kv, error) != 0 ||
+	    environment_create(kv, error) != 0 || kv_environment_open(kv, error) != 0) {
 		kv_close(kv);
 		return error->code;
 	}
@@ -241,7 +231,8 @@ void kv_close(struct kv *kv)
 {
 	if (kv == NULL)
 		return;
-	environment_close(kv);
+	ASSERT(kv->outdated == NULL); /* no transaction is open */
+	kv_environment_close(kv->env);
 	if (kv->lock >= 0)
 		close(kv->lock);
 	pthread_cond_destroy(&kv->changed);
@@ -263,15 +254,18 @@ static struct timespec patience_end(long ms)
 /* Under the mutex, without a transaction: brings to the disk what the page cache holds. */
 static int environment_again(struct kv *kv, struct error *error)
 {
-	environment_close(kv);
-	kv->broken = environment_open(kv, error) != 0;
-	if (kv->broken)
-		environment_close(kv);
+	kv_environment_close(kv->env);
+	kv->env = NULL;
+	kv->broken = kv_environment_open(kv, error) != 0;
+	if (kv->broken) {
+		kv_environment_close(kv->env);
+		kv->env = NULL;
+	}
 	return kv->broken ? error->code : 0;
 }
 
 /* Lets a waiting kv_grow go first, but not for long: the thread may have a transaction open for which that waits. */
-static int reader_enter(struct kv *kv, struct error *error)
+static int reader_enter(struct kv *kv, MDB_env **env, struct error *error)
 {
 	int rc = 0;
 
@@ -286,16 +280,26 @@ static int reader_enter(struct kv *kv, struct error *error)
 		rc = environment_again(kv, error);
 	if (rc == 0)
 		kv->readers++;
+	*env = kv->env;
 	pthread_mutex_unlock(&kv->mutex);
 	return rc;
 }
 
-static void reader_leave(struct kv *kv)
+/* The last one that reads an outdated environment closes it. */
+static void reader_leave(struct kv *kv, const MDB_env *env)
 {
+	MDB_env *unread = NULL;
+
 	pthread_mutex_lock(&kv->mutex);
-	if (--kv->readers == 0 && kv->growing)
-		pthread_cond_broadcast(&kv->changed);
+	if (env != kv->outdated) {
+		if (--kv->readers == 0 && kv->growing)
+			pthread_cond_broadcast(&kv->changed);
+	} else if (--kv->outdated_readers == 0) {
+		unread = kv->outdated;
+		kv->outdated = NULL;
+	}
 	pthread_mutex_unlock(&kv->mutex);
+	kv_environment_close(unread);
 }
 
 /* Under the mutex, without a transaction. */
@@ -369,6 +373,9 @@ static int writable(struct kv *kv, struct error *error)
 {
 	bool applied;
 
+	if (kv->unsynced && disk_sync_directory(kv->path, error) != 0)
+		return error->code;
+	kv->unsynced = false;
 	if (!kv->failed)
 		return 0;
 	if (environment_reopen(kv, &applied, error) != 0)
@@ -390,20 +397,20 @@ int kv_begin(struct kv *kv, bool write, struct kv_txn **out, struct error *error
 	txn = malloc(sizeof *txn);
 	if (txn == NULL)
 		return error_memory(error, sizeof *txn);
-	txn->kv = kv;
-	txn->write = write;
-	if (!write && reader_enter(kv, error) != 0) {
+	*txn = (struct kv_txn){.kv = kv, .env = write ? kv->env : NULL, .write = write};
+	if (!write && reader_enter(kv, &txn->env, error) != 0) {
 		free(txn);
 		return error->code;
 	}
-	rc = mdb_txn_begin(kv->env, NULL, write ? 0 : MDB_RDONLY, &txn->txn);
+	rc = mdb_txn_begin(txn->env, NULL, write ? 0 : MDB_RDONLY, &txn->txn);
 	if (rc != 0) {
 		if (!write)
-			reader_leave(kv);
+			reader_leave(kv, txn->env);
 		free(txn);
 		return kv_error(kv, rc, "begin", error);
 	}
 	txn->id = mdb_txn_id(txn->txn);
+	txn->extent = mdb_env_get_userctx(txn->env);
 	*out = txn;
 	return 0;
 }
@@ -411,7 +418,7 @@ int kv_begin(struct kv *kv, bool write, struct kv_txn **out, struct error *error
 static void txn_free(struct kv_txn *txn)
 {
 	if (!txn->write)
-		reader_leave(txn->kv);
+		reader_leave(txn->kv, txn->env);
 	free(txn);
 }
 
@@ -456,54 +463,52 @@ static MDB_val val_of(struct slice slice)
 }
 
 /* What LMDB hands out, if all of it is there. */
-static int slice_of_val(struct kv *kv, MDB_val val, struct slice *out, struct error *error)
+static int slice_of_val(struct kv_txn *txn, MDB_val val, struct slice *out, struct error *error)
 {
 	struct slice bytes = slice_of(val.mv_data, val.mv_size);
 
-	if (!extent_holds(&kv->extent, bytes))
+	if (!extent_holds(txn->extent, bytes))
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-		                 "%s: an entry of %zu bytes reaches past the end of the file", kv->path,
+		                 "%s: an entry of %zu bytes reaches past the end of the file", txn->kv->path,
 		                 bytes.len);
 	*out = bytes;
 	return 0;
 }
 
-static void key_check(struct slice key)
+static MDB_val key_of(struct slice key)
 {
 	ASSERT(key.len >= 1 && key.len <= KV_KEY_BYTES_MAX);
+	return val_of(key);
 }
 
 int kv_get(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice *value,
            struct error *error)
 {
-	MDB_val k = val_of(key);
+	MDB_val k = key_of(key);
 	MDB_val v;
 	int rc;
 
-	key_check(key);
 	rc = mdb_get(txn->txn, txn->kv->tables[table], &k, &v);
 	if (rc != 0)
 		return kv_error(txn->kv, rc, table_names[table], error);
-	return slice_of_val(txn->kv, v, value, error);
+	return slice_of_val(txn, v, value, error);
 }
 
 int kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice value, struct error *error)
 {
-	MDB_val k = val_of(key);
+	MDB_val k = key_of(key);
 	MDB_val v = val_of(value);
 	int rc;
 
-	key_check(key);
 	rc = mdb_put(txn->txn, txn->kv->tables[table], &k, &v, 0);
 	return rc == 0 ? 0 : write_error(txn, rc, table_names[table], error);
 }
 
 int kv_delete(struct kv_txn *txn, enum kv_table table, struct slice key, struct error *error)
 {
-	MDB_val k = val_of(key);
+	MDB_val k = key_of(key);
 	int rc;
 
-	key_check(key);
 	rc = mdb_del(txn->txn, txn->kv->tables[table], &k, NULL);
 	return rc == 0 ? 0 : write_error(txn, rc, table_names[table], error);
 }
@@ -533,7 +538,7 @@ int kv_cursor_open(struct kv_txn *txn, enum kv_table table, struct kv_cursor **o
 
 	if (cursor == NULL)
 		return error_memory(error, sizeof *cursor);
-	cursor->kv = txn->kv;
+	cursor->txn = txn;
 	rc = mdb_cursor_open(txn->txn, txn->kv->tables[table], &cursor->cursor);
 	if (rc != 0) {
 		free(cursor);
@@ -557,10 +562,12 @@ static int cursor_move(struct kv_cursor *cursor, MDB_val k, MDB_cursor_op move, 
 	MDB_val v;
 	int rc = mdb_cursor_get(cursor->cursor, &k, &v, move);
 
+	if (rc == 0 && (k.mv_size == 0 || k.mv_size > KV_KEY_BYTES_MAX))
+		rc = MDB_CORRUPTED;
 	if (rc != 0)
-		return kv_error(cursor->kv, rc, "cursor", error);
-	rc = slice_of_val(cursor->kv, k, found, error);
-	return rc == 0 ? slice_of_val(cursor->kv, v, value, error) : rc;
+		return kv_error(cursor->txn->kv, rc, "cursor", error);
+	rc = slice_of_val(cursor->txn, k, found, error);
+	return rc == 0 ? slice_of_val(cursor->txn, v, value, error) : rc;
 }
 
 /* An empty key stands for the first entry. */
@@ -578,15 +585,16 @@ int kv_cursor_next(struct kv_cursor *cursor, struct slice *found, struct slice *
 
 void kv_size(struct kv *kv, uint64_t *used_bytes, uint64_t *map_bytes)
 {
+	MDB_env *env;
 	MDB_envinfo info;
 	MDB_stat status;
 	struct error error;
 
 	*used_bytes = 0;
 	*map_bytes = atomic_load(&kv->map_bytes);
-	if (reader_enter(kv, &error) != 0) /* it looks at the map */
+	if (reader_enter(kv, &env, &error) != 0) /* it looks at the map */
 		return;
-	if (mdb_env_info(kv->env, &info) == 0 && mdb_env_stat(kv->env, &status) == 0)
+	if (mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &status) == 0)
 		*used_bytes = ((uint64_t)info.me_last_pgno + 1) * status.ms_psize;
-	reader_leave(kv);
+	reader_leave(kv, env);
 }

@@ -27,6 +27,17 @@
  * waits until those that are open have ended; meanwhile the beginning of a
  * further one takes up to KV_GROW_PATIENCE_MS longer, never for good, so that
  * a thread which has one open may begin another.
+ *
+ * Switch: an environment's file never shrinks, so another one is filled beside
+ * it and takes its place (kv_rewrite.h). Both hold the same entries at that moment,
+ * so nobody notices: read transactions that are open go on in the one that
+ * they began in, which is closed, and gone from the disk, with the last of
+ * them; who begins one later reads the other. The place is taken by a rename:
+ * a crash leaves one of the two whole, and what is beside it is removed by
+ * kv_open.
+ *
+ * A key of KV_TABLE_CHUNKS stands for one value: whoever puts it after it was
+ * deleted puts that value. So two environments are compared by keys.
  */
 #ifndef MILLRACE_SHARD_KV_H
 #define MILLRACE_SHARD_KV_H
@@ -84,5 +95,18 @@ int kv_cursor_next(struct kv_cursor *cursor, struct slice *found, struct slice *
 
 /* Bytes of the file in use and of the map. */
 void kv_size(struct kv *kv, uint64_t *used_bytes, uint64_t *map_bytes);
+/* Bytes of the pages that something stands on; the rest of the file is free for what comes. */
+int kv_live(struct kv *kv, uint64_t *bytes, struct error *error);
+
+/* An empty environment in the same directory, which must stay open as long; ended by kv_switch or kv_beside_close.
+ * ERROR_STORAGE, RETRY too where the disk has no room for what is live and some more. */
+int kv_beside_open(struct kv *kv, struct kv **beside, struct error *error);
+/* And removes it. NULL: nothing happens. */
+void kv_beside_close(struct kv *beside);
+/* Takes `beside`, which holds what `kv` holds, for it. The calling thread has no transaction open, no thread a write
+ * transaction. ERROR_STORAGE, RETRY: nothing has changed, `beside` is still the caller's. */
+int kv_switch(struct kv *kv, struct kv *beside, struct error *error);
+/* What was before the last switch is still read: until then there is no other switch. */
+bool kv_is_switching(struct kv *kv);
 
 #endif

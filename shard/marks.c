@@ -19,7 +19,7 @@ struct asked {
 	int64_t from;
 };
 
-static bool number_parse(const char *text, int64_t *number)
+bool question_number_parse(const char *text, int64_t *number)
 {
 	size_t len = text == NULL ? 0 : strlen(text);
 	int64_t found = 0;
@@ -43,10 +43,10 @@ static bool asked_parse(const struct http_request *request, struct asked *asked)
 
 	if (index == NULL || !index_id_parse(slice_string(index), &asked->index_id) || incarnation == NULL ||
 	    !incarnation_parse(slice_string(incarnation), &asked->incarnation) ||
-	    !number_parse(http_request_argument(request, "partition"), &partition) ||
+	    !question_number_parse(http_request_argument(request, "partition"), &partition) ||
 	    partition >= INDEX_PARTITIONS_MAX ||
-	    !number_parse(http_request_argument(request, "received"), &asked->received) ||
-	    !number_parse(http_request_argument(request, "from"), &asked->from))
+	    !question_number_parse(http_request_argument(request, "received"), &asked->received) ||
+	    !question_number_parse(http_request_argument(request, "from"), &asked->from))
 		return false;
 	asked->partition = (int32_t)partition;
 	return true;

@@ -112,12 +112,13 @@ static int parts_open(struct node *node, struct error *error)
 	node->catalog = catalog_new();
 	node->inbox = mailbox_new(MESSAGES_MAX);
 	node->shelf = shelf_new();
+	node->copies = copies_new();
 	node->questions = mailbox_new(NODE_QUESTIONS_MAX);
 	node->searches = mailbox_new(NODE_QUESTIONS_MAX + NODE_SEARCHERS_MAX);
 	node->batches = mailbox_new(NODE_BATCHES_MAX);
 	node->store_tasks = mailbox_new(2);
 	if (node->catalog == NULL || node->inbox == NULL || node->questions == NULL ||
-	    node->searches == NULL || node->shelf == NULL || node->batches == NULL ||
+	    node->searches == NULL || node->shelf == NULL || node->copies == NULL || node->batches == NULL ||
 	    node->store_tasks == NULL)
 		return error_memory(error, NODE_QUESTIONS_MAX * sizeof(void *));
 	return 0;
@@ -135,8 +136,9 @@ int node_open(const struct config *config, int signal_fd, struct node **out, str
 	node->signal_fd = signal_fd;
 	node->lock_fd = -1;
 	node->id = config_string(config, "shard.id");
+	restoring_init(node);
 	node->cluster_key = config_string(config, "auth.cluster_key");
-	node->memory_bytes_max = (size_t)config_bytes(config, "shard.memory");
+	budget_init(&node->budget, (size_t)config_bytes(config, "shard.memory"));
 	counters_init(&node->counters);
 	rc = parts_open(node, error);
 	if (rc == 0)
@@ -207,6 +209,15 @@ static void inbox_take(struct node *node)
 	}
 }
 
+static void copies_turn(struct node *node)
+{
+	size_t idle = copies_expire(node->copies, node->now_ms);
+
+	restoring_expire(node);
+	if (idle > 0)
+		logline(LOG_LEVEL_WARN, "copies_idle", "copies=%zu idle_ms=%d", idle, COPIES_IDLE_MS);
+}
+
 /* One turn of the loop; true if it could go on at once. */
 static bool turn(struct node *node, int64_t *tick_ms)
 {
@@ -219,6 +230,7 @@ static bool turn(struct node *node, int64_t *tick_ms)
 	questions_turn(node);
 	if (node->stopping) {
 		batches_refuse(node);
+		restoring_refuse(node);
 		more = false;
 	} else {
 		more = batches_turn(node);
@@ -229,6 +241,7 @@ static bool turn(struct node *node, int64_t *tick_ms)
 	if (*tick_ms <= node->now_ms) {
 		*tick_ms = node->now_ms + TICK_MS;
 		counters_update(node);
+		copies_turn(node);
 	}
 	return more || node->reader_more || (node->deciding && !node->stopping);
 }
@@ -272,6 +285,7 @@ static void waiting_refuse(struct node *node)
 		batches_refuse(node);
 	if (node->questions != NULL)
 		questions_refuse(node);
+	restoring_refuse(node);
 }
 
 /* Senders into the mailboxes end first, then what they refer to. */
@@ -286,6 +300,7 @@ void node_close(struct node *node)
 	searching_stop(node);
 	waiting_refuse(node); /* what came in between */
 	storing_stop(node);
+	waiting_refuse(node); /* a piece that waited for the writer */
 	pulse_stop(&node->pulse);
 	replicas_close(node);
 	if (!following_stop(node))
@@ -299,6 +314,7 @@ void node_close(struct node *node)
 	if (node->searches != NULL)
 		mailbox_free(node->searches);
 	shelf_free(node->shelf);
+	copies_free(node->copies);
 	if (node->batches != NULL)
 		mailbox_free(node->batches);
 	if (node->store_tasks != NULL)

@@ -5,7 +5,7 @@
  * searches, lists, merges, and begins and ends stores. HTTP requests reach it
  * through bounded mailboxes (their connections are suspended meanwhile);
  * batches are applied range by range, and questions go between the ranges.
- * One writer thread runs store jobs and slices of compactions, one at a time. The reader of meta and
+ * One writer thread runs store jobs and slices of compactions and rewrites, one at a time. The reader of meta and
  * topology is opened by a thread of its own, because that waits for Kafka.
  *
  * Which replica answers, and which question waits for what a shard must have
@@ -30,9 +30,13 @@
  * Store policy: when the memory of all replicas reaches a quarter of
  * `shard.memory`, when a replica has enough for a disk segment of some size, or
  * when the oldest range waits for NODE_STORE_AGE_MS. After every store the
- * replica is compacted as far as it should be; stores and slices take turns. Memory at
- * its budget: batches are answered BUSY. At SIGTERM the node answers nothing
- * new, stores what it has (at most NODE_SHUTDOWN_MS) and closes.
+ * replica is compacted as far as it should be; stores and slices take turns,
+ * but a replica whose dead take more of the disk than merges leave of them is
+ * compacted before it is stored again. A file of which most is free is written anew
+ * (kv_rewrite.h), between them and behind them. An index that holds its share
+ * of the budget (core/budget.h) is answered BUSY, the others are not. At
+ * SIGTERM the node answers nothing new, stores what it has (at most
+ * NODE_SHUTDOWN_MS) and closes.
  */
 #ifndef MILLRACE_SHARD_NODE_H
 #define MILLRACE_SHARD_NODE_H

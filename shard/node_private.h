@@ -1,17 +1,20 @@
 /*
  * What the parts of the node share: node.c (life and loop), identity.c (whose
- * directory it is), following.c (meta and topology), replicas.c (what is held), storing.c (store jobs), http.c
- * (threads of the server), batches.c, questions.c, answers.c, marks.c, status.c and figures.c (answers),
+ * directory it is), following.c (meta and topology), replicas.c (what is held), directories.c (where), storing.c (store jobs), http.c
+ * (threads of the server), batches.c, questions.c, answers.c, marks.c, copying.c, restoring.c (copies that come), status.c and figures.c (answers),
  * counters.c (metrics). Everything is the owner thread's unless it says
  * otherwise.
  */
 #ifndef MILLRACE_SHARD_NODE_PRIVATE_H
 #define MILLRACE_SHARD_NODE_PRIVATE_H
 
+#include "shard/copies.h"
+#include "shard/core/budget.h"
 #include "shard/core/figures.h"
 #include "shard/core/node_identity.h"
 #include "shard/core/serving.h"
 #include "shard/core/words.h"
+#include "shard/kv_rewrite.h"
 #include "shard/node.h"
 #include "shard/shelf.h"
 #include "shared/http/http_server.h"
@@ -24,6 +27,7 @@
 #include <stdatomic.h>
 
 #define NODE_REPLICAS_MAX 4096
+_Static_assert(NODE_REPLICAS_MAX <= BUDGET_INDEXES_MAX, "each may be of an index of its own");
 #define NODE_QUESTIONS_MAX 1024
 /* As many search threads as processors, within these. */
 #define NODE_SEARCHERS_MIN 2
@@ -32,6 +36,7 @@
 #define NODE_WAITING_MAX 256
 #define NODE_BATCHES_MAX 256
 #define NODE_PATH_BYTES_MAX 3072
+#define REPLICA_PATH_BYTES_MAX (NODE_PATH_BYTES_MAX + 320)
 /* Levels that a metric tells apart; the last one has what is above it too. */
 #define NODE_LEVELS 16
 #define NODE_ANSWER_BYTES_MAX (256U * 1024 * 1024)
@@ -62,12 +67,18 @@ struct held {
 	int32_t generation;
 	int32_t partition;
 	struct replica *replica; /* NULL: kept closed, `closed_reason` says why */
+	struct kv *kv;           /* the replica's */
 	char closed_reason[512];
-	enum replica_state state;  /* as last logged */
-	bool recorded;             /* serving_recorded, by what has been read of topology */
-	int64_t received_now;      /* as last noted */
-	size_t memory_bytes;       /* as last counted */
-	uint64_t merges_too_large; /* of this opening, as last counted */
+	bool awaits;                /* closed, because a copy is to come */
+	bool looked;                /* closed, and `on_disk` is known */
+	struct incarnation on_disk; /* as last looked at; none: no replica */
+	struct hash128 head;        /* of the copy whose chunks may come; 0: none */
+	enum replica_state state;   /* as last logged */
+	bool recorded;              /* serving_recorded, by what has been read of topology */
+	int64_t received_now;       /* as last noted */
+	size_t memory_bytes;        /* as the budget counts it */
+	uint64_t busy_ranges;       /* that were refused for want of memory */
+	uint64_t merges_too_large;  /* of this opening, as last counted */
 	uint64_t skipped;
 	uint64_t stored_bytes;
 	uint64_t merged_bytes;
@@ -76,12 +87,16 @@ struct held {
 	int64_t unstored_since_ms; /* -1: nothing waits */
 	int64_t store_retry_ms;    /* after a failed store */
 	bool uncompacted;          /* replica_compact_begin may have something to do */
+	bool indebted;             /* its dead take so much of the disk that they go before more is stored */
 	int64_t compact_retry_ms;  /* after a compaction that failed */
+	bool rewritable;           /* its file may be worth it */
+	int64_t rewrite_retry_ms;  /* after a rewrite that failed */
 	bool unmerged;             /* replica_merge has more to do */
 	struct series *received;
 	struct series *stored;
 	struct series *documents;
 	struct series *memory;
+	struct series *busy;
 	struct series *disk_segments;
 	struct series *disk_dead;
 	struct series *disk_bytes;
@@ -89,12 +104,32 @@ struct held {
 	struct series *reader_age;
 };
 
-/* A store job, or a slice of a compaction, on its way to the writer thread and back. */
+/* restoring.c: the piece of a copy that is on its way to the disk. The owner's, but for a task's time. */
+struct arrival {
+	struct buffer head;         /* as far as it has come; while the page is put it is empty */
+	const struct held *head_of; /* NULL: there is none */
+	int64_t used_ms;
+	struct question *question; /* NULL: no piece is on its way */
+	struct held *held;
+	struct hash128 head_hash;
+	struct slice page; /* the question's; empty: the head is put */
+	struct replica_identity identity;
+	char path[REPLICA_PATH_BYTES_MAX];
+	/* what came of it */
+	bool whole;
+	uint8_t after[KV_KEY_BYTES_MAX];
+	size_t after_len;
+};
+
+/* A store job, or a slice of a compaction or of a rewrite, on its way to the writer thread and back. */
 struct store_task {
 	struct message message;
 	struct held *held;
-	struct replica_store_job *job; /* NULL: a slice */
+	/* one of them */
+	struct replica_store_job *job;
 	struct replica_compact_job *compaction;
+	struct kv_rewrite *rewrite;
+	struct arrival *arrival;
 	bool more; /* slices */
 	int64_t begun_ms;
 	int64_t received_at_begin;
@@ -145,6 +180,9 @@ struct node_counters {
 	struct series *merge_bytes;
 	struct series *levels[NODE_LEVELS];
 	struct series *slice_seconds;
+	struct series *rewrites;
+	struct series *rewrites_failed;
+	struct series *rewrite_bytes;
 	struct series *sessions_renewed;
 	struct series *marks_pages;
 	struct series *marks_bytes;
@@ -157,10 +195,12 @@ struct node_counters {
 	struct series *refused_node;
 	struct series *waiting;
 	struct series *memory_bytes;
+	struct series *memory_bytes_max;
 	struct metric *received;
 	struct metric *stored;
 	struct metric *documents;
 	struct metric *replica_memory;
+	struct metric *busy;
 	struct metric *disk_segments;
 	struct metric *disk_dead;
 	struct metric *disk_bytes;
@@ -203,6 +243,8 @@ struct node {
 	struct searcher searchers[NODE_SEARCHERS_MAX];
 	size_t searchers_len;
 	struct shelf *shelf;
+	struct copies *copies;
+	struct arrival arrival;
 	struct question *waiting; /* for offsets */
 	size_t waiting_len;
 	bool waiting_all;        /* who serves has changed: each of them is looked at again */
@@ -221,8 +263,7 @@ struct node {
 
 	struct held *held[NODE_REPLICAS_MAX];
 	size_t held_len;
-	size_t memory_bytes; /* of all, as last counted */
-	size_t memory_bytes_max;
+	struct budget budget; /* as last counted */
 
 	pthread_t writer;
 	bool writer_started;
@@ -231,8 +272,13 @@ struct node {
 	struct store_task store_end;
 	bool storing;
 	struct held *compacting; /* NULL: none */
+	size_t compacted_at;     /* in `held`: behind it the next one is looked for */
 	struct replica_compact_job *compaction;
-	bool slice_next; /* a slice goes before a store */
+	bool slice_next;        /* a slice goes before a store */
+	bool oldest_next;       /* the oldest goes before the largest */
+	struct held *rewriting; /* NULL: none */
+	struct kv_rewrite *rewrite;
+	unsigned rewrite_waited; /* tasks that went before its next slice */
 	struct node_counters counters;
 };
 
@@ -295,9 +341,25 @@ void replicas_pause(struct node *node);
 /* One merge somewhere; true if there is more to do. */
 bool replicas_merge(struct node *node);
 void replicas_close(struct node *node);
+/* Removes what is on disk of one that is closed, and forgets it; false if that failed. */
+bool replicas_discard(struct node *node, struct held *held);
+
+/* directories.c */
+/* A directory of files, without subdirectories: what an environment is. */
+int replicas_remove_directory(const char *path, struct error *error);
+bool replicas_are_on_disk(const struct node *node, const struct held *held);
+/* The store of one that is closed. */
+int replicas_open_store(const struct node *node, const struct held *held, struct kv **kv,
+                        struct error *error);
+void replicas_path(const struct node *node, const struct held *held, char path[REPLICA_PATH_BYTES_MAX]);
+/* What a replica of that index must be, with a new incarnation. */
+struct replica_identity replicas_identity(const struct node *node, const struct held *held,
+                                          const struct index_record *index);
 
 /* storing.c */
 int storing_start(struct node *node, struct error *error);
+/* After something of it has changed on disk. */
+void storing_note(struct held *held, const struct replica_status *status);
 /* Begins a store or a slice if policy wants one and none runs. */
 void storing_turn(struct node *node);
 /* Gives up what goes on with a replica that is to be closed; no store or slice of it runs. */
@@ -308,6 +370,31 @@ bool storing_wanted(const struct node *node);
 /* Milliseconds until policy may want a job; INT64_MAX if nothing waits. */
 int64_t storing_wait_ms(const struct node *node);
 void storing_stop(struct node *node);
+
+/* restoring.c */
+void restoring_init(struct node *node);
+/* Notes in `on_disk` what replica there is, as far as the records make that matter. */
+void restoring_look(struct node *node, struct held *held);
+/* A piece of a copy has come; answers and frees the question, now or when the piece is on disk. */
+void restoring_put(struct node *node, struct question *question);
+/* Whom the piece is for that waits for the writer; NULL: none does. */
+struct held *restoring_next(struct node *node);
+int restoring_run(struct arrival *arrival, struct error *error);
+void restoring_done(struct node *node, const struct store_task *task);
+/* Of one that is to be closed; no piece of it is with the writer. */
+void restoring_forget(struct node *node, const struct held *held);
+/* Lets go of a head that nobody goes on with. */
+void restoring_expire(struct node *node);
+void restoring_refuse(struct node *node);
+
+/* rewriting.c */
+/* True if there may be a slice to do. */
+bool rewriting_wanted(const struct node *node);
+/* False if there is none to do; else it is node->rewrite's. */
+bool rewriting_begin(struct node *node);
+void rewriting_done(struct node *node, const struct store_task *task);
+/* Gives up what goes on with a replica that is to be closed; no slice of it runs. */
+void rewriting_forget(struct node *node, const struct held *held);
 
 /* http.c */
 int http_start(struct node *node, struct error *error);

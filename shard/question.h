@@ -22,7 +22,12 @@ enum question_kind {
 	QUESTION_KIND_GET,
 	QUESTION_KIND_VERIFY,
 	QUESTION_KIND_SHARDS,
-	QUESTION_KIND_MARKS
+	QUESTION_KIND_MARKS,
+	QUESTION_KIND_COPY,
+	QUESTION_KIND_CHUNKS,
+	QUESTION_KIND_COPY_END,
+	QUESTION_KIND_COPY_PUT,
+	QUESTION_KIND_CHUNKS_PUT
 };
 
 /* One shard that is asked. */
@@ -51,7 +56,11 @@ struct question {
 	int64_t offset;
 	int64_t limit;
 	bool stale;
-	struct slice text;          /* the query, or the document id */
+	struct slice text; /* the query, or the document id */
+	/* of a copy: what is copied, its source (NULL: none yet), and the view that keeps its replica */
+	struct copies_key copy_key;
+	struct copy_source *copy;
+	struct shelf_view copied;
 	const struct held *missing; /* while it waits: the shard that lacks something … */
 	int64_t missing_wanted;     /* … and what */
 };
@@ -79,6 +88,14 @@ bool question_answer(struct question *question, struct words *words, struct dama
 
 /* marks.c */
 void question_marks(struct question *question);
+/* Decimal digits; false without any. */
+bool question_number_parse(const char *text, int64_t *number);
+
+/* copying.c */
+/* The owner's: pins what is to be copied. False after a refusal; else a search thread answers. */
+bool question_copy(struct question *question);
+/* A search thread's. False if the replica is damaged, after an answer. */
+bool copying_answer(struct question *question, struct damage *damage);
 
 /* status.c */
 void question_shards(struct question *question);

@@ -40,6 +40,8 @@ void question_free(struct question *question)
 {
 	if (question->doc != NULL)
 		yyjson_doc_free(question->doc);
+	copy_source_release(question->copy);
+	shelf_give(question->node->shelf, &question->copied);
 	arena_deinit(&question->arena);
 	free(question);
 }
@@ -335,7 +337,7 @@ static void missing_note(struct question *question)
 enum fate {
 	FATE_ANSWERED, /* nobody's: it is freed */
 	FATE_WAITS,
-	FATE_GIVEN /* a search thread's */
+	FATE_GIVEN /* a search thread's, or restoring.c's */
 };
 
 static enum fate question_decide(struct question *question, bool may_wait)
@@ -374,6 +376,20 @@ static void verify_refuse(struct question *question)
 	                                    : "it has no memory left to be read");
 }
 
+static enum fate copy_begin(struct question *question)
+{
+	if (!question_copy(question))
+		return FATE_ANSWERED;
+	searching_put(question);
+	return FATE_GIVEN;
+}
+
+static enum fate copy_put(struct question *question)
+{
+	restoring_put(question->node, question);
+	return FATE_GIVEN;
+}
+
 /* Its first turn. */
 static enum fate question_begin(struct question *question)
 {
@@ -384,6 +400,10 @@ static enum fate question_begin(struct question *question)
 		question_shards(question);
 	else if (question->kind == QUESTION_KIND_MARKS)
 		question_marks(question);
+	else if (question->kind == QUESTION_KIND_COPY)
+		return copy_begin(question);
+	else if (question->kind == QUESTION_KIND_COPY_PUT || question->kind == QUESTION_KIND_CHUNKS_PUT)
+		return copy_put(question);
 	else if (!question_parse(question))
 		return FATE_ANSWERED;
 	else if (question->kind == QUESTION_KIND_VERIFY)

@@ -13,38 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REPLICA_PATH_BYTES_MAX (NODE_PATH_BYTES_MAX + 320)
 #define DROPPED_SUFFIX ".dropped"
 /* Of one turn, for what the records ask for. */
 #define DECIDE_MS_MAX 200
-
-static void path_of(const struct node *node, const struct held *held, char path[REPLICA_PATH_BYTES_MAX])
-{
-	(void)snprintf(path, REPLICA_PATH_BYTES_MAX, "%s/%016" PRIx64 "-%" PRId32 "-%" PRId32,
-	               node->directory, held->index_id, held->generation, held->partition);
-}
-
-/* A directory of files, without subdirectories: what an environment is. */
-static int directory_remove(const char *path, struct error *error)
-{
-	char file[REPLICA_PATH_BYTES_MAX + 300];
-	DIR *directory = opendir(path);
-	struct dirent *entry;
-
-	while (directory != NULL && (entry = readdir(directory)) != NULL) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		(void)snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-		if (unlink(file) != 0)
-			break;
-	}
-	if (directory != NULL)
-		(void)closedir(directory);
-	if (rmdir(path) == 0)
-		return 0;
-	return error_set(error, ERROR_STORAGE, ERROR_ACTION_RETRY, "cannot remove %s: %s", path,
-	                 strerror(errno));
-}
+/* Segments that have left and are still there, from which on no copy holds them. */
+#define LEAVING_HIGH 128
 
 static struct held *held_add(struct node *node, const struct holding *holding, struct error *error)
 {
@@ -104,7 +77,7 @@ static int name_scan(struct node *node, const char *name, struct error *error)
 		return held_add(node, &holding, error) == NULL ? error->code : 0;
 	if (len > suffix && len < 256 && strcmp(name + len - suffix, DROPPED_SUFFIX) == 0) {
 		(void)snprintf(path, sizeof path, "%s/%s", node->directory, name);
-		return directory_remove(path, error);
+		return replicas_remove_directory(path, error);
 	}
 	logline(LOG_LEVEL_WARN, "unknown_directory", "path=\"%s/%s\"", node->directory, name);
 	return 0;
@@ -129,19 +102,11 @@ int replicas_scan(struct node *node, struct error *error)
 static int replica_open_at(struct node *node, struct held *held, const struct index_record *index,
                            struct error *error)
 {
-	struct replica_identity identity = {.index_id = held->index_id,
-	                                    .generation = held->generation,
-	                                    .partition = held->partition,
-	                                    .base = index->base[held->partition],
-	                                    .rules_digest = rules_digest(&index->rules),
-	                                    .incarnation = incarnation_draw(),
-	                                    .document_bytes_max = index->rules.document_bytes_max,
-	                                    .dedup_window = index->rules.dedup_window};
+	struct replica_identity identity = replicas_identity(node, held, index);
 	char path[REPLICA_PATH_BYTES_MAX];
 	struct kv *kv;
 
-	memcpy(identity.cluster_id, node->cluster_id, sizeof identity.cluster_id);
-	path_of(node, held, path);
+	replicas_path(node, held, path);
 	if (kv_open(path, &kv, error) != 0)
 		return error->code;
 	if (replica_open(kv, &identity, session_draw(), &held->replica, error) != 0) {
@@ -149,6 +114,7 @@ static int replica_open_at(struct node *node, struct held *held, const struct in
 		kv_close(kv);
 		return error_prefix(error, "%s", path);
 	}
+	held->kv = kv;
 	return 0;
 }
 
@@ -193,10 +159,13 @@ static void held_open(struct node *node, struct held *held)
 		return;
 	}
 	held->closed_reason[0] = '\0';
+	held->awaits = false;
+	held->looked = false;
 	replica_status(held->replica, &status);
 	held->state = status.state;
 	held->received_now = status.received;
 	held->uncompacted = true;
+	held->rewritable = true;
 	publish(node, held);
 	logline(LOG_LEVEL_INFO, "replica_opened",
 	        "index=%016" PRIx64 " uid=%s partition=%" PRId32 " received=%" PRId64 " documents=%" PRIu64,
@@ -218,7 +187,10 @@ static void replica_release(struct node *node, struct held *held)
 		return;
 	storing_forget(node, held);
 	held->replica = NULL;
+	held->kv = NULL;
+	held->looked = false;
 	shelf_remove(node->shelf, held->index_id, held->partition);
+	(void)copies_drop(node->copies, held->index_id, held->partition);
 	replica_close(replica);
 	/* another generation counts in the same place */
 	served = replicas_find(node, held->index_id, held->partition);
@@ -226,10 +198,17 @@ static void replica_release(struct node *node, struct held *held)
 		counters_of_closed(held);
 }
 
+static void memory_note(struct node *node, struct held *held, size_t bytes)
+{
+	budget_change(&node->budget, held->index_id, held->memory_bytes, bytes);
+	held->memory_bytes = bytes;
+}
+
 static void held_release(struct node *node, struct held *held)
 {
 	node->waiting_all = true;
 	held->recorded = false;
+	restoring_forget(node, held);
 	replica_release(node, held);
 	publish(node, held); /* maybe another generation's */
 	held->merges_too_large = 0;
@@ -238,8 +217,7 @@ static void held_release(struct node *node, struct held *held)
 	held->merged_bytes = 0;
 	held->stores = (struct job_counts){0};
 	held->compactions = (struct job_counts){0};
-	node->memory_bytes -= held->memory_bytes;
-	held->memory_bytes = 0;
+	memory_note(node, held, 0);
 	held->unstored_since_ms = -1;
 	held->unmerged = false;
 }
@@ -262,15 +240,19 @@ static bool held_drop(struct node *node, struct held *held)
 	struct error error = {.code = 0};
 	bool renamed;
 
-	path_of(node, held, path);
+	replicas_path(node, held, path);
 	(void)snprintf(dropped, sizeof dropped, "%s" DROPPED_SUFFIX, path);
 	held_release(node, held);
 	renamed = rename(path, dropped) == 0;
+	if (!renamed && errno == ENOENT) {
+		held_remove(node, held); /* a copy of which nothing has come */
+		return true;
+	}
 	if (!renamed)
 		(void)error_set(&error, ERROR_STORAGE, ERROR_ACTION_RETRY, "cannot rename %s: %s", path,
 		                strerror(errno));
 	else
-		(void)directory_remove(dropped, &error); /* if not now, at the next start */
+		(void)replicas_remove_directory(dropped, &error); /* if not now, at the next start */
 	logline(error.code == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "replica_dropped",
 	        "index=%016" PRIx64 " partition=%" PRId32 " error=\"%s\"", held->index_id, held->partition,
 	        error.code == 0 ? "" : error.text);
@@ -279,18 +261,37 @@ static bool held_drop(struct node *node, struct held *held)
 	return renamed;
 }
 
+bool replicas_discard(struct node *node, struct held *held)
+{
+	return held_drop(node, held);
+}
+
+/* Nothing is opened: a copy is to come. */
+static void held_await(struct node *node, struct held *held, const char *reason)
+{
+	if (!held->awaits)
+		held_close(node, held, reason);
+	held->awaits = true;
+}
+
 /* True if that took the disk's time: something was opened or removed. */
 static bool held_decide(struct node *node, struct held *held)
 {
-	struct holding holding = {held->index_id, held->generation, held->partition, true};
+	struct holding holding = {held->index_id, held->generation, held->partition, true, {{0, 0}}};
 	bool closed = held->replica == NULL;
 	struct error reason = {.code = 0};
 
+	restoring_look(node, held);
+	holding.incarnation = held->on_disk;
 	switch (holding_decide(node->catalog, node->id, &holding, &reason)) {
 	case HOLDING_KEEP:
 		held_open(node, held);
 		return closed && held->replica != NULL;
+	case HOLDING_AWAIT:
+		held_await(node, held, reason.text);
+		return !closed;
 	case HOLDING_HOLD:
+		held->awaits = false;
 		held_close(node, held, reason.text);
 		return !closed;
 	case HOLDING_DROP:
@@ -318,11 +319,15 @@ static bool is_held(const struct node *node, const struct holding *holding)
 
 static void absent_decide(struct node *node, const struct holding *holding)
 {
-	struct error error = {.code = 0};
+	struct error reason = {.code = 0};
+	enum holding_verdict verdict;
+	struct error error;
 	struct held *held;
 
-	if (is_held(node, holding) ||
-	    holding_decide(node->catalog, node->id, holding, &error) != HOLDING_CREATE)
+	if (is_held(node, holding))
+		return;
+	verdict = holding_decide(node->catalog, node->id, holding, &reason);
+	if (verdict != HOLDING_CREATE && verdict != HOLDING_AWAIT)
 		return;
 	held = held_add(node, holding, &error);
 	if (held == NULL) {
@@ -331,7 +336,10 @@ static void absent_decide(struct node *node, const struct holding *holding)
 		        holding->partition, error.text);
 		return;
 	}
-	held_open(node, held);
+	if (verdict == HOLDING_AWAIT)
+		held_await(node, held, reason.text);
+	else
+		held_open(node, held);
 }
 
 /* One that cannot be opened tells nothing now, and is met again when it is to be used. */
@@ -342,7 +350,7 @@ void replicas_check_cluster(struct node *node)
 		struct error error;
 		struct kv *kv;
 
-		path_of(node, node->held[i], path);
+		replicas_path(node, node->held[i], path);
 		if (kv_open(path, &kv, &error) != 0)
 			continue;
 		if (replica_check_cluster(kv, node->cluster_id, &error) == ERROR_STATE) {
@@ -358,7 +366,7 @@ static void refusals_find(struct node *node)
 {
 	for (size_t i = 0; i < node->held_len && node->failure.code == 0; i++) {
 		const struct held *held = node->held[i];
-		struct holding holding = {held->index_id, held->generation, held->partition, true};
+		struct holding holding = {held->index_id, held->generation, held->partition, true, {{0, 0}}};
 		struct error reason;
 
 		if (holding_decide(node->catalog, node->id, &holding, &reason) == HOLDING_REFUSE)
@@ -369,7 +377,7 @@ static void refusals_find(struct node *node)
 /* By the records read so far; what changes is said once. */
 static void recorded_note(struct node *node, struct held *held)
 {
-	struct holding holding = {held->index_id, held->generation, held->partition, true};
+	struct holding holding = {held->index_id, held->generation, held->partition, true, {{0, 0}}};
 	struct replica_status status;
 	bool recorded;
 
@@ -413,7 +421,7 @@ static bool absent_decide_all(struct node *node)
 
 	while ((index = catalog_next_index(node->catalog, &at)) != NULL)
 		for (int32_t p = 0; p < index->partitions; p++) {
-			struct holding holding = {index->id, index->generation, p, false};
+			struct holding holding = {index->id, index->generation, p, false, {{0, 0}}};
 			size_t len = node->held_len;
 
 			absent_decide(node, &holding);
@@ -489,17 +497,28 @@ static void counts_note(struct node *node, struct held *held, const struct repli
 	held->merged_bytes = status->merged_bytes;
 }
 
+/* A store waits for room in the manifest, a copy can begin anew. */
+static void copies_yield(struct node *node, const struct held *held, const struct replica_status *status)
+{
+	if (status->disk_leaving < LEAVING_HIGH ||
+	    copies_drop(node->copies, held->index_id, held->partition) == 0)
+		return;
+	logline(LOG_LEVEL_WARN, "copies_dropped",
+	        "index=%016" PRIx64 " partition=%" PRId32 " reason=\"%zu segments wait to be removed\"",
+	        held->index_id, held->partition, status->disk_leaving);
+}
+
 void replicas_note(struct node *node, struct held *held)
 {
 	struct replica_status status;
 
 	replica_status(held->replica, &status);
 	held->received_now = status.received;
-	node->memory_bytes -= held->memory_bytes;
 	/* a stopped replica never stores what it has: it must not use up the others' budget */
-	held->memory_bytes = status.state == REPLICA_STATE_STOPPED ? 0 : status.memory_bytes;
-	node->memory_bytes += held->memory_bytes;
+	memory_note(node, held, status.state == REPLICA_STATE_STOPPED ? 0 : status.memory_bytes);
 	counts_note(node, held, &status);
+	storing_note(held, &status);
+	copies_yield(node, held, &status);
 	if (status.received <= status.stored || status.state == REPLICA_STATE_STOPPED)
 		held->unstored_since_ms = -1;
 	else if (held->unstored_since_ms < 0)

@@ -91,6 +91,10 @@ static void question_turn(struct searcher *searcher, struct question *question)
 
 	if (question_is_late(question)) {
 		question_drop(question);
+	} else if (question->kind == QUESTION_KIND_COPY || question->kind == QUESTION_KIND_CHUNKS ||
+	           question->kind == QUESTION_KIND_COPY_END) {
+		if (!copying_answer(question, &found))
+			damage_tell(searcher, &found);
 	} else if (!question_parse(question)) {
 		/* refused */
 	} else if (pulse_stood(&searcher->node->pulse) || (!question->decided && !is_answerable(question))) {

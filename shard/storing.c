@@ -1,4 +1,5 @@
-/* Stores and compactions: when to begin one, and the one writer thread that runs them, a store or a slice at a time. */
+/* Stores, compactions and rewrites: when to begin one, and the one writer thread that runs them, a store or a slice
+ * at a time. */
 #include "shard/node_private.h"
 
 #include "shared/base/assert.h"
@@ -15,6 +16,10 @@
 #define STORE_RETRY_MS 1000
 /* Disk segments of a replica from which on its compaction goes before every store. */
 #define STORE_SEGMENTS_HIGH 64
+/* What the dead of a replica may take on disk beyond half of what its living do, which merges leave of them anyway. */
+#define STORE_DEBT_BYTES (4U * 1024 * 1024)
+/* Stores and slices that go before a slice of a rewrite. */
+#define STORE_BEFORE_REWRITE 16
 
 /* The writer thread. Nothing of the node is touched here but the mailboxes. */
 static void *run(void *context)
@@ -26,9 +31,13 @@ static void *run(void *context)
 		ASSERT(task != NULL);
 		if (task->job != NULL)
 			task->result = replica_store_run(task->job, &task->error);
-		else
+		else if (task->compaction != NULL)
 			task->result = replica_compact_run(task->compaction, REPLICA_SLICE_STEPS, &task->more,
 			                                   &task->error);
+		else if (task->arrival != NULL)
+			task->result = restoring_run(task->arrival, &task->error);
+		else
+			task->result = rewrite_run(task->rewrite, &task->more, &task->error);
 		ASSERT(mailbox_put(node->inbox, &task->message)); /* it has room for this one */
 	}
 	return NULL;
@@ -45,6 +54,24 @@ int storing_start(struct node *node, struct error *error)
 static bool is_storable(const struct held *held)
 {
 	return held->replica != NULL && held->unstored_since_ms >= 0;
+}
+
+static bool is_compactable(const struct node *node, const struct held *held)
+{
+	return held->replica != NULL && held->uncompacted && held->compact_retry_ms <= node->now_ms;
+}
+
+void storing_note(struct held *held, const struct replica_status *status)
+{
+	uint64_t live = replica_live_bytes(held->replica);
+
+	held->indebted = status->disk_bytes - live > live / 2 + STORE_DEBT_BYTES;
+}
+
+/* Stores would only add to what its compaction has to do: it waits, and so does its index when its share is full. */
+static bool is_held_back(const struct node *node, const struct held *held)
+{
+	return held->indebted && !node->stopping && (node->compacting == held || is_compactable(node, held));
 }
 
 bool storing_wanted(const struct node *node)
@@ -67,34 +94,47 @@ static int64_t due_ms(const struct node *node, const struct held *held)
 
 static bool is_crowded(const struct node *node)
 {
-	return node->memory_bytes >= node->memory_bytes_max / STORE_MEMORY_SHARE;
+	return node->budget.bytes >= node->budget.bytes_max / STORE_MEMORY_SHARE;
 }
 
-/* The largest one while memory is short, else the one that has waited too long. */
-static struct held *choose(struct node *node)
+static struct held *choose_oldest(struct node *node)
 {
-	bool crowded = is_crowded(node);
 	struct held *best = NULL;
 
 	for (size_t i = 0; i < node->held_len; i++) {
 		struct held *held = node->held[i];
 
-		if (!is_storable(held))
-			continue;
-		if (crowded && held->store_retry_ms <= node->now_ms) {
-			if (best == NULL || held->memory_bytes > best->memory_bytes)
-				best = held;
-		} else if (!crowded && due_ms(node, held) <= node->now_ms) {
-			if (best == NULL || held->unstored_since_ms < best->unstored_since_ms)
-				best = held;
-		}
+		if (is_storable(held) && !is_held_back(node, held) && due_ms(node, held) <= node->now_ms &&
+		    (best == NULL || held->unstored_since_ms < best->unstored_since_ms))
+			best = held;
 	}
 	return best;
 }
 
-static bool is_compactable(const struct node *node, const struct held *held)
+static struct held *choose_largest(struct node *node)
 {
-	return held->replica != NULL && held->uncompacted && held->compact_retry_ms <= node->now_ms;
+	struct held *best = NULL;
+
+	for (size_t i = 0; i < node->held_len; i++) {
+		struct held *held = node->held[i];
+
+		if (is_storable(held) && !is_held_back(node, held) && held->store_retry_ms <= node->now_ms &&
+		    (best == NULL || held->memory_bytes > best->memory_bytes))
+			best = held;
+	}
+	return best;
+}
+
+/* The one that has waited too long; while memory is short, in turns with the largest one: small ones become due then too. */
+static struct held *choose(struct node *node)
+{
+	struct held *held;
+
+	if (!is_crowded(node))
+		return choose_oldest(node);
+	node->oldest_next = !node->oldest_next;
+	held = node->oldest_next ? NULL : choose_oldest(node);
+	return held != NULL ? held : choose_largest(node);
 }
 
 /* True if there may be a slice to do. */
@@ -117,13 +157,13 @@ int64_t storing_wait_ms(const struct node *node)
 
 	if (node->storing)
 		return wait;
-	if (compacting_wanted(node))
+	if (compacting_wanted(node) || rewriting_wanted(node))
 		return 0;
 	for (size_t i = 0; i < node->held_len; i++) {
 		const struct held *held = node->held[i];
 		int64_t due;
 
-		if (!is_storable(held))
+		if (!is_storable(held) || is_held_back(node, held))
 			continue;
 		due = crowded ? held->store_retry_ms : due_ms(node, held);
 		if (due - node->now_ms < wait)
@@ -173,21 +213,46 @@ static void compaction_wait(const struct node *node, struct held *held)
 	held->compact_retry_ms = node->now_ms + STORE_RETRY_MS;
 }
 
-/* The next replica that has something to compact begins; false if none has. */
-static bool compaction_begin(struct node *node)
+static size_t held_place(const struct node *node, const struct held *held)
 {
-	for (size_t i = 0; i < node->held_len; i++) {
-		struct held *held = node->held[i];
+	size_t at = 0;
+
+	while (node->held[at] != held)
+		at++;
+	return at;
+}
+
+/* The next one behind the last, so that none waits for ever; those with debts first. NULL: none is left. */
+static struct held *compactable_next(const struct node *node)
+{
+	struct held *first = NULL;
+
+	for (size_t i = 1; i <= node->held_len; i++) {
+		struct held *held = node->held[(node->compacted_at + i) % node->held_len];
 
 		if (!is_compactable(node, held))
 			continue;
+		if (held->indebted)
+			return held;
+		first = first == NULL ? held : first;
+	}
+	return first;
+}
+
+/* False if no replica has something to compact. */
+static bool compaction_begin(struct node *node)
+{
+	struct held *held;
+
+	while ((held = compactable_next(node)) != NULL) {
+		node->compacted_at = held_place(node, held);
 		node->compaction = replica_compact_begin(held->replica);
 		if (node->compaction != NULL) {
 			node->compacting = held;
 			series_set(node->counters.compactions_in_flight, 1);
 			return true;
 		}
-		compaction_wait(node, held);
+		compaction_wait(node, held); /* it is compactable no more */
 	}
 	return false;
 }
@@ -211,20 +276,52 @@ static bool is_high(const struct node *node)
 	return status.disk_segments >= STORE_SEGMENTS_HIGH;
 }
 
-/* They take turns where both are due, so that neither waits for the other for long. */
+/* They take turns where both are due, so that neither waits for the other for long. False if nothing is due. */
+static bool store_or_slice_turn(struct node *node)
+{
+	bool slice_first = node->slice_next || is_high(node);
+
+	node->slice_next = !slice_first;
+	if (slice_first)
+		return slice_turn(node) || store_turn(node);
+	return store_turn(node) || slice_turn(node);
+}
+
+static bool rewrite_turn(struct node *node)
+{
+	if (!rewriting_begin(node))
+		return false;
+	node->rewrite_waited = 0;
+	task_put(node, &(struct store_task){.held = node->rewriting, .rewrite = node->rewrite});
+	return true;
+}
+
+static bool is_rewrite_first(const struct node *node)
+{
+	return node->rewrite_waited >= STORE_BEFORE_REWRITE ||
+	       (node->rewrite != NULL && rewrite_is_behind(node->rewrite));
+}
+
+/* Who sends a copy waits for one piece to be on disk before the next: in between the others have their turns. */
+static bool arrival_turn(struct node *node)
+{
+	struct held *held = restoring_next(node);
+
+	if (held == NULL)
+		return false;
+	task_put(node, &(struct store_task){.held = held, .arrival = &node->arrival});
+	return true;
+}
+
+/* A rewrite has time, but not for ever: the disk fills meanwhile. */
 void storing_turn(struct node *node)
 {
-	if (node->storing)
+	if (node->storing || arrival_turn(node) || (is_rewrite_first(node) && rewrite_turn(node)))
 		return;
-	if (node->slice_next || is_high(node)) {
-		node->slice_next = false;
-		if (!slice_turn(node))
-			(void)store_turn(node);
-	} else {
-		node->slice_next = true;
-		if (!store_turn(node))
-			(void)slice_turn(node);
-	}
+	if (!store_or_slice_turn(node))
+		(void)rewrite_turn(node);
+	else if (rewriting_wanted(node))
+		node->rewrite_waited++;
 }
 
 static void stored_note(struct node *node, const struct store_task *task)
@@ -275,6 +372,7 @@ static void slice_done(struct node *node, const struct store_task *task)
 	if (task->result == 0) {
 		held->compactions.done++;
 		series_add(node->counters.compactions, 1);
+		held->rewritable = true;
 		held->store_retry_ms = node->now_ms; /* it may have waited for this */
 	} else if (task->result != ERROR_LIMIT) {
 		series_add(node->counters.compactions_failed, 1);
@@ -286,22 +384,41 @@ static void slice_done(struct node *node, const struct store_task *task)
 	replicas_note(node, held);
 }
 
+static void rewrite_note(struct node *node, const struct store_task *task)
+{
+	int64_t took_ms = clock_monotonic_ms() - task->begun_ms + 1;
+
+	if (node->rewrite != NULL)
+		rewrite_spent(node->rewrite, task->rewrite == NULL ? took_ms : 0,
+		              task->rewrite == NULL ? 0 : took_ms);
+}
+
 void storing_done(struct node *node, struct store_task *task)
 {
 	node->storing = false;
+	rewrite_note(node, task);
 	series_set(node->counters.stores_in_flight, 0);
 	if (task->job == NULL) {
-		slice_done(node, task);
+		if (task->compaction != NULL)
+			slice_done(node, task);
+		else if (task->arrival != NULL)
+			restoring_done(node, task);
+		else
+			rewriting_done(node, task);
 		return;
 	}
 	replica_store_end(task->held->replica, task->job, task->result, &task->error);
 	task->held->uncompacted = true;
+	if (task->result == 0)
+		task->held->compact_retry_ms =
+			node->now_ms; /* there may be more to do than what it waits for */
 	stored_note(node, task);
 }
 
 void storing_forget(struct node *node, const struct held *held)
 {
 	ASSERT(!node->storing || node->store_task.held != held);
+	rewriting_forget(node, held);
 	if (node->compacting == held)
 		compaction_end(node, 0, NULL);
 }

@@ -33,7 +33,7 @@ VENDORS = {
     r"librdkafka/": r"shared/log/|tests/bench/log\.c",
     r"curl/": r"shared/http/http_client\.c",
     r"microhttpd\.h": r"shared/http/",
-    r"lmdb\.h": r"(shard/kv|shared/feeding/leaves)\.c",
+    r"lmdb\.h": r"(shard/kv(_switch|_private)?|shared/feeding/leaves)\.[ch]",
     r"libfyaml\.h": r"shared/config/",
     r"xxhash\.h": r"shared/base/hash\.c",
     r"zlib\.h": r"shared/base/hash\.c",

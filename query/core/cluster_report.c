@@ -1,6 +1,7 @@
 #include "query/core/cluster_report.h"
 
 #include "shared/json/json.h"
+#include "shared/meta/restore.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -277,8 +278,7 @@ static void put_programs(struct buffer *body, const char *name, const struct rep
 		struct reading reading;
 
 		reading_open(&list->told[i], &reading);
-		if (i > 0)
-			buffer_put_u8(body, ',');
+		buffer_append_string(body, i > 0 ? "," : "");
 		put(body, &list->told[i], &reading);
 		reading_close(&reading);
 	}
@@ -349,6 +349,7 @@ static void put_node(const struct writing *writing, uint32_t at, const struct no
 	put_told_flag(body, "ready", reading->root);
 	put_told_text(body, "incarnation", reading->root);
 	put_number(body, "format", number_of(reading->root, "format"));
+	put_number(body, "words", number_of(reading->root, "words"));
 	put_number(body, "replicas", sums.replicas);
 	put_number(body, "unrecorded", sums.unrecorded);
 	put_number(body, "documents", sums.documents);
@@ -369,8 +370,7 @@ static void put_nodes(const struct writing *writing)
 	buffer_append_string(writing->body, ",\"nodes\":[");
 	for (uint32_t i = 0; cluster != NULL && i < cluster->nodes_len && i < writing->report->nodes.len;
 	     i++) {
-		if (i > 0)
-			buffer_put_u8(writing->body, ',');
+		buffer_append_string(writing->body, i > 0 ? "," : "");
 		put_node(writing, i, &cluster->nodes[i]);
 	}
 	buffer_put_u8(writing->body, ']');
@@ -493,6 +493,7 @@ static void put_replica(struct buffer *body, const struct placement *placement, 
 	put_number(body, "stored", number_of(word->value, "stored"));
 	put_number(body, "lag", lag_of(end, received));
 	put_told_text(body, "digest", word->value);
+	placement_append_copy(body, placement);
 	put_text(body, "error", word->trouble[0] != '\0' ? slice_string(word->trouble) : stopped);
 	buffer_put_u8(body, '}');
 }
@@ -531,8 +532,7 @@ static void put_shard(const struct writing *writing, const struct index_record *
 	put_text(body, "digests", slice_string(digests_of(shard, words)));
 	buffer_append_string(body, ",\"replicas\":[");
 	for (size_t i = 0; i < shard->replicas_len; i++) {
-		if (i > 0)
-			buffer_put_u8(body, ',');
+		buffer_append_string(body, i > 0 ? "," : "");
 		put_replica(body, &shard->replicas[i], &words[i], end);
 	}
 	buffer_append_string(body, "]}");

@@ -242,6 +242,7 @@ bool task_entry_is_reflected(const struct task_entry *entry, const struct catalo
 	case TASK_TYPE_SOURCE_ADDITION:
 	case TASK_TYPE_SOURCE_UPDATE:
 	case TASK_TYPE_SOURCE_DELETION:
+	case TASK_TYPE_INDEX_RESTORE:
 		/* no search shows them: what imports and feeds obeys the records once it has read them */
 		return true;
 	}

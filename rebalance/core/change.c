@@ -23,6 +23,8 @@ const char *change_name(enum change_kind kind)
 		[CHANGE_LEAVING] = "leaving",
 		[CHANGE_GONE] = "gone",
 		[CHANGE_DIVERGENT] = "divergent",
+		[CHANGE_COPYING] = "copying",
+		[CHANGE_COPIED] = "copied",
 		[CHANGE_AGREEING] = "agreeing",
 	};
 

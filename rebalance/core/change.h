@@ -19,6 +19,8 @@ enum change_kind {
 	CHANGE_LEAVING,
 	CHANGE_GONE,      /* its node has dropped it; no longer recorded */
 	CHANGE_DIVERGENT, /* of the shard: this replica differs from another in-sync one */
+	CHANGE_COPYING,   /* a new incarnation, to come by a copy */
+	CHANGE_COPIED,    /* and it has come, with what follows it */
 	CHANGE_AGREEING   /* of the shard: no longer divergent; node is "" */
 };
 #define CHANGE_KINDS (CHANGE_AGREEING + 1)

@@ -345,6 +345,8 @@ static bool step(struct controller *controller, const struct pending_task *pendi
 		return controller_delete_index(controller, pending, now_ms);
 	case TASK_TYPE_RECORD_SKIP:
 		return controller_skip_record(controller, pending, waits);
+	case TASK_TYPE_INDEX_RESTORE:
+		return controller_restore_shards(controller, pending, waits);
 	case TASK_TYPE_SOURCE_ADDITION:
 		return controller_add_source(controller, pending, now_ms);
 	case TASK_TYPE_SOURCE_UPDATE:

@@ -35,6 +35,15 @@
  * the rebuild cancelled, so is the new one. While the old one's log holds what
  * the sources do not bring back, it waits, unless its record accepts the loss.
  *
+ * A restore (controller_restore.c) records that the replicas of a shard come by
+ * a copy, each as an incarnation that the request alone determines: on the nodes
+ * of its target, one of which answers, active and not in-sync; all others leave. It is
+ * refused while a recorded replica is in-sync and well, or has received as much
+ * as the copy would begin with, or, where offsets would be given up, has some of
+ * them or may have them on a silent node. Whoever brings the copies to the nodes is not
+ * known here; marks (marks.h) let the replicas in like any other, and the copy is
+ * recorded no longer once what it lacks is stored.
+ *
  * Names: `<cluster>.docs.<uid>`, or with `.<taskUid>` where that name exists
  * in Kafka or was ever an index's topic. Ids: task_index_id.
  *

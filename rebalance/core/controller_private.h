@@ -2,7 +2,7 @@
  * The controller's own structures, shared by controller.c (what is read and
  * what comes next), controller_index.c (creation and deletion),
  * controller_source.c (what is imported), controller_skip.c (what is skipped),
- * controller_rebuild.c (new generations),
+ * controller_rebuild.c (new generations), controller_restore.c (copies),
  * controller_nodes.c (who is asked, and who has registered),
  * controller_shards.c (marks and moves) and controller_status.c, and nobody
  * else.
@@ -147,6 +147,10 @@ void controller_rebuilds_status(const struct controller *controller, struct buff
 
 /* controller_skip.c: likewise; *waits if a replica has yet to tell what it has applied: there is no action then. */
 bool controller_skip_record(struct controller *controller, const struct pending_task *pending, bool *waits);
+
+/* controller_restore.c: likewise; *waits as above. */
+bool controller_restore_shards(struct controller *controller, const struct pending_task *pending,
+                               bool *waits);
 
 /* controller_nodes.c */
 void controller_tick(struct controller *controller, int64_t now_ms);

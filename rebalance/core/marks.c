@@ -48,6 +48,8 @@ static void record_incarnation(struct shard_record *record, const struct sight *
 	const struct watched_replica *replica = sight->replicas[i];
 	bool first = incarnation_is_none(placement->incarnation);
 
+	if (placement_copy_is_set(&placement->copy))
+		return; /* what is there is to be dropped */
 	if (!watched_is_listed(sight->nodes[i], replica) || placement->state == PLACEMENT_STATE_LEAVING ||
 	    replica->last.state == REPORT_STATE_STOPPED || incarnation_is_none(replica->last.incarnation) ||
 	    incarnation_equal(replica->last.incarnation, placement->incarnation))
@@ -155,6 +157,18 @@ static void let_in(struct shard_record *record, const struct sight *sight, size_
 		placement->in_sync = true;
 		changes_note(changes, record, CHANGE_IN, placement->node, "level");
 	}
+}
+
+static void end_copy(struct shard_record *record, const struct sight *sight, size_t i,
+                     struct changes *changes)
+{
+	struct placement *placement = &record->replicas[i];
+
+	if (!placement_copy_is_set(&placement->copy) || !placement->in_sync ||
+	    !marks_is_well(record, sight, i) || sight->replicas[i]->last.stored < placement->copy.from)
+		return;
+	placement->copy = (struct placement_copy){.stored = 0};
+	changes_note(changes, record, CHANGE_COPIED, placement->node, "stored");
 }
 
 /* ---- agreement ---- */
@@ -310,5 +324,7 @@ void marks_apply(struct shard_record *record, const struct sight *sight, struct 
 	take_out(record, sight, changes);
 	for (size_t i = 0; i < record->replicas_len; i++)
 		let_in(record, sight, i, changes);
+	for (size_t i = 0; i < record->replicas_len; i++)
+		end_copy(record, sight, i, changes);
 	compare(record, sight, changes);
 }

@@ -15,6 +15,10 @@
  *   in-sync sibling is well; if there is none, it stays what it is (the log is
  *   the truth, and it is fed from the log's base).
  *
+ *   By a copy: the incarnation is recorded before the replica is there, and no
+ *   other one takes its place. The copy is recorded no longer once the replica
+ *   is in-sync and has stored up to where feeding went on from it.
+ *
  *   Out, each with a reason of one word: no good answer of the node for
  *   MARKS_SILENT_MS (silent); not listed for MARKS_ABSENT_MS (absent);
  *   stopped; behind what an in-sync sibling had MARKS_LAG_MS ago (behind),

@@ -9,9 +9,9 @@
 
 #define BUILDER_BLOCK_BYTES (64U * 1024)
 /* A large table would cost every small range its clearing, and an idle replica keeps no large arrays. */
-#define BUILDER_TABLE_KEPT 4096
+#define BUILDER_TABLE_KEPT 1024
 #define BUILDER_TABLE_MIN 256
-#define BUILDER_ARRAY_KEPT 4096
+#define BUILDER_ARRAY_KEPT 512
 
 /* A word while it is collected. */
 struct collected {

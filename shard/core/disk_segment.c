@@ -18,6 +18,17 @@ struct disk_view {
 	struct buffer joined[SECTIONS]; /* what was put together of several chunks */
 };
 
+void value_set_written(struct value_set *values, uint64_t id, const struct value_cover *cover,
+                       const struct section_writer *sections)
+{
+	*values = (struct value_set){.cover = *cover, .bytes = section_writer_put_bytes(sections)};
+	if (values->bytes == 0)
+		return;
+	values->id = id;
+	values->lengths[SECTION_POSTINGS] = section_length(sections, SECTION_POSTINGS);
+	values->lengths[SECTION_TERMS] = section_length(sections, SECTION_TERMS);
+}
+
 struct disk_view *disk_view_new(struct kv_txn *txn, const struct disk_segment *segment)
 {
 	struct disk_view *view = calloc(1, sizeof *view);

@@ -18,9 +18,19 @@
 
 #include "shard/core/columns.h"
 #include "shard/core/terms.h"
+#include "shard/core/values.h"
 
 /* Bound of a merge's outcome. */
 #define DISK_SEGMENT_DOCUMENTS_MAX 524288U
+
+/* The keys of a segment's documents in the attributes that it covers, as terms in TERMS and POSTINGS of an id of its
+ * own; their lists have the segment's first number as base. Keys of other attributes mean nothing. */
+struct value_set {
+	uint64_t id; /* 0: there are no keys */
+	struct value_cover cover;
+	uint64_t bytes;
+	uint64_t lengths[SECTIONS];
+};
 
 struct disk_segment {
 	uint64_t id; /* of its chunks; never used again */
@@ -29,11 +39,22 @@ struct disk_segment {
 	uint64_t end;
 	uint32_t documents;
 	uint32_t dead;
-	uint64_t bytes; /* of its chunks */
+	uint64_t bytes; /* of its chunks, without those of its values */
 	uint64_t lengths[SECTIONS];
+	struct value_set values;
 };
 
 struct disk_view;
+
+/* Of all its chunks, those of its values too. */
+static inline uint64_t disk_segment_bytes(const struct disk_segment *segment)
+{
+	return segment->bytes + segment->values.bytes;
+}
+
+/* What was written of them as that id, if anything. */
+void value_set_written(struct value_set *values, uint64_t id, const struct value_cover *cover,
+                       const struct section_writer *sections);
 
 struct disk_view *disk_view_new(struct kv_txn *txn, const struct disk_segment *segment);
 void disk_view_free(struct disk_view *view);

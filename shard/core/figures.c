@@ -33,15 +33,6 @@ static struct level_figures *level_row(struct replica_figures *figures, uint32_t
 	return &figures->levels[at];
 }
 
-/* Of its bytes the share of its live documents. In two parts, neither of which overflows. */
-static uint64_t live_bytes(const struct disk_segment *segment)
-{
-	uint64_t live = segment->documents - segment->dead;
-
-	return segment->bytes / segment->documents * live +
-	       segment->bytes % segment->documents * live / segment->documents;
-}
-
 static void figures_of_disk(const struct manifest *manifest, struct replica_figures *figures)
 {
 	for (size_t i = 0; i < manifest->segments_len; i++) {
@@ -51,8 +42,7 @@ static void figures_of_disk(const struct manifest *manifest, struct replica_figu
 		row->segments++;
 		row->documents += segment->documents;
 		row->dead += segment->dead;
-		row->bytes += segment->bytes;
-		figures->live_bytes += live_bytes(segment);
+		row->bytes += disk_segment_bytes(segment);
 		figures->words_bytes += segment->lengths[SECTION_TERMS];
 		figures->postings_bytes += segment->lengths[SECTION_POSTINGS];
 	}
@@ -68,7 +58,17 @@ static void figures_of_jobs(const struct replica *replica, struct replica_figure
 	figures->compacting = compaction != NULL;
 	figures->merging = compaction == NULL ? 0 : compaction->parts_len;
 	for (size_t i = 0; i < figures->merging; i++)
-		figures->merging_bytes += compaction->parts[i].bytes;
+		figures->merging_bytes += disk_segment_bytes(&compaction->parts[i]);
+}
+
+uint64_t replica_live_bytes(const struct replica *replica)
+{
+	const struct manifest *manifest = &replica->manifest->manifest;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < manifest->segments_len; i++)
+		bytes += manifest_live_bytes(&manifest->segments[i]);
+	return bytes;
 }
 
 void replica_figures(const struct replica *replica, struct replica_figures *figures)
@@ -76,6 +76,7 @@ void replica_figures(const struct replica *replica, struct replica_figures *figu
 	*figures = (struct replica_figures){.levels_len = 0};
 	figures_of_memory(replica, figures);
 	figures_of_disk(&replica->manifest->manifest, figures);
+	figures->live_bytes = replica_live_bytes(replica);
 	figures_of_jobs(replica, figures);
 }
 

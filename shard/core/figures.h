@@ -46,6 +46,8 @@ struct replica_figures {
 	uint64_t merging_bytes; /* of them */
 };
 
+/* Of the disk segments' bytes, the share of the live documents: as in the figures. */
+uint64_t replica_live_bytes(const struct replica *replica);
 void replica_figures(const struct replica *replica, struct replica_figures *figures);
 /* Of the store's file: the part in use, and what it can grow to before it is mapped anew. Looks at the store; waits
  * for one that is opened anew, and if that fails the part in use is 0. */

@@ -46,8 +46,19 @@ static bool is_elsewhere(const struct shard_record *shard, const char *node)
 	return false;
 }
 
+static enum holding_verdict await(const struct holding *holding, const struct placement *placement,
+                                  struct error *reason)
+{
+	(void)error_set(reason, ERROR_STATE, ERROR_ACTION_RETRY,
+	                "partition %" PRId32 " of index %016" PRIx64
+	                " waits for its copy up to offset %" PRId64
+	                ": `millrace index restore DIR` goes on with it",
+	                holding->partition, holding->index_id, placement->copy.stored);
+	return HOLDING_AWAIT;
+}
+
 static enum holding_verdict decide_absent(const struct catalog *catalog, const char *node,
-                                          const struct holding *holding)
+                                          const struct holding *holding, struct error *reason)
 {
 	const struct index_record *index = catalog_index(catalog, holding->index_id);
 	const struct shard_record *shard = catalog_shard(catalog, holding->index_id, holding->partition);
@@ -59,7 +70,16 @@ static enum holding_verdict decide_absent(const struct catalog *catalog, const c
 	if (placement == NULL || placement->state == PLACEMENT_STATE_LEAVING ||
 	    index->generation != holding->generation || shard->generation != holding->generation)
 		return HOLDING_NONE;
-	return HOLDING_CREATE;
+	return placement_copy_is_set(&placement->copy) ? await(holding, placement, reason) : HOLDING_CREATE;
+}
+
+/* Of the record's incarnation: the copy is whole. Of another one: what it is to replace, once it comes. */
+static enum holding_verdict decide_copied(const struct holding *holding, const struct placement *placement,
+                                          struct error *reason)
+{
+	return incarnation_equal(holding->incarnation, placement->incarnation)
+	               ? HOLDING_KEEP
+	               : await(holding, placement, reason);
 }
 
 static enum holding_verdict decide_held(const struct catalog *catalog, const char *node,
@@ -88,6 +108,8 @@ static enum holding_verdict decide_held(const struct catalog *catalog, const cha
 		               : hold(holding, reason, "it is leaving, but no other replica is in-sync");
 	if (index->state != INDEX_STATE_ACTIVE)
 		return hold(holding, reason, "the index is not active");
+	if (placement_copy_is_set(&placement->copy))
+		return decide_copied(holding, placement, reason);
 	return HOLDING_KEEP;
 }
 
@@ -99,5 +121,5 @@ enum holding_verdict holding_decide(const struct catalog *catalog, const char *n
 	if (unreadable != NULL)
 		return holding->on_disk ? hold(holding, reason, unreadable) : HOLDING_NONE;
 	return holding->on_disk ? decide_held(catalog, node, holding, reason)
-	                        : decide_absent(catalog, node, holding);
+	                        : decide_absent(catalog, node, holding, reason);
 }

@@ -12,6 +12,12 @@
  * index or shard has no record at all means that meta or topology was emptied,
  * or that this is another Kafka: the node refuses to run and changes nothing.
  *
+ * A replica that comes by a copy (struct placement_copy) is not created: its
+ * place is empty until the copy is whole. What is on disk of another
+ * incarnation than that record names is kept closed until the copy's head has
+ * come here (shard/restoring.c): it may be all that there is, of a node that was
+ * silent when the copy was recorded, and the copy may never come.
+ *
  * Meant for catalogs that were read to their ends; on any shorter prefix the
  * answer may be REFUSE or HOLD, but never a DROP that the rest would not
  * bear out. Pure function; borrows everything.
@@ -27,18 +33,20 @@ struct holding {
 	int32_t generation;
 	int32_t partition;
 	bool on_disk;
+	struct incarnation incarnation; /* of what is on disk; none: not known, or not a replica yet */
 };
 
 enum holding_verdict {
 	HOLDING_NONE = 1, /* not here, and not wanted here */
 	HOLDING_CREATE,   /* make an empty replica */
+	HOLDING_AWAIT,    /* make none, a copy is to come; what is on disk of one stays */
 	HOLDING_KEEP,     /* open it, serve it */
 	HOLDING_HOLD,     /* leave it on disk, closed: no record says serve, none says drop */
 	HOLDING_DROP,     /* close it, remove it */
 	HOLDING_REFUSE    /* its records are gone: the node must not run */
 };
 
-/* `reason` is filled for HOLD and REFUSE (code and text). */
+/* `reason` is filled for HOLD, AWAIT and REFUSE (code and text). */
 enum holding_verdict holding_decide(const struct catalog *catalog, const char *node,
                                     const struct holding *holding, struct error *reason);
 

@@ -46,7 +46,8 @@ struct intake {
 	uint64_t cleared_below; /* a delete-all killed every number below; 0: none */
 	struct notes *notes;    /* NULL: none, or the segment has them */
 	struct arena merging;
-	uint64_t number; /* of the version whose words are collected */
+	uint64_t number; /* of the version whose words and keys are collected */
+	bool has_keys;
 	uint64_t applied;
 	uint64_t merges_too_large;
 	uint64_t skipped;

@@ -25,6 +25,16 @@ static void ids_put(struct buffer *value, const uint64_t *ids, size_t len)
 		buffer_put_u64(value, ids[i]);
 }
 
+static void values_put(struct buffer *value, const struct value_set *values)
+{
+	buffer_put_u64(value, values->id);
+	for (size_t i = 0; i < VALUE_NUMBERS_MAX / 64; i++)
+		buffer_put_u64(value, values->cover.bits[i]);
+	buffer_put_u64(value, values->bytes);
+	buffer_put_u64(value, values->lengths[SECTION_POSTINGS]);
+	buffer_put_u64(value, values->lengths[SECTION_TERMS]);
+}
+
 static void segment_put(struct buffer *value, const struct disk_segment *segment)
 {
 	buffer_put_u64(value, segment->id);
@@ -36,6 +46,7 @@ static void segment_put(struct buffer *value, const struct disk_segment *segment
 	buffer_put_u64(value, segment->bytes);
 	for (size_t i = 0; i < SECTIONS; i++)
 		buffer_put_u64(value, segment->lengths[i]);
+	values_put(value, &segment->values);
 }
 
 void manifest_encode(const struct manifest *manifest, struct buffer *value)
@@ -68,6 +79,16 @@ static bool ids_read(struct reader *reader, uint64_t *ids, size_t max, size_t *l
 	return !reader_failed(reader);
 }
 
+static void values_read(struct reader *reader, struct value_set *values)
+{
+	*values = (struct value_set){.id = reader_u64(reader)};
+	for (size_t i = 0; i < VALUE_NUMBERS_MAX / 64; i++)
+		values->cover.bits[i] = reader_u64(reader);
+	values->bytes = reader_u64(reader);
+	values->lengths[SECTION_POSTINGS] = reader_u64(reader);
+	values->lengths[SECTION_TERMS] = reader_u64(reader);
+}
+
 static void segment_read(struct reader *reader, struct disk_segment *segment)
 {
 	segment->id = reader_u64(reader);
@@ -79,6 +100,19 @@ static void segment_read(struct reader *reader, struct disk_segment *segment)
 	segment->bytes = reader_u64(reader);
 	for (size_t i = 0; i < SECTIONS; i++)
 		segment->lengths[i] = reader_u64(reader);
+	values_read(reader, &segment->values);
+}
+
+/* What has no id has no bytes; what has one has terms. */
+static bool values_are_sound(const struct value_set *values, uint64_t segment)
+{
+	uint64_t postings = values->lengths[SECTION_POSTINGS];
+	uint64_t terms = values->lengths[SECTION_TERMS];
+
+	if (values->id == 0)
+		return values->bytes == 0 && postings == 0 && terms == 0;
+	return values->id != segment && terms > 0 && terms <= values->bytes &&
+	       postings <= values->bytes - terms;
 }
 
 /* That its numbers, counts and lengths agree with each other. */
@@ -113,7 +147,9 @@ static bool segments_read(struct reader *reader, struct manifest *manifest)
 
 		segment_read(reader, segment);
 		if (reader_failed(reader) || !segment_is_sound(segment) || segment->first < end ||
-		    segment->id >= manifest->segment_next)
+		    segment->id >= manifest->segment_next ||
+		    !values_are_sound(&segment->values, segment->id) ||
+		    segment->values.id >= manifest->segment_next)
 			return false;
 		end = segment->end;
 	}
@@ -138,6 +174,15 @@ int manifest_decode(struct manifest *manifest, struct slice value, struct error 
 		                 "the manifest lists what cannot be");
 	*manifest = read;
 	return 0;
+}
+
+uint64_t manifest_bytes(const struct manifest *manifest)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < manifest->segments_len; i++)
+		bytes += disk_segment_bytes(&manifest->segments[i]);
+	return bytes;
 }
 
 struct disk_segment *manifest_find(struct manifest *manifest, uint64_t number)
@@ -173,12 +218,18 @@ bool manifest_replace(struct manifest *manifest, size_t at, size_t len, const st
 {
 	struct disk_segment *place = manifest->segments + at;
 	size_t put = segment != NULL;
+	size_t ids = 0;
 
 	ASSERT(len > 0 && at <= manifest->segments_len && len <= manifest->segments_len - at);
-	if (len > MANIFEST_LEAVING_MAX - manifest->leaving_len)
-		return false;
 	for (size_t i = 0; i < len; i++)
+		ids += place[i].values.id != 0 ? 2 : 1;
+	if (ids > MANIFEST_LEAVING_MAX - manifest->leaving_len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
 		manifest->leaving[manifest->leaving_len++] = place[i].id;
+		if (place[i].values.id != 0)
+			manifest->leaving[manifest->leaving_len++] = place[i].values.id;
+	}
 	memmove(place + put, place + len, (manifest->segments_len - at - len) * sizeof *place);
 	if (segment != NULL)
 		*place = *segment;
@@ -221,6 +272,15 @@ void manifest_leaving_remove(struct manifest *manifest, uint64_t segment)
 	ids_remove(manifest->leaving, &manifest->leaving_len, segment);
 }
 
+uint64_t manifest_live_bytes(const struct disk_segment *segment)
+{
+	uint64_t live = segment->documents - segment->dead;
+	uint64_t bytes = disk_segment_bytes(segment);
+
+	/* in two parts, neither of which overflows */
+	return bytes / segment->documents * live + bytes % segment->documents * live / segment->documents;
+}
+
 /* What a merge of some neighbours would write, about. */
 struct outcome {
 	uint64_t documents;
@@ -231,13 +291,11 @@ struct outcome {
 
 static void outcome_add(struct outcome *outcome, const struct disk_segment *segment)
 {
-	uint64_t live = segment->documents - segment->dead;
-
 	if (outcome->end == 0)
 		outcome->first = segment->first;
 	outcome->end = segment->end;
-	outcome->documents += live;
-	outcome->bytes += segment->bytes / segment->documents * live;
+	outcome->documents += segment->documents - segment->dead;
+	outcome->bytes += manifest_live_bytes(segment);
 }
 
 /* Whether it is at most 1 / `share` of what a segment may be. */
@@ -287,7 +345,7 @@ static size_t level_run(const struct manifest *manifest, uint32_t level, size_t 
 		if (segment->level > level || is_large(segment))
 			return 0;
 		of_level += segment->level == level;
-		bytes += segment->bytes;
+		bytes += disk_segment_bytes(segment);
 		if (of_level == MANIFEST_FANOUT ||
 		    (of_level == MANIFEST_SMALL_FANOUT && bytes <= MANIFEST_SMALL_BYTES))
 			return i + 1 - at;
@@ -368,7 +426,7 @@ bool manifest_merge_place(const struct manifest *manifest, size_t *at, size_t *l
 	int64_t passed = -1;
 	uint32_t level = 0;
 
-	if (manifest->leaving_len > MANIFEST_LEAVING_MAX - MANIFEST_MERGE_MAX)
+	if (manifest->leaving_len > MANIFEST_LEAVING_MAX - MANIFEST_MERGE_MAX * MANIFEST_IDS_A_SEGMENT)
 		return false;
 	for (; level_above(manifest, passed, &level); passed = level)
 		if (level_place(manifest, level, at, len))

@@ -1,7 +1,7 @@
 /*
  * Reading: one call on a snapshot, in one transaction. What snapshot.c (life),
- * snapshot_read.c (get, list), snapshot_search.c, snapshot_verify.c and walk.c
- * share. Nobody else includes this.
+ * snapshot_read.c (get, list), snapshot_search.c, snapshot_values.c,
+ * snapshot_verify.c and walk.c share. Nobody else includes this.
  */
 #ifndef MILLRACE_SHARD_CORE_READING_H
 #define MILLRACE_SHARD_CORE_READING_H
@@ -15,6 +15,7 @@ struct snapshot {
 	int64_t received;
 	uint64_t documents;
 	struct manifest_ref *manifest;
+	struct attributes_ref *attributes;
 	struct postings deleted; /* as the replica's */
 	size_t segments_len;
 	struct segment *segments[];

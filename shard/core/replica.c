@@ -63,8 +63,8 @@ static int cluster_check(const struct replica_identity *found, const char *clust
 		found->cluster_id, cluster_id);
 }
 
-static int identity_check(const struct replica_identity *found, const struct replica_identity *wanted,
-                          struct error *error)
+int replica_identity_check(const struct replica_identity *found, const struct replica_identity *wanted,
+                           struct error *error)
 {
 	if (cluster_check(found, wanted->cluster_id, error) != 0)
 		return error->code;
@@ -140,8 +140,8 @@ static int fields_load(struct replica *replica, struct kv_txn *txn, struct error
 	return 0;
 }
 
-/* Manifest, dead numbers and state are written together: each must say what the others say. */
-static int segments_check(const struct replica *replica, const struct manifest *manifest, struct error *error)
+int replica_segments_check(const struct manifest *manifest, const struct postings *deleted,
+                           const struct mark *mark, struct error *error)
 {
 	uint64_t documents = 0;
 	uint64_t dead = 0;
@@ -149,19 +149,19 @@ static int segments_check(const struct replica *replica, const struct manifest *
 	for (size_t i = 0; i < manifest->segments_len; i++) {
 		const struct disk_segment *segment = &manifest->segments[i];
 
-		if (segment->dead != postings_count_range(&replica->deleted, segment->first, segment->end) ||
-		    segment->end > replica->now.number_next)
+		if (segment->dead != postings_count_range(deleted, segment->first, segment->end) ||
+		    segment->end > mark->number_next)
 			return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
 			                 "disk segment %llu is not what the state or the dead documents say",
 			                 (unsigned long long)segment->id);
 		documents += segment->documents - segment->dead;
 		dead += segment->dead;
 	}
-	if (documents == replica->now.documents && dead == postings_count(&replica->deleted))
+	if (documents == mark->documents && dead == postings_count(deleted))
 		return 0;
 	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
 	                 "the disk segments have %llu documents, the state says %llu",
-	                 (unsigned long long)documents, (unsigned long long)replica->now.documents);
+	                 (unsigned long long)documents, (unsigned long long)mark->documents);
 }
 
 static int segments_load(struct replica *replica, struct kv_txn *txn, struct error *error)
@@ -172,7 +172,7 @@ static int segments_load(struct replica *replica, struct kv_txn *txn, struct err
 		return error_memory(error, sizeof *ref);
 	if (replica_manifest_read(txn, &ref->manifest, error) != 0 ||
 	    replica_dead_read(txn, &replica->deleted, error) != 0 ||
-	    segments_check(replica, &ref->manifest, error) != 0) {
+	    replica_segments_check(&ref->manifest, &replica->deleted, &replica->now, error) != 0) {
 		manifest_ref_release(ref);
 		return error->code;
 	}
@@ -181,32 +181,54 @@ static int segments_load(struct replica *replica, struct kv_txn *txn, struct err
 	return 0;
 }
 
+/* What stands there without a state is no replica: a copy that is not whole, if nothing worse. */
+static int tables_check_empty(struct kv_txn *txn, struct error *error)
+{
+	uint64_t count;
+
+	for (enum kv_table table = 0; table < KV_TABLES; table++) {
+		if (kv_count(txn, table, &count, error) != 0)
+			return error->code;
+		if (count != 0)
+			return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+			                 "documents without a stored state, as in a copy that is not whole");
+	}
+	return 0;
+}
+
+static int keys_prepare(struct replica *replica, struct error *error)
+{
+	if (replica->attributes->attributes.len == 0)
+		return 0;
+	replica->keys = dictionary_builder_new();
+	return replica->keys == NULL ? error_memory(error, sizeof replica->keys) : 0;
+}
+
 static int state_load(struct replica *replica, struct kv_txn *txn, struct error *error)
 {
 	struct stored_key key = stored_state_key();
 	struct replica_identity found;
 	struct slice value;
-	uint64_t count;
 
 	if (kv_get(txn, KV_TABLE_STATE, stored_key_slice(&key), &value, error) == 0) {
 		if (stored_state_decode(value, &found, &replica->now, error) != 0 ||
-		    identity_check(&found, &replica->identity, error) != 0)
+		    replica_identity_check(&found, &replica->identity, error) != 0)
 			return error->code;
 		found.document_bytes_max = replica->identity.document_bytes_max;
 		found.dedup_window = replica->identity.dedup_window;
 		replica->identity = found;
-		if (seals_load(replica, txn, error) != 0 || fields_load(replica, txn, error) != 0 ||
-		    segments_load(replica, txn, error) != 0)
+		attributes_release(replica->attributes);
+		replica->attributes = NULL;
+		if (attributes_read(txn, &replica->attributes, error) != 0)
+			return error->code;
+		replica_attributes_accept(replica, attributes_hold(replica->attributes));
+		if (keys_prepare(replica, error) != 0 || seals_load(replica, txn, error) != 0 ||
+		    fields_load(replica, txn, error) != 0 || segments_load(replica, txn, error) != 0)
 			return error->code;
 		return replica_marks_load(replica, txn, error);
 	}
-	if (error->code != ERROR_NOT_FOUND)
+	if (error->code != ERROR_NOT_FOUND || tables_check_empty(txn, error) != 0)
 		return error->code;
-	if (kv_count(txn, KV_TABLE_CHUNKS, &count, error) != 0)
-		return error->code;
-	if (count != 0)
-		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-		                 "documents without a stored state");
 	return state_create(replica, txn, error);
 }
 
@@ -226,6 +248,8 @@ static int replica_load(struct replica *replica, struct error *error)
 	return 0;
 }
 
+static const struct attributes no_attributes;
+
 static struct replica *replica_new(const struct replica_identity *identity, uint64_t session)
 {
 	struct replica *replica = calloc(1, sizeof *replica);
@@ -243,9 +267,12 @@ static struct replica *replica_new(const struct replica_identity *identity, uint
 	replica->words = words_new();
 	replica->fields = fields_new();
 	replica->builder = dictionary_builder_new();
+	replica->attributes = attributes_new(0, &no_attributes);
 	replica->manifest = manifest_ref_new();
-	if (replica->words == NULL || replica->fields == NULL || replica->builder == NULL ||
-	    replica->manifest == NULL) {
+	if (replica->attributes != NULL)
+		replica->attributes_stored = attributes_hold(replica->attributes);
+	if (replica->attributes == NULL || replica->words == NULL || replica->fields == NULL ||
+	    replica->builder == NULL || replica->manifest == NULL) {
 		replica_close(replica);
 		return NULL;
 	}
@@ -283,6 +310,9 @@ void replica_close(struct replica *replica)
 	postings_deinit(&replica->deleted);
 	buffer_deinit(&replica->scratch);
 	dictionary_builder_free(replica->builder);
+	dictionary_builder_free(replica->keys);
+	attributes_release(replica->attributes);
+	attributes_release(replica->attributes_stored);
 	fields_free(replica->fields);
 	words_free(replica->words);
 	if (replica->kv != NULL)
@@ -317,12 +347,17 @@ int replica_check_cluster(struct kv *kv, const char *cluster_id, struct error *e
 	return rc;
 }
 
-static void status_of_disk(const struct manifest *manifest, struct replica_status *status)
+static void status_of_disk(const struct replica *replica, struct replica_status *status)
 {
+	const struct manifest *manifest = &replica->manifest->manifest;
+
 	status->disk_segments = manifest->segments_len;
 	status->disk_leaving = manifest->leaving_len;
+	status->disk_bytes = manifest_bytes(manifest);
 	for (size_t i = 0; i < manifest->segments_len; i++) {
-		status->disk_bytes += manifest->segments[i].bytes;
+		status->disk_value_sets += manifest->segments[i].values.id != 0;
+		status->disk_lacking +=
+			!value_cover_holds(&manifest->segments[i].values.cover, &replica->attributes->wanted);
 		status->disk_dead += manifest->segments[i].dead;
 	}
 }
@@ -348,13 +383,15 @@ void replica_status(const struct replica *replica, struct replica_status *status
 		.merges = replica->merges,
 		.stored_bytes = replica->stored_bytes,
 		.merged_bytes = replica->merged_bytes,
+		.builds = replica->builds,
+		.built_bytes = replica->built_bytes,
 		.has_identities = replica_has_identities(replica),
 		.has_origins = replica->now.has_origins,
 	};
 	for (size_t i = 0; i < replica->segments_len; i++)
 		status->memory_bytes += replica->segments[i]->bytes;
 	status->memory_bytes += replica->overlay.count * sizeof(struct map_entry);
-	status_of_disk(&replica->manifest->manifest, status);
+	status_of_disk(replica, status);
 	memcpy(status->stop_reason, replica->stop_reason, sizeof status->stop_reason);
 }
 

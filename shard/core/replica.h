@@ -50,11 +50,18 @@
  * frozen segments); replica_store_end on the owner's thread moves `stored`,
  * or keeps everything for another try. At most one job at a time.
  *
- * Compaction: replica_compact_begin takes up what of the disk should be merged
- * or removed; replica_compact_run does a slice of it in one transaction of
+ * Compaction: replica_compact_begin takes up what of the disk should be merged,
+ * built or removed; replica_compact_run does a slice of it in one transaction of
  * bounded size (any thread); replica_compact_end notes the outcome, or gives
  * the job up, which is allowed between any two slices. At most one job at a
  * time, beside a store: stores may run between its slices.
+ *
+ * Attributes: replica_attributes_set names the paths whose values are kept
+ * beside the words (values.h), of every document that is received from then on,
+ * through store and merges; for documents that are on disk by then, compactions
+ * build them, a segment at a time. A snapshot answers for an attribute when all of
+ * its segments cover it (snapshot_values.h), in the end, when all is stored and no
+ * compaction begins any more, for every one.
  *
  * One thing at a time: nothing of a replica's jobs begins, runs or ends while
  * another run of it goes on; no slice runs between a store's begin and its end;
@@ -70,7 +77,7 @@
 #include "shared/record/batch.h"
 
 /* Changes whenever stored bytes or ICU's rules do; another one: rebuild. */
-#define REPLICA_FORMAT 2
+#define REPLICA_FORMAT 3
 
 enum replica_state {
 	REPLICA_STATE_RECOVERING = 1,
@@ -126,6 +133,8 @@ struct replica_status {
 	size_t memory_bytes;   /* of segments not yet stored */
 	size_t segments;       /* in memory */
 	size_t disk_segments;
+	size_t disk_value_sets;    /* segments that have keys of attributes */
+	size_t disk_lacking;       /* segments that lack an attribute, which is built */
 	uint64_t disk_bytes;       /* of their chunks, as written */
 	uint64_t disk_dead;        /* documents that they list still */
 	size_t disk_leaving;       /* segments whose chunks are to be removed */
@@ -135,7 +144,9 @@ struct replica_status {
 	uint64_t merges;           /* of disk segments since opening */
 	uint64_t stored_bytes;     /* of the disk segments that stores have written since opening … */
 	uint64_t merged_bytes;     /* … and merges */
-	bool has_identities;       /* as in range_answer */
+	uint64_t builds;           /* of values of disk segments since opening */
+	uint64_t built_bytes;
+	bool has_identities; /* as in range_answer */
 	bool has_origins;
 	char stop_reason[256]; /* STOPPED only */
 };
@@ -156,6 +167,12 @@ size_t replica_seals(const struct replica *replica, struct seal seals[REPLICA_SE
  * range's bytes are malformed (REJECT) or the store failed (then the replica is STOPPED or unchanged). */
 int replica_receive(struct replica *replica, const struct range *range, struct range_answer *answer,
                     struct error *error);
+/* At any time, without a call of the store: the next store or compaction that ends has put it on disk; after a restart
+ * replica_attributes_version may be an older one. `paths` are distinct, at most VALUE_ATTRIBUTES_MAX; those that are
+ * there already keep what was built. ERROR_LIMIT (RETRY): too many were dropped whose values have not gone yet. */
+int replica_attributes_set(struct replica *replica, uint64_t version, const struct slice *paths, size_t len,
+                           struct error *error);
+uint64_t replica_attributes_version(const struct replica *replica);
 /* Only the state, as an answer; result ALREADY. */
 void replica_answer(const struct replica *replica, struct range_answer *answer);
 /* Appends one page of marks as of received: identities at or above `from`, and the origins too where that is not

@@ -1,4 +1,4 @@
-/* The life of a compaction job, and the removal of chunks that nobody reads. */
+/* The life of a compaction job, what it is, and the removal of chunks that nobody reads. */
 #include "shard/core/compact_job.h"
 
 #include "shared/base/assert.h"
@@ -15,7 +15,8 @@ size_t replica_orphans(const struct replica *replica, uint64_t orphans[MANIFEST_
 	size_t len = 0;
 
 	for (size_t i = 0; i < manifest->building_len; i++)
-		if (job == NULL || job->parts_len == 0 || job->id != manifest->building[i])
+		if (job == NULL ||
+		    (job->id != manifest->building[i] && job->values_id != manifest->building[i]))
 			orphans[len++] = manifest->building[i];
 	return len;
 }
@@ -25,9 +26,26 @@ static void job_free(struct replica_compact_job *job)
 	if (job == NULL)
 		return;
 	compact_merge_deinit(job);
+	compact_build_free(job->build);
+	terms_writer_free(job->values_terms);
+	section_writer_free(job->values_sections);
+	attributes_release(job->attributes);
+	attributes_release(job->unstored);
 	manifest_ref_release(job->manifest);
 	buffer_deinit(&job->scratch);
 	free(job);
+}
+
+/* What segments cover and the replica does not want. */
+static struct value_cover unwanted(const struct replica *replica)
+{
+	const struct manifest *manifest = &replica->manifest->manifest;
+	struct value_cover covered = {{0}};
+
+	for (size_t i = 0; i < manifest->segments_len; i++)
+		value_cover_or(&covered, &manifest->segments[i].values.cover);
+	value_cover_and_not(&covered, &replica->attributes->wanted);
+	return covered;
 }
 
 static struct replica_compact_job *job_new(const struct replica *replica)
@@ -37,6 +55,9 @@ static struct replica_compact_job *job_new(const struct replica *replica)
 	if (job == NULL)
 		return NULL;
 	job->kv = replica->kv;
+	job->attributes = attributes_hold(replica->attributes);
+	job->unstored = replica_attributes_unstored(replica);
+	job->unwanted = unwanted(replica);
 	buffer_init(&job->scratch, STORED_VALUE_BYTES_MAX);
 	compact_merge_init(job);
 	job->manifest = manifest_ref_new();
@@ -47,18 +68,17 @@ static struct replica_compact_job *job_new(const struct replica *replica)
 	return job;
 }
 
-/* True if there is something to remove that nobody reads. */
+/* True if there is something to remove that nobody reads, attributes to store, or something that nobody wants any
+ * more. */
 static bool removal_choose(struct replica_compact_job *job, struct replica *replica)
 {
 	const struct manifest *manifest = &replica->manifest->manifest;
 
 	job->removed_len = replica_orphans(replica, job->removed);
-	if (manifest->leaving_len > 0 && replica_manifests_drained(replica)) {
-		memcpy(job->removed + job->removed_len, manifest->leaving,
-		       manifest->leaving_len * sizeof manifest->leaving[0]);
-		job->removed_len += manifest->leaving_len;
-	}
-	return job->removed_len > 0;
+	for (size_t i = 0; i < manifest->leaving_len; i++)
+		if (!replica_is_read(replica, manifest->leaving[i]))
+			job->removed[job->removed_len++] = manifest->leaving[i];
+	return job->removed_len > 0 || job->unstored != NULL || !value_cover_is_empty(&job->unwanted);
 }
 
 /* Room on disk for the outcome; a full map costs the job. Only here nothing of the replica is open. */
@@ -75,22 +95,85 @@ static void map_reserve(struct replica *replica, uint64_t bytes)
 	}
 }
 
-static bool merge_choose(struct replica_compact_job *job, struct replica *replica)
+/* Room in `leaving` for what so many segments have, and what a store may put there meanwhile. */
+static bool has_room(const struct manifest *manifest, size_t segments)
+{
+	return manifest->leaving_len + segments * MANIFEST_IDS_A_SEGMENT + MANIFEST_BUILDING_MAX <
+	       MANIFEST_LEAVING_MAX;
+}
+
+static void merge_prepare(struct replica_compact_job *job, struct replica *replica, size_t at, size_t len)
 {
 	const struct manifest *manifest = &replica->manifest->manifest;
 	uint64_t bytes = COMPACT_SPARE_BYTES;
-	size_t at;
 
-	if (!manifest_merge_place(manifest, &at, &job->parts_len) ||
-	    manifest->leaving_len + job->parts_len + MANIFEST_BUILDING_MAX >= MANIFEST_LEAVING_MAX)
-		return false;
-	for (size_t i = 0; i < job->parts_len; i++) {
+	job->kind = COMPACT_KIND_MERGE;
+	job->parts_len = len;
+	job->cover = job->attributes->wanted;
+	for (size_t i = 0; i < len; i++) {
 		job->parts[i] = manifest->segments[at + i];
-		bytes += job->parts[i].bytes;
+		bytes += disk_segment_bytes(&job->parts[i]);
+		value_cover_and(&job->cover, &job->parts[i].values.cover);
 	}
 	job->id = replica->disk_segment_next++;
+	job->values_id = replica->disk_segment_next++;
+	replica->builds_next = true;
 	map_reserve(replica, bytes);
-	return true;
+}
+
+static void build_prepare(struct replica_compact_job *job, struct replica *replica, size_t at)
+{
+	job->kind = COMPACT_KIND_BUILD;
+	job->parts_len = 1;
+	job->cover = job->attributes->wanted;
+	job->parts[0] = replica->manifest->manifest.segments[at];
+	job->values_id = replica->disk_segment_next++;
+	replica->builds_next = false;
+	/* keys may take as much as their documents, and hardly more */
+	map_reserve(replica, COMPACT_SPARE_BYTES + job->parts[0].bytes);
+}
+
+/* The first segment that lacks what is wanted; false if none does. */
+static bool lacking_find(const struct manifest *manifest, const struct value_cover *wanted, size_t *at)
+{
+	for (*at = 0; *at < manifest->segments_len; ++*at)
+		if (!value_cover_holds(&manifest->segments[*at].values.cover, wanted))
+			return true;
+	return false;
+}
+
+/* The first of neighbours that lacks what is wanted and another one has: merged, it would be lost. */
+static bool loss_find(const struct manifest *manifest, size_t at, size_t len,
+                      const struct value_cover *wanted, size_t *loss)
+{
+	struct value_cover any = {{0}};
+
+	for (size_t i = at; i < at + len; i++)
+		value_cover_or(&any, &manifest->segments[i].values.cover);
+	value_cover_and(&any, wanted);
+	for (*loss = at; *loss < at + len; ++*loss)
+		if (!value_cover_holds(&manifest->segments[*loss].values.cover, &any))
+			return true;
+	return false;
+}
+
+/* A merge, or a build; false if there is neither. */
+static bool work_choose(struct replica_compact_job *job, struct replica *replica)
+{
+	const struct manifest *manifest = &replica->manifest->manifest;
+	const struct value_cover *wanted = &job->attributes->wanted;
+	size_t at = 0;
+	size_t len = 0;
+	size_t lacking = 0;
+	bool merges = manifest_merge_place(manifest, &at, &len) && has_room(manifest, len);
+	bool builds = has_room(manifest, 1) && lacking_find(manifest, wanted, &lacking);
+	bool loses = builds && merges && loss_find(manifest, at, len, wanted, &lacking);
+
+	if (builds && (!merges || loses || replica->builds_next))
+		build_prepare(job, replica, lacking);
+	else if (merges)
+		merge_prepare(job, replica, at, len);
+	return builds || merges;
 }
 
 struct replica_compact_job *replica_compact_begin(struct replica *replica)
@@ -102,7 +185,7 @@ struct replica_compact_job *replica_compact_begin(struct replica *replica)
 	job = job_new(replica);
 	if (job == NULL)
 		return NULL;
-	if (!removal_choose(job, replica) && !merge_choose(job, replica)) {
+	if (!removal_choose(job, replica) && !work_choose(job, replica)) {
 		job_free(job);
 		return NULL;
 	}
@@ -112,22 +195,48 @@ struct replica_compact_job *replica_compact_begin(struct replica *replica)
 
 int compact_write_manifest(struct replica_compact_job *job, struct error *error)
 {
+	struct manifest *manifest = &job->manifest->manifest;
 	struct stored_key key = stored_manifest_key();
 
+	for (size_t i = 0; i < manifest->segments_len; i++)
+		value_cover_and_not(&manifest->segments[i].values.cover, &job->unwanted);
 	buffer_clear(&job->scratch);
-	manifest_encode(&job->manifest->manifest, &job->scratch);
+	manifest_encode(manifest, &job->scratch);
 	if (buffer_failed(&job->scratch))
 		return error_memory(error, job->scratch.len);
 	return kv_put(job->txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&job->scratch), error);
+}
+
+int compact_abandon(struct replica_compact_job *job, struct error *error)
+{
+	struct manifest *manifest = &job->manifest->manifest;
+	const uint64_t begun[] = {job->id, job->values_id};
+
+	for (size_t i = 0; i < sizeof begun / sizeof *begun; i++) {
+		if (begun[i] == 0)
+			continue;
+		manifest_building_remove(manifest, begun[i]);
+		ASSERT(manifest_leaving_add(manifest, begun[i])); /* the choice saw to the room */
+	}
+	job->vain = true;
+	job->done = true;
+	return compact_write_manifest(job, error);
 }
 
 /* Chunks of one segment; when it has none any more the manifest forgets it. */
 static int removal_slice(struct replica_compact_job *job, struct error *error)
 {
 	struct manifest *manifest = &job->manifest->manifest;
-	uint64_t segment = job->removed[job->removed_len - 1];
+	uint64_t segment;
 	bool left;
 
+	if (job->unstored != NULL && attributes_write(job->txn, job->unstored, &job->scratch, error) != 0)
+		return error->code;
+	if (job->removed_len == 0) {
+		job->done = true;
+		return compact_write_manifest(job, error);
+	}
+	segment = job->removed[job->removed_len - 1];
 	if (section_remove(job->txn, segment, COMPACT_REMOVED_MAX, &left, error) != 0)
 		return error->code;
 	if (left)
@@ -145,7 +254,15 @@ static int slice(struct replica_compact_job *job, struct error *error)
 {
 	if (replica_manifest_read(job->txn, &job->manifest->manifest, error) != 0)
 		return error->code;
-	return job->parts_len == 0 ? removal_slice(job, error) : compact_merge_slice(job, error);
+	switch (job->kind) {
+	case COMPACT_KIND_MERGE:
+		return compact_merge_slice(job, error);
+	case COMPACT_KIND_BUILD:
+		return compact_build_slice(job, error);
+	case COMPACT_KIND_REMOVAL:
+		break;
+	}
+	return removal_slice(job, error);
 }
 
 int replica_compact_run(struct replica_compact_job *job, size_t steps, bool *more, struct error *error)
@@ -166,7 +283,7 @@ int replica_compact_run(struct replica_compact_job *job, size_t steps, bool *mor
 		job->done = false;
 		return rc;
 	}
-	job->begun = job->parts_len > 0;
+	job->begun = job->kind != COMPACT_KIND_REMOVAL;
 	*more = !job->done;
 	return 0;
 }
@@ -176,16 +293,30 @@ static void job_accept(struct replica *replica, struct replica_compact_job *job)
 {
 	replica_publish(replica, job->manifest);
 	job->manifest = NULL;
-	if (job->parts_len > 0 && !job->vain) {
+	replica_attributes_accept(replica, job->unstored);
+	job->unstored = NULL;
+	if (job->kind == COMPACT_KIND_MERGE && !job->vain) {
 		postings_and_not(&replica->deleted, &job->dead);
 		replica->merges++;
-		replica->merged_bytes += section_writer_put_bytes(job->sections);
+		replica->merged_bytes += section_writer_put_bytes(job->sections) +
+		                         section_writer_put_bytes(job->values_sections);
+	} else if (job->kind == COMPACT_KIND_BUILD && !job->vain) {
+		replica->builds++;
+		replica->built_bytes += section_writer_put_bytes(job->values_sections);
 	}
 	replica_touch(replica);
 }
 
-/* Chunks of a merge are on disk: the owner's manifest is the one that says so. What a removal has done already
- * is done again, and finds nothing. */
+/* What is building stays in `building`, once: a store may have read it there. */
+static void job_leave(struct manifest *manifest, uint64_t id)
+{
+	manifest_building_remove(manifest, id);
+	if (id != 0)
+		manifest_building_add(manifest, id);
+}
+
+/* Chunks of a merge or a build are on disk: the owner's manifest is the one that says so. What a removal has done
+ * already is done again, and finds nothing. */
 static void job_disown(struct replica *replica, struct replica_compact_job *job)
 {
 	struct manifest *manifest = &job->manifest->manifest;
@@ -193,8 +324,8 @@ static void job_disown(struct replica *replica, struct replica_compact_job *job)
 	if (!job->begun)
 		return;
 	*manifest = replica->manifest->manifest;
-	manifest_building_remove(manifest, job->id); /* a store may have read it there */
-	manifest_building_add(manifest, job->id);
+	job_leave(manifest, job->id);
+	job_leave(manifest, job->values_id);
 	replica_publish(replica, job->manifest);
 	job->manifest = NULL;
 }

@@ -1,4 +1,4 @@
-/* A merge: pages of the parts one after the other, then their words all at once, then the switch. */
+/* A merge: pages of the parts one after the other, then their words all at once, likewise their values, then the switch. */
 #include "shard/core/compact_job.h"
 #include "shard/core/dead.h"
 
@@ -24,8 +24,7 @@ void compact_merge_deinit(struct replica_compact_job *job)
 	free(job->sources);
 }
 
-/* Where the parts stand among the segments; false if one of them has left. */
-static bool parts_find(const struct replica_compact_job *job, size_t *at)
+bool compact_parts_find(const struct replica_compact_job *job, size_t *at)
 {
 	const struct manifest *manifest = &job->manifest->manifest;
 	size_t from = 0;
@@ -60,11 +59,15 @@ static int merge_begin(struct replica_compact_job *job, struct error *error)
 	job->sections = section_writer_new(job->id);
 	job->documents = job->sections == NULL ? NULL : documents_writer_new(parts_first(job), job->sections);
 	job->terms = terms_writer_new();
-	if (job->sources == NULL || job->documents == NULL || job->terms == NULL)
+	job->values_sections = section_writer_new(job->values_id);
+	job->values_terms = terms_writer_new();
+	if (job->sources == NULL || job->documents == NULL || job->terms == NULL ||
+	    job->values_sections == NULL || job->values_terms == NULL)
 		return error_memory(error, job->parts_len * sizeof *job->sources);
-	if (manifest->segment_next <= job->id)
-		manifest->segment_next = job->id + 1;
+	if (manifest->segment_next <= job->values_id)
+		manifest->segment_next = job->values_id + 1;
 	manifest_building_add(manifest, job->id);
+	manifest_building_add(manifest, job->values_id);
 	if (dead_read(job->reading, parts_first(job), parts_end(job), &job->dead, error) != 0)
 		return error->code;
 	return compact_write_manifest(job, error);
@@ -81,7 +84,9 @@ static int source_view(struct replica_compact_job *job, size_t part, struct erro
 
 static bool slice_is_full(const struct replica_compact_job *job)
 {
-	return job->steps == 0 || section_writer_txn_bytes(job->sections) >= COMPACT_SLICE_BYTES;
+	return job->steps == 0 ||
+	       section_writer_txn_bytes(job->sections) + section_writer_txn_bytes(job->values_sections) >=
+	               COMPACT_SLICE_BYTES;
 }
 
 static int documents_merge(struct replica_compact_job *job, struct error *error)
@@ -118,10 +123,31 @@ static int order_merge(struct replica_compact_job *job, struct error *error)
 
 static int source_next(struct compact_source *source, struct error *error)
 {
-	int rc = terms_cursor_next(&source->cursor, &source->term, error);
+	int rc = source->terms == NULL ? 0 : terms_cursor_next(&source->cursor, &source->term, error);
 
 	source->has_term = rc > 0;
 	return rc < 0 ? rc : 0;
+}
+
+/* What the cursor goes through: the part's words, or its keys. */
+static int source_terms(struct replica_compact_job *job, size_t part, struct error *error)
+{
+	struct compact_source *source = &job->sources[part];
+	const struct value_set *values = &job->parts[part].values;
+
+	source->terms = NULL;
+	if (job->phase == COMPACT_PHASE_WORDS) {
+		if (source_view(job, part, error) != 0)
+			return error->code;
+		source->terms = disk_view_sections(source->view);
+		return 0;
+	}
+	if (values->id == 0)
+		return 0;
+	if (source->values == NULL)
+		source->values = section_reader_new(job->reading, values->id, values->lengths);
+	source->terms = source->values;
+	return source->terms == NULL ? error_memory(error, sizeof *source) : 0;
 }
 
 /* A cursor of this slice's own, behind the word that was written last. */
@@ -130,10 +156,10 @@ static int source_open(struct replica_compact_job *job, size_t part, struct erro
 	struct compact_source *source = &job->sources[part];
 	struct slice word = slice_of(job->word, job->word_len);
 
-	if (source_view(job, part, error) != 0)
+	if (source_terms(job, part, error) != 0)
 		return error->code;
-	terms_cursor_init(&source->cursor, disk_view_sections(source->view));
-	if (word.len > 0 && terms_cursor_seek(&source->cursor, word, error) != 0)
+	terms_cursor_init(&source->cursor, source->terms);
+	if (source->terms != NULL && word.len > 0 && terms_cursor_seek(&source->cursor, word, error) != 0)
 		return error->code;
 	if (source_next(source, error) != 0)
 		return error->code;
@@ -171,8 +197,8 @@ static int lists_join(struct replica_compact_job *job, struct slice word, struct
 
 		if (!source->has_term || !slice_equal(source->term.word, word))
 			continue;
-		if (terms_list(disk_view_sections(source->view), &source->term, job->parts[i].first,
-		               &job->joined, &list, error) != 0 ||
+		if (terms_list(source->terms, &source->term, job->parts[i].first, &job->joined, &list,
+		               error) != 0 ||
 		    posting_writer_append(&job->list, &list, &job->dead, error) != 0 ||
 		    source_next(source, error) != 0)
 			return error->code;
@@ -187,7 +213,25 @@ static int word_merge(struct replica_compact_job *job, struct error *error)
 
 	if (lists_join(job, word, error) != 0 || posting_writer_end(&job->list, &list, error) != 0)
 		return error->code;
-	return list.count == 0 ? 0 : terms_writer_add(job->terms, job->sections, word, &list, error);
+	if (list.count == 0)
+		return 0;
+	if (job->phase == COMPACT_PHASE_WORDS)
+		return terms_writer_add(job->terms, job->sections, word, &list, error);
+	if (!value_cover_has(&job->cover, value_key_attribute(word)))
+		return 0;
+	return terms_writer_add(job->values_terms, job->values_sections, word, &list, error);
+}
+
+/* After the last word, or key. */
+static int words_end(struct replica_compact_job *job, struct error *error)
+{
+	if (job->phase == COMPACT_PHASE_VALUES) {
+		job->phase = COMPACT_PHASE_SWITCH;
+		return terms_writer_finish(job->values_terms, job->values_sections, error);
+	}
+	job->phase = COMPACT_PHASE_VALUES;
+	job->word_len = 0;
+	return terms_writer_finish(job->terms, job->sections, error);
 }
 
 static int words_merge(struct replica_compact_job *job, struct error *error)
@@ -196,10 +240,8 @@ static int words_merge(struct replica_compact_job *job, struct error *error)
 		if (source_open(job, i, error) != 0)
 			return error->code;
 	for (; !slice_is_full(job); job->steps--) {
-		if (!word_choose(job)) {
-			job->phase = COMPACT_PHASE_SWITCH;
-			return terms_writer_finish(job->terms, job->sections, error);
-		}
+		if (!word_choose(job))
+			return words_end(job, error);
 		if (word_merge(job, error) != 0)
 			return error->code;
 	}
@@ -261,27 +303,19 @@ static int merge_switch(struct replica_compact_job *job, size_t at, struct error
 	bool empty;
 
 	if (merge_check(job, error) != 0 || section_writer_finish(job->sections, error) != 0 ||
+	    section_writer_finish(job->values_sections, error) != 0 ||
 	    outcome_bury(job, &outcome, error) != 0)
 		return error->code;
 	empty = outcome.dead == outcome.documents;
 	outcome.bytes = section_writer_put_bytes(job->sections);
 	for (size_t i = 0; i < SECTIONS; i++)
 		outcome.lengths[i] = section_length(job->sections, (enum section)i);
+	value_set_written(&outcome.values, job->values_id, &job->cover, job->values_sections);
 	manifest_building_remove(manifest, job->id);
+	manifest_building_remove(manifest, job->values_id);
 	ASSERT(manifest_replace(manifest, at, job->parts_len, empty ? NULL : &outcome));
-	ASSERT(!empty || manifest_leaving_add(manifest, job->id));
-	job->done = true;
-	return compact_write_manifest(job, error);
-}
-
-/* A store has taken one of the parts away: what was written so far is nobody's. */
-static int merge_abandon(struct replica_compact_job *job, struct error *error)
-{
-	struct manifest *manifest = &job->manifest->manifest;
-
-	manifest_building_remove(manifest, job->id);
-	ASSERT(manifest_leaving_add(manifest, job->id));
-	job->vain = true;
+	ASSERT(!empty ||
+	       (manifest_leaving_add(manifest, job->id) && manifest_leaving_add(manifest, job->values_id)));
 	job->done = true;
 	return compact_write_manifest(job, error);
 }
@@ -294,6 +328,7 @@ static int phase_go_on(struct replica_compact_job *job, size_t at, struct error 
 	case COMPACT_PHASE_ORDER:
 		return order_merge(job, error);
 	case COMPACT_PHASE_WORDS:
+	case COMPACT_PHASE_VALUES:
 		return words_merge(job, error);
 	case COMPACT_PHASE_SWITCH:
 		break;
@@ -306,6 +341,7 @@ static int merge_go_on(struct replica_compact_job *job, size_t at, struct error 
 	if (!job->begun && merge_begin(job, error) != 0)
 		return error->code;
 	section_writer_use(job->sections, job->txn);
+	section_writer_use(job->values_sections, job->txn);
 	while (!job->done && !slice_is_full(job))
 		if (phase_go_on(job, at, error) != 0)
 			return error->code;
@@ -318,10 +354,14 @@ static void slice_end(struct replica_compact_job *job)
 	for (size_t i = 0; job->sources != NULL && i < job->parts_len; i++) {
 		disk_view_free(job->sources[i].view);
 		job->sources[i].view = NULL;
+		section_reader_free(job->sources[i].values);
+		job->sources[i].values = NULL;
 		job->sources[i].has_term = false;
 	}
 	if (job->sections != NULL)
 		section_writer_use(job->sections, NULL);
+	if (job->values_sections != NULL)
+		section_writer_use(job->values_sections, NULL);
 	kv_abort(job->reading);
 	job->reading = NULL;
 }
@@ -331,8 +371,8 @@ int compact_merge_slice(struct replica_compact_job *job, struct error *error)
 	size_t at;
 	int rc;
 
-	if (!parts_find(job, &at))
-		return merge_abandon(job, error);
+	if (!compact_parts_find(job, &at))
+		return compact_abandon(job, error);
 	if (kv_begin(job->kv, false, &job->reading, error) != 0)
 		return error->code;
 	rc = merge_go_on(job, at, error);

@@ -79,6 +79,8 @@ void intake_close(struct intake *intake)
 		kv_abort(intake->txn);
 	}
 	dictionary_builder_clear(intake->replica->builder);
+	if (intake->has_keys)
+		dictionary_builder_clear(intake->replica->keys);
 	if (scratch->size > SCRATCH_BYTES_KEPT) {
 		buffer_deinit(scratch);
 		buffer_init(scratch, STORED_VALUE_BYTES_MAX);
@@ -301,6 +303,14 @@ static bool collect_word(void *context, struct slice word, struct place place)
 	return dictionary_builder_add(intake->replica->builder, word, intake->number, place);
 }
 
+static bool collect_key(void *context, struct slice key)
+{
+	struct intake *intake = context;
+
+	intake->has_keys = true;
+	return dictionary_builder_add(intake->replica->keys, key, intake->number, (struct place){0, 0});
+}
+
 static void previous_leave(struct intake *intake, const struct previous *previous)
 {
 	postings_add(&intake->killed, previous->number);
@@ -314,6 +324,7 @@ static int version_enter(struct intake *intake, struct version *version, struct 
 {
 	struct replica *replica = intake->replica;
 	struct words_sink sink = {collect_word, intake};
+	struct values_sink keys = {collect_key, intake};
 
 	version->number = intake->now.number_next;
 	version->digest = document_digest(replica->identity.index_id, version->id, version->body,
@@ -321,7 +332,9 @@ static int version_enter(struct intake *intake, struct version *version, struct 
 	if (buffer_failed(&replica->scratch))
 		return error_memory(error, version->body.len);
 	intake->number = version->number;
-	if (words_of_body(replica->words, version->body, replica->fields, &sink, error) != 0)
+	if (words_of_body(replica->words, version->body, replica->fields, &sink, error) != 0 ||
+	    values_of_body(replica->words, version->body, &replica->attributes->attributes, &keys, error) !=
+	            0)
 		return error->code;
 	intake->now.number_next++;
 	intake->now.documents++;

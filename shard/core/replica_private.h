@@ -2,8 +2,8 @@
  * What the parts of a replica share: replica.c (life and state),
  * replica_receive.c with replica_fold.c and replica_barrier.c (intake.h),
  * replica_store.c with its parts (store_job.h), replica_compact.c with its
- * parts (compact_job.h), replica_read.c, replica_search.c, walk.c, figures.c. Nobody else
- * includes this.
+ * parts (compact_job.h), replica_read.c, replica_search.c, walk.c, figures.c, and
+ * what copies one (copy.h). Nobody else includes this.
  *
  * The newest state of an id is its version in `overlay` if there is one, else
  * its entry in the disk segments. `overlay` covers everything after the last
@@ -24,6 +24,7 @@
 #ifndef MILLRACE_SHARD_CORE_REPLICA_PRIVATE_H
 #define MILLRACE_SHARD_CORE_REPLICA_PRIVATE_H
 
+#include "shard/core/attributes.h"
 #include "shard/core/fields.h"
 #include "shard/core/manifest.h"
 #include "shard/core/postings.h"
@@ -34,11 +35,12 @@
 
 #define STORED_VALUE_BYTES_MAX (64U * 1024 * 1024)
 
-/* A manifest that nobody changes any more. */
+/* A manifest that nobody changes any more, once it is known. */
 struct manifest_ref {
 	atomic_size_t references;
 	struct manifest_ref *next; /* in the list of the retired */
 	struct manifest manifest;
+	atomic_bool unknown; /* it is still to be read, by a copy: it may list anything that is on disk */
 };
 
 struct replica {
@@ -52,6 +54,9 @@ struct replica {
 	uint64_t merges; /* on disk, since opening */
 	uint64_t stored_bytes;
 	uint64_t merged_bytes;
+	uint64_t builds; /* of values on disk, likewise */
+	uint64_t built_bytes;
+	bool builds_next; /* the last one was a merge */
 	int64_t stored;
 	int64_t log_end;  /* newest known in this session, -1 none */
 	int64_t level_at; /* first known in this session: received >= it makes the replica active */
@@ -61,11 +66,14 @@ struct replica {
 	struct fields *fields;
 	size_t fields_stored; /* the first of them are on disk */
 	struct dictionary_builder *builder;
+	struct attributes_ref *attributes; /* never NULL, as the next one */
+	struct attributes_ref *attributes_stored;
+	struct dictionary_builder *keys; /* of the range's documents in them; NULL: never needed */
 	struct buffer scratch;
 	struct map overlay; /* id → struct version *, in a segment */
 	struct postings deleted;
 	struct manifest_ref *manifest; /* of the disk segments that are read; never NULL */
-	struct manifest_ref *retired;  /* those before it that some snapshot may still hold */
+	struct manifest_ref *retired;  /* others, that a snapshot or a copy may still hold */
 	uint64_t disk_segment_next;    /* id for the next job's segment */
 	struct snapshot *snapshot;     /* of the state as it is; NULL: not taken yet */
 	struct segment **segments;     /* oldest first; each one reference */
@@ -93,18 +101,33 @@ struct manifest_ref *manifest_ref_new(void);
 void manifest_ref_release(struct manifest_ref *manifest);
 /* Takes it as what is read from now on; the one before is retired. Segments that leave memory leave afterwards. */
 void replica_publish(struct replica *replica, struct manifest_ref *manifest);
-/* True if no snapshot holds a manifest older than the replica's: what that no longer lists may be removed. */
-bool replica_manifests_drained(struct replica *replica);
+/* What it lists stays on disk as long as somebody else holds it. */
+void replica_keep(struct replica *replica, struct manifest_ref *manifest);
+/* True if somebody holds another manifest than the replica's that lists the segment, or values of that id: it must not
+ * be removed yet. */
+bool replica_is_read(struct replica *replica, uint64_t segment);
 /* Something that a snapshot shows is about to change, or has. */
 void replica_touch(struct replica *replica);
 /* Lets go of snapshot and manifests. */
 void replica_snapshots_end(struct replica *replica);
 
 /* replica.c */
+/* ERROR_STATE (another cluster, index, generation or partition) or ERROR_VERSION (other rules); FATAL. */
+int replica_identity_check(const struct replica_identity *found, const struct replica_identity *wanted,
+                           struct error *error);
+/* Manifest, dead numbers and state are written together: each must say what the others say. */
+int replica_segments_check(const struct manifest *manifest, const struct postings *deleted,
+                           const struct mark *mark, struct error *error);
 /* The committed manifest; an empty one if none is stored. */
 int replica_manifest_read(struct kv_txn *txn, struct manifest *manifest, struct error *error);
 /* Adds all that table DEAD holds. */
 int replica_dead_read(struct kv_txn *txn, struct postings *dead, struct error *error);
+
+/* replica_attributes.c */
+/* Those that a job is to store, held; NULL if the disk has them. */
+struct attributes_ref *replica_attributes_unstored(const struct replica *replica);
+/* A job has stored them (NULL: none); takes the reference. */
+void replica_attributes_accept(struct replica *replica, struct attributes_ref *attributes);
 
 /* replica_marks.c */
 /* What the store says of identities and origins. */

@@ -37,6 +37,7 @@ static int segment_add(struct intake *intake, struct error *error)
 {
 	struct replica *replica = intake->replica;
 	struct dictionary *dictionary = NULL;
+	struct dictionary *keys = NULL;
 	struct segment *segment;
 
 	if (is_covered(intake)) {
@@ -48,11 +49,17 @@ static int segment_add(struct intake *intake, struct error *error)
 	dictionary = dictionary_build(replica->builder);
 	if (dictionary == NULL)
 		return error_memory(error, sizeof *segment);
-	segment = segment_new(intake->chunk, dictionary, &intake->now);
-	if (segment == NULL) {
+	if (intake->has_keys && (keys = dictionary_build(replica->keys)) == NULL) {
 		dictionary_free(dictionary);
 		return error_memory(error, sizeof *segment);
 	}
+	segment = segment_new(intake->chunk, dictionary, &intake->now);
+	if (segment == NULL) {
+		dictionary_free(dictionary);
+		dictionary_free(keys);
+		return error_memory(error, sizeof *segment);
+	}
+	segment_set_values(segment, keys, &replica->attributes->wanted);
 	intake->chunk = NULL;
 	replica->segments[replica->segments_len++] = segment;
 	return 0;

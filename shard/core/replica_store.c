@@ -16,26 +16,41 @@ static void job_free(struct replica_store_job *job)
 	if (job == NULL)
 		return;
 	dictionary_cursor_free(job->words);
+	dictionary_cursor_free(job->values);
+	terms_writer_free(job->values_terms);
+	section_writer_free(job->values_sections);
 	terms_writer_free(job->terms);
 	documents_writer_free(job->documents);
 	section_writer_free(job->sections);
 	postings_deinit(&job->dropped);
 	postings_deinit(&job->killed);
+	attributes_release(job->attributes);
 	manifest_ref_release(job->manifest);
 	buffer_deinit(&job->fields);
 	buffer_deinit(&job->scratch);
 	free(job);
 }
 
+static size_t identities_of(const struct segment *segment)
+{
+	size_t len = 0;
+
+	for (const struct notes *notes = segment->notes_first; notes != NULL; notes = notes->next)
+		len += notes->range.identities_len;
+	return len;
+}
+
 static size_t prefix_choose(const struct replica *replica, size_t *bytes)
 {
+	size_t identities = 0;
 	size_t len = 0;
 
 	*bytes = 0;
 	while (len < replica->segments_len && len < STORE_SEGMENTS_MAX) {
 		size_t more = replica->segments[len]->body_bytes;
 
-		if (len > 0 && *bytes + more > STORE_BYTES_MAX)
+		identities += identities_of(replica->segments[len]);
+		if (len > 0 && (*bytes + more > STORE_BYTES_MAX || identities > STORE_IDENTITIES_MAX))
 			break;
 		*bytes += more;
 		len++;
@@ -47,7 +62,9 @@ static size_t prefix_choose(const struct replica *replica, size_t *bytes)
 static bool has_room(const struct manifest *manifest)
 {
 	return manifest->segments_len + 1 < MANIFEST_SEGMENTS_MAX &&
-	       manifest->leaving_len + manifest->segments_len + MANIFEST_BUILDING_MAX < MANIFEST_LEAVING_MAX;
+	       manifest->leaving_len + manifest->segments_len * MANIFEST_IDS_A_SEGMENT +
+	                       MANIFEST_BUILDING_MAX <
+	               MANIFEST_LEAVING_MAX;
 }
 
 /* A full map costs the job; only here nothing of the replica is open. */
@@ -72,6 +89,10 @@ static bool job_fill(struct replica_store_job *job, const struct replica *replic
 	job->segments_len = len;
 	for (size_t i = 0; i < len; i++)
 		job->segments[i] = replica->segments[i];
+	job->attributes = replica_attributes_unstored(replica);
+	job->cover = replica->attributes->wanted;
+	for (size_t i = 0; i < len; i++)
+		value_cover_and(&job->cover, &job->segments[i]->cover);
 	job->end = replica->segments[len - 1]->end;
 	job->manifest = manifest_ref_new();
 	job->fields_len = fields_len(replica->fields);
@@ -120,6 +141,7 @@ struct replica_store_job *replica_store_begin(struct replica *replica)
 	map_reserve(replica, bytes * STORE_GROWTH + STORE_SPARE_BYTES);
 	job->orphans_len = replica_orphans(replica, job->orphans);
 	job->id = replica->disk_segment_next++;
+	job->values_id = replica->disk_segment_next++;
 	replica->frozen = len;
 	replica->job = job;
 	return job;
@@ -140,8 +162,8 @@ static int state_read(struct replica_store_job *job, struct mark *mark, struct e
 	    replica_manifest_read(job->txn, &job->manifest->manifest, error) != 0)
 		return error->code;
 	job->first = mark->number_next;
-	if (job->manifest->manifest.segment_next <= job->id)
-		job->manifest->manifest.segment_next = job->id + 1;
+	if (job->manifest->manifest.segment_next <= job->values_id)
+		job->manifest->manifest.segment_next = job->values_id + 1;
 	return 0;
 }
 
@@ -160,6 +182,7 @@ void job_begin_building(const struct replica_store_job *job, struct manifest *ma
 		                            job->orphans[i])); /* replica_store_begin saw to the room */
 	}
 	manifest_building_add(manifest, job->id);
+	manifest_building_add(manifest, job->values_id);
 }
 
 int job_write_manifest(struct replica_store_job *job, struct error *error)
@@ -176,6 +199,8 @@ static int state_write(struct replica_store_job *job, struct error *error)
 
 	if (job->fields.len > 0 &&
 	    kv_put(job->txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&job->fields), error) != 0)
+		return error->code;
+	if (job->attributes != NULL && attributes_write(job->txn, job->attributes, &job->scratch, error) != 0)
 		return error->code;
 	buffer_clear(&job->scratch);
 	stored_state_encode(&job->scratch, &job->identity, &job->end);
@@ -229,6 +254,7 @@ static int manifest_write(struct replica_store_job *job, const struct disk_segme
 	if (kills_write(job, error) != 0)
 		return error->code;
 	manifest_building_remove(manifest, job->id);
+	manifest_building_remove(manifest, job->values_id);
 	if (segment->documents > 0)
 		ASSERT(manifest_add(manifest, segment)); /* replica_store_begin saw to the room */
 	return job_write_manifest(job, error);
@@ -307,12 +333,15 @@ static void job_accept(struct replica *replica, struct replica_store_job *job)
 	job->manifest = NULL;
 	if (job->fields.len > 0)
 		replica->fields_stored = job->fields_len;
+	replica_attributes_accept(replica, job->attributes);
+	job->attributes = NULL;
 	versions_release(replica, job, len);
 	deleted_release(replica, job);
 	segments_release(replica, len);
 	replica->stored = job->end.received;
 	if (job->sections != NULL)
-		replica->stored_bytes += section_writer_put_bytes(job->sections);
+		replica->stored_bytes += section_writer_put_bytes(job->sections) +
+		                         section_writer_put_bytes(job->values_sections);
 	replica_touch(replica);
 }
 

@@ -108,6 +108,25 @@ int section_record(struct section_reader *reader, enum section section, uint64_t
 int section_read_terms(struct section_reader *reader, struct slice word, struct slice *chunk,
                        struct slice *last, struct error *error);
 
+/* The chunks of one segment as they must follow each other, all of them: for whoever copies it. A plain value, that
+ * can be written down and taken up again. */
+struct section_chain {
+	uint64_t segment;
+	uint64_t lengths[SECTIONS];
+	uint32_t section;                     /* of the next chunk; SECTIONS: none is left */
+	uint64_t at;                          /* bytes of the section that were there */
+	uint64_t bytes;                       /* of all chunks that were there, as written */
+	uint8_t word[SECTION_WORD_BYTES_MAX]; /* the last one of the chunk of TERMS before */
+	size_t word_len;
+};
+
+void section_chain_begin(struct section_chain *chain, uint64_t segment, const uint64_t lengths[SECTIONS]);
+/* The next chunk by key: it is the one due, as long as it should be, and matches its checksums; else
+ * ERROR_DAMAGED (REJECT), and the chain is as before. */
+int section_chain_next(struct section_chain *chain, struct slice key, struct slice value,
+                       struct error *error);
+bool section_chain_is_whole(const struct section_chain *chain);
+
 /* Deletes chunks of a segment, at most `max`; `*left` false when none is left. */
 int section_remove(struct kv_txn *txn, uint64_t segment, size_t max, bool *left, struct error *error);
 /* The lowest segment at or above `from` that has chunks; ERROR_NOT_FOUND. */

@@ -1,6 +1,6 @@
 /*
- * What the parts of sections.h share: sections.c, which writes and removes, and
- * sections_read.c. Nobody else includes this.
+ * What the parts of sections.h share: sections.c, which writes and removes,
+ * sections_read.c, and sections_chain.c. Nobody else includes this.
  */
 #ifndef MILLRACE_SHARD_CORE_SECTIONS_PRIVATE_H
 #define MILLRACE_SHARD_CORE_SECTIONS_PRIVATE_H
@@ -53,6 +53,20 @@ struct chunk_key {
 	size_t len;
 };
 
+/* A chunk that was looked at; the checksums stand before its bytes. */
+struct chunk {
+	const uint8_t *payload; /* borrowed from the transaction; NULL: not looked at yet */
+	uint32_t len;
+	uint32_t checked; /* a bit a piece */
+};
+
+/* A chunk of TERMS that was checked; all borrowed from the transaction. */
+struct terms_chunk {
+	struct slice last;
+	struct slice before; /* last word of the chunk before */
+	struct slice payload;
+};
+
 static inline void key_begin(struct chunk_key *key, uint64_t segment, enum section section)
 {
 	for (size_t i = 0; i < 8; i++)
@@ -94,5 +108,13 @@ static inline uint64_t checksum_of(uint64_t seed, const uint8_t *payload, size_t
 	return hash64(slice_of(payload + from, rest < CHUNK_PIECE_BYTES ? rest : CHUNK_PIECE_BYTES),
 	              seed + piece);
 }
+
+/* sections_read.c */
+/* The bytes of a chunk's value and how many they are; false if it is no chunk's. */
+bool section_chunk_cut(struct slice value, struct chunk *chunk);
+/* Checks the pieces from `first` to `last`. */
+bool section_pieces_check(struct chunk *chunk, struct slice key, size_t first, size_t last);
+/* Checks a whole chunk of TERMS and cuts off what links it to the one before; its key has a word. */
+bool section_terms_cut(struct slice key, struct slice value, struct terms_chunk *checked);
 
 #endif

@@ -2,24 +2,10 @@
 
 #include <stdlib.h>
 
-/* A chunk that was looked at; the checksums stand before its bytes. */
-struct chunk {
-	const uint8_t *payload; /* borrowed from the transaction; NULL: not looked at yet */
-	uint32_t len;
-	uint32_t checked; /* a bit a piece */
-};
-
 /* Neighbours: a reader that looks at one place of a long section does not pay for all of it. */
 #define STRETCH_CHUNKS 64
 struct stretch {
 	struct chunk chunks[STRETCH_CHUNKS];
-};
-
-/* A chunk of TERMS that was checked; all borrowed from the transaction. */
-struct terms_chunk {
-	struct slice last;
-	struct slice before; /* last word of the chunk before */
-	struct slice payload;
 };
 
 struct section_reader {
@@ -84,8 +70,7 @@ static int damaged(const struct section_reader *reader, enum section section, co
 	                 (unsigned long long)reader->segment, section_names[section], what);
 }
 
-/* The bytes of a chunk's value and how many they are; false if it is no chunk's. */
-static bool chunk_cut(struct slice value, struct chunk *chunk)
+bool section_chunk_cut(struct slice value, struct chunk *chunk)
 {
 	size_t pieces =
 		(value.len + CHUNK_PIECE_BYTES + CHECKSUM_BYTES - 1) / (CHUNK_PIECE_BYTES + CHECKSUM_BYTES);
@@ -97,8 +82,7 @@ static bool chunk_cut(struct slice value, struct chunk *chunk)
 	return pieces_of(chunk->len) == pieces;
 }
 
-/* Checks the pieces from `first` to `last`. */
-static bool pieces_check(struct chunk *chunk, struct slice key, size_t first, size_t last)
+bool section_pieces_check(struct chunk *chunk, struct slice key, size_t first, size_t last)
 {
 	uint64_t seed = hash64(key, 0);
 	size_t pieces = pieces_of(chunk->len);
@@ -136,7 +120,7 @@ static int chunk_get(struct section_reader *reader, enum section section, uint64
 			return error->code;
 		return damaged(reader, section, "a chunk is missing", error);
 	}
-	if (!chunk_cut(value, &found) ||
+	if (!section_chunk_cut(value, &found) ||
 	    found.len != (rest < capacities[section] ? rest : capacities[section]))
 		return damaged(reader, section, "a chunk has another length than its segment says", error);
 	*chunk = found;
@@ -193,7 +177,7 @@ static int part_read(struct section_reader *reader, enum section section, const 
 	if ((chunk->checked & wanted) != wanted) {
 		struct chunk_key key = chunk_key_of(reader, section, part->chunk);
 
-		if (!pieces_check(chunk, key_slice(&key), first, last))
+		if (!section_pieces_check(chunk, key_slice(&key), first, last))
 			return damaged(reader, section, "the checksum of a chunk does not match", error);
 	}
 	*bytes = chunk->payload + part->from;
@@ -285,13 +269,13 @@ static size_t terms_place(const struct section_reader *reader, struct slice last
 	return low;
 }
 
-/* Checks a chunk and cuts off what links it to the one before. */
-static bool terms_cut(struct slice key, struct slice value, struct terms_chunk *checked)
+bool section_terms_cut(struct slice key, struct slice value, struct terms_chunk *checked)
 {
 	struct reader reader;
 	struct chunk chunk;
 
-	if (!chunk_cut(value, &chunk) || !pieces_check(&chunk, key, 0, pieces_of(chunk.len) - 1))
+	if (!section_chunk_cut(value, &chunk) ||
+	    !section_pieces_check(&chunk, key, 0, pieces_of(chunk.len) - 1))
 		return false;
 	reader = reader_of(slice_of(chunk.payload, chunk.len));
 	checked->last = slice_of(key.ptr + PREFIX_BYTES, key.len - PREFIX_BYTES);
@@ -305,7 +289,7 @@ static int terms_check(struct section_reader *reader, size_t place, struct slice
 {
 	struct terms_chunk checked;
 
-	if (!terms_cut(key, value, &checked))
+	if (!section_terms_cut(key, value, &checked))
 		return damaged(reader, SECTION_TERMS, "the checksum of a chunk does not match", error);
 	if (reader->terms_len == reader->terms_size) {
 		size_t size = reader->terms_size == 0 ? 8 : 2 * reader->terms_size;

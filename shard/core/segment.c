@@ -53,6 +53,7 @@ static void segment_free_shell(struct segment *segment)
 {
 	postings_deinit(&segment->killed);
 	dictionary_free(segment->dictionary);
+	dictionary_free(segment->values);
 	free(segment->chunks);
 	free(segment->puts);
 	free(segment->order);
@@ -80,6 +81,7 @@ static struct segment *segment_alloc(size_t chunks, size_t puts)
 		segment_free_shell(segment);
 		return NULL;
 	}
+	memset(&segment->cover, 0xFF, sizeof segment->cover);
 	segment->bytes =
 		sizeof *segment + 2 * puts * sizeof(void *) + segment->ids_size * sizeof segment->ids[0];
 	return segment;
@@ -136,6 +138,15 @@ struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, 
 	segment->end = *end;
 	segment->bytes += dictionary_bytes(dictionary);
 	return segment;
+}
+
+void segment_set_values(struct segment *segment, struct dictionary *values, const struct value_cover *cover)
+{
+	segment->values = values;
+	if (values != NULL)
+		segment->bytes += dictionary_bytes(values);
+	if (segment->puts_len > 0)
+		segment->cover = *cover;
 }
 
 void segment_hold(struct segment *segment)
@@ -262,6 +273,26 @@ static void notes_move(struct segment *merged, struct segment *segment)
 	}
 }
 
+/* The keys of the parts; false when out of memory. */
+static bool values_merge(struct segment *merged, struct segment *const *segments, size_t len)
+{
+	const struct dictionary *parts[SEGMENT_FANOUT];
+	size_t parts_len = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		value_cover_and(&merged->cover, &segments[i]->cover);
+		if (segments[i]->values != NULL)
+			parts[parts_len++] = segments[i]->values;
+	}
+	if (parts_len == 0)
+		return true;
+	merged->values = dictionary_merge(parts, parts_len);
+	if (merged->values == NULL)
+		return false;
+	merged->bytes += dictionary_bytes(merged->values);
+	return true;
+}
+
 struct segment *segment_merge(struct segment *const *segments, size_t len)
 {
 	const struct dictionary *parts[SEGMENT_FANOUT];
@@ -279,7 +310,7 @@ struct segment *segment_merge(struct segment *const *segments, size_t len)
 	if (merged == NULL)
 		return NULL;
 	merged->dictionary = dictionary_merge(parts, len);
-	if (merged->dictionary == NULL) {
+	if (merged->dictionary == NULL || !values_merge(merged, segments, len)) {
 		segment_free_shell(merged);
 		return NULL;
 	}

@@ -31,6 +31,7 @@
 #include "shard/core/notes.h"
 #include "shard/core/postings.h"
 #include "shard/core/stored.h"
+#include "shard/core/values.h"
 
 #include <stdatomic.h>
 
@@ -69,7 +70,9 @@ struct segment {
 	struct chunk **chunks; /* oldest first */
 	size_t chunks_len;
 	struct dictionary *dictionary;
-	uint64_t number_first; /* puts[i] has number_first + i; without puts the next one's */
+	struct dictionary *values; /* keys of the documents in attributes; NULL: none */
+	struct value_cover cover;  /* of these attributes; keys of others mean nothing */
+	uint64_t number_first;     /* puts[i] has number_first + i; without puts the next one's */
 	size_t puts_len;
 	const struct version **puts;
 	const struct version **order; /* the same by insertion key, id, number */
@@ -91,6 +94,8 @@ void chunk_release(struct chunk *chunk);
 
 /* Takes chunk and dictionary, both the caller's alone. NULL when out of memory; then they stay the caller's. */
 struct segment *segment_new(struct chunk *chunk, struct dictionary *dictionary, const struct mark *end);
+/* Takes the keys (NULL: none) of a new segment's documents in the attributes of `cover`. Without puts it covers all. */
+void segment_set_values(struct segment *segment, struct dictionary *values, const struct value_cover *cover);
 void segment_hold(struct segment *segment);
 void segment_release(struct segment *segment);
 /* What its only range killed; takes the set and leaves it empty. */

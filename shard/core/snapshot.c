@@ -12,6 +12,7 @@ struct manifest_ref *manifest_ref_new(void)
 	if (manifest == NULL)
 		return NULL;
 	atomic_init(&manifest->references, 1);
+	atomic_init(&manifest->unknown, false);
 	manifest_init(&manifest->manifest);
 	return manifest;
 }
@@ -57,10 +58,30 @@ void replica_publish(struct replica *replica, struct manifest_ref *manifest)
 	retired_sweep(replica);
 }
 
-bool replica_manifests_drained(struct replica *replica)
+void replica_keep(struct replica *replica, struct manifest_ref *manifest)
+{
+	atomic_fetch_add_explicit(&manifest->references, 1, memory_order_relaxed);
+	manifest->next = replica->retired;
+	replica->retired = manifest;
+}
+
+static bool manifest_ref_lists(const struct manifest_ref *ref, uint64_t segment)
+{
+	if (atomic_load_explicit(&ref->unknown, memory_order_acquire))
+		return true;
+	for (size_t i = 0; i < ref->manifest.segments_len; i++)
+		if (ref->manifest.segments[i].id == segment || ref->manifest.segments[i].values.id == segment)
+			return true;
+	return false;
+}
+
+bool replica_is_read(struct replica *replica, uint64_t segment)
 {
 	retired_sweep(replica);
-	return replica->retired == NULL;
+	for (const struct manifest_ref *ref = replica->retired; ref != NULL; ref = ref->next)
+		if (manifest_ref_lists(ref, segment))
+			return true;
+	return false;
 }
 
 void replica_snapshots_end(struct replica *replica)
@@ -86,6 +107,7 @@ static struct snapshot *snapshot_new(struct replica *replica)
 	snapshot->documents = replica->now.documents;
 	snapshot->manifest = replica->manifest;
 	atomic_fetch_add_explicit(&replica->manifest->references, 1, memory_order_relaxed);
+	snapshot->attributes = attributes_hold(replica->attributes);
 	postings_init(&snapshot->deleted);
 	postings_share(&snapshot->deleted, &replica->deleted);
 	for (size_t i = 0; i < len; i++) {
@@ -122,6 +144,7 @@ void snapshot_release(struct snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->segments_len; i++)
 		segment_release(snapshot->segments[i]);
 	manifest_ref_release(snapshot->manifest);
+	attributes_release(snapshot->attributes);
 	postings_deinit(&snapshot->deleted);
 	free(snapshot);
 }

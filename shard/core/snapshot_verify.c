@@ -9,6 +9,9 @@ struct verification {
 	struct words *words;
 	struct kv_txn *txn;
 	struct mark mark; /* as the store says */
+	struct attributes_ref *attributes;
+	struct attributes covered; /* those that the segment at hand covers */
+	struct value_cover cover;
 	struct manifest manifest;
 	struct views views;
 	struct postings dead;
@@ -16,8 +19,9 @@ struct verification {
 	uint64_t documents;
 	uint64_t body_bytes;
 	uint64_t dead_listed;
-	struct postings listed; /* of the segment at hand */
-	struct postings word;   /* a word's numbers in it */
+	struct section_reader *values; /* of the segment at hand, while they are read; NULL: its words are */
+	struct postings listed;        /* of the segment at hand */
+	struct postings word;          /* a word's numbers in it */
 	struct buffer joined;
 	struct buffer scratch;
 	struct dictionary_builder *builder; /* words of some documents of the segment */
@@ -75,14 +79,23 @@ static bool collect_word(void *context, struct slice word, struct place place)
 	return dictionary_builder_add(verification->builder, word, verification->number, place);
 }
 
+/* Beside the words: none of them begins as a key does. */
+static bool collect_key(void *context, struct slice key)
+{
+	return collect_word(context, key, (struct place){0, 0});
+}
+
 static int words_collect(struct verification *verification, uint64_t number, struct slice body,
                          struct error *error)
 {
 	struct words_sink sink = {collect_word, verification};
+	struct values_sink keys = {collect_key, verification};
 
 	verification->number = number;
 	verification->collected_bytes += body.len;
 	if (words_of_body(verification->words, body, verification->fields, &sink, error) != 0)
+		return error->code;
+	if (values_of_body(verification->words, body, &verification->covered, &keys, error) != 0)
 		return error->code;
 	return verification->collected_bytes < COLLECTED_BYTES_MAX ? 0 : collected_add(verification, error);
 }
@@ -189,17 +202,18 @@ static int order_verify(struct disk_view *view, struct error *error)
 }
 
 /* Its numbers are documents of the segment. */
-static int term_verify(struct verification *verification, struct disk_view *view, const struct term *term,
-                       struct error *error)
+static int term_verify(struct verification *verification, const struct disk_segment *segment,
+                       struct section_reader *sections, const struct term *term, struct error *error)
 {
-	const struct disk_segment *segment = disk_view_segment(view);
 	struct posting_list list;
 	uint64_t number;
 
 	postings_clear(&verification->word);
-	if (terms_list(disk_view_sections(view), term, segment->first, &verification->joined, &list, error) !=
-	            0 ||
-	    posting_list_numbers(&list, &verification->word, error) != 0 ||
+	if (terms_list(sections, term, segment->first, &verification->joined, &list, error) != 0 ||
+	    posting_list_numbers(&list, &verification->word, error) != 0)
+		return error->code;
+	if ((sections != verification->values ||
+	     value_cover_has(&verification->cover, value_key_attribute(term->word))) &&
 	    list_add(&verification->found, term->word, &list, error) != 0)
 		return error->code;
 	if (postings_count(&verification->word) != term->documents)
@@ -211,17 +225,48 @@ static int term_verify(struct verification *verification, struct disk_view *view
 	return 0;
 }
 
-static int terms_verify(struct verification *verification, struct disk_view *view, struct error *error)
+static int terms_verify(struct verification *verification, const struct disk_segment *segment,
+                        struct section_reader *sections, struct error *error)
 {
 	struct terms_cursor cursor;
 	struct term term;
 	int rc;
 
-	terms_cursor_init(&cursor, disk_view_sections(view));
+	terms_cursor_init(&cursor, sections);
 	while ((rc = terms_cursor_next(&cursor, &term, error)) > 0)
-		if (term_verify(verification, view, &term, error) != 0)
+		if (term_verify(verification, segment, sections, &term, error) != 0)
 			return error->code;
 	return rc;
+}
+
+static int values_verify(struct verification *verification, const struct disk_segment *segment,
+                         struct error *error)
+{
+	int rc;
+
+	if (segment->values.id == 0)
+		return 0;
+	verification->values =
+		section_reader_new(verification->txn, segment->values.id, segment->values.lengths);
+	if (verification->values == NULL)
+		return error_memory(error, sizeof *segment);
+	rc = terms_verify(verification, segment, verification->values, error);
+	section_reader_free(verification->values);
+	verification->values = NULL;
+	return rc;
+}
+
+/* The attributes of which the segment has keys that mean something. */
+static void cover_choose(struct verification *verification, const struct disk_segment *segment)
+{
+	const struct attributes *attributes = &verification->attributes->attributes;
+
+	verification->cover = verification->attributes->wanted;
+	value_cover_and(&verification->cover, &segment->values.cover);
+	verification->covered.len = 0;
+	for (size_t i = 0; i < attributes->len; i++)
+		if (value_cover_has(&verification->cover, attributes->list[i].number))
+			verification->covered.list[verification->covered.len++] = attributes->list[i];
 }
 
 static int segment_verify(struct verification *verification, size_t i, struct error *error)
@@ -232,12 +277,16 @@ static int segment_verify(struct verification *verification, size_t i, struct er
 	verification->cut = 0;
 	verification->found = 0;
 	postings_clear(&verification->listed);
+	cover_choose(verification, segment);
 	if (views_at(&verification->views, i, &view, error) != 0 ||
 	    documents_verify(verification, view, error) != 0 || collected_add(verification, error) != 0 ||
-	    order_verify(view, error) != 0 || terms_verify(verification, view, error) != 0)
+	    order_verify(view, error) != 0 ||
+	    terms_verify(verification, segment, disk_view_sections(view), error) != 0 ||
+	    values_verify(verification, segment, error) != 0)
 		return error->code;
 	if (verification->cut != verification->found)
-		return damaged(error, "a segment's words are not those of its documents", segment->first);
+		return damaged(error, "a segment's words or values are not those of its documents",
+		               segment->first);
 	postings_and(&verification->listed, &verification->dead);
 	if (postings_count(&verification->listed) != segment->dead)
 		return damaged(error, "a segment says another number of dead than there are", segment->first);
@@ -284,6 +333,7 @@ static int store_verify(struct verification *verification, struct error *error)
 
 	if (kv_get(verification->txn, KV_TABLE_STATE, stored_key_slice(&key), &value, error) != 0 ||
 	    stored_state_decode(value, &identity, &verification->mark, error) != 0 ||
+	    attributes_read(verification->txn, &verification->attributes, error) != 0 ||
 	    replica_manifest_read(verification->txn, &verification->manifest, error) != 0 ||
 	    replica_dead_read(verification->txn, &verification->dead, error) != 0 ||
 	    segments_verify(verification, error) != 0 ||
@@ -319,6 +369,7 @@ static void verification_free(struct verification *verification)
 	buffer_deinit(&verification->scratch);
 	dictionary_builder_free(verification->builder);
 	fields_free(verification->fields);
+	attributes_release(verification->attributes);
 	free(verification);
 }
 

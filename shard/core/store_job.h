@@ -22,6 +22,8 @@
 #define STORE_SEGMENTS_MAX 256
 /* Bodies and ids of one store, unless one segment has more. */
 #define STORE_BYTES_MAX (64U * 1024 * 1024)
+/* Identities of one store, unless one segment has more: all of them go in its last transaction, 26 bytes each. */
+#define STORE_IDENTITIES_MAX 65536
 /* Chunks that one transaction takes; with what else it writes it stays below 8 MB. */
 #ifndef STORE_TRANSACTION_BYTES /* a test's is smaller, as its stores are */
 #define STORE_TRANSACTION_BYTES (5U * 1024 * 1024)
@@ -40,7 +42,10 @@ struct replica_store_job {
 	bool in_part; /* the last one is stored in part, if that rule is knocked out */
 	struct replica_identity identity;
 	struct mark end;
-	uint64_t id; /* of the disk segment */
+	uint64_t id;        /* of the disk segment */
+	uint64_t values_id; /* of its values */
+	struct value_cover cover;
+	struct attributes_ref *attributes; /* to be stored; NULL: the disk has them */
 	/* what failed jobs left in `building` */
 	uint64_t orphans[MANIFEST_BUILDING_MAX];
 	size_t orphans_len;
@@ -60,6 +65,9 @@ struct replica_store_job {
 	struct documents_writer *documents;
 	struct terms_writer *terms;
 	struct dictionary_cursor *words;
+	struct section_writer *values_sections;
+	struct terms_writer *values_terms;
+	struct dictionary_cursor *values;
 	struct buffer scratch;
 };
 
@@ -76,7 +84,7 @@ const struct version *job_put_next(struct put_cursor *cursor);
 
 /* Puts what the scratch holds into STATE. */
 int job_write_scratch(struct replica_store_job *job, struct stored_key key, struct error *error);
-/* The segment stands in `building`; what failed jobs left there leaves it. */
+/* The segment and its values stand in `building`; what failed jobs left there leaves it. */
 void job_begin_building(const struct replica_store_job *job, struct manifest *manifest);
 /* Puts the manifest. */
 int job_write_manifest(struct replica_store_job *job, struct error *error);

@@ -170,13 +170,16 @@ static int state_version(struct slice value, struct error *error)
 	if (reader_failed(&reader))
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "the stored state is cut short");
 	if (format != REPLICA_FORMAT)
-		return error_set(error, ERROR_VERSION, ERROR_ACTION_FATAL,
-		                 "the replica has format %u, this program writes %u; it must be rebuilt",
-		                 format, REPLICA_FORMAT);
+		return error_set(
+			error, ERROR_VERSION, ERROR_ACTION_FATAL,
+			"the replica has format %u, this program writes %u; removed while the node is "
+			"stopped, it is filled anew from the log",
+			format, REPLICA_FORMAT);
 	if (words != words_version())
 		return error_set(
 			error, ERROR_VERSION, ERROR_ACTION_FATAL,
-			"the replica's words were cut by ICU %08x, this program has %08x; it must be rebuilt",
+			"the replica's words were cut by ICU %08x, this program has %08x; removed while the "
+			"node is stopped, it is filled anew from the log",
 			words, words_version());
 	return 0;
 }

@@ -17,6 +17,7 @@
  *             (all three absent: none; see marks.h)
  *             "manifest" → manifest.h
  *             "fields" → u64 checksum, fields.h (absent: none)
+ *             "attributes" → attributes.h (absent: none)
  *   DEAD      BE64 (number >> 16) → postings.h: numbers that disk segments list
  *             and that have died, as of `stored`
  *   DICTIONARY word → u8 0: every word of the disk segments, and maybe others

@@ -4,7 +4,7 @@
  * A verb is a function that gets its own words (argv[0] is the verb's name)
  * and returns the exit code: 0, or 1 after one sentence on stderr. It talks
  * to the admin API of the gateway (query.admin); `doctor` talks to Kafka too,
- * `doc where` to Kafka and the nodes, `index stats` to the nodes, `source ls` to
+ * `doc where`, `index snapshot` and `index restore` to Kafka and the nodes, `index stats` to the nodes, `source ls` to
  * the workers, `dlq` and `map` to Kafka. One thread; answers are bounded by
  * CLI_ANSWER_BYTES_MAX.
  */
@@ -46,7 +46,7 @@ int cli_read_output(int argc, char **argv, bool *json);
 /* The value as a line of JSON on stdout; the exit code. */
 int cli_print_json(const char *verb, yyjson_val *value);
 
-/* cli_index.c: `index create|rebuild|delete|ls|stats` */
+/* cli_index.c: `index create|rebuild|delete|ls|stats|snapshot|restore` */
 /* Asks until the task is final, for a bounded time; the exit code. */
 int cli_wait_for_task(struct cli *cli, const char *verb, int64_t task);
 int cli_index(struct cli *cli, int argc, char **argv);

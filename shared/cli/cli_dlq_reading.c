@@ -1,5 +1,6 @@
 /* Reading the dead-letter topic to its end, and saying on stderr how far that is. */
 #include "shared/cli/cli_dlq.h"
+#include "shared/cli/cli_progress.h"
 #include "shared/runtime/clock.h"
 
 #include <inttypes.h>
@@ -7,55 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #define ASK_MS 10000
 #define WAIT_MS 200
 #define SETTING_MS 5000
-/* A terminal gets a bar, once it is worth one; elsewhere a line now and then, as in docker/progress.py. */
-#define BAR_WIDTH 24
-#define REDRAW_MS 200
-#define LINE_MS 10000
-
-/* ---- progress ---- */
-
-struct progress {
-	const char *topic;
-	int64_t reached;
-	int64_t total;
-	int64_t drawn_ms;
-	bool terminal;
-	bool drawn;
-};
-
-static void progress_draw(struct progress *progress)
-{
-	char bar[BAR_WIDTH + 1];
-	int64_t filled = progress->total > 0 ? BAR_WIDTH * progress->reached / progress->total : BAR_WIDTH;
-
-	for (int i = 0; i < BAR_WIDTH; i++)
-		bar[i] = i < filled ? '#' : '.';
-	bar[BAR_WIDTH] = 0;
-	fprintf(stderr, "%s  [%s] %" PRId64 " of %" PRId64 " offsets of %s%s", progress->terminal ? "\r" : "",
-	        bar, progress->reached, progress->total, progress->topic, progress->terminal ? "" : "\n");
-	progress->drawn = true;
-}
-
-static void progress_show(struct progress *progress)
-{
-	int64_t now = clock_monotonic_ms();
-
-	if (now - progress->drawn_ms < (progress->terminal ? REDRAW_MS : LINE_MS))
-		return;
-	progress->drawn_ms = now;
-	progress_draw(progress);
-}
-
-static void progress_end(const struct progress *progress)
-{
-	if (progress->drawn && progress->terminal)
-		fprintf(stderr, "\r\033[K");
-}
 
 /* ---- the topic ---- */
 
@@ -135,8 +91,8 @@ struct passage {
 	const struct dlq_range *range;
 	dlq_take *take;
 	void *context;
-	struct progress *progress; /* NULL: none */
-	int64_t base;              /* offsets of the partitions before */
+	struct cli_progress *progress; /* NULL: none */
+	int64_t base;                  /* offsets of the partitions before */
 	int64_t position;
 	int64_t heard_ms;
 };
@@ -225,7 +181,7 @@ static int passage_read(struct passage *passage, struct error *error)
 		rc = passage_step(passage, error);
 		if (passage->progress != NULL) {
 			passage->progress->reached = passage->base + passage->position - passage->range->from;
-			progress_show(passage->progress);
+			cli_progress_show(passage->progress);
 		}
 	}
 	log_feed_stop(passage->dlq->feed, 0);
@@ -244,11 +200,12 @@ int dlq_read(struct dlq *dlq, const struct dlq_range *range, dlq_take *take, voi
 static int read_partitions(struct dlq *dlq, int32_t first, int32_t end, struct passage *passage,
                            struct error *error)
 {
-	struct progress progress = {.topic = dlq->topic,
-	                            .drawn_ms = clock_monotonic_ms(),
-	                            .terminal = isatty(STDERR_FILENO) == 1};
+	struct cli_progress progress;
+	char what[TOPIC_BYTES_MAX + 16];
 	int rc = 0;
 
+	(void)snprintf(what, sizeof what, "offsets of %s", dlq->topic);
+	cli_progress_begin(&progress, what);
 	for (int32_t i = first; i < end; i++)
 		progress.total += dlq->ends[i].end - dlq->ends[i].start;
 	passage->dlq = dlq;
@@ -261,7 +218,7 @@ static int read_partitions(struct dlq *dlq, int32_t first, int32_t end, struct p
 		rc = passage_read(passage, error);
 		passage->base += range.to - range.from;
 	}
-	progress_end(&progress);
+	cli_progress_end(&progress);
 	return rc;
 }
 

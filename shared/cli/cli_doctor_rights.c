@@ -32,12 +32,13 @@ struct need {
 #define DOCS "docs."     /* not a name but what the names of the indexes' logs begin with */
 #define IMPORT "import." /* and the groups of sources */
 
-/* The groups `admin` and `reader` have no members: librdkafka wants a name to assign partitions, and looks for the name's
- * coordinator. Nothing depends on the answer, but whoever is refused it asks again every second. */
+/* Slots are never read, but one fetch may be on its way before they are paused. The groups `admin` and `reader` have no
+ * members: librdkafka wants a name to assign partitions, and looks for the name's coordinator. Nothing depends on the answer,
+ * but whoever is refused it asks again every second. */
 static const struct need needs[] = {
 	{"ingest", LOG_RESOURCE_TOPIC, "meta", "Read", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_TOPIC, "topology", "Read", CONDITION_ALWAYS},
-	{"ingest", LOG_RESOURCE_TOPIC, "slots", "Describe", CONDITION_ALWAYS},
+	{"ingest", LOG_RESOURCE_TOPIC, "slots", "Read", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_TOPIC, "dead-letter", "Write DescribeConfigs", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_TOPIC, "tasks", "Write", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_TOPIC, DOCS, "Read DescribeConfigs", CONDITION_ALWAYS},
@@ -46,7 +47,6 @@ static const struct need needs[] = {
 	{"ingest", LOG_RESOURCE_GROUP, "admin", "Describe", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_GROUP, "reader", "Describe", CONDITION_ALWAYS},
 	{"ingest", LOG_RESOURCE_TOPIC, DOCS, "Write", CONDITION_IMPORTS},
-	{"ingest", LOG_RESOURCE_TOPIC, "slots", "Read", CONDITION_IMPORTS},
 	{"ingest", LOG_RESOURCE_TOPIC, "task-states", "Read", CONDITION_IMPORTS},
 	{"ingest", LOG_RESOURCE_GROUP, IMPORT, "Read", CONDITION_IMPORTS},
 	{"query", LOG_RESOURCE_TOPIC, "meta", "Read", CONDITION_ALWAYS},
@@ -63,7 +63,7 @@ static const struct need needs[] = {
 	{"rebalance", LOG_RESOURCE_TOPIC, "topology", "Read Write", CONDITION_ALWAYS},
 	{"rebalance", LOG_RESOURCE_TOPIC, "tasks", "Read Write", CONDITION_ALWAYS},
 	{"rebalance", LOG_RESOURCE_TOPIC, "task-states", "Read Write", CONDITION_ALWAYS},
-	{"rebalance", LOG_RESOURCE_TOPIC, "slots", "Describe", CONDITION_ALWAYS},
+	{"rebalance", LOG_RESOURCE_TOPIC, "slots", "Read", CONDITION_ALWAYS},
 	{"rebalance", LOG_RESOURCE_TOPIC, "dead-letter", "Write", CONDITION_ALWAYS},
 	{"rebalance", LOG_RESOURCE_TOPIC, DOCS, "Read DescribeConfigs", CONDITION_ALWAYS},
 	{"rebalance", LOG_RESOURCE_GROUP, "ingest", "Describe", CONDITION_ALWAYS},

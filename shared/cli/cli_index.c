@@ -38,7 +38,33 @@ void cli_index_help(void)
 	       "                   the store's file (FILE); the age of the oldest search that reads\n"
 	       "                   it; stores and merges since the node opened it, + running ones,\n"
 	       "                   with bytes written and time taken (of merges: with the removal\n"
-	       "                   of what they replace); -o json has the exact numbers\n");
+	       "                   of what they replace); -o json has the exact numbers\n"
+	       "  index snapshot UID DIR\n"
+	       "                   copies every shard as a replica that serves has it on disk, each at a\n"
+	       "                   watermark of its own, into DIR, which is made, or empty, or holds what\n"
+	       "                   an earlier run began: the same command again goes on where that was\n"
+	       "                   stopped or killed; searches and feeding go on meanwhile; DIR has the\n"
+	       "                   size of one replica of each shard (see STORED above); DIR/manifest.json\n"
+	       "                   is there once all of it is, was read once more and found right; what\n"
+	       "                   was written to the index later is in its log, from each shard's\n"
+	       "                   watermark (`stored` in the manifest) on\n"
+	       "  index snapshot --verify DIR\n"
+	       "                   reads the snapshot in DIR, without any other program: 0 if every file\n"
+	       "                   is as it was written and nothing is missing\n"
+	       "  index restore DIR [--accept-gap]\n"
+	       "                   makes the shards of the snapshot in DIR anew of which no replica serves\n"
+	       "                   any more (others stay as they are), on the nodes that should hold them,\n"
+	       "                   and waits until they have what their log holds behind the snapshot; the\n"
+	       "                   same command again goes on where that was stopped or killed; refused "
+	       "where\n"
+	       "                   DIR is damaged, or of another cluster or a deleted index, and where the\n"
+	       "                   log does not reach back to the snapshot any more: then --accept-gap "
+	       "gives\n"
+	       "                   up the offsets between, which it names; refused too where nodes are of\n"
+	       "                   another version than the one that took the snapshot; a node that does "
+	       "not\n"
+	       "                   answer holds up no other one, and gets its copies from the same command\n"
+	       "                   later\n");
 }
 
 /* One of the words that `choices` separates with spaces. */
@@ -60,7 +86,27 @@ static bool read_number(const char *text, long min, long max, long *number)
 	return end != text && *end == 0 && *number >= min && *number <= max;
 }
 
-/* argv[0] is create, rebuild, delete, ls or stats; 0 or the exit code. */
+/* Behind the options: argv[0]'s, from argv[optind] on. */
+static int read_names(int len, char **argv, struct index_options *options)
+{
+	bool is_snapshot = strcmp(argv[0], "snapshot") == 0;
+	bool is_restore = strcmp(argv[0], "restore") == 0;
+	int expected = strcmp(argv[0], "ls") == 0 ? 0 : is_snapshot && !options->verify ? 2 : 1;
+
+	if (len != expected)
+		return cli_fail("index", "`%s%s` takes %s (see --help)", argv[0],
+		                options->verify ? " --verify" : "",
+		                expected == 0                   ? "no name"
+		                : expected == 2                 ? "the uid of one index and a directory"
+		                : options->verify || is_restore ? "a directory"
+		                                                : "the uid of one index");
+	options->uid = argv[optind];
+	if (is_snapshot || is_restore)
+		options->directory = argv[optind + expected - 1];
+	return 0;
+}
+
+/* argv[0] is create, rebuild, delete, ls, stats, snapshot or restore; 0 or the exit code. */
 static int read_options(int argc, char **argv, struct index_options *options)
 {
 	static const struct option longs[] = {{"primary-key", required_argument, NULL, 'k'},
@@ -72,12 +118,15 @@ static int read_options(int argc, char **argv, struct index_options *options)
 	                                      {"wait", no_argument, NULL, 'w'},
 	                                      {"accept-loss", no_argument, NULL, 'a'},
 	                                      {"cancel", no_argument, NULL, 'c'},
+	                                      {"verify", no_argument, NULL, 'v'},
+	                                      {"accept-gap", no_argument, NULL, 'g'},
 	                                      {NULL, 0, NULL, 0}};
-	const char *allowed = strcmp(argv[0], "create") == 0    ? "dknptw"
-	                      : strcmp(argv[0], "rebuild") == 0 ? "acdnw"
-	                      : strcmp(argv[0], "delete") == 0  ? "w"
-	                                                        : "o";
-	int names = strcmp(argv[0], "ls") == 0 ? 0 : 1;
+	const char *allowed = strcmp(argv[0], "create") == 0     ? "dknptw"
+	                      : strcmp(argv[0], "rebuild") == 0  ? "acdnw"
+	                      : strcmp(argv[0], "delete") == 0   ? "w"
+	                      : strcmp(argv[0], "snapshot") == 0 ? "v"
+	                      : strcmp(argv[0], "restore") == 0  ? "g"
+	                                                         : "o";
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "o:", longs, NULL)) != -1) {
@@ -99,6 +148,10 @@ static int read_options(int argc, char **argv, struct index_options *options)
 			options->accept_loss = true;
 		else if (letter == 'c')
 			options->cancel = true;
+		else if (letter == 'v')
+			options->verify = true;
+		else if (letter == 'g')
+			options->accept_gap = true;
 		else if (letter == 'd' && !read_number(optarg, 0, DEDUP_WINDOW_MAX, &options->dedup_window))
 			return cli_fail("index", "--dedup-window is `%s`, expected 0 to %d", optarg,
 			                DEDUP_WINDOW_MAX);
@@ -110,11 +163,7 @@ static int read_options(int argc, char **argv, struct index_options *options)
 		                options->partitioner);
 	if (!is_one_of(options->output, "table json"))
 		return cli_fail("index", "-o is `%s`, expected table or json", options->output);
-	if (argc - optind != names)
-		return cli_fail("index", "`%s` takes %s (see --help)", argv[0],
-		                names == 0 ? "no name" : "the uid of one index");
-	options->uid = argv[optind];
-	return 0;
+	return read_names(argc - optind, argv, options);
 }
 
 static void append_member(struct buffer *body, const char *name, const char *value)
@@ -273,8 +322,10 @@ int cli_index(struct cli *cli, int argc, char **argv)
 {
 	struct index_options options = {.partitioner = "murmur2", .output = "table", .dedup_window = -1};
 
-	if (argc < 2 || !is_one_of(argv[1], "create rebuild delete ls stats"))
-		return cli_fail("index", "expected create, rebuild, delete, ls or stats (see --help)");
+	if (argc < 2 || !is_one_of(argv[1], "create rebuild delete ls stats snapshot restore"))
+		return cli_fail(
+			"index",
+			"expected create, rebuild, delete, ls, stats, snapshot or restore (see --help)");
 	if (read_options(argc - 1, argv + 1, &options) != 0)
 		return 1;
 	if (strcmp(argv[1], "create") == 0)
@@ -283,5 +334,9 @@ int cli_index(struct cli *cli, int argc, char **argv)
 		return cli_index_rebuild(cli, &options);
 	if (strcmp(argv[1], "stats") == 0)
 		return cli_index_stats(cli, &options);
+	if (strcmp(argv[1], "snapshot") == 0)
+		return cli_index_snapshot(cli, &options);
+	if (strcmp(argv[1], "restore") == 0)
+		return cli_index_restore(cli, &options);
 	return strcmp(argv[1], "delete") == 0 ? delete (cli, &options) : list(cli, &options);
 }

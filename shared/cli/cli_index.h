@@ -1,6 +1,6 @@
 /*
- * CLI, index: what `index rebuild` and `index stats` share with the other
- * words of `index`.
+ * CLI, index: what `index rebuild`, `index stats`, `index snapshot` and
+ * `index restore` share with the other words of `index`.
  */
 #ifndef MILLRACE_CLI_CLI_INDEX_H
 #define MILLRACE_CLI_CLI_INDEX_H
@@ -13,10 +13,13 @@ struct index_options {
 	const char *partitioner;
 	const char *topic;
 	const char *output;
-	long partitions;   /* 0: the configuration's */
-	long dedup_window; /* -1: the configuration's */
+	const char *directory; /* of a snapshot */
+	long partitions;       /* 0: the configuration's */
+	long dedup_window;     /* -1: the configuration's */
 	bool accept_loss;
+	bool accept_gap;
 	bool cancel;
+	bool verify;
 	bool wait;
 };
 
@@ -32,5 +35,11 @@ int cli_index_rebuild(struct cli *cli, const struct index_options *options);
 
 /* ---- cli_index_stats.c: what each node says of the index's replicas, and the sums ---- */
 int cli_index_stats(struct cli *cli, const struct index_options *options);
+
+/* ---- cli_snapshot.c: a copy of every shard in a directory, and whether it is still that ---- */
+int cli_index_snapshot(struct cli *cli, const struct index_options *options);
+
+/* ---- cli_restore.c: an index again, out of such a directory ---- */
+int cli_index_restore(struct cli *cli, const struct index_options *options);
 
 #endif

@@ -26,6 +26,8 @@ enum figure {
 	FIGURE_ACTIVE_BYTES,
 	FIGURE_IMMUTABLE_SEGMENTS,
 	FIGURE_IMMUTABLE_BYTES,
+	FIGURE_SHARE_BYTES,
+	FIGURE_BUSY_RANGES,
 	FIGURE_DISK_SEGMENTS,
 	FIGURE_DISK_DEAD,
 	FIGURE_DISK_BYTES,
@@ -63,6 +65,8 @@ static const struct figure_place {
 	[FIGURE_ACTIVE_BYTES] = {"active_bytes", "/figures/memory/active/bytes"},
 	[FIGURE_IMMUTABLE_SEGMENTS] = {"immutable_segments", "/figures/memory/immutable/segments"},
 	[FIGURE_IMMUTABLE_BYTES] = {"immutable_bytes", "/figures/memory/immutable/bytes"},
+	[FIGURE_SHARE_BYTES] = {"share_bytes", "/figures/memory/share_bytes"},
+	[FIGURE_BUSY_RANGES] = {"busy_ranges", "/figures/memory/busy_ranges"},
 	[FIGURE_DISK_SEGMENTS] = {"disk_segments", "/disk_segments"},
 	[FIGURE_DISK_DEAD] = {"disk_dead", "/disk_dead"},
 	[FIGURE_DISK_BYTES] = {"disk_bytes", "/disk_bytes"},
@@ -98,6 +102,8 @@ static const struct cli_column columns[] = {
 	{"DEAD", "disk_dead", true},
 	{"ACTIVE", "active", true},
 	{"IMMUTABLE", "immutable", true},
+	{"SHARE", "share", true},
+	{"BUSY", "busy_ranges", true},
 	{"SEGMENTS", "segments", true},
 	{"STORED", "stored", true},
 	{"LIVE", "live", true},
@@ -296,7 +302,12 @@ static void figures_read(yyjson_val *told, struct figures *figures)
 	levels_read(yyjson_ptr_get(told, "/figures/disk/levels"), figures);
 }
 
-/* An age counts by its largest. */
+/* Ages count by their largest, and so do shares: the replicas that an index has on a node have theirs together. */
+static bool is_largest(size_t figure)
+{
+	return figure == FIGURE_OLDEST_READER_MS || figure == FIGURE_SHARE_BYTES;
+}
+
 static void figures_add(struct figures *total, const struct figures *figures)
 {
 	for (size_t i = 0; i < FIGURES; i++) {
@@ -304,7 +315,7 @@ static void figures_add(struct figures *total, const struct figures *figures)
 			continue;
 		if (total->numbers[i] < 0)
 			total->numbers[i] = 0;
-		if (i != FIGURE_OLDEST_READER_MS)
+		if (!is_largest(i))
 			total->numbers[i] = sum_of(total->numbers[i], figures->numbers[i]);
 		else if (figures->numbers[i] > total->numbers[i])
 			total->numbers[i] = figures->numbers[i];
@@ -434,6 +445,9 @@ static void put_cells(yyjson_mut_doc *doc, yyjson_mut_val *row, const struct fig
 		(void)yyjson_mut_obj_add_int(doc, row, "disk_dead", n[FIGURE_DISK_DEAD]);
 	put_size(doc, row, "active", n[FIGURE_ACTIVE_BYTES]);
 	put_size(doc, row, "immutable", n[FIGURE_IMMUTABLE_BYTES]);
+	put_size(doc, row, "share", n[FIGURE_SHARE_BYTES]);
+	if (n[FIGURE_BUSY_RANGES] >= 0)
+		(void)yyjson_mut_obj_add_int(doc, row, "busy_ranges", n[FIGURE_BUSY_RANGES]);
 	put_segments(doc, row, figures);
 	put_size(doc, row, "stored", n[FIGURE_DISK_BYTES]);
 	put_size(doc, row, "live", n[FIGURE_LIVE_BYTES]);

@@ -56,7 +56,7 @@ const struct setting settings[] = {
              "the node's id in topology.groups"),
 	TEXT("shard.data", ".millrace/n1", "^.+$", "a directory", PROGRAM_SHARD, "directory of its replicas"),
 	NUMBER("shard.memory", BYTES, "256MiB", 8 * MIB, 1024 * 1024 * MIB, PROGRAM_SHARD,
-               "of what is not yet stored"),
+               "of what is not yet stored; full: batches wait. An index has half of what the others leave"),
 	ADDRESS("query.listen", "127.0.0.1:7700", PROGRAM_QUERY, "the public API"),
 	ADDRESS("query.admin", "127.0.0.1:7701", PROGRAM_QUERY | PROGRAM_CLI, "the admin API"),
 	TEXT("query.degraded", "partial", "^(partial|error)$", "partial or error", PROGRAM_QUERY,

@@ -223,6 +223,7 @@ static void update_member(struct feeder *feeder, uint32_t slot, struct feed_memb
 	               !incarnation_equal(replica->incarnation, member->incarnation);
 
 	member->in_sync = replica->in_sync;
+	member->from = replica->from;
 	member->recorded = replica->incarnation;
 	if (renamed && feed_is_known(member) && another)
 		feed_ask_again(feeder, slot, member, 0);
@@ -251,9 +252,11 @@ void feeder_set_replicas(struct feeder *feeder, uint32_t slot, const struct feed
 			.node = replicas[i].node,
 			.recorded = replicas[i].incarnation,
 			.in_sync = replicas[i].in_sync,
+			.from = replicas[i].from,
 			.state = MEMBER_STATE_WAITING,
 			.retry_ms = now_ms,
 			.poll_ms = INT64_MAX,
+			.busy_ms = INT64_MIN,
 		};
 	}
 	feed_commit(feeder, slot);

@@ -51,6 +51,8 @@
  *     dropping loses nothing.
  *   - A range leaves only after every dead letter in it is acknowledged.
  *     Below the committed offset dead letters are known to be there.
+ *   - Nobody is fed past offsets that the log no longer has, unless its record says
+ *     that they were given up; a range covers them then.
  *   - Who is in-sync is what the topology records, not what is seen here. The
  *     committed offset is at most the lowest `stored` of all in-sync replicas,
  *     as each reported it under its recorded incarnation; with one unknown,
@@ -85,6 +87,7 @@
 #define FEEDER_SHARDS_MAX 4096
 #define FEEDER_RETRY_MS 100      /* first pause after a failure; doubles … */
 #define FEEDER_RETRY_MS_MAX 5000 /* … up to this */
+#define FEEDER_BUSY_MS_MAX 1000  /* pause of a replica that has no room: its stores make some all the time */
 #define FEEDER_POLL_MS 500       /* an idle replica is asked this often: `stored` moves, nodes restart */
 #define FEEDER_COMMIT_AGAIN_MS \
 	60000 /* an idle shard commits again: one may have failed, and Kafka forgets in days */
@@ -176,6 +179,7 @@ struct feeder_replica {
 	uint32_t node;
 	struct incarnation incarnation; /* none: not recorded yet, any is taken */
 	bool in_sync;
+	int64_t from; /* what the log no longer has below this was given up (struct placement_copy); 0: nothing */
 };
 
 /* Takes over a shard, as yet without replicas; gives its slot. Copies what it needs. */

@@ -187,12 +187,13 @@ static bool stands_in_log(struct feeder *feeder, uint32_t slot, struct feed_memb
 {
 	char reason[256];
 
-	if (member->received < asked->log_start) {
-		(void)snprintf(reason, sizeof reason,
-		               "the log begins at offset %" PRId64
-		               ", but the replica on node %s has only received up to %" PRId64
-		               ": the records between are gone; restore the topic or rebuild the index",
-		               asked->log_start, feeder->nodes[member->node].id, member->received);
+	if (member->received < asked->log_start && asked->log_start > member->from) {
+		(void)snprintf(
+			reason, sizeof reason,
+			"the log begins at offset %" PRId64
+			", but the replica on node %s has only received up to %" PRId64
+			": the records between are gone; restore a snapshot of the index, or rebuild it",
+			asked->log_start, feeder->nodes[member->node].id, member->received);
 		obstruct(feeder, slot, member, reason);
 		return false;
 	}
@@ -234,6 +235,7 @@ static void learn_member(struct feed_member *member, const struct feeder_asked *
 	member->has_identities = replica->has_identities;
 	member->has_origins = replica->has_origins;
 	member->anchor_found = false;
+	member->gap_to = replica->received < asked->log_start ? asked->log_start : 0;
 	if (KNOCKOUT(START_COMMITTED) && asked->committed >= 0) {
 		member->received = asked->committed;
 		member->anchor.offset = -1;

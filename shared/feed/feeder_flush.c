@@ -169,10 +169,10 @@ struct feed_range *feed_active(struct feeder *feeder, struct feed_lane *lane, in
 	else if (range->sealed)
 		range = append_range(feeder, lane, memtable_to(range->memtable));
 	while (range != NULL && memtable_is_full(range->memtable, offset, bytes)) {
-		int64_t seal = memtable_seal(range->memtable);
+		int64_t end = memtable_end(range->memtable, offset);
 
 		/* positions, not records: what lies between is covered by the range before */
-		memtable_cover(range->memtable, offset < seal ? offset : seal);
+		memtable_cover(range->memtable, offset < end ? offset : end);
 		range->sealed = true;
 		range = append_range(feeder, lane, memtable_to(range->memtable));
 	}
@@ -244,7 +244,7 @@ int64_t feed_due_ms(const struct feeder *feeder, const struct feed_shard *shard,
 	range = first_needed(lane, member);
 	if (range != NULL && range_due_ms(feeder, lane, range) < due)
 		due = range_due_ms(feeder, lane, range);
-	return due;
+	return due < member->busy_ms ? member->busy_ms : due;
 }
 
 static bool add_range(struct feeder *feeder, uint32_t node_at, uint32_t slot, struct batch_writer *writer,
@@ -432,16 +432,25 @@ static void range_received(struct feeder *feeder, uint32_t slot, struct feed_mem
 	feed_commit(feeder, slot);
 }
 
+/* Of this replica only: the node may have room for what is not its index's. */
+static void range_waits(struct feeder *feeder, struct feed_member *member)
+{
+	if (member->busy_ms > feeder->now_ms)
+		return; /* another range of the same batch */
+	member->pause_ms = feed_next_pause(member->pause_ms);
+	if (member->pause_ms > FEEDER_BUSY_MS_MAX)
+		member->pause_ms = FEEDER_BUSY_MS_MAX;
+	member->busy_ms = feeder->now_ms + member->pause_ms;
+	feeder->flush_check = true;
+}
+
 static void range_answered(struct feeder *feeder, uint32_t node_at, uint32_t slot,
                            const struct range_answer *answer)
 {
-	struct feed_node *node = &feeder->nodes[node_at];
 	struct feed_member *member = feed_member_on(&feeder->shards[slot], node_at);
 
 	switch (answer->result) {
 	case RANGE_RESULT_APPLIED:
-		/* a node that takes some ranges and is busy for others is asked soon again */
-		node->pause_ms = 0;
 		range_received(feeder, slot, member, answer);
 		break;
 	case RANGE_RESULT_ALREADY:
@@ -451,8 +460,7 @@ static void range_answered(struct feeder *feeder, uint32_t node_at, uint32_t slo
 		feed_ask_again(feeder, slot, member, 0);
 		break;
 	case RANGE_RESULT_BUSY:
-		if (node->retry_ms <= feeder->now_ms)
-			node_failed(feeder, node);
+		range_waits(feeder, member);
 		break;
 	case RANGE_RESULT_REFUSED:
 	case RANGE_RESULT_UNKNOWN:

@@ -129,11 +129,12 @@ static void lane_start(struct feeder *feeder, uint32_t slot, enum feeder_lane at
 		feed_drop_marks(lane);
 	feeder->lanes_running += !feed_is_running(lane);
 	lane->position = start;
-	lane->read_from = start;
+	lane->read_from = INT64_MAX;
 	lane->before = (struct anchor){.offset = -1};
 	lane->lowest = INT64_MAX;
 	for (size_t i = 0; i < shard->members_len; i++) {
 		struct feed_member *member = &shard->members[i];
+		int64_t needs;
 
 		if (member->state != MEMBER_STATE_FED || member->lane != at)
 			continue;
@@ -141,9 +142,12 @@ static void lane_start(struct feeder *feeder, uint32_t slot, enum feeder_lane at
 		if (!member->checking && member->anchor.offset > lane->before.offset &&
 		    member->anchor.offset < start)
 			lane->before = member->anchor;
+		needs = member->received > member->gap_to ? member->received : member->gap_to;
+		lane->read_from = needs < lane->read_from ? needs : lane->read_from;
 		if (member->checking && member->anchor.offset < lane->read_from)
 			lane->read_from = member->anchor.offset;
 	}
+	ASSERT(lane->read_from != INT64_MAX); /* it has a member */
 	if (at == FEEDER_LANE_BEHIND && lane->read_from >= feed_bound(feeder, shard)) {
 		/* nothing to read, so nothing to judge: what was before is fetched when there is */
 		lane->state = LANE_STATE_AT_BOUND;

@@ -88,6 +88,7 @@ struct feed_member {
 	uint32_t node;
 	struct incarnation recorded; /* in the topology; none: not yet */
 	bool in_sync;
+	int64_t from; /* given up: what the log no longer has below */
 	enum member_state state;
 	enum feeder_lane lane;
 	bool ask_due;   /* an ACTION_ASK is to be handed out */
@@ -98,6 +99,7 @@ struct feed_member {
 	int64_t received;
 	int64_t stored;
 	struct anchor anchor; /* as the replica told it */
+	int64_t gap_to;       /* the log has nothing below, and that was given up; 0: no such gap */
 	int64_t anchored_to;  /* `received` as it told the anchor */
 	bool checking;        /* the reader has not passed [anchor, anchored_to) yet */
 	bool anchor_found;
@@ -111,6 +113,7 @@ struct feed_member {
 	int64_t poll_ms;     /* when it is asked next if nothing is sent before */
 	int64_t retry_ms;    /* WAITING */
 	int64_t pause_ms;    /* the last pause */
+	int64_t busy_ms;     /* FED: nothing is sent before */
 	char obstacle[256];
 };
 

@@ -152,6 +152,7 @@ static int list_replicas(struct feeding *feeding, const struct shard_record *rec
 			.node = node,
 			.incarnation = placement->incarnation,
 			.in_sync = placement->state == PLACEMENT_STATE_ACTIVE && placement->in_sync,
+			.from = placement->copy.from,
 		};
 	}
 	return 0;
@@ -159,7 +160,7 @@ static int list_replicas(struct feeding *feeding, const struct shard_record *rec
 
 static bool replica_equal(const struct feeder_replica *a, const struct feeder_replica *b)
 {
-	return a->node == b->node && a->in_sync == b->in_sync &&
+	return a->node == b->node && a->in_sync == b->in_sync && a->from == b->from &&
 	       incarnation_equal(a->incarnation, b->incarnation);
 }
 

@@ -8,7 +8,7 @@
  * ERROR_LIMIT, and the partition waits; nothing is evicted, because that would
  * change verdicts.
  *
- * This file alone, with shard/kv.c, includes lmdb.h. Owner: one thread.
+ * This module alone, with shard/kv.h's, includes lmdb.h. Owner: one thread.
  */
 #ifndef MILLRACE_FEEDING_LEAVES_H
 #define MILLRACE_FEEDING_LEAVES_H

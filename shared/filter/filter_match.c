@@ -1,4 +1,5 @@
-#include "shared/filter/filter_private.h"
+/* Whether a document fulfils a condition, in what filter_value.h finds of it. */
+#include "shared/filter/filter_value.h"
 
 /* Of a folded string, and of a number, which may be written as long as its document. */
 #define SCRATCH_BYTES_MAX ((size_t)64 << 20)
@@ -108,73 +109,45 @@ static bool text_holds(const struct condition *condition, struct slice folded)
 	}
 }
 
-static bool string_holds(const struct condition *condition, struct slice text)
+/* A scalar; a number that no double holds is no value. */
+static bool scalar_holds(void *context, yyjson_val *value)
 {
+	const struct condition *condition = context;
 	struct matching *matching = condition->matching;
-	struct buffer *scratch = &matching->scratch;
+	struct slice text;
+	double number;
 
-	if (text.len == 0)
-		return false;
-	buffer_clear(scratch);
-	text = filter_cut(filter_trim(text), FILTER_VALUE_READ_BYTES_MAX);
-	if (!matching->fold->append(matching->fold->context, text, scratch) || buffer_failed(scratch)) {
-		matching->failed = true;
-		return false;
-	}
-	return text_holds(condition, filter_cut(buffer_slice(scratch), FILTER_VALUE_BYTES_MAX));
-}
-
-/* A number as the document writes it; one that no double holds is no value. */
-static bool raw_number_holds(const struct condition *condition, struct slice raw)
-{
-	struct buffer *scratch = &condition->matching->scratch;
-	yyjson_val number;
-
-	buffer_clear(scratch);
-	buffer_append_slice(scratch, raw);
-	buffer_put_u8(scratch, 0);
-	if (buffer_failed(scratch)) {
-		condition->matching->failed = true;
+	if (yyjson_is_raw(value) || yyjson_is_num(value)) {
+		if (filter_value_number(value, &matching->scratch, &number))
+			return number_holds(condition, number);
+		matching->failed = matching->failed || buffer_failed(&matching->scratch);
 		return false;
 	}
-	if (yyjson_read_number((const char *)scratch->ptr, &number, YYJSON_READ_NOFLAG, NULL, NULL) == NULL)
-		return false;
-	return number_holds(condition, yyjson_get_num(&number));
-}
-
-/* One of the values that `value` is or, as an array, has. */
-static bool value_holds(const struct condition *condition, yyjson_val *value)
-{
-	size_t at;
-	size_t len;
-	yyjson_val *element;
-
-	if (yyjson_is_raw(value))
-		return raw_number_holds(condition, json_raw_number(value));
-	if (yyjson_is_num(value))
-		return number_holds(condition, yyjson_get_num(value));
-	if (yyjson_is_str(value))
-		return string_holds(condition, json_string(value));
-	if (yyjson_is_bool(value))
-		return text_holds(condition, slice_string(yyjson_get_bool(value) ? "true" : "false"));
-	yyjson_arr_foreach(value, at, len, element)
-	{
-		if (value_holds(condition, element))
-			return true;
-	}
+	if (filter_value_text(value, matching->fold, &matching->scratch, &text))
+		return text_holds(condition, text);
+	matching->failed = true;
 	return false;
 }
 
-/* `value` is what the field reaches. */
-static bool reached_holds(const struct condition *condition, yyjson_val *value)
+static bool value_holds(struct condition *condition, yyjson_val *value)
 {
+	struct filter_visitor visitor = {scalar_holds, condition};
+
+	return filter_scalars(value, &visitor);
+}
+
+/* `value` is what the field reaches. */
+static bool reached_holds(void *context, yyjson_val *value)
+{
+	struct condition *condition = context;
+
 	switch (condition->kind) {
 	case FILTER_KIND_EXISTS:
 		return true;
 	case FILTER_KIND_NULL:
 		return yyjson_is_null(value);
 	case FILTER_KIND_EMPTY:
-		return (yyjson_is_ctn(value) && yyjson_get_len(value) == 0) || yyjson_equals_str(value, "");
+		return filter_value_is_empty(value);
 	case FILTER_KIND_STARTS_WITH:
 		return condition->filter->literals[0].folded.len == 0 || value_holds(condition, value);
 	default:
@@ -182,58 +155,11 @@ static bool reached_holds(const struct condition *condition, yyjson_val *value)
 	}
 }
 
-static yyjson_val *last_member(yyjson_val *object, struct slice name)
+static bool path_holds(struct condition *condition, yyjson_val *document)
 {
-	size_t at;
-	size_t len;
-	yyjson_val *key;
-	yyjson_val *value;
-	yyjson_val *last = NULL;
+	struct filter_visitor visitor = {reached_holds, condition};
 
-	yyjson_obj_foreach(object, at, len, key, value)
-	{
-		if (slice_equal(json_string(key), name))
-			last = value;
-	}
-	return last;
-}
-
-static bool object_holds(const struct condition *condition, yyjson_val *object, struct slice path);
-
-/* Looks for `path` in the objects that `value` is or, as an array, has. */
-static bool path_holds(const struct condition *condition, yyjson_val *value, struct slice path)
-{
-	size_t at;
-	size_t len;
-	yyjson_val *element;
-
-	if (yyjson_is_obj(value))
-		return object_holds(condition, value, path);
-	yyjson_arr_foreach(value, at, len, element)
-	{
-		if (path_holds(condition, element, path))
-			return true;
-	}
-	return false;
-}
-
-/* Every beginning of `path` that ends at a dot may be a member's name: {"a.b":{"c":…}}. */
-static bool object_holds(const struct condition *condition, yyjson_val *object, struct slice path)
-{
-	for (size_t len = 0; len <= path.len; len++) {
-		yyjson_val *member;
-
-		if (len < path.len && path.ptr[len] != '.')
-			continue;
-		member = last_member(object, slice_of(path.ptr, len));
-		if (member == NULL)
-			continue;
-		if (len == path.len)
-			return reached_holds(condition, member);
-		if (path_holds(condition, member, slice_of(path.ptr + len + 1, path.len - len - 1)))
-			return true;
-	}
-	return false;
+	return filter_reach(document, condition->filter->field, &visitor);
 }
 
 static bool holds(struct matching *matching, const struct filter *filter, yyjson_val *document)
@@ -255,9 +181,9 @@ static bool holds(struct matching *matching, const struct filter *filter, yyjson
 		return !holds(matching, filter->children, document);
 	case FILTER_KIND_NOT_EQUAL:
 		condition.kind = FILTER_KIND_EQUAL;
-		return !path_holds(&condition, document, filter->field);
+		return !path_holds(&condition, document);
 	default:
-		return path_holds(&condition, document, filter->field);
+		return path_holds(&condition, document);
 	}
 }
 

@@ -534,45 +534,50 @@ int http_client_send(struct http_client *client, const struct http_client_reques
 	return 0;
 }
 
-struct question {
-	sem_t answered;
-	int status;
-	struct buffer *answer;
-	struct error error;
-};
-
 static void on_answered(void *context, const struct http_answer *answer)
 {
-	struct question *question = context;
+	struct http_client_asked *asked = context;
 
-	question->status = answer->status;
-	question->error = answer->error;
-	buffer_append_slice(question->answer, answer->body);
-	(void)sem_post(&question->answered);
+	asked->status = answer->status;
+	asked->error = answer->error;
+	buffer_append_slice(asked->answer, answer->body);
+	(void)sem_post(&asked->answered);
+}
+
+int http_client_ask_begin(struct http_client *client, struct http_client_request *request,
+                          struct http_client_asked *asked, struct buffer *answer, struct error *error)
+{
+	*asked = (struct http_client_asked){.answer = answer};
+	ASSERT(sem_init(&asked->answered, 0, 0) == 0);
+	request->completion = on_answered;
+	request->context = asked;
+	if (http_client_send(client, request, error) == 0)
+		return 0;
+	(void)sem_destroy(&asked->answered);
+	return error->code;
+}
+
+int http_client_ask_end(struct http_client_asked *asked, int *status, struct error *error)
+{
+	while (sem_wait(&asked->answered) != 0)
+		continue;
+	(void)sem_destroy(&asked->answered);
+	if (asked->status == 0) {
+		*error = asked->error;
+		return error->code;
+	}
+	if (buffer_failed(asked->answer))
+		return error_memory(error, asked->answer->len_max);
+	*status = asked->status;
+	return 0;
 }
 
 int http_client_ask(struct http_client *client, struct http_client_request *request, int *status,
                     struct buffer *answer, struct error *error)
 {
-	struct question question = {.answer = answer};
-	int result;
+	struct http_client_asked asked;
 
-	ASSERT(sem_init(&question.answered, 0, 0) == 0);
-	request->completion = on_answered;
-	request->context = &question;
-	result = http_client_send(client, request, error);
-	if (result == 0) {
-		while (sem_wait(&question.answered) != 0)
-			continue;
-		if (question.status == 0) {
-			*error = question.error;
-			result = error->code;
-		} else if (buffer_failed(answer)) {
-			result = error_memory(error, answer->len_max);
-		} else {
-			*status = question.status;
-		}
-	}
-	(void)sem_destroy(&question.answered);
-	return result;
+	if (http_client_ask_begin(client, request, &asked, answer, error) != 0)
+		return error->code;
+	return http_client_ask_end(&asked, status, error);
 }

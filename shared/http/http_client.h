@@ -22,6 +22,8 @@
 #include "shared/base/buffer.h"
 #include "shared/base/error.h"
 
+#include <semaphore.h>
+
 struct http_client;
 
 struct http_client_options {
@@ -78,5 +80,18 @@ bool http_client_is_here(const struct http_client *client);
 /* Blocking, for command lines and tests of a start: sends and waits. The body is appended to `answer`. */
 int http_client_ask(struct http_client *client, struct http_client_request *request, int *status,
                     struct buffer *answer, struct error *error);
+
+/* The same in two halves, with something else to do between them. */
+struct http_client_asked {
+	sem_t answered;
+	int status;
+	struct buffer *answer;
+	struct error error;
+};
+
+/* After success `asked` and `answer` stay where they are until http_client_ask_end. */
+int http_client_ask_begin(struct http_client *client, struct http_client_request *request,
+                          struct http_client_asked *asked, struct buffer *answer, struct error *error);
+int http_client_ask_end(struct http_client_asked *asked, int *status, struct error *error);
 
 #endif

@@ -424,6 +424,11 @@ const struct placement *catalog_placement(const struct shard_record *shard, cons
 	return NULL;
 }
 
+bool placement_copy_is_set(const struct placement_copy *copy)
+{
+	return copy->head.low != 0 || copy->head.high != 0;
+}
+
 const struct cluster_record *catalog_cluster(const struct catalog *catalog)
 {
 	return catalog->has_cluster ? &catalog->cluster : NULL;

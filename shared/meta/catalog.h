@@ -17,10 +17,10 @@
  *                              "nodes":[{"id","group","url","incarnation","format"}],"oldest_task":N,
  *                              "controller":"<url>"}
  *            key `shard/<id>/<p>` {"v":1,"task":N,"index":"<id>","generation":1,"partition":p,
- *                              "replicas":[{"node","incarnation","state","in_sync"}],
+ *                              "replicas":[{"node","incarnation","state","in_sync","copy":{…}}],
  *                              "divergent":true}
  * A node's incarnation and format and the cluster's controller are absent while they are not known, `divergent`
- * is while no divergence is.
+ * is while no divergence is, `copy` (restore.h) unless the replica comes by one.
  *
  * An index id is 64 bits, printed as 16 hex digits: hash64 of the request's
  * nonce with the taskUid as seed, so whoever applies the request gets the
@@ -100,11 +100,20 @@ enum placement_state {
 	PLACEMENT_STATE_LEAVING
 };
 
+/* A replica that does not begin empty: its node is given the copy with this
+ * head, and makes it the recorded incarnation. Gone again once it is in-sync and has stored what follows. */
+struct placement_copy {
+	struct hash128 head; /* hash128_of the copy's head, seed 0; both words 0: there is none */
+	int64_t stored;      /* the copy's watermark */
+	int64_t from;        /* feeding goes on here; above `stored`: what lies between was given up */
+};
+
 struct placement {
 	char node[NODE_ID_BYTES_MAX + 1];
 	struct incarnation incarnation; /* none until a node's registration is recorded */
 	enum placement_state state;
 	bool in_sync;
+	struct placement_copy copy;
 };
 
 struct shard_record {
@@ -169,6 +178,7 @@ const int64_t *catalog_skips(const struct catalog *catalog, uint64_t index_id, i
                              size_t *len);
 /* The shard's replica on that node. */
 const struct placement *catalog_placement(const struct shard_record *shard, const char *node);
+bool placement_copy_is_set(const struct placement_copy *copy);
 const struct cluster_record *catalog_cluster(const struct catalog *catalog);
 const struct node_record *catalog_node(const struct catalog *catalog, const char *node);
 /* The task that wrote `names`, -1 if none. */

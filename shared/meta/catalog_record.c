@@ -1,6 +1,7 @@
 #include "shared/meta/catalog_record.h"
 
 #include "shared/base/assert.h"
+#include "shared/meta/restore.h"
 #include "shared/meta/source.h"
 
 #include <inttypes.h>
@@ -438,6 +439,10 @@ static bool placement_read(yyjson_val *object, struct placement *placement)
 	for (size_t i = PLACEMENT_STATE_JOINING; i <= PLACEMENT_STATE_LEAVING; i++)
 		if (slice_equal(state, slice_string(placement_names[i])))
 			placement->state = (enum placement_state)i;
+	if (yyjson_obj_get(object, "copy") != NULL &&
+	    (!placement_copy_read(yyjson_obj_get(object, "copy"), &placement->copy) ||
+	     incarnation_is_none(placement->incarnation)))
+		return false;
 	return placement->state != 0;
 }
 
@@ -494,8 +499,10 @@ void catalog_write_shard(struct buffer *value, const struct shard_record *shard)
 			incarnation_print(replica->incarnation, incarnation);
 		buffer_append_string(value, i == 0 ? "{\"node\":" : ",{\"node\":");
 		json_append_string(value, slice_string(replica->node));
-		buffer_printf(value, ",\"incarnation\":\"%s\",\"state\":\"%s\",\"in_sync\":%s}", incarnation,
+		buffer_printf(value, ",\"incarnation\":\"%s\",\"state\":\"%s\",\"in_sync\":%s", incarnation,
 		              placement_names[replica->state], replica->in_sync ? "true" : "false");
+		placement_append_copy(value, replica);
+		buffer_append_string(value, "}");
 	}
 	buffer_append_string(value, shard->divergent ? "],\"divergent\":true}" : "]}");
 }

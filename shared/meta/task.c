@@ -13,7 +13,7 @@ static const char *const type_names[] = {
 	[TASK_TYPE_INDEX_CREATION] = "indexCreation",   [TASK_TYPE_INDEX_DELETION] = "indexDeletion",
 	[TASK_TYPE_RECORD_SKIP] = "recordSkip",         [TASK_TYPE_SOURCE_ADDITION] = "sourceAddition",
 	[TASK_TYPE_SOURCE_UPDATE] = "sourceUpdate",     [TASK_TYPE_INDEX_REBUILD] = "indexRebuild",
-	[TASK_TYPE_SOURCE_DELETION] = "sourceDeletion",
+	[TASK_TYPE_SOURCE_DELETION] = "sourceDeletion", [TASK_TYPE_INDEX_RESTORE] = "indexRestore",
 };
 
 #define TYPES (sizeof type_names / sizeof *type_names)
@@ -61,6 +61,16 @@ static void write_skip(struct buffer *value, const struct task_request *request)
 	append_member(value, "reason", request->reason);
 }
 
+static void write_restore(struct buffer *value, const struct task_request *request)
+{
+	char id[17];
+
+	index_id_print(request->index_id, id);
+	append_member(value, "index", id);
+	buffer_append_string(value, ",\"shards\":");
+	restore_shards_append(value, request->shards, request->shards_len);
+}
+
 static void write_update(struct buffer *value, const struct task_request *request)
 {
 	append_member(value, "name", request->source);
@@ -101,6 +111,9 @@ void task_request_write(struct buffer *value, const struct task_request *request
 		break;
 	case TASK_TYPE_SOURCE_DELETION:
 		append_member(value, "name", request->source);
+		break;
+	case TASK_TYPE_INDEX_RESTORE:
+		write_restore(value, request);
 		break;
 	}
 	buffer_append_string(value, "}");
@@ -181,6 +194,16 @@ static int skip_fill(yyjson_val *root, struct task_request *request, struct erro
 	return 0;
 }
 
+static int restore_fill(yyjson_val *root, struct task_request *request, struct error *error)
+{
+	struct slice index;
+
+	if (!json_get_string(root, "index", &index) || !index_id_parse(index, &request->index_id))
+		return malformed(error, "index");
+	return restore_shards_take(yyjson_obj_get(root, "shards"), &request->shards, &request->shards_len,
+	                           error);
+}
+
 static int update_fill(yyjson_val *root, struct task_request *request, struct error *error)
 {
 	request->has_paused = yyjson_obj_get(root, "paused") != NULL;
@@ -246,6 +269,8 @@ static int request_fill(yyjson_val *root, struct task_request *request, struct e
 		return rebuild_fill(root, request, error);
 	case TASK_TYPE_RECORD_SKIP:
 		return skip_fill(root, request, error);
+	case TASK_TYPE_INDEX_RESTORE:
+		return restore_fill(root, request, error);
 	case TASK_TYPE_SOURCE_UPDATE:
 		return update_fill(root, request, error);
 	case TASK_TYPE_SOURCE_DELETION:
@@ -272,6 +297,8 @@ int task_request_parse(struct slice value, struct task_request *request, struct 
 		status = sources_fill(yyjson_doc_get_root(doc), value, &out, error);
 	if (status == 0)
 		*request = out;
+	else
+		task_request_deinit(&out);
 	yyjson_doc_free(doc);
 	return status;
 }
@@ -279,6 +306,7 @@ int task_request_parse(struct slice value, struct task_request *request, struct 
 void task_request_deinit(struct task_request *request)
 {
 	free(request->sources);
+	free(request->shards);
 }
 
 void task_final_write(struct buffer *value, const struct task_final *final)

@@ -18,16 +18,18 @@
  *   {"v":1,"type":"sourceUpdate","nonce":"…","uid":"…","enqueued_at":ms,"name":"…",
  *    "paused":true|false|absent,"start_ms":ms|absent}: a start begins a new life
  *   {"v":1,"type":"sourceDeletion","nonce":"…","uid":"…","enqueued_at":ms,"name":"…"}
+ *   {"v":1,"type":"indexRestore","nonce":"…","uid":"…","enqueued_at":ms,
+ *    "index":"<id>","shards":[…]}: shards as restore.h reads them
  *   final: key = taskUid in decimal,
  *   {"v":1,"task":N,"kind":"final","status":"succeeded"|"failed","error":{"code","message"}|absent,
  *    "started_at":ms,"finished_at":ms}
  *
- * Plain values, but for the sources of a request. Pure core.
+ * Plain values, but for the sources and shards of a request. Pure core.
  */
 #ifndef MILLRACE_META_TASK_H
 #define MILLRACE_META_TASK_H
 
-#include "shared/meta/catalog.h"
+#include "shared/meta/restore.h"
 
 #define TASK_VERSION 1
 
@@ -38,7 +40,8 @@ enum task_type {
 	TASK_TYPE_SOURCE_ADDITION,
 	TASK_TYPE_SOURCE_UPDATE,
 	TASK_TYPE_INDEX_REBUILD,
-	TASK_TYPE_SOURCE_DELETION
+	TASK_TYPE_SOURCE_DELETION,
+	TASK_TYPE_INDEX_RESTORE
 };
 #define TASK_REASON_BYTES_MAX 255
 
@@ -59,6 +62,9 @@ struct task_request {
 	int64_t dedup_window;
 	struct source_record *sources; /* one allocation; addition: exactly one, with life 1 */
 	size_t sources_len;
+	/* restore; index_id too */
+	struct restore_shard *shards; /* one allocation */
+	size_t shards_len;
 	/* skip */
 	uint64_t index_id;
 	int32_t partition;

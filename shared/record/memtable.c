@@ -304,9 +304,23 @@ bool memtable_note_origin(struct memtable *memtable, int64_t offset, const struc
 	return true;
 }
 
+/* No record was read of it. */
+static bool is_hole(const struct memtable *memtable)
+{
+	return memtable->ops_len == 0 && memtable->identities_len == 0 && memtable->skipped_len == 0 &&
+	       memtable->origins_len == 0 && memtable->anchor.offset < 0;
+}
+
+int64_t memtable_end(const struct memtable *memtable, int64_t offset)
+{
+	int64_t seal = memtable_seal(memtable);
+
+	return is_hole(memtable) && offset > seal ? offset / RANGE_SEAL * RANGE_SEAL : seal;
+}
+
 void memtable_cover(struct memtable *memtable, int64_t to)
 {
-	ASSERT(to <= memtable_seal(memtable));
+	ASSERT(to <= memtable_end(memtable, to));
 	if (to > memtable->to)
 		memtable->to = to;
 }

@@ -21,7 +21,8 @@
  *
  * Copies what it keeps. Bounds: RANGE_BYTES_MAX or one operation, and never
  * across a multiple of RANGE_SEAL offsets, so at most RANGE_SEAL identities,
- * origins and skipped offsets. Owner: one thread.
+ * origins and skipped offsets; only one that holds nothing may be longer, for a log
+ * may lack any number of offsets. Owner: one thread.
  */
 #ifndef MILLRACE_RECORD_MEMTABLE_H
 #define MILLRACE_RECORD_MEMTABLE_H
@@ -72,7 +73,7 @@ bool memtable_is_full(const struct memtable *memtable, int64_t offset, size_t by
 /* Adds an operation at op->offset >= to; `to` becomes op->offset + 1. False
  * when out of memory; then nothing changed. */
 bool memtable_add(struct memtable *memtable, const struct op *op);
-/* Moves `to` forward, at most to the seal. */
+/* Moves `to` forward, at most to memtable_end. */
 void memtable_cover(struct memtable *memtable, int64_t to);
 /* Notes the identity of the record at `offset`, applied or duplicate, before
  * that record is added or covered. Offsets rise; the one that was noted last
@@ -89,6 +90,9 @@ int64_t memtable_from(const struct memtable *memtable);
 int64_t memtable_to(const struct memtable *memtable);
 /* The seal that ends the range at the latest: the next multiple of RANGE_SEAL above `from`. */
 int64_t memtable_seal(const struct memtable *memtable);
+/* Where it ends if the next record is at `offset`, beyond the seal: at the seal; if it holds nothing, at the last
+ * multiple of RANGE_SEAL up to there. */
+int64_t memtable_end(const struct memtable *memtable, int64_t offset);
 struct anchor memtable_anchor(const struct memtable *memtable); /* offset -1: none in this range */
 size_t memtable_count(const struct memtable *memtable);         /* survivors */
 size_t memtable_bytes(const struct memtable *memtable);         /* memory held */

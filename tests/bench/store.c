@@ -1,21 +1,24 @@
 /*
  * Store: what a replica takes to receive, index and store a corpus.
  *
- *   bench_store load    CORPUS DIRECTORY DOCUMENTS STORE_BYTES
+ *   bench_store load    CORPUS DIRECTORY DOCUMENTS STORE_BYTES [ATTRIBUTE…]
  *   bench_store bare    CORPUS DIRECTORY DOCUMENTS
  *   bench_store latency CORPUS DIRECTORY DOCUMENTS STORE_BYTES BATCHES
  *   bench_store grow    CORPUS DIRECTORY DOCUMENTS STORE_BYTES WORDS
+ *   bench_store build   CORPUS DIRECTORY DOCUMENTS STORE_BYTES WORDS ATTRIBUTE…
  *   bench_store reopen  DIRECTORY
  *
  * One replica on one environment in DIRECTORY, which is created, on one thread
  * (store_bed.h). load: from the first byte received until everything is
  * stored, then the same documents with other bodies over them; the disk after
- * each. bare: the least that any store does (store_bare.h). latency: over a
- * stored corpus, from the arrival of a batch until its last document is found
- * by a word of its own. grow: as load, from empty, then searches for the words
- * of the file WORDS, then more documents, and an end in the middle, as by
- * kill -9. reopen: what such an environment takes to open. A line of JSON says
- * how it went.
+ * each. The values of ATTRIBUTEs, which are paths, are kept from the start.
+ * bare: the least that any store does (store_bare.h). latency: over a stored
+ * corpus, from the arrival of a batch until its last document is found by a
+ * word of its own. grow: as load, from empty, then searches for the words of
+ * the file WORDS, then more documents, and an end in the middle, as by
+ * kill -9. build: as load, and searches; then the values of ATTRIBUTEs are built
+ * for what is stored, with a search after every slice. reopen: what such an
+ * environment takes to open. A line of JSON says how it went.
  */
 #include "tests/bench/store_bare.h"
 
@@ -28,6 +31,7 @@
 #define WORDS_LEN_MAX 1000
 #define SEARCHED_WORD_BYTES_MAX 64
 #define ABANDONED_DOCUMENTS 5000 /* received, not stored */
+#define SLICES_MAX 65536
 
 static void print_clocks(const char *name, const struct clocks *spent)
 {
@@ -84,14 +88,16 @@ static void pass(struct bed *bed, size_t documents, bool update)
 		fail("load", "the replica has another number of documents");
 }
 
-static void load(struct bed *bed, size_t documents)
+static void load(struct bed *bed, size_t documents, char *const *paths, size_t paths_len)
 {
 	bed_open(bed);
+	bed_attributes(bed, paths, paths_len);
 	pass(bed, documents, false);
 	print_load("", bed, documents);
 	replica_close(bed->replica);
 	print_sizes("", bed->directory);
 	bed_open(bed);
+	bed_attributes(bed, paths, paths_len);
 	pass(bed, documents, true);
 	print_load("again_", bed, documents);
 	replica_close(bed->replica);
@@ -238,6 +244,85 @@ static _Noreturn void grow(struct bed *bed, size_t documents, const char *words)
 	abort();
 }
 
+/* ---- a build ---- */
+
+struct slices {
+	size_t len;
+	int64_t us[SLICES_MAX];
+	int64_t search_us[SLICES_MAX]; /* after each */
+};
+
+static int slice_run(struct replica_compact_job *job, bool *more, struct slices *slices, struct error *error)
+{
+	int64_t begun = clock_us(CLOCK_MONOTONIC);
+	int rc = replica_compact_run(job, REPLICA_SLICE_STEPS, more, error);
+
+	if (slices->len == SLICES_MAX)
+		fail("build", "there are more slices than are counted");
+	slices->us[slices->len] = clock_us(CLOCK_MONOTONIC) - begun;
+	return rc;
+}
+
+/* Until there is nothing to do. */
+static void build_all(struct bed *bed, const char *path, struct slices *slices)
+{
+	static char words[WORDS_LEN_MAX][SEARCHED_WORD_BYTES_MAX];
+	size_t words_len = words_read(path, words);
+	struct replica_compact_job *job;
+
+	while ((job = replica_compact_begin(bed->replica)) != NULL) {
+		struct error error = {0};
+		bool more = true;
+		int rc = 0;
+
+		while (rc == 0 && more) {
+			int64_t begun;
+
+			rc = slice_run(job, &more, slices, &error);
+			begun = clock_us(CLOCK_MONOTONIC);
+			(void)search(bed, words[slices->len % words_len]);
+			slices->search_us[slices->len++] = clock_us(CLOCK_MONOTONIC) - begun;
+		}
+		replica_compact_end(bed->replica, job, rc, &error);
+		if (rc != 0 && rc != ERROR_LIMIT) /* then the map has been grown */
+			fail("build", error.text);
+	}
+}
+
+static void build(struct bed *bed, size_t documents, char *const *arguments, size_t arguments_len)
+{
+	static struct slices slices;
+	struct replica_status status;
+	struct clocks from;
+	struct clocks spent;
+
+	bed_open(bed);
+	pass(bed, documents, false);
+	print_load("", bed, documents);
+	searches(bed, arguments[0]);
+	bed_attributes(bed, arguments + 1, arguments_len - 1);
+	status = bed_status(bed);
+	(void)printf("\"segments\": %zu, \"disk_bytes\": %" PRIu64 ", \"load_peak_kb\": %ld, ",
+	             status.disk_segments, status.disk_bytes, memory_kb("VmHWM"));
+	from = read_clocks();
+	build_all(bed, arguments[0], &slices);
+	spent = clocks_since(&from);
+	status = bed_status(bed);
+	if (status.disk_lacking > 0)
+		fail("build", "segments lack values when nothing is left to do");
+	(void)printf("\"builds\": %" PRIu64 ", \"built_bytes\": %" PRIu64 ", \"slices\": %zu, ",
+	             status.builds, status.built_bytes, slices.len);
+	print_clocks("build_", &spent);
+	print_latencies("slice_", slices.us, slices.len);
+	(void)printf("\"slice_max_us\": %" PRId64 ", ", slices.us[slices.len - 1]);
+	print_latencies("beside_search_", slices.search_us, slices.len);
+	replica_close(bed->replica);
+	bed->replica = NULL;
+	print_sizes("", bed->directory);
+}
+
+/* ---- */
+
 static void reopen(struct bed *bed)
 {
 	struct clocks from = read_clocks();
@@ -279,14 +364,16 @@ int main(int argc, char **argv)
 	(void)printf("{");
 	if (argc == 3)
 		reopen(&bed);
-	else if (strcmp(stage, "load") == 0 && argc == 6)
-		load(&bed, documents);
+	else if (strcmp(stage, "load") == 0 && argc >= 6)
+		load(&bed, documents, argv + 6, (size_t)argc - 6);
 	else if (strcmp(stage, "bare") == 0 && argc == 5)
 		bare(&bed, documents);
 	else if (strcmp(stage, "latency") == 0 && argc == 7)
 		latency(&bed, documents, number(argv[6]));
 	else if (strcmp(stage, "grow") == 0 && argc == 7)
 		grow(&bed, documents, argv[6]);
+	else if (strcmp(stage, "build") == 0 && argc > 7)
+		build(&bed, documents, argv + 6, (size_t)argc - 6);
 	else
 		fail(stage, "no such stage, or not its arguments");
 	(void)printf("\"peak_kb\": %ld}\n", memory_kb("VmHWM"));

@@ -13,6 +13,8 @@ stages, and every ratio is of two figures of one run.
 - bare: the least that any store does: parse, cut into words, invert in memory
   with the places, write into an environment in one go, sync (store_bare.h).
 - again: the same ids with other bodies over the full store.
+- with values: both once more, while the values of five attributes are kept:
+  three that one would filter by, and two that one would sort by.
 - live: bytes of the pages in use of the environment; the file holds freed ones
   too.
 - batch to searchable: from the arrival of a batch of 1 or 1,000 documents
@@ -20,6 +22,8 @@ stages, and every ratio is of two figures of one run.
 - growth: the catalogue again and again under other ids, each size from empty;
   searches for 500 words of it; reopening after a kill -9 with 5,000 documents
   that were received and not stored. RSS counts what is mapped of the file.
+- build: the values of the five attributes, for a catalogue that was stored
+  without any; a search for one of those words after every slice.
 
 --quick: one run of 10,000 documents a corpus, growth to 100,000.
 """
@@ -40,6 +44,11 @@ STORE_BYTES = 4 << 20
 BATCHES = 2000
 STAGE_S = 1800
 MIB = 2**20
+ATTRIBUTES = {  # three to filter by, two to sort by; WordNet has no more than these
+    "debian": ("section", "maintainer", "tags", "installed_size", "name"),
+    "wordnet": ("pos", "lemmas", "examples", "id", "definition"),
+    "cities": ("country", "feature", "admin", "population", "name"),
+}
 
 
 class Bench:
@@ -66,6 +75,28 @@ def rate(result, clock="", before=""):
     return result[f"{before}documents"] / result[f"{before}{clock}seconds"]
 
 
+def figures_of_values(bench, name, documents, bare, without):
+    done = bench.stage("load", corpus(name), "place", documents, STORE_BYTES, *ATTRIBUTES[name])
+    figures = {
+        "stored, documents/s": rate(done),
+        "stored, documents/s a core": rate(done, "cpu_"),
+        "stored, of bare": rate(done) / rate(bare),
+        "stored, of bare by CPU": rate(done, "cpu_") / rate(bare, "cpu_"),
+        "stored, of without by CPU": rate(done, "cpu_") / rate(without, "cpu_"),
+        "again, documents/s": rate(done, before="again_"),
+        "again, documents/s a core": rate(done, "cpu_", "again_"),
+        "again, of the first time": rate(done, before="again_") / rate(done),
+        "share of the time in stores": done["storing_seconds"] / done["seconds"],
+        "share of the time in merges on disk": done["compacting_seconds"] / done["seconds"],
+        "live on disk, of JSON": done["used_bytes"] / done["json_bytes"],
+        "live on disk, of without": done["used_bytes"] / without["used_bytes"],
+        "live on disk after again, of JSON": done["again_used_bytes"] / done["again_json_bytes"],
+        "file after again, of live": done["again_file_bytes"] / done["again_used_bytes"],
+        "peak RSS MiB, with corpus and file": done["peak_kb"] / 1024,
+    }
+    return {f"with values, {figure}": value for figure, value in figures.items()}
+
+
 def figures_of_corpus(bench, name, documents):
     path = corpus(name)
     bare = bench.stage("bare", path, "place", documents)
@@ -90,6 +121,7 @@ def figures_of_corpus(bench, name, documents):
         "file after again, of live": done["again_file_bytes"] / done["again_used_bytes"],
         "peak RSS MiB, with corpus and file": done["peak_kb"] / 1024,
     }
+    figures.update(figures_of_values(bench, name, documents, bare, done))
     return {f"{name}: {figure}": value for figure, value in figures.items()}
 
 
@@ -117,6 +149,24 @@ def figures_of_growth(bench, words, sizes):
     return figures
 
 
+def figures_of_build(bench, words, documents):
+    done = bench.stage("build", corpus("debian"), "place", documents, STORE_BYTES, words, *ATTRIBUTES["debian"])
+    figures = {
+        "segments": done["segments"],
+        "seconds": done["build_seconds"],
+        "CPU seconds": done["build_cpu_seconds"],
+        "CPU, of the load's": done["build_cpu_seconds"] / done["cpu_seconds"],
+        "written, MiB": done["built_bytes"] / MIB,
+        "written, of what is stored": done["built_bytes"] / done["disk_bytes"],
+        "slice, p50 ms": done["slice_p50_us"] / 1000,
+        "slice, longest ms": done["slice_max_us"] / 1000,
+        "search before, p50 µs": done["search_p50_us"],
+        "search after a slice, p50 µs": done["beside_search_p50_us"],
+        "peak RSS MiB above the load's, with file": (done["peak_kb"] - done["load_peak_kb"]) / 1024,
+    }
+    return {f"build for {documents}: {figure}": value for figure, value in figures.items()}
+
+
 def measure(bench, words, quick):
     """{figure: value} of one run."""
     figures = {}
@@ -129,6 +179,7 @@ def measure(bench, words, quick):
         figures[f"batch of {name} to searchable, p50 µs"] = latency[f"{prefix}p50_us"]
         figures[f"batch of {name} to searchable, p99 µs"] = latency[f"{prefix}p99_us"]
     figures.update(figures_of_growth(bench, words, (10000, 100000) if quick else (10000, 100000, 1000000)))
+    figures.update(figures_of_build(bench, words, 100000 if quick else 1000000))
     return figures
 
 

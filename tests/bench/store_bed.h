@@ -15,6 +15,7 @@
 #define MILLRACE_TESTS_BENCH_STORE_BED_H
 
 #include "shard/core/replica.h"
+#include "shard/core/values.h"
 #include "tests/bench/clocks.h"
 
 #include <errno.h>
@@ -180,6 +181,20 @@ static inline void bed_open(struct bed *bed)
 	if (kv_open(bed->directory, &kv, &error) != 0 ||
 	    replica_open(kv, &identity, ++bed->session, &bed->replica, &error) != 0)
 		fail(bed->directory, error.text);
+}
+
+/* The paths whose values the replica keeps from here on. */
+static inline void bed_attributes(struct bed *bed, char *const *paths, size_t len)
+{
+	struct slice attributes[VALUE_ATTRIBUTES_MAX];
+	struct error error;
+
+	if (len > VALUE_ATTRIBUTES_MAX)
+		fail("attributes", "there are too many");
+	for (size_t i = 0; i < len; i++)
+		attributes[i] = slice_string(paths[i]);
+	if (len > 0 && replica_attributes_set(bed->replica, 1, attributes, len, &error) != 0)
+		fail("attributes", error.text);
 }
 
 static inline void bed_init(struct bed *bed, const char *corpus, const char *directory, size_t store_bytes)

@@ -12,6 +12,7 @@
 
 #define SEED 11
 #define RANGE_RECORDS 16
+#define ATTRIBUTES 3U /* bits of members */
 #define PAGE 4096
 #define FILE_NAME WORKLOAD_DIRECTORY "/data.mdb"
 #define OUTCOME_BEGIN 50 /* exit codes: those of others are lower */
@@ -77,6 +78,18 @@ static enum flip_outcome judge_all(struct fold_model *model, int64_t stored)
 	return outcome;
 }
 
+/* The same of a file that was written anew. One that cannot be stays. */
+static enum flip_outcome judge_rewritten(struct fold_model *model, int64_t stored)
+{
+	struct error error;
+	bool more = true;
+	int rc = 0;
+
+	while (rc == 0 && more)
+		rc = workload_rewrite(model, &more, &error);
+	return rc == 0 || is_error(rc) ? judge_all(model, stored) : FLIP_WRONG;
+}
+
 static enum flip_outcome open_and_judge(struct fold_model *model, int64_t stored)
 {
 	struct replica_identity identity = fold_identity();
@@ -90,7 +103,10 @@ static enum flip_outcome open_and_judge(struct fold_model *model, int64_t stored
 		kv_close(kv);
 		return is_error(error.code) || error.code == ERROR_STATE ? FLIP_NOT_OPENED : FLIP_WRONG;
 	}
+	model->kv = kv;
 	outcome = judge_all(model, stored);
+	if (judge_rewritten(model, stored) == FLIP_WRONG)
+		outcome = FLIP_WRONG;
 	replica_close(model->replica);
 	return outcome;
 }
@@ -120,6 +136,7 @@ static uint8_t *stored_file(struct fold_model *model, size_t *len)
 	FILE *file;
 
 	fold_reopen(model);
+	workload_attributes(model, ATTRIBUTES);
 	while (fold_status(model).received < model->end) {
 		int64_t to = fold_status(model).received + RANGE_RECORDS;
 

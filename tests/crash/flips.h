@@ -1,6 +1,6 @@
 /*
  * Flips: one byte of a stored environment is another one, in every page in
- * turn; then all is read. Each answer must be the right one or an error, of
+ * turn; then all is read, before and after the file is written anew (kv_rewrite.h). Each answer must be the right one or an error, of
  * ERROR_DAMAGED, ERROR_STORAGE or ERROR_VERSION; a wrong one fails.
  *
  * LMDB keeps no checksums of its own pages and follows what they say; what it

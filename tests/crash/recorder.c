@@ -20,6 +20,7 @@ static char root[PATH_MAX];
 static size_t root_len;
 static unsigned writes_left;
 static bool kills_unsynced;
+static bool kills_renamed;
 static enum recorder_fault fault;
 static unsigned fault_at; /* calls until it fails, this one included */
 static unsigned fault_times;
@@ -54,11 +55,17 @@ void recorder_kill_after(unsigned writes)
 {
 	writes_left = writes;
 	kills_unsynced = false;
+	kills_renamed = false;
 }
 
 void recorder_kill_unsynced(void)
 {
 	kills_unsynced = true;
+}
+
+void recorder_kill_renamed(void)
+{
+	kills_renamed = true;
 }
 
 void recorder_fail(enum recorder_fault what, unsigned n, unsigned times)
@@ -67,6 +74,11 @@ void recorder_fail(enum recorder_fault what, unsigned n, unsigned times)
 	fault_at = n;
 	fault_times = times;
 	has_failed = false;
+}
+
+size_t recorder_files_left(void)
+{
+	return TRACE_FILES_MAX - trace->files_len;
 }
 
 bool recorder_has_failed(void)
@@ -290,17 +302,41 @@ int msync(void *memory, size_t len, int flags)
 	return (int)syscall(SYS_msync, memory, len, flags);
 }
 
-/* Within the directory, of a file that was written before. */
+/* Its inode's number may soon be another file's. What an image has of it stays: after a crash it may be there. */
+static void forget(const char *path)
+{
+	struct stat status;
+
+	if (trace == NULL || stat(path, &status) != 0)
+		return;
+	for (size_t i = 0; i < trace->files_len; i++)
+		if (trace->files[i] == status.st_ino)
+			trace->files[i] = 0;
+}
+
+int unlink(const char *path)
+{
+	forget(path);
+	return (int)syscall(SYS_unlink, path);
+}
+
+/* Within the directory, of a file that was written before; what it replaces is not written any more. */
 int rename(const char *from, const char *to)
 {
 	struct stat status;
-	int rc = (int)syscall(SYS_rename, from, to);
+	int rc;
 	const char *name = strrchr(to, '/');
 
+	forget(to);
+	rc = (int)syscall(SYS_rename, from, to);
 	if (rc != 0 || trace == NULL || stat(to, &status) != 0)
 		return rc;
-	for (uint32_t i = 0; i < trace->files_len; i++)
-		if (trace->files[i] == status.st_ino)
-			add(TRACE_NAME, i, 0, name + 1, strlen(name));
+	for (uint32_t i = 0; i < trace->files_len; i++) {
+		if (trace->files[i] != status.st_ino)
+			continue;
+		add(TRACE_NAME, i, 0, name + 1, strlen(name));
+		if (kills_renamed)
+			_exit(RECORDER_KILLED);
+	}
 	return 0;
 }

@@ -37,8 +37,12 @@ void recorder_mark(enum trace_kind kind, int64_t at);
 void recorder_kill_after(unsigned writes);
 /* The same at the next write that a file opened with O_DSYNC syncs itself. */
 void recorder_kill_unsynced(void);
+/* The same at the next new name, which is not on disk before the directory is synced. */
+void recorder_kill_renamed(void);
 /* The n-th such call from here fails, n >= 1, and those that follow it, `times` in all; 0: none. */
 void recorder_fail(enum recorder_fault fault, unsigned n, unsigned times);
+/* Of the files that a trace takes, how many are left. */
+size_t recorder_files_left(void);
 /* If one has failed since recorder_fail. */
 bool recorder_has_failed(void);
 

@@ -7,6 +7,7 @@
 
 #include <sys/wait.h>
 
+#define ATTRIBUTES 3U /* of which the first store knows nothing: bits of members */
 #define SEED 7
 #define RECORDS 63
 #define RANGE_RECORDS 6
@@ -70,6 +71,27 @@ static void compact(struct fold_model *model)
 	check_contents(model);
 }
 
+/* To its end; what fails is begun again. */
+static void rewrite(struct fold_model *model)
+{
+	struct error error;
+	unsigned failures = 0;
+	bool more = true;
+
+	while (more) {
+		int rc = workload_rewrite(model, &more, &error);
+
+		if (rc == 0)
+			continue;
+		CU_ASSERT_TRUE_FATAL(recorder_has_failed());
+		CU_ASSERT_EQUAL_FATAL(rc, ERROR_STORAGE);
+		CU_ASSERT_EQUAL_FATAL(error.action, ERROR_ACTION_RETRY);
+		CU_ASSERT_TRUE_FATAL(++failures < TRIES_MAX);
+		check_contents(model);
+	}
+	check_contents(model);
+}
+
 /* If anything failed in it. */
 static bool life(struct fold_model *model)
 {
@@ -80,8 +102,12 @@ static bool life(struct fold_model *model)
 
 		fold_receive(model, received, received + RANGE_RECORDS);
 		store(model);
+		if (received == FOLD_BASE)
+			workload_attributes(model, ATTRIBUTES);
 	}
 	compact(model);
+	CU_ASSERT_EQUAL_FATAL(fold_status(model).disk_lacking, 0);
+	rewrite(model);
 	failed = recorder_has_failed();
 	recorder_fail(RECORDER_FAULT_ANY, 0, 0);
 	fold_reopen(model);

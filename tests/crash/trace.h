@@ -20,7 +20,7 @@
 
 #define TRACE_EVENTS_MAX 65536
 #define TRACE_BYTES_MAX (256U << 20)
-#define TRACE_FILES_MAX 8
+#define TRACE_FILES_MAX 24
 #define TRACE_NAME_BYTES 64
 
 enum trace_kind {

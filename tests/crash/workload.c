@@ -3,12 +3,17 @@
 #include "tests/crash/recorder.h"
 #include "tests/simulation/dice.h"
 
+/* The real module, with slices so short that a rewrite of these files takes many. */
+#define REWRITE_SLICE_BYTES 8000
+#include "shard/kv_rewrite.c"
+
 #include <sys/wait.h>
 
 #define RECORDS 320
 #define RANGE_RECORDS_MAX 14
 #define LIVES_MAX 200
 #define SLICE_STEPS_MAX 60
+#define SLICES_MAX 20
 #define FAULT_PERMILLE 80 /* of the stores */
 #define FAULT_CALLS_MAX 5
 #define KILL_PERMILLE 40   /* of the actions */
@@ -47,6 +52,21 @@ int workload_compact(struct fold_model *model, size_t steps, bool *any, struct e
 	return rc;
 }
 
+void workload_attributes(struct fold_model *model, unsigned which)
+{
+	struct slice paths[FOLD_MEMBERS];
+	struct error error;
+	size_t len = 0;
+
+	for (size_t i = 0; i < FOLD_MEMBERS; i++)
+		if ((which >> i & 1) != 0)
+			paths[len++] = slice_string(fold_names[i]);
+	CU_ASSERT_EQUAL_FATAL(replica_attributes_set(model->replica,
+	                                             replica_attributes_version(model->replica) + 1, paths,
+	                                             len, &error),
+	                      0);
+}
+
 static void compaction_give_up(struct fold_model *model)
 {
 	struct error error = {0}; /* nothing went wrong */
@@ -54,6 +74,28 @@ static void compaction_give_up(struct fold_model *model)
 	if (compaction != NULL)
 		replica_compact_end(model->replica, compaction, 0, &error);
 	compaction = NULL;
+}
+
+static struct kv_rewrite *rewrite; /* NULL: none is under way */
+
+static void rewrite_give_up(void)
+{
+	rewrite_free(rewrite);
+	rewrite = NULL;
+}
+
+int workload_rewrite(struct fold_model *model, bool *more, struct error *error)
+{
+	int rc;
+
+	if (rewrite == NULL)
+		rewrite = rewrite_new(model->kv);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rewrite);
+	*more = true;
+	rc = rewrite_run(rewrite, more, error);
+	if (rc != 0 || !*more)
+		rewrite_give_up();
+	return rc;
 }
 
 int workload_store(struct fold_model *model, struct error *error)
@@ -82,14 +124,21 @@ static void kill_perhaps(struct dice *dice)
 		recorder_kill_after(1 + dice_below(dice, KILL_WRITES_MAX));
 	else if (dice_chance(dice, KILL_PERMILLE))
 		recorder_kill_unsynced();
+	else if (dice_chance(dice, 2 * KILL_PERMILLE)) /* few actions give names */
+		recorder_kill_renamed();
+}
+
+static void fail_perhaps(struct dice *dice)
+{
+	if (dice_chance(dice, FAULT_PERMILLE))
+		recorder_fail((enum recorder_fault)dice_below(dice, RECORDER_FAULTS),
+		              1 + dice_below(dice, FAULT_CALLS_MAX), 1 + dice_below(dice, FAULT_CALLS_MAX));
 }
 
 /* What fails is tried again. */
 static void store(struct fold_model *model, struct dice *dice)
 {
-	if (dice_chance(dice, FAULT_PERMILLE))
-		recorder_fail((enum recorder_fault)dice_below(dice, RECORDER_FAULTS),
-		              1 + dice_below(dice, FAULT_CALLS_MAX), 1 + dice_below(dice, FAULT_CALLS_MAX));
+	fail_perhaps(dice);
 	while (fold_status(model).stored < fold_status(model).received) {
 		struct error error;
 
@@ -106,8 +155,27 @@ static void compact(struct fold_model *model, size_t steps)
 	CU_ASSERT_EQUAL_FATAL(workload_compact(model, steps, &any, &error), 0);
 }
 
+/* Some slices; one that fails ends it. */
+static void rewrite_some(struct fold_model *model, struct dice *dice)
+{
+	bool more = true;
+
+	if (rewrite == NULL && recorder_files_left() == 0)
+		return;
+	fail_perhaps(dice);
+	for (int64_t slices = dice_between(dice, 1, SLICES_MAX); more && slices > 0; slices--) {
+		struct error error;
+		int rc = workload_rewrite(model, &more, &error);
+
+		CU_ASSERT_TRUE_FATAL(rc == 0 || recorder_has_failed());
+		more = more && rc == 0;
+	}
+	recorder_fail(RECORDER_FAULT_ANY, 0, 0);
+}
+
 static void reopen(struct fold_model *model)
 {
+	rewrite_give_up();
 	compaction_give_up(model);
 	fold_reopen(model);
 	recorder_mark(TRACE_STORED, fold_status(model).stored);
@@ -117,7 +185,7 @@ static void act(struct fold_model *model, struct dice *dice)
 {
 	int64_t received = fold_status(model).received;
 	int64_t to = received + dice_between(dice, 1, RANGE_RECORDS_MAX);
-	uint32_t what = dice_below(dice, 40);
+	uint32_t what = dice_below(dice, 48);
 
 	if (what < 16 && received < model->end)
 		fold_receive(model, received, to < model->end ? to : model->end);
@@ -127,6 +195,10 @@ static void act(struct fold_model *model, struct dice *dice)
 		compact(model, 1 + dice_below(dice, SLICE_STEPS_MAX));
 	else if (what < 38)
 		(void)replica_merge(model->replica);
+	else if (what < 44)
+		rewrite_some(model, dice);
+	else if (what < 46)
+		workload_attributes(model, dice_below(dice, 1U << FOLD_MEMBERS));
 	else
 		reopen(model);
 }
@@ -142,6 +214,7 @@ static void life(struct fold_model *model, struct dice *dice)
 		act(model, dice);
 		recorder_kill_after(0);
 	}
+	rewrite_give_up();
 	compaction_give_up(model);
 	replica_close(model->replica);
 }

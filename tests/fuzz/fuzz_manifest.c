@@ -18,9 +18,13 @@ static void check(struct manifest *manifest)
 	       manifest->leaving_len <= MANIFEST_LEAVING_MAX);
 	for (size_t i = 0; i < manifest->segments_len; i++) {
 		const struct disk_segment *segment = &manifest->segments[i];
+		const struct value_set *values = &segment->values;
 
 		ASSERT(segment->first >= end && segment->first < segment->end && segment->documents > 0 &&
 		       segment->dead <= segment->documents);
+		ASSERT(values->id == 0 ? values->bytes == 0
+		                       : values->id != segment->id && values->lengths[SECTION_TERMS] > 0 &&
+		                                 values->lengths[SECTION_TERMS] <= values->bytes);
 		ASSERT(manifest_find(manifest, segment->first) == segment &&
 		       manifest_find(manifest, segment->end - 1) == segment);
 		end = segment->end;
@@ -59,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	return 0;
 }
 
-static void segment_add(struct manifest *manifest, uint32_t level, uint32_t documents)
+static void segment_add(struct manifest *manifest, uint32_t level, uint32_t documents, bool with_values)
 {
 	size_t len = manifest->segments_len;
 	uint64_t first = len == 0 ? 7 : manifest->segments[len - 1].end + 1;
@@ -74,10 +78,16 @@ static void segment_add(struct manifest *manifest, uint32_t level, uint32_t docu
 	segment.lengths[SECTION_IDS] = (uint64_t)documents * COLUMN_ID_BYTES;
 	segment.lengths[SECTION_ORDER] = (uint64_t)documents * COLUMN_ORDER_BYTES;
 	segment.lengths[SECTION_PAGES] = COLUMN_PAGE_BYTES;
+	if (with_values) {
+		segment.values = (struct value_set){.id = manifest->segment_next++, .bytes = 3000};
+		segment.values.lengths[SECTION_TERMS] = 1000;
+		segment.values.lengths[SECTION_POSTINGS] = 2000;
+		value_cover_add(&segment.values.cover, (uint16_t)(level * 100));
+	}
 	ASSERT(manifest_add(manifest, &segment));
 }
 
-/* Nothing; a few segments; as many as make a merge, with what leaves. */
+/* Nothing; a few segments; as many as make a merge, with what leaves; some of them with values. */
 static void seeds_make(void)
 {
 	static struct manifest manifest;
@@ -93,7 +103,7 @@ static void seeds_make(void)
 			manifest_building_add(&manifest, 100 + i);
 			ASSERT(manifest_leaving_add(&manifest, 200 + i));
 		}
-		segment_add(&manifest, i < 2, 100 + i);
+		segment_add(&manifest, i < 2, 100 + i, i % 3 != 2);
 	}
 	buffer_deinit(&value);
 }

@@ -2,11 +2,17 @@
  * Fuzz: what a node reads from its disk. The checksum is made to match, so
  * that the bytes behind it are met, as after a fault that checksums miss.
  */
+#include "shard/core/attributes.h"
 #include "shard/core/node_identity.h"
 #include "shard/core/postings.h"
 #include "shard/core/stored.h"
 #include "shared/base/hash.h"
 #include "tests/fuzz/seeds.h"
+
+/* Called by nobody here: attributes.c asks for a store. */
+#include "tests/simulation/sim_kv.c"
+
+#define ATTRIBUTES_KEY "attributes"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -54,6 +60,31 @@ static void fields(struct slice value)
 	else
 		ASSERT(error.code == ERROR_DAMAGED || error.code == ERROR_MEMORY);
 	fields_free(known);
+}
+
+/* Every path is found, with a number that is wanted; written again they are the value. */
+static void attributes(struct slice value)
+{
+	struct attributes_ref *known;
+	struct buffer again;
+	struct error error;
+
+	if (attributes_decode(value, &known, &error) != 0) {
+		ASSERT(error.code == ERROR_DAMAGED);
+		return;
+	}
+	ASSERT(known->attributes.len <= VALUE_ATTRIBUTES_MAX);
+	for (size_t i = 0; i < known->attributes.len; i++) {
+		const struct attribute *attribute = &known->attributes.list[i];
+
+		ASSERT(value_cover_has(&known->wanted, attribute->number) &&
+		       attributes_find(known, attribute->path) == attribute);
+	}
+	buffer_init(&again, SIZE_MAX);
+	attributes_encode(known, &again);
+	ASSERT(slice_equal(buffer_slice(&again), value));
+	buffer_deinit(&again);
+	attributes_release(known);
 }
 
 static void state(struct slice value)
@@ -157,6 +188,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	chunk(slice_of(value, value_len));
 	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(stored_key_slice(&of_origins), 0)));
 	origins(slice_of(value, value_len));
+	put_u64(value, hash64(slice_of(value + 8, value_len - 8), hash64(slice_string(ATTRIBUTES_KEY), 0)));
+	attributes(slice_of(value, value_len));
 	memcpy(value, bytes + 1 + key_len, 8);
 	put_u64(value + value_len - 8, hash64(slice_of(value, value_len - 8), 0));
 	state(slice_of(value, value_len));
@@ -187,6 +220,17 @@ static void seed_fields(struct buffer *value)
 	       fields_number(known, slice_string("author.name"), &number));
 	stored_fields_encode(value, known, 2);
 	fields_free(known);
+	seed_entry(slice_string(""), value);
+}
+
+static void seed_attributes(struct buffer *value)
+{
+	struct attributes list = {2, {{5, slice_string("price")}, {0, slice_string("author.name")}}};
+	struct attributes_ref *known = attributes_new(3, &list);
+
+	ASSERT(known != NULL);
+	attributes_encode(known, value);
+	attributes_release(known);
 	seed_entry(slice_string(""), value);
 }
 
@@ -246,6 +290,7 @@ static void seeds_make(void)
 	stored_seals_encode(&value, &mark);
 	seed_entry(slice_string(""), &value);
 	seed_fields(&value);
+	seed_attributes(&value);
 	seed_dead(&value);
 	seed_marks(&value);
 	node_identity_append(&value, &node);

@@ -31,8 +31,8 @@ LONG = ("batch", "document", "filter", "mapping", "record")
 LONG_S = 60
 SHORT_S = 15
 # Led by how near numbers come to each other as well: that finds equal offsets, and slows texts down.
-LED = ("answer", "batch", "disk_segment", "manifest", "marks", "node_answer", "node_report", "posting_list", "standing",
-       "stored", "term_chunk", "token")
+LED = ("answer", "batch", "copy", "disk_segment", "manifest", "marks", "node_answer", "node_report", "posting_list",
+       "standing", "stored", "term_chunk", "token")
 AT_ONCE = 2
 INPUT_S = 60  # one input that takes longer hangs
 MERGE_S = 120

@@ -163,6 +163,7 @@ static void obey(struct sim *sim, struct sim_node *node, uint32_t shard, enum ho
 		node->refused = true;
 		break;
 	case HOLDING_NONE:
+	case HOLDING_AWAIT: /* nobody restores here */
 		break;
 	case HOLDING_HOLD:
 		close_replica(&node->replicas[shard]);

@@ -89,6 +89,13 @@ def shards_of(env, index, name="shard"):
     return {row["partition"]: row for row in answer.json()["shards"]}
 
 
+def figures_of(env, index, name="shard"):
+    """[state of its replica with the figures], by partition."""
+    answer = env.http("GET", f"{env.programs[name].url}/shards?index={index.id:016x}&figures=true")
+    assert answer.status == 200, answer
+    return sorted(answer.json()["shards"], key=lambda row: row["partition"])
+
+
 def documents_of(env, uid):
     """How many documents an index has, as the gateway says once it reaches every shard."""
     def whole():
@@ -179,10 +186,10 @@ def verify(env, index, partition):
     return ask_replica(env, index, partition, "/verify", {"partition": partition})
 
 
-def assert_is_fold(env, index, stored=True):
+def assert_is_fold(env, index, stored=True, fold=fold_topic):
     """Every replica of the index is the fold of its partition: documents, order, digest. Returns the fold."""
     wait_level(env, index, 240, "stored" if stored else "received")
-    shards = fold_topic(env.kafka.bootstrap, index)
+    shards = fold(env.kafka.bootstrap, index)
     for shard in shards:
         row, where = row_at_end(env, index, shard), f"{index.topic}/{shard.partition}"
         assert row["received"] == shard.end, f"{where}: received {row['received']}, the log ends at {shard.end}"

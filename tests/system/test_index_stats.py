@@ -5,6 +5,7 @@ from replica_view import create_index, shards_of
 from test_refusals import record, with_documents
 
 DOCUMENTS = 4000
+MEMORY = 256 << 20  # of a node, by default; of that one index alone may hold half
 CHANGED = range(0, DOCUMENTS, 10)
 SIZES = ("active_bytes", "immutable_bytes", "disk_bytes", "live_bytes", "words_bytes", "postings_bytes", "file_bytes")
 
@@ -44,6 +45,7 @@ def check_replica(row):
         assert sum(one[member] for one in levels) == row[whole], (whole, row)
     assert sum(one["documents"] - one["dead"] for one in levels) == row["documents"] == DOCUMENTS, row
     assert row["active_segments"] == row["active_bytes"] == row["immutable_bytes"] == row["memory_bytes"] == 0, row
+    assert row["busy_ranges"] == 0 and row["share_bytes"] == MEMORY / 2, row
     assert 0 < row["live_bytes"] <= row["disk_bytes"] < row["file_bytes"] <= row["map_bytes"], row
     assert 0 < row["words_bytes"] < row["disk_bytes"] and row["postings_bytes"] < row["disk_bytes"], row
     assert row["stores"] > 0 and row["stores_ms"] >= 0 and row["compactions_ms"] >= 0, row

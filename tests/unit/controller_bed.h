@@ -283,4 +283,33 @@ static inline void bed_end(struct bed *bed, int64_t read_ms, int64_t end)
 	controller_log_end(bed->controller, &asked, end, read_ms);
 }
 
+/* Does whatever the controller wants at that time; the finals it writes, as "code" or "succeeded". */
+static inline void bed_expect_finals(struct bed *bed, int64_t now_ms, const char *expected)
+{
+	struct controller_action action;
+	char text[256] = "";
+	size_t len = 0;
+
+	while (controller_next(bed->controller, (struct controller_time){1000, now_ms}, &action)) {
+		struct controller_result result = {0};
+
+		ASSERT(action.kind == CONTROLLER_ACTION_WRITE);
+		for (size_t i = 0; i < action.writes_len; i++) {
+			struct task_final final;
+			struct error error;
+
+			if (action.writes[i].topic != CONTROLLER_TOPIC_TASK_STATES)
+				continue;
+			CU_ASSERT_EQUAL_FATAL(task_final_parse(action.writes[i].value, &final, &error), 0);
+			len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len > 0 ? " " : "",
+			                        final.succeeded ? "succeeded" : final.code);
+		}
+		controller_result(bed->controller, &result);
+	}
+	if (strcmp(text, expected) != 0) {
+		printf("\nat %d ms: finals: %s; expected: %s\n", (int)now_ms, text, expected);
+		CU_FAIL("other finals than expected");
+	}
+}
+
 #endif

@@ -222,8 +222,10 @@ static inline bool is_fed_by(const struct stage *stage, size_t at, enum feeder_l
 
 /* ---- events ---- */
 
+#define STAGE_FROM 60
+
 /* Tells the feeder that the shard's replicas are on the first nodes, in-sync as the letters say: 'i' in-sync, 'o'
- * out. Their incarnation is as recorded. */
+ * out, 'g' out and what the log has lost below STAGE_FROM given up. Their incarnation is as recorded. */
 static inline void set_replicas(struct stage *stage, const char *marks)
 {
 	struct feeder_replica replicas[STAGE_NODES];
@@ -231,7 +233,8 @@ static inline void set_replicas(struct stage *stage, const char *marks)
 
 	CU_ASSERT_TRUE_FATAL(len <= STAGE_NODES);
 	for (size_t i = 0; i < len; i++)
-		replicas[i] = (struct feeder_replica){stage->nodes[i], incarnation, marks[i] == 'i'};
+		replicas[i] = (struct feeder_replica){stage->nodes[i], incarnation, marks[i] == 'i',
+		                                      marks[i] == 'g' ? STAGE_FROM : 0};
 	feeder_set_replicas(stage->feeder, stage->slot, replicas, len, stage->now_ms);
 }
 

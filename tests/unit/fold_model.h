@@ -100,6 +100,7 @@ struct fold_model {
 	char directory[32];
 	bool noting; /* every record has an identity */
 	struct replica *replica;
+	struct kv *kv; /* the replica's */
 };
 
 static inline uint64_t fold_draw(struct fold_model *model, uint64_t bound)
@@ -258,6 +259,7 @@ static inline void fold_reopen(struct fold_model *model)
 	if (replica_open(kv, &identity, ++model->session, &model->replica, &error) != 0)
 		printf("%s\n", error.text);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(model->replica);
+	model->kv = kv;
 }
 
 static inline void fold_model_init(struct fold_model *model, uint64_t seed, int64_t log_max)

@@ -23,6 +23,8 @@
 #define kv_cursor_seek real_cursor_seek
 #define kv_cursor_next real_cursor_next
 #define kv_size real_size
+#define kv_beside_open real_beside_open
+#define kv_switch real_switch
 /* no power is cut here, and thousands of syncs would be all that these tests do */
 #define mdb_env_open unsynced_open
 #define mdb_env_sync unsynced_sync
@@ -30,6 +32,7 @@
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 void kv_close(struct kv *kv); /* used before it is defined */
 #include "shard/kv.c"
+#include "shard/kv_switch.c"
 #pragma GCC diagnostic pop
 #undef mdb_env_open
 #undef mdb_env_sync
@@ -49,6 +52,8 @@ void kv_close(struct kv *kv); /* used before it is defined */
 #undef kv_cursor_seek
 #undef kv_cursor_next
 #undef kv_size
+#undef kv_beside_open
+#undef kv_switch
 
 int mdb_env_open(MDB_env *env, const char *path, unsigned flags, mdb_mode_t mode);
 
@@ -166,6 +171,16 @@ int kv_cursor_next(struct kv_cursor *cursor, struct slice *found, struct slice *
 void kv_size(struct kv *kv, uint64_t *used_bytes, uint64_t *map_bytes)
 {
 	real_size(kv, used_bytes, map_bytes);
+}
+
+int kv_beside_open(struct kv *kv, struct kv **beside, struct error *error)
+{
+	return fails(error) ? error->code : real_beside_open(kv, beside, error);
+}
+
+int kv_switch(struct kv *kv, struct kv *beside, struct error *error)
+{
+	return fails(error) ? error->code : real_switch(kv, beside, error);
 }
 
 #endif

@@ -7,6 +7,7 @@
 #define MILLRACE_TESTS_UNIT_SEQUENCE_CHECK_H
 
 #include "tests/unit/sequence_model.h"
+#include "tests/unit/sequence_values.h"
 
 #define SEQUENCE_SMALL 60 /* ids, of which everything is asked every time */
 #define SEQUENCE_DRAWN 8
@@ -306,7 +307,43 @@ static inline void sequence_check(struct sequence *sequence)
 	check_words(sequence);
 	check_marks(sequence);
 	check_origins(sequence);
+	check_values(sequence);
 	sequence_succeeded(replica_verify(sequence->replica, &error), &error);
+}
+
+/* Disk segments of which there are chunks: a chunk's key begins with its segment's number. */
+static inline uint64_t segments_with_chunks(const struct sequence *sequence)
+{
+	uint8_t segment[8] = {0};
+	struct kv_cursor *cursor;
+	struct slice key = {NULL, 0};
+	struct slice value;
+	struct error error = {0};
+	struct kv_txn *txn;
+	struct kv *kv;
+	uint64_t len = 0;
+
+	sequence_succeeded(kv_open(sequence->directory, &kv, &error), &error);
+	sequence_succeeded(kv_begin(kv, false, &txn, &error), &error);
+	sequence_succeeded(kv_cursor_open(txn, KV_TABLE_CHUNKS, &cursor, &error), &error);
+	for (int rc = kv_cursor_seek(cursor, key, &key, &value, &error); rc == 0;
+	     rc = kv_cursor_next(cursor, &key, &value, &error)) {
+		len += len == 0 || memcmp(segment, key.ptr, sizeof segment) != 0;
+		memcpy(segment, key.ptr, sizeof segment);
+	}
+	CU_ASSERT_EQUAL_FATAL(error.code, ERROR_NOT_FOUND);
+	kv_cursor_close(cursor);
+	kv_abort(txn);
+	kv_close(kv);
+	return len;
+}
+
+/* As the manifest has them, with values of their own. */
+static inline uint64_t segments_listed(const struct sequence *sequence)
+{
+	struct replica_status status = sequence_status(sequence);
+
+	return status.disk_segments + status.disk_value_sets;
 }
 
 #endif

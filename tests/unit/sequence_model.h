@@ -119,6 +119,9 @@ struct sequence {
 	int64_t stored; /* at least */
 	struct sequence_seal seals[64];
 	size_t seals_len;
+	unsigned attributes; /* those set last, as bits */
+	uint64_t attributes_version;
+	uint64_t attributes_checked;
 	/* and the replica */
 	uint64_t session;
 	struct replica *replica;

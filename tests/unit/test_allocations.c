@@ -1,15 +1,16 @@
 /*
  * Allocations: the n-th one of whatever a replica does fails, alone and with
  * all that follow, for n = 1, 2, 3, … until it is done without: a range, a
- * store, a compaction, each kind of read, an opening. Each time the error says that memory is short and may be
- * tried again, and the replica is what it was. What is lost on the way, the
- * sanitizer says at the end.
+ * store, a compaction, a build of values, each kind of read, an opening. Each
+ * time the error says that memory is short and may be tried again, and the
+ * replica is what it was. What is lost on the way, the sanitizer says at the end.
  *
  * The linker brings every allocation of ours and of yyjson here, but not those
  * of sets of numbers, which end the process by contract (postings.c), and of
  * the system's libraries.
  */
 #include "shard/core/segment.h"
+#include "shard/core/snapshot_values.h"
 #include "tests/unit/fold_model.h"
 
 #include <errno.h>
@@ -107,6 +108,23 @@ static void check_same(struct fold_model *model, const struct replica_status *be
 	fold_check(model);
 }
 
+static int attributes_try(struct fold_model *model, uint64_t version, size_t len, struct error *error)
+{
+	const struct slice paths[] = {slice_string("c"), slice_string("n"), slice_string("t")};
+
+	return replica_attributes_set(model->replica, version, paths, len, error);
+}
+
+/* With identities and attributes. */
+static void model_init(struct fold_model *model, uint64_t seed)
+{
+	struct error error;
+
+	fold_model_init(model, seed, LOG_MAX);
+	model->noting = true;
+	CU_ASSERT_EQUAL_FATAL(attributes_try(model, 1, 2, &error), 0);
+}
+
 static void append(struct fold_model *model, int records)
 {
 	for (int i = 0; i < records; i++)
@@ -143,8 +161,7 @@ static void test_receive(void)
 	struct fold_model model;
 	size_t before = failures;
 
-	fold_model_init(&model, 5, LOG_MAX);
-	model.noting = true;
+	model_init(&model, 5);
 	for (int round = 0; round < 3; round++) {
 		append(&model, 40);
 		while (fold_status(&model).received < model.end)
@@ -162,8 +179,7 @@ static void test_merge(void)
 	struct fold_model model;
 	size_t before = failures;
 
-	fold_model_init(&model, 10, LOG_MAX);
-	model.noting = true;
+	model_init(&model, 10);
 	for (long n = 0; n == 0 || has_failed; n++) {
 		struct replica_status status;
 
@@ -262,8 +278,7 @@ static void test_store(void)
 	struct fold_model model;
 	size_t before = failures;
 
-	fold_model_init(&model, 6, LOG_MAX);
-	model.noting = true;
+	model_init(&model, 6);
 	for (int round = 0; round < 2; round++)
 		store_swept(&model);
 	printf("%zu failures ", failures - before);
@@ -304,11 +319,59 @@ static void test_compact(void)
 	struct fold_model model;
 	size_t before = failures;
 
-	fold_model_init(&model, 7, LOG_MAX);
-	model.noting = true;
+	model_init(&model, 7);
 	compact_swept(&model);
 	printf("%zu failures ", failures - before);
 	CU_ASSERT_TRUE(failures - before > 100);
+	reopen_checked(&model);
+	fold_model_deinit(&model);
+}
+
+/* With the attributes set that there were not when all was stored. */
+static void build_swept(struct fold_model *model)
+{
+	uint64_t version = 1;
+
+	for (long n = 0;; n++) {
+		struct replica_status before;
+		struct outcome outcome;
+		struct error error;
+
+		if (fold_status(model).disk_lacking == 0) {
+			CU_ASSERT_EQUAL_FATAL(attributes_try(model, ++version, 2, &error), 0);
+			sweep_begin(n);
+			if (attributes_try(model, ++version, 3, &error) != 0)
+				check_error(ERROR_MEMORY, &error);
+			sweep_end();
+			CU_ASSERT_EQUAL_FATAL(attributes_try(model, version, 3, &error), 0);
+		}
+		before = fold_status(model);
+		sweep_begin(n);
+		outcome = compact_try(model);
+		sweep_end();
+		if (outcome.rc != 0)
+			check_error(outcome.rc, &outcome.error);
+		check_same(model, &before);
+		if (!has_failed && fold_status(model).builds > before.builds)
+			break;
+		if (!has_failed)
+			n--; /* what left was removed */
+	}
+}
+
+static void test_build(void)
+{
+	struct fold_model model;
+	size_t before = failures;
+
+	model_init(&model, 11);
+	append(&model, 60);
+	fold_receive_all(&model, model.end);
+	fold_store(&model);
+	build_swept(&model);
+	printf("%zu failures ", failures - before);
+	CU_ASSERT_TRUE(failures - before > 60);
+	CU_ASSERT_EQUAL(fold_status(&model).disk_lacking, 0);
 	reopen_checked(&model);
 	fold_model_deinit(&model);
 }
@@ -319,9 +382,39 @@ enum reading {
 	READING_SEARCH,
 	READING_PREFIX,
 	READING_MARKS,
+	READING_VALUES,
 	READING_VERIFY,
 	READINGS
 };
+
+static bool value_count(void *context, struct slice key, struct postings *numbers)
+{
+	uint64_t *count = context;
+
+	(void)key;
+	*count += postings_count(numbers);
+	return true;
+}
+
+/* All values of an attribute. */
+static int values_read(struct fold_model *model, uint64_t *count, struct error *error)
+{
+	struct snapshot *snapshot = replica_snapshot(model->replica);
+	struct value_visitor visitor = {value_count, count};
+	struct value_range range;
+	uint16_t number;
+	int rc;
+
+	*count = 0;
+	if (snapshot == NULL)
+		return error_memory(error, sizeof range);
+	CU_ASSERT_TRUE_FATAL(snapshot_attribute(snapshot, slice_string("c"), &number));
+	value_key_kind(&range.from, number, VALUE_KIND_EXISTS);
+	value_key_text(&range.to, number, slice_string("zzz"));
+	rc = snapshot_values_walk(snapshot, &range, NULL, &visitor, error);
+	snapshot_release(snapshot);
+	return rc;
+}
 
 static int read_one(struct fold_model *model, enum reading reading, uint64_t *answer, struct error *error)
 {
@@ -329,6 +422,7 @@ static int read_one(struct fold_model *model, enum reading reading, uint64_t *an
 	struct document_page page = {0};
 	struct buffer marks;
 	struct arena arena;
+	uint64_t values = 0;
 	struct document_request request = {0, FOLD_IDS, true, false, &arena};
 	int rc = 0;
 
@@ -344,12 +438,14 @@ static int read_one(struct fold_model *model, enum reading reading, uint64_t *an
 		rc = replica_search(model->replica, slice_string("alpha b"), &request, &page, error);
 	else if (reading == READING_MARKS)
 		rc = replica_marks(model->replica, 0, &marks, error);
+	else if (reading == READING_VALUES)
+		rc = values_read(model, &values, error);
 	else
 		rc = replica_verify(model->replica, error);
 	*answer = rc != 0                    ? 0
 	          : reading == READING_GET   ? document.body.len
 	          : reading == READING_MARKS ? marks.len
-	                                     : page.total + page.count;
+	                                     : values + page.total + page.count;
 	buffer_deinit(&marks);
 	arena_deinit(&arena);
 	return rc;
@@ -360,8 +456,7 @@ static void test_reads(void)
 	struct fold_model model;
 	size_t before = failures;
 
-	fold_model_init(&model, 8, LOG_MAX);
-	model.noting = true;
+	model_init(&model, 8);
 	for (int round = 0; round < 3; round++) { /* the last range in memory, the others on disk */
 		append(&model, 30);
 		(void)fold_append_kind(&model, OP_KIND_PUT);
@@ -416,8 +511,7 @@ static void test_open(void)
 	struct fold_model model;
 	size_t before = failures;
 
-	fold_model_init(&model, 9, LOG_MAX);
-	model.noting = true;
+	model_init(&model, 9);
 	for (int round = 0; round < 3; round++) {
 		append(&model, 30);
 		fold_receive_all(&model, model.end);
@@ -449,8 +543,8 @@ int main(void)
 {
 	CU_TestInfo tests[] = {{"ranges", test_receive}, {"merges in memory", test_merge},
 	                       {"stores", test_store},   {"compactions", test_compact},
-	                       {"reads", test_reads},    {"openings", test_open},
-	                       CU_TEST_INFO_NULL};
+	                       {"builds", test_build},   {"reads", test_reads},
+	                       {"openings", test_open},  CU_TEST_INFO_NULL};
 
 	return suite_run("allocations", tests);
 }

@@ -296,6 +296,49 @@ static void test_round_trips(void)
 	catalog_free(catalog);
 }
 
+/* A replica that comes by a copy: as it was written, or not at all. */
+static void test_copied_replicas(void)
+{
+#define COPIED(incarnation, copy) \
+	"{\"v\":1,\"task\":3,\"index\":\"00000000000000aa\",\"generation\":1,\"partition\":1," \
+	"\"replicas\":[{\"node\":\"n1\",\"incarnation\":\"" incarnation \
+	"\",\"state\":\"active\",\"in_sync\":false,\"copy\":" copy "}]}"
+#define MADE "000102030405060708090a0b0c0d0e0f"
+#define HEAD "\"head\":\"00112233445566778899aabbccddeeff\""
+	static const char good[] = COPIED(MADE, "{" HEAD ",\"stored\":7,\"from\":9}");
+	static const char *const refused[] = {
+		COPIED("", "{" HEAD ",\"stored\":7,\"from\":9}"), /* of which incarnation? */
+		COPIED(MADE, "{" HEAD ",\"stored\":7,\"from\":6}"),
+		COPIED(MADE, "{" HEAD ",\"stored\":-1,\"from\":6}"),
+		COPIED(MADE, "{" HEAD ",\"stored\":7}"),
+		COPIED(MADE, "{\"stored\":7,\"from\":7}"),
+		COPIED(MADE, "{\"head\":\"0011\",\"stored\":7,\"from\":7}"),
+		COPIED(MADE, "true"),
+	};
+	struct catalog *catalog = filled();
+	const struct placement_copy *copy;
+	struct buffer buffer;
+	char *text;
+
+	CU_ASSERT_EQUAL_FATAL(apply_topology(catalog, "shard/00000000000000aa/1", good), 0);
+	copy = &catalog_shard(catalog, ID_A, 1)->replicas[0].copy;
+	CU_ASSERT_EQUAL(copy->head.high, 0x0011223344556677);
+	CU_ASSERT_EQUAL(copy->head.low, 0x8899aabbccddeeff);
+	CU_ASSERT_EQUAL(copy->stored, 7);
+	CU_ASSERT_EQUAL(copy->from, 9);
+	buffer_init(&buffer, 1 << 20);
+	catalog_write_shard(&buffer, catalog_shard(catalog, ID_A, 1));
+	text = text_of(&buffer);
+	CU_ASSERT_STRING_EQUAL(text, good);
+	free(text);
+	buffer_deinit(&buffer);
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		CU_ASSERT_EQUAL(apply_topology(catalog, "shard/00000000000000aa/1", refused[i]),
+		                ERROR_FORMAT);
+	CU_ASSERT_EQUAL(catalog_shard(catalog, ID_A, 1)->replicas[0].copy.from, 9);
+	catalog_free(catalog);
+}
+
 /* Who has registered, and who is in office: read, copied and written as they were. */
 static void test_registered_nodes(void)
 {
@@ -453,6 +496,7 @@ int main(void)
 		{"keys", test_keys},
 		{"tombstones delete nothing", test_tombstones_delete_nothing},
 		{"round trips", test_round_trips},
+		{"replicas by a copy", test_copied_replicas},
 		{"registered nodes", test_registered_nodes},
 		{"the placement of a node", test_placement_of_a_node},
 		{"names", test_names},

@@ -24,35 +24,6 @@ static void ask(struct bed *bed, int32_t partition, int64_t offset, const char *
 	buffer_deinit(&value);
 }
 
-/* Does whatever the controller wants at that time; the finals it writes, as "code" or "succeeded". */
-static void expect(struct bed *bed, int64_t now_ms, const char *expected)
-{
-	struct controller_action action;
-	char text[256] = "";
-	size_t len = 0;
-
-	while (controller_next(bed->controller, (struct controller_time){1000, now_ms}, &action)) {
-		struct controller_result result = {0};
-
-		ASSERT(action.kind == CONTROLLER_ACTION_WRITE);
-		for (size_t i = 0; i < action.writes_len; i++) {
-			struct task_final final;
-			struct error error;
-
-			if (action.writes[i].topic != CONTROLLER_TOPIC_TASK_STATES)
-				continue;
-			CU_ASSERT_EQUAL_FATAL(task_final_parse(action.writes[i].value, &final, &error), 0);
-			len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len > 0 ? " " : "",
-			                        final.succeeded ? "succeeded" : final.code);
-		}
-		controller_result(bed->controller, &result);
-	}
-	if (strcmp(text, expected) != 0) {
-		printf("\nat %d ms: finals: %s; expected: %s\n", (int)now_ms, text, expected);
-		CU_FAIL("other finals than expected");
-	}
-}
-
 static void check_skips(const struct bed *bed, int32_t partition, const char *expected)
 {
 	size_t len;
@@ -80,12 +51,12 @@ static void test_recorded(void)
 	bed_hear(bed, 1000, "n1", "a1", 10);
 	bed_hear(bed, 1000, "n2", "a2", 8);
 	ask(bed, 0, 20, "books");
-	expect(bed, 1001, "succeeded");
+	bed_expect_finals(bed, 1001, "succeeded");
 	check_skips(bed, 0, "20");
 	ask(bed, 0, 20, "books");
 	ask(bed, 0, 10, "books");
 	ask(bed, 0, 15, "books");
-	expect(bed, 1002, "succeeded succeeded succeeded");
+	bed_expect_finals(bed, 1002, "succeeded succeeded succeeded");
 	check_skips(bed, 0, "10 15 20");
 	bed_free(bed);
 }
@@ -100,7 +71,7 @@ static void test_applied(void)
 	bed_hear(bed, 1000, "n2", "a2", 8);
 	ask(bed, 0, 10, "books");
 	ask(bed, 0, 11, "books");
-	expect(bed, 1001, "offset_applied succeeded");
+	bed_expect_finals(bed, 1001, "offset_applied succeeded");
 	check_skips(bed, 0, "11");
 	bed_free(bed);
 }
@@ -113,11 +84,11 @@ static void test_recorded_already(void)
 	bed_hear(bed, 1000, "n1", "a1", 10);
 	bed_hear(bed, 1000, "n2", "a2", 10);
 	ask(bed, 0, 10, "books");
-	expect(bed, 1001, "succeeded");
+	bed_expect_finals(bed, 1001, "succeeded");
 	bed_hear(bed, 1500, "n1", "a1", 12);
 	bed_hear(bed, 1500, "n2", "a2", 12);
 	ask(bed, 0, 10, "books");
-	expect(bed, 1501, "succeeded");
+	bed_expect_finals(bed, 1501, "succeeded");
 	check_skips(bed, 0, "10");
 	bed_free(bed);
 }
@@ -127,32 +98,32 @@ static void test_waits_for_replicas(void)
 {
 	struct bed *bed = bed_two();
 
-	expect(bed, 1000, "");
+	bed_expect_finals(bed, 1000, "");
 	bed_hear(bed, 1100, "n1", "a1", 10);
 	ask(bed, 0, 10, "books");
-	expect(bed, 1200, "");
+	bed_expect_finals(bed, 1200, "");
 	bed_hear(bed, 1300, "n2", "a2", 10);
-	expect(bed, 1301, "succeeded");
+	bed_expect_finals(bed, 1301, "succeeded");
 	bed_free(bed);
 
 	bed = bed_two();
-	expect(bed, 1000, "");
+	bed_expect_finals(bed, 1000, "");
 	for (int64_t at = 1100; at <= 3900; at += 100) {
 		bed_hear(bed, at, "n1", "a1", 10);
 		if (at == 1100)
 			ask(bed, 0, 10, "books");
-		expect(bed, at, "");
+		bed_expect_finals(bed, at, "");
 	}
 	/* silent that long, the other one is out of the in-sync ones */
 	bed_hear(bed, 4000, "n1", "a1", 10);
-	expect(bed, 4000, "succeeded");
+	bed_expect_finals(bed, 4000, "succeeded");
 	bed_free(bed);
 
 	bed = bed_two();
 	for (int64_t at = 1000; at <= 4000; at += 500)
-		expect(bed, at, "");
+		bed_expect_finals(bed, at, "");
 	ask(bed, 0, 10, "books");
-	expect(bed, 4500, "replica_silent");
+	bed_expect_finals(bed, 4500, "replica_silent");
 	check_skips(bed, 0, "");
 	bed_free(bed);
 }
@@ -165,7 +136,7 @@ static void test_refused(void)
 	bed_hear(bed, 1000, "n2", "a2", 0);
 	ask(bed, 0, 10, "books2");
 	ask(bed, 1, 10, "books");
-	expect(bed, 1001, "index_not_found invalid_skip");
+	bed_expect_finals(bed, 1001, "index_not_found invalid_skip");
 	check_skips(bed, 0, "");
 	bed_free(bed);
 }
@@ -178,11 +149,11 @@ static void test_bound(void)
 	bed_hear(bed, 1000, "n2", "a2", 0);
 	for (int64_t offset = 1; offset <= SKIPS_MAX; offset++) {
 		ask(bed, 0, offset, "books");
-		expect(bed, 1001, "succeeded");
+		bed_expect_finals(bed, 1001, "succeeded");
 	}
 	ask(bed, 0, 0, "books");
 	ask(bed, 0, 7, "books");
-	expect(bed, 1001, "too_many_skips succeeded");
+	bed_expect_finals(bed, 1001, "too_many_skips succeeded");
 	bed_free(bed);
 }
 

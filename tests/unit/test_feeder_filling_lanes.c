@@ -106,7 +106,7 @@ static void test_source_is_dropped(void)
 	reply_of(&stage, 0, &low);
 	reply_of(&stage, 1, &high);
 	expect_fill(&stage, FEEDER_LANE_LIVE, 0, 100, 0);
-	left = (struct feeder_replica){stage.nodes[1], incarnation, true};
+	left = (struct feeder_replica){stage.nodes[1], incarnation, true, 0};
 	feeder_set_replicas(stage.feeder, stage.slot, &left, 1, stage.now_ms);
 	expect_halt(&stage, FEEDER_LANE_LIVE);
 	expect_ask(&stage, 1);
@@ -237,8 +237,8 @@ static void test_behind_rests_at_its_bound(void)
 	/* it may read on */
 	asked.committed = 110;
 	feeder_set_replicas(stage.feeder, stage.slot,
-	                    (struct feeder_replica[]){{stage.nodes[0], incarnation, false},
-	                                              {stage.nodes[1], incarnation, false}},
+	                    (struct feeder_replica[]){{stage.nodes[0], incarnation, false, 0},
+	                                              {stage.nodes[1], incarnation, false, 0}},
 	                    2, stage.now_ms);
 	expect_ask(&stage, 1);
 	asked.replica.received = 103;
@@ -422,9 +422,9 @@ static void test_behind_goes_back(void)
 	give_to(&stage, behind(&stage), keyed(&stage, record_at(100, "a", "{}"), "k", NULL));
 	CU_ASSERT_TRUE(status_of(&stage).window_memory > 0);
 	feeder_set_replicas(stage.feeder, stage.slot,
-	                    (struct feeder_replica[]){{stage.nodes[0], incarnation, true},
-	                                              {stage.nodes[1], incarnation, false},
-	                                              {stage.nodes[2], incarnation, false}},
+	                    (struct feeder_replica[]){{stage.nodes[0], incarnation, true, 0},
+	                                              {stage.nodes[1], incarnation, false, 0},
+	                                              {stage.nodes[2], incarnation, false, 0}},
 	                    3, stage.now_ms);
 	expect_ask(&stage, 2);
 	reply_of(&stage, 2, &low);

@@ -120,8 +120,8 @@ static void test_nobody_in_sync_nothing_committed(void)
 
 static void set_second(struct stage *stage, struct incarnation recorded, bool in_sync)
 {
-	struct feeder_replica replicas[] = {{stage->nodes[0], incarnation, true},
-	                                    {stage->nodes[1], recorded, in_sync}};
+	struct feeder_replica replicas[] = {{stage->nodes[0], incarnation, true, 0},
+	                                    {stage->nodes[1], recorded, in_sync, 0}};
 
 	feeder_set_replicas(stage->feeder, stage->slot, replicas, 2, stage->now_ms);
 }

@@ -226,7 +226,81 @@ static void test_busy_waits(void)
 	CU_ASSERT_EQUAL(state_of(&stage), FEEDER_STATE_FEEDING);
 	CU_ASSERT_TRUE(feeder_memory_bytes(stage.feeder) > 0);
 	tick(&stage, FEEDER_RETRY_MS);
+	for (int i = 0; i < 8; i++) {
+		(void)expect_batch(&stage, 0, 1);
+		answer(&stage, RANGE_RESULT_BUSY, 0, 0);
+		expect_nothing(&stage);
+		tick(&stage, FEEDER_BUSY_MS_MAX); /* no pause is longer */
+	}
 	(void)expect_batch(&stage, 0, 1);
+	feeder_free(stage.feeder);
+}
+
+/* The next batch is one range of that index, to the first node. */
+static void expect_batch_of(struct stage *stage, uint64_t index_id, int64_t from, int64_t to)
+{
+	struct batch_reader reader;
+	struct range range;
+	struct error error;
+
+	expect(stage, FEEDER_ACTION_SEND);
+	CU_ASSERT_EQUAL_FATAL(batch_open(&reader, stage->action.frame, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(reader.ranges_left, 1);
+	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
+	CU_ASSERT_EQUAL(range.index_id, index_id);
+	CU_ASSERT_EQUAL(range.from, from);
+	CU_ASSERT_EQUAL(range.to, to);
+}
+
+/* A shard of another index, fed from 0 on the same node. */
+static void feed_another(struct stage *other, const struct stage *stage, uint64_t index_id)
+{
+	struct index_record index = index_record();
+	struct feeder_asked asked = asked_of(0);
+	struct error error;
+
+	*other = *stage;
+	index.id = index_id;
+	asked.replica.index_id = index_id;
+	CU_ASSERT_EQUAL_FATAL(feeder_add_shard(other->feeder, &index, 0, other->now_ms, &other->slot, &error),
+	                      0);
+	set_replicas(other, "i");
+	expect_ask(other, 0);
+	reply(other, &asked);
+	expect_start(other, FEEDER_LANE_LIVE, 0);
+	expect_report(other, FEEDER_STATE_FEEDING);
+	expect_batch_of(other, index_id, 0, 0);
+	answer_as(other, 0, &asked.replica);
+	expect_commit(other, 0);
+	expect_nothing(other);
+}
+
+/* A node that has no room for one index may have some for another. */
+static void test_busy_holds_up_nobody_else(void)
+{
+	struct stage stage;
+	struct stage other;
+	struct range_answer applied = asked_of(1).replica;
+
+	applied.index_id = 78;
+	applied.result = RANGE_RESULT_APPLIED;
+	applied.stored = 0;
+	feed_from(&stage, adaptive(), 0);
+	feed_another(&other, &stage, 78);
+	give(&stage, 0, "a", "{}");
+	expect_batch_of(&stage, 77, 0, 1);
+	answer(&stage, RANGE_RESULT_BUSY, 0, 0);
+	give(&other, 0, "b", "{}");
+	expect_batch_of(&other, 78, 0, 1);
+	answer_as(&other, 0, &applied);
+	expect_nothing(&stage); /* what the other one could send says nothing of this one */
+	tick(&stage, FEEDER_RETRY_MS - 1);
+	expect_nothing(&stage);
+	tick(&stage, 1);
+	expect_batch_of(&stage, 77, 0, 1);
+	answer(&stage, RANGE_RESULT_BUSY, 0, 0);
+	tick(&stage, FEEDER_RETRY_MS);
+	expect_nothing(&stage); /* the second pause is longer */
 	feeder_free(stage.feeder);
 }
 
@@ -437,6 +511,7 @@ int main(void)
 		{"another session rewinds", test_another_session_rewinds},
 		{"received that falls rewinds", test_received_that_falls_rewinds},
 		{"busy waits", test_busy_waits},
+		{"busy holds up nobody else", test_busy_holds_up_nobody_else},
 		{"commit is at most stored", test_commit_is_at_most_stored},
 		{"an idle shard commits again", test_an_idle_shard_commits_again},
 		{"dead letter before flush", test_dead_letter_before_flush},

@@ -245,11 +245,39 @@ static void test_levels(void)
 	model_free(model);
 }
 
+/* Values of documents are bytes of their segments, and of what is merged. */
+static void test_values(void)
+{
+	const struct slice path = slice_string("t");
+	struct model *model = model_new("figures_values");
+	struct replica_figures figures;
+	struct error error;
+
+	CU_ASSERT_EQUAL_FATAL(replica_attributes_set(model->replica, 1, &path, 1, &error), 0);
+	model->end = BASE;
+	for (size_t i = 0; i < MANIFEST_SMALL_FANOUT; i++) {
+		put(model, i * PART, (i + 1) * PART);
+		store_end(model, store_begin(model));
+	}
+	CU_ASSERT_EQUAL(status_of(model).disk_value_sets, MANIFEST_SMALL_FANOUT);
+	figures = figures_of(model);
+	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 1);
+	CU_ASSERT_EQUAL(figures.levels[0].bytes, status_of(model).stored_bytes);
+	CU_ASSERT_EQUAL(figures.live_bytes, figures.levels[0].bytes);
+	CU_ASSERT_EQUAL(compact_all(model), MANIFEST_SMALL_FANOUT);
+	figures = figures_of(model);
+	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 1);
+	CU_ASSERT_EQUAL(figures.levels[0].bytes, status_of(model).merged_bytes);
+	CU_ASSERT_EQUAL(figures.live_bytes, figures.levels[0].bytes);
+	model_free(model);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {{"memory: active and immutable", test_memory},
 	                       {"dead documents and live bytes", test_dead},
 	                       {"levels and merges", test_levels},
+	                       {"values", test_values},
 	                       CU_TEST_INFO_NULL};
 
 	return suite_run("figures", tests);

@@ -3,6 +3,7 @@
  * what a crash (no commit) leaves, and readers beside a writer that grows.
  */
 #include "shard/kv.h"
+#include "shard/kv_rewrite.h"
 
 #include "tests/unit/suite.h"
 
@@ -456,6 +457,67 @@ static void test_entries_beyond_the_file(void)
 	kv_close(kv);
 }
 
+/* Whoever copies a key has room for KV_KEY_BYTES_MAX of them. */
+static void test_keys_of_no_length(void)
+{
+	static uint8_t bytes[2000];
+	struct kv *kv = opened("lengths");
+	struct kv_txn *txn = begun(kv, true);
+	struct slice key;
+	struct slice value;
+	struct error error;
+
+	CU_ASSERT_EQUAL(
+		kv_put(txn, KV_TABLE_CHUNKS, slice_string("wide key"), slice_of(bytes, sizeof bytes), &error),
+		0);
+	CU_ASSERT_EQUAL(
+		kv_put(txn, KV_TABLE_DEAD, slice_string("no key"), slice_of(bytes, sizeof bytes), &error), 0);
+	CU_ASSERT_EQUAL(kv_commit(txn, &error), 0);
+	kv_close(kv);
+	damage("lengths", "wide key", 2, KV_KEY_BYTES_MAX + 1);
+	damage("lengths", "no key", 2, 0);
+	kv = opened("lengths");
+	txn = begun(kv, false);
+	for (enum kv_table table = KV_TABLE_CHUNKS; table <= KV_TABLE_DEAD; table++) {
+		struct kv_cursor *cursor;
+
+		CU_ASSERT_EQUAL_FATAL(kv_cursor_open(txn, table, &cursor, &error), 0);
+		CU_ASSERT_EQUAL(kv_cursor_seek(cursor, slice_string(""), &key, &value, &error),
+		                ERROR_DAMAGED);
+		CU_ASSERT_EQUAL(error.action, ERROR_ACTION_FATAL);
+		kv_cursor_close(cursor);
+	}
+	kv_abort(txn);
+	kv_close(kv);
+}
+
+/* Keys that do not rise lead no rewrite round for ever, and none of them is lost without a word. */
+static void test_keys_out_of_order(void)
+{
+	struct kv *kv = opened("order");
+	struct kv_txn *txn = begun(kv, true);
+	struct kv_rewrite *rewrite;
+	struct error error;
+	bool more = true;
+	int rc = 0;
+
+	CU_ASSERT_EQUAL(put(txn, "a first", "v"), 0);
+	CU_ASSERT_EQUAL(put(txn, "a second", "v"), 0);
+	CU_ASSERT_EQUAL(put(txn, "the third", "v"), 0);
+	CU_ASSERT_EQUAL(kv_commit(txn, &error), 0);
+	kv_close(kv);
+	damage("order", "the third", 0, 'a'); /* "a", a zero, … */
+	kv = opened("order");
+	rewrite = rewrite_new(kv);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rewrite);
+	while (rc == 0 && more)
+		rc = rewrite_run(rewrite, &more, &error);
+	CU_ASSERT_EQUAL(rc, ERROR_DAMAGED);
+	CU_ASSERT_EQUAL(error.action, ERROR_ACTION_FATAL);
+	rewrite_free(rewrite);
+	kv_close(kv);
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {{"transactions", test_transactions},
@@ -467,6 +529,8 @@ int main(void)
 	                       {"readers beside a writer", test_readers_beside_a_writer},
 	                       {"growth beside a reader", test_growth_beside_a_reader},
 	                       {"entries beyond the file", test_entries_beyond_the_file},
+	                       {"keys of no length", test_keys_of_no_length},
+	                       {"keys out of order", test_keys_out_of_order},
 	                       CU_TEST_INFO_NULL};
 
 	return suite_run("kv", tests);

@@ -72,6 +72,9 @@ static void test_encoding(void)
 	CU_ASSERT_EQUAL(read->segment_next, 1);
 	levels_add(manifest, "3 2100", 1000);
 	manifest->segments[1].dead = 17;
+	manifest->segments[3].values = (struct value_set){.id = 2, .cover = {{1, 1ULL << 63}}, .bytes = 77};
+	manifest->segments[3].values.lengths[SECTION_TERMS] = 50;
+	manifest->segments[3].values.lengths[SECTION_POSTINGS] = 27;
 	manifest_building_add(manifest, 90);
 	CU_ASSERT_TRUE(manifest_leaving_add(manifest, 80));
 	CU_ASSERT_TRUE(manifest_leaving_add(manifest, 81));
@@ -82,6 +85,11 @@ static void test_encoding(void)
 	CU_ASSERT_EQUAL(read->segments[1].dead, 17);
 	CU_ASSERT_EQUAL(read->segments[1].level, 2);
 	CU_ASSERT_EQUAL(read->segments[1].first, 1101);
+	CU_ASSERT_EQUAL(read->segments[3].values.id, 2);
+	CU_ASSERT_EQUAL(read->segments[3].values.bytes, 77);
+	CU_ASSERT_EQUAL(read->segments[3].values.cover.bits[1], 1ULL << 63);
+	CU_ASSERT_EQUAL(read->segments[3].values.lengths[SECTION_POSTINGS], 27);
+	CU_ASSERT_EQUAL(read->segments[2].values.id, 0);
 	CU_ASSERT_EQUAL(read->building[0], 90);
 	CU_ASSERT_EQUAL(read->leaving[1], 81);
 	manifest_encode(read, &again);
@@ -212,6 +220,27 @@ static void test_bounds(void)
 	free(manifest);
 }
 
+/* The last row's product of bytes and documents has more than 64 bits. */
+static void test_live_bytes(void)
+{
+	static const struct {
+		uint64_t bytes;
+		uint32_t documents;
+		uint32_t dead;
+		uint64_t live;
+	} rows[] = {
+		{1000, 10, 0, 1000}, {1000, 10, 10, 0}, {1000, 10, 3, 700},
+		{1009, 10, 5, 504},  {7, 10, 1, 6},     {1ULL << 62, 1U << 31, 1U << 30, 1ULL << 61},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct disk_segment segment = {
+			.bytes = rows[i].bytes, .documents = rows[i].documents, .dead = rows[i].dead};
+
+		CU_ASSERT_EQUAL(manifest_live_bytes(&segment), rows[i].live);
+	}
+}
+
 static void test_merge_place(void)
 {
 	static const struct {
@@ -263,6 +292,35 @@ static void test_merge_place(void)
 			CU_ASSERT_EQUAL(at, rows[i].at);
 			CU_ASSERT_EQUAL(len, rows[i].len);
 		}
+		free(manifest);
+	}
+}
+
+/* What its values take counts as its own bytes do. */
+static void test_merge_of_values(void)
+{
+	static const struct {
+		const char *levels;
+		uint64_t bytes; /* of each one's values */
+		size_t len;
+	} rows[] = {
+		{"00000000", 1000, 3},
+		{"00000000", MANIFEST_SEGMENT_BYTES_MAX / 5, 4},
+		{"00000000", MANIFEST_SEGMENT_BYTES_MAX / 2, 0},
+		{"000", 1000, 3},
+		{"000", MANIFEST_SMALL_BYTES / 3, 0},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct manifest *manifest = manifest_new();
+		size_t at = 99;
+		size_t len = 0;
+
+		levels_add(manifest, rows[i].levels, 10);
+		for (size_t k = 0; k < manifest->segments_len; k++)
+			manifest->segments[k].values.bytes = rows[i].bytes;
+		CU_ASSERT_EQUAL(manifest_merge_place(manifest, &at, &len), rows[i].len > 0);
+		CU_ASSERT_EQUAL(len, rows[i].len);
 		free(manifest);
 	}
 }
@@ -386,7 +444,9 @@ int main(void)
 	                       {"cut short", test_cut_short},
 	                       {"segments", test_segments},
 	                       {"bounds", test_bounds},
+	                       {"live bytes", test_live_bytes},
 	                       {"what to merge", test_merge_place},
+	                       {"values to merge", test_merge_of_values},
 	                       {"numbers too far apart", test_wide_merge},
 	                       {"a crowd", test_crowd},
 	                       {"growth", test_growth},

@@ -2,9 +2,11 @@
  * Random sequences of all that can happen to a replica, against a plain model
  * (sequence_model.h, sequence_check.h): ranges with every kind of operation,
  * sent twice, overlapping, ahead, or of another incarnation; merges in memory
- * and on disk; stores during which more is received; calls of the store that fail; kills
- * between any two calls of the store, and restarts. The environment is a real
- * one. After every step all that can be asked is what the model says.
+ * and on disk; attributes that come and go, and are built; stores during which
+ * more is received; rewrites of the file with all of that between their slices;
+ * calls of the store that fail; kills between any two calls of the store, and
+ * restarts. The environment is a real one. After every step all that can be
+ * asked is what the model says.
  *
  *   test_replica_model [--seed S] [--sequences N] [--jobs J]
  *
@@ -15,6 +17,14 @@
 
 #include "tests/unit/kv_faults.h"
 
+/* The real module, with slices so short that a rewrite of these takes many. */
+#define REWRITE_SLICE_BYTES 3000
+#include "shard/kv_rewrite.c"
+/* Likewise: builds of many slices and, where there are many keys, several passes. */
+#define BUILD_SLICE_BYTES 1000
+#define BUILD_BYTES_MAX 4000
+#include "shard/core/replica_compact_build.c"
+
 #include <sys/wait.h>
 
 #define SEQUENCES 200
@@ -24,6 +34,10 @@
 static uint64_t seed_first = 1;
 static uint64_t sequences = SEQUENCES;
 static uint64_t compactions; /* that came to their end */
+static uint64_t rewrites;
+static uint64_t builds;
+static struct kv *opened;          /* the replica's */
+static struct kv_rewrite *rewrite; /* NULL: none is under way */
 
 /* ---- faults ---- */
 
@@ -68,19 +82,44 @@ static void open_replica(struct sequence *sequence)
 	sequence_succeeded(kv_open(sequence->directory, &kv, &error), &error);
 	sequence_succeeded(replica_open(kv, &identity, ++sequence->session, &sequence->replica, &error),
 	                   &error);
+	opened = kv;
+}
+
+static void rewrite_give_up(void)
+{
+	rewrite_free(rewrite);
+	rewrite = NULL;
+}
+
+/* What a kill leaves of a rewrite, or something worse. */
+static void leave_beside(const struct sequence *sequence)
+{
+	char path[80];
+	FILE *file;
+
+	(void)snprintf(path, sizeof path, "%s/beside.mdb", sequence->directory);
+	file = fopen(path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	(void)fputs("half of it", file);
+	(void)fclose(file);
 }
 
 /* The process is gone, and with it what was not committed. */
 static void restart(struct sequence *sequence)
 {
 	int64_t stored;
+	bool was_killed = rewrite != NULL;
 
+	rewrite_give_up();
 	replica_close(sequence->replica);
+	if (was_killed)
+		leave_beside(sequence);
 	open_replica(sequence);
 	stored = sequence_status(sequence).stored;
 	CU_ASSERT_TRUE_FATAL(stored >= sequence->stored && stored <= sequence->received);
 	sequence->stored = stored;
 	sequence_rewind(sequence, stored);
+	attributes_again(sequence);
 	sequence_check(sequence);
 }
 
@@ -285,6 +324,43 @@ static void step_store(struct sequence *sequence)
 		restart(sequence);
 }
 
+/* A slice of a rewrite; true if the process is to be dead. */
+static bool rewrite_once(struct sequence *sequence)
+{
+	struct error error = {0};
+	bool more = true;
+	bool killed;
+	int rc;
+
+	if (rewrite == NULL)
+		rewrite = rewrite_new(opened);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rewrite);
+	if (sequence_chance(sequence, 4))
+		faults_begin(sequence);
+	else
+		has_failed = false;
+	rc = rewrite_run(rewrite, &more, &error);
+	CU_ASSERT_TRUE_FATAL(rc == 0 || (has_failed && error.action == ERROR_ACTION_RETRY));
+	killed = faults_end();
+	rewrites += rc == 0 && !more;
+	if (rc != 0 || !more)
+		rewrite_give_up();
+	return killed;
+}
+
+static void step_rewrite(struct sequence *sequence)
+{
+	uint64_t slices = sequence_chance(sequence, 2) ? 1 : 30;
+	bool killed = rewrite_once(sequence);
+
+	while (!killed && rewrite != NULL && --slices > 0)
+		killed = rewrite_once(sequence);
+	if (killed)
+		restart(sequence);
+	else
+		sequence_check(sequence);
+}
+
 /* One slice, and what comes before the next one; false if it was the last. */
 static bool slice(struct sequence *sequence, struct replica_compact_job *job, struct slice_end *end)
 {
@@ -308,6 +384,10 @@ static bool slice(struct sequence *sequence, struct replica_compact_job *job, st
 		step_receive(sequence);
 	if (more && sequence_chance(sequence, 3))
 		end->killed = store_once(sequence);
+	if (more && !end->killed && sequence_chance(sequence, 3))
+		end->killed = rewrite_once(sequence);
+	if (more && !end->killed && sequence_chance(sequence, 12))
+		step_attributes(sequence);
 	return more && !end->killed;
 }
 
@@ -316,6 +396,7 @@ static void step_compact(struct sequence *sequence)
 {
 	struct replica_compact_job *job = replica_compact_begin(sequence->replica);
 	struct slice_end end = {.rc = 0};
+	uint64_t built = sequence_status(sequence).builds;
 
 	if (job == NULL)
 		return;
@@ -323,6 +404,7 @@ static void step_compact(struct sequence *sequence)
 		continue;
 	fails_on = has_failed = end.killed;
 	replica_compact_end(sequence->replica, job, end.rc, &end.error);
+	builds += sequence_status(sequence).builds - built;
 	fails_on = false;
 	if (end.killed)
 		restart(sequence);
@@ -355,36 +437,11 @@ static void sequence_open(struct sequence *sequence, uint64_t seed)
 	buffer_init(&sequence->text, 1 << 20);
 	sequence_ids(sequence);
 	open_replica(sequence);
+	step_attributes(sequence);
 }
 
-/* Disk segments of which there are chunks: a chunk's key begins with its segment's number. */
-static uint64_t segments_with_chunks(const struct sequence *sequence)
-{
-	uint8_t segment[8] = {0};
-	struct kv_cursor *cursor;
-	struct slice key = {NULL, 0};
-	struct slice value;
-	struct error error = {0};
-	struct kv_txn *txn;
-	struct kv *kv;
-	uint64_t len = 0;
-
-	sequence_succeeded(kv_open(sequence->directory, &kv, &error), &error);
-	sequence_succeeded(kv_begin(kv, false, &txn, &error), &error);
-	sequence_succeeded(kv_cursor_open(txn, KV_TABLE_CHUNKS, &cursor, &error), &error);
-	for (int rc = kv_cursor_seek(cursor, key, &key, &value, &error); rc == 0;
-	     rc = kv_cursor_next(cursor, &key, &value, &error)) {
-		len += len == 0 || memcmp(segment, key.ptr, sizeof segment) != 0;
-		memcpy(segment, key.ptr, sizeof segment);
-	}
-	CU_ASSERT_EQUAL_FATAL(error.code, ERROR_NOT_FOUND);
-	kv_cursor_close(cursor);
-	kv_abort(txn);
-	kv_close(kv);
-	return len;
-}
-
-/* When all is stored and merged, nothing is left of what was tried, given up or replaced. */
+/* When all is stored, merged and built, every attribute is answered for, and nothing is left of what was tried, given
+ * up or replaced. */
 static void check_left_over(struct sequence *sequence)
 {
 	struct replica_compact_job *job;
@@ -411,7 +468,10 @@ static void check_left_over(struct sequence *sequence)
 		replica_compact_end(sequence->replica, job, 0, &error);
 	}
 	sequence_check(sequence);
-	segments = sequence_status(sequence).disk_segments;
+	CU_ASSERT_EQUAL_FATAL(sequence_status(sequence).disk_lacking, 0);
+	check_all_answered(sequence);
+	segments = segments_listed(sequence);
+	rewrite_give_up();
 	replica_close(sequence->replica);
 	CU_ASSERT_EQUAL_FATAL(segments_with_chunks(sequence), segments);
 }
@@ -437,7 +497,7 @@ static void sequence_run(uint64_t seed)
 
 	sequence_open(&sequence, seed);
 	for (uint64_t steps = 15 + sequence_draw(&sequence, 40); steps-- > 0;) {
-		uint64_t what = sequence_draw(&sequence, 20);
+		uint64_t what = sequence_draw(&sequence, 25);
 
 		if (what < 9)
 			step_receive_checked(&sequence);
@@ -445,8 +505,12 @@ static void sequence_run(uint64_t seed)
 			step_merge(&sequence);
 		else if (what < 16)
 			step_store(&sequence);
-		else if (what < 19)
+		else if (what < 20)
 			step_compact(&sequence);
+		else if (what < 21)
+			step_attributes(&sequence);
+		else if (what < 24)
+			step_rewrite(&sequence);
 		else
 			restart(&sequence);
 	}
@@ -456,13 +520,17 @@ static void sequence_run(uint64_t seed)
 static void test_sequences(void)
 {
 	compactions = 0;
+	rewrites = 0;
+	builds = 0;
 	for (uint64_t i = 0; i < sequences; i++) {
 		printf("%" PRIu64 " ", seed_first + i);
 		(void)fflush(stdout);
 		sequence_run(seed_first + i);
 	}
-	CU_ASSERT_TRUE(sequences < SEQUENCES || compactions >= sequences / 10);
-	printf("%" PRIu64 " compactions ", compactions);
+	CU_ASSERT_TRUE(sequences < SEQUENCES || (compactions >= sequences / 10 && rewrites >= sequences / 2 &&
+	                                         builds >= sequences / 10));
+	printf("%" PRIu64 " compactions, %" PRIu64 " builds, %" PRIu64 " rewrites ", compactions, builds,
+	       rewrites);
 }
 
 static int run(void)

@@ -42,7 +42,7 @@ static const struct {
 
 static bool recorded(struct catalog *catalog, const char *replicas, int32_t generation)
 {
-	struct holding holding = {INDEX_ID, generation, 0, true};
+	struct holding holding = {INDEX_ID, generation, 0, true, {{0, 0}}};
 	struct incarnation own;
 	struct error error;
 	char value[1024];
@@ -60,7 +60,7 @@ static bool recorded(struct catalog *catalog, const char *replicas, int32_t gene
 
 static void test_records(void)
 {
-	struct holding holding = {INDEX_ID, 1, 0, true};
+	struct holding holding = {INDEX_ID, 1, 0, true, {{0, 0}}};
 	struct incarnation own;
 	struct catalog *catalog = catalog_new();
 

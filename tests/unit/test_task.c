@@ -65,6 +65,11 @@ static const char rebuild_cancelled[] =
 static const char rebuild_as_before[] =
 	"{\"v\":1,\"type\":\"indexRebuild\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
 	"\"packages\",\"enqueued_at\":1700000000000}";
+static const char restore[] =
+	"{\"v\":1,\"type\":\"indexRestore\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\",\"enqueued_at\":1700000000000,\"index\":\"00000000000000aa\",\"shards\":["
+	"{\"partition\":0,\"head\":\"00112233445566778899aabbccddeeff\",\"stored\":7,\"from\":7},"
+	"{\"partition\":1023,\"head\":\"00000000000000000000000000000001\",\"stored\":0,\"from\":9}]}";
 static const char succeeded[] =
 	"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"succeeded\",\"started_at\":1,\"finished_at\":2}";
 static const char failed[] = "{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"failed\",\"error\":{"
@@ -79,10 +84,13 @@ static void check_text(struct buffer *buffer, const char *expected)
 
 static void test_request_round_trips(void)
 {
-	static const char *const texts[] = {creation, adoption,          deletion,       import,
-	                                    skip,     addition,          update,         pause,
-	                                    rebuild,  rebuild_as_before, rebuild_anyway, rebuild_cancelled,
-	                                    removal};
+	static const char *const texts[] = {creation,       adoption,
+	                                    deletion,       import,
+	                                    skip,           addition,
+	                                    update,         pause,
+	                                    rebuild,        rebuild_as_before,
+	                                    rebuild_anyway, rebuild_cancelled,
+	                                    removal,        restore};
 	struct buffer buffer;
 
 	buffer_init(&buffer, 1 << 16);
@@ -127,6 +135,14 @@ static void test_request_members(void)
 	CU_ASSERT_EQUAL(request.partition, 1023);
 	CU_ASSERT_EQUAL(request.offset, INT64_MAX);
 	CU_ASSERT_STRING_EQUAL(request.reason, "it ended the \"worker\" 3 times");
+	task_request_deinit(&request);
+	CU_ASSERT_EQUAL(task_request_parse(slice_string(restore), &request, &error), 0);
+	CU_ASSERT_EQUAL(request.type, TASK_TYPE_INDEX_RESTORE);
+	CU_ASSERT_EQUAL_FATAL(request.shards_len, 2);
+	CU_ASSERT_EQUAL(request.shards[0].copy.head.high, 0x0011223344556677);
+	CU_ASSERT_EQUAL(request.shards[0].copy.head.low, 0x8899aabbccddeeff);
+	CU_ASSERT_EQUAL(request.shards[1].partition, 1023);
+	CU_ASSERT_EQUAL(request.shards[1].copy.from, 9);
 	task_request_deinit(&request);
 	CU_ASSERT_EQUAL(task_request_parse(slice_string(pause), &request, &error), 0);
 	CU_ASSERT_EQUAL(request.type, TASK_TYPE_SOURCE_UPDATE);
@@ -202,6 +218,16 @@ static const struct {
 	{update, "\"name\":\"logs\"", "\"name\":7", ERROR_FORMAT},
 	{update, "\"paused\":false", "\"paused\":null", ERROR_FORMAT},
 	{removal, "\"name\":\"logs\"", "\"name\":7", ERROR_FORMAT},
+	{restore, "\"index\":\"00000000000000aa\"", "\"index\":\"aa\"", ERROR_FORMAT},
+	{restore, "\"shards\":[", "\"shards\":[],\"x\":[", ERROR_FORMAT},
+	{restore, "\"shards\":[", "\"x\":[", ERROR_FORMAT},
+	{restore, "\"partition\":0", "\"partition\":-1", ERROR_FORMAT},
+	{restore, "\"partition\":0", "\"partition\":1023", ERROR_FORMAT}, /* twice */
+	{restore, "1023", "1024", ERROR_FORMAT},
+	{restore, "\"head\":\"0011", "\"head\":\"011", ERROR_FORMAT},
+	{restore, "00000000000000000000000000000001", "00000000000000000000000000000000", ERROR_FORMAT},
+	{restore, "\"from\":7", "\"from\":6", ERROR_FORMAT},
+	{restore, "\"stored\":0", "\"stored\":-1", ERROR_FORMAT},
 	{update, "\"start_ms\":0", "\"start_ms\":-1", ERROR_FORMAT},
 	{update, "\"start_ms\":0", "\"start_ms\":\"now\"", ERROR_FORMAT},
 };
