@@ -80,13 +80,20 @@ any_running() {
 
 # The controllers first, lest they record nodes as gone that are only ending;
 # Kafka last, because the nodes store what they received and feeders commit it.
+# Waited for is who stops them: the programs may be children of this shell too.
 stop_all() {
-	local kind name
+	local kind name stopping
 	for kind in query rebalance ingest n kafka; do
+		stopping=()
 		for name in $(recorded); do
-			case $name in "$kind" | "$kind"[0-9]*) process_stop "$(record_of "$name")" "$stop_seconds" && rm -f "$run/$name.ready" & ;; esac
+			case $name in
+			"$kind" | "$kind"[0-9]*)
+				process_stop "$(record_of "$name")" "$stop_seconds" && rm -f "$run/$name.ready" &
+				stopping+=($!)
+				;;
+			esac
 		done
-		wait
+		if [ "${#stopping[@]}" -gt 0 ]; then wait "${stopping[@]}"; fi
 	done
 }
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -14,6 +15,27 @@ PATIENCE = {"MILLRACE_QUERY_TIMEOUT_MS": "20000"}
 def quickstart(*arguments, timeout=400):
     return subprocess.run([ROOT / "docker" / "quickstart", *map(str, arguments)], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=timeout, env={**os.environ, **PATIENCE})
+
+
+def until_interrupted(flags, timeout=400):
+    """A start in a terminal, and Ctrl-C once it says so: its exit code and output."""
+    words = [str(flag) for flag in flags if flag != "--detach"]
+    with subprocess.Popen([ROOT / "docker" / "quickstart", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                          env={**os.environ, **PATIENCE}) as process:
+        guard = threading.Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
+        guard.start()
+        try:
+            output = ""
+            for line in process.stdout:
+                output += line
+                if line == "Ctrl-C ends it\n":
+                    break
+            os.killpg(process.pid, signal.SIGINT)
+            output += process.stdout.read()
+            return process.wait(), output
+        finally:
+            guard.cancel()
 
 
 def free_port_base(env):
@@ -118,10 +140,12 @@ def test_start_search_stop_start(env):
         assert processes_of(state) == []
         assert status_lines(state) == (dict.fromkeys(["rebalance1", "n1", "ingest1", "query"], "stopped"), 1)
 
-        second = quickstart(*flags)
-        assert second.returncode == 0, second.stdout + second.stderr
-        assert "documents: published at an earlier start" in second.stdout
-        assert f"{DOCUMENTS} documents; everything took" in second.stdout
+        status, output = until_interrupted(flags)
+        assert status == 130, output
+        assert "documents: published at an earlier start" in output
+        assert f"{DOCUMENTS} documents; everything took" in output
+        assert processes_of(state) == []
+        assert status_lines(state) == (dict.fromkeys(["rebalance1", "n1", "ingest1", "query"], "stopped"), 1)
     finally:
         quickstart("stop", "--data-dir", state)
     assert processes_of(state) == []
