@@ -4,7 +4,7 @@
     tests/fuzz/run.py [--build DIR] [--full] [--seconds N] [NAME]
 
 What a program gets from outside and from producers first of all is fuzzed for
-60 s, the rest for 15 s (--full: 60 s). A target begins with its inputs in
+40 s, the rest for 10 s (--full: 60 s). A target begins with its inputs in
 tests/fuzz/corpus, with those it makes itself (seeds.h), and with what earlier
 runs found: that is kept, reduced to what covers most, in the folder `fuzz` of
 the cache of our packages. An input that fails is kept there too and is the
@@ -28,8 +28,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LONG = ("batch", "document", "filter", "mapping", "record")
-LONG_S = 60
-SHORT_S = 15
+LONG_S = 40
+SHORT_S = 10
+FULL_S = 60
 # Led by how near numbers come to each other as well: that finds equal offsets, and slows texts down.
 LED = ("answer", "batch", "copy", "disk_segment", "manifest", "marks", "node_answer", "node_report", "posting_list",
        "standing", "stored", "term_chunk", "token")
@@ -73,7 +74,9 @@ class Fuzzing:
     def seconds(self, name):
         if self.arguments.seconds:
             return self.arguments.seconds
-        return LONG_S if name in LONG or self.arguments.full else SHORT_S
+        if self.arguments.full:
+            return FULL_S
+        return LONG_S if name in LONG else SHORT_S
 
     def call(self, name, log, *arguments, limit_s):
         """Status of one call of a target; None if it was not done in time."""

@@ -3,7 +3,7 @@
 
     build/venv/bin/python tests/system/run.py [--build DIR] [--full] [--lanes N] [NAME]
 
-They run in two lanes (lanes.py), with a NAME in one. A lane has one real Kafka;
+They run in three lanes (lanes.py), with a NAME in one. A lane has one real Kafka;
 each test has its own cluster prefix, directory (build/system/TEST) and ports. A
 test that needs longer than the default says so: `test_x.timeout_s = 600`; one
 that is too long for every day: `test_x.only_full = True`; one that needs the
@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TIMEOUT_S = 600
-LANES = 2
+LANES = 3
 sys.path.insert(0, str(HERE))
 
 from children import tail  # noqa: E402
