@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define MIB 1048576
+#define RECEIVE_BYTES (256U << 10)
 #define WHAT_BYTES (INDEX_UID_BYTES_MAX + 64)
 
 struct plan {
@@ -185,6 +186,18 @@ static int row_read(const struct plan *plan, struct snapshot_row *row, struct er
 	return 0;
 }
 
+/* What an earlier run wrote is read once more: if it is not that any more, the shard begins anew. */
+static int earlier_check(struct plan *plan, struct snapshot_row *row, struct error *error)
+{
+	if (row->told[0] == '\0' || snapshot_check_row(plan->snapshot.directory, row, error) == 0)
+		return 0;
+	if (error->code != ERROR_DAMAGED)
+		return error->code;
+	fprintf(stderr, "shard %" PRId32 " is copied anew: %s\n", row->partition, error->text);
+	*row = (struct snapshot_row){.partition = row->partition};
+	return 0;
+}
+
 static int shard_take(struct plan *plan, int32_t partition, struct error *error)
 {
 	struct snapshot_row *row = &plan->rows[partition];
@@ -193,26 +206,10 @@ static int shard_take(struct plan *plan, int32_t partition, struct error *error)
 	(void)snprintf(plan->what, sizeof plan->what,
 	               "MiB of shard %" PRId32 " of %s (%" PRId32 " of %" PRId32 ")", partition,
 	               plan->snapshot.origin.uid, partition + 1, plan->snapshot.origin.partitions);
-	if (row_read(plan, row, error) != 0 || snapshot_shard_take(&plan->snapshot, row, error) != 0)
+	if (row_read(plan, row, error) != 0 || earlier_check(plan, row, error) != 0 ||
+	    snapshot_shard_take(&plan->snapshot, row, error) != 0)
 		return error_prefix(error, "shard %" PRId32, partition);
 	return 0;
-}
-
-/* What is not as it was written is taken again with the next run. */
-static int shard_check(const struct plan *plan, const struct snapshot_row *row, struct error *error)
-{
-	char name[SNAPSHOT_NAME_BYTES_MAX];
-	struct error ignored;
-
-	if (snapshot_check_row(plan->snapshot.directory, row, error) == 0)
-		return 0;
-	if (error->code == ERROR_DAMAGED) {
-		snapshot_name_print(row, "json", name);
-		(void)snapshot_file_remove(plan->snapshot.directory, name, &ignored);
-	}
-	return error_prefix(
-		error, "shard %" PRId32 " is not on disk as it was written; the same command takes it again",
-		row->partition);
 }
 
 /* From here on manifest.json says it; what is left of the rows would be of no use. */
@@ -237,8 +234,6 @@ static int take(struct plan *plan, struct error *error)
 	for (int32_t i = 0; rc == 0 && i < partitions; i++)
 		rc = shard_take(plan, i, error);
 	cli_progress_end(&plan->progress);
-	for (int32_t i = 0; rc == 0 && i < partitions; i++)
-		rc = shard_check(plan, &plan->rows[i], error);
 	if (rc == 0)
 		rc = origin_write(plan, SNAPSHOT_MANIFEST, error);
 	return rc == 0 ? leftovers_remove(plan, error) : rc;
@@ -296,6 +291,7 @@ static int plan_run(struct plan *plan)
 	struct cli *cli = plan->snapshot.cli;
 	struct http_client_options options = {.in_flight_max = 1,
 	                                      .answer_bytes_max = SNAPSHOT_HEAD_BYTES_MAX,
+	                                      .receive_bytes = RECEIVE_BYTES,
 	                                      .bearer = config_string(cli->config, "auth.cluster_key")};
 	struct error error;
 	int rc = 0;

@@ -20,7 +20,8 @@
  * All frames of a shard are on disk before its row says that it is whole. Whoever
  * is killed begins again: rows that are whole stay, the shard that was under way
  * goes on behind its last whole frame (a power failure may have kept fewer) if
- * the node still keeps that copy, else it is copied anew. Before manifest.json is written every file is read once more.
+ * the node still keeps that copy, else it is copied anew. What an earlier run wrote is read once more, and copied
+ * anew where it is not what was written.
  *
  * What is checked without a cluster: that every byte is the one that a node gave,
  * that no chunk is missing, doubled or out of order, and that the chunks come to
@@ -147,7 +148,7 @@ int snapshot_origin_parse(struct snapshot_origin *origin, yyjson_val *json, stru
 
 /* ---- cli_snapshot_check.c ---- */
 
-/* Reads the shard's files and compares them with its row, which is whole. */
+/* Reads the shard's files and compares them with its row: of one that is not whole, the head. */
 int snapshot_check_row(const char *directory, const struct snapshot_row *row, struct error *error);
 /* All that there is, and sums over it. */
 struct snapshot_found {

@@ -40,8 +40,11 @@ int snapshot_check_row(const char *directory, const struct snapshot_row *row, st
 	char name[SNAPSHOT_NAME_BYTES_MAX];
 	struct snapshot_pages pages;
 
-	if (check_head(directory, row, error) != 0 ||
-	    snapshot_pages_open(&pages, directory, row, SNAPSHOT_MODE_CHECK, error) != 0)
+	if (check_head(directory, row, error) != 0)
+		return error->code;
+	if (!row->is_whole)
+		return 0;
+	if (snapshot_pages_open(&pages, directory, row, SNAPSHOT_MODE_CHECK, error) != 0)
 		return error->code;
 	snapshot_pages_close(&pages);
 	snapshot_name_print(row, "pages", name);

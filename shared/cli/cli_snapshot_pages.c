@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define FRAME_BYTES 12 /* length, hash */
@@ -33,10 +34,15 @@ static int disk_failed(const char *path, const char *what, int code, struct erro
 	                 strerror(code), remedy);
 }
 
-static int write_all(int fd, struct slice bytes, int64_t at)
+/* Two parts, one behind the other; the first may be empty. */
+static int write_both(int fd, struct slice head, struct slice bytes, int64_t at)
 {
-	while (bytes.len > 0) {
-		ssize_t len = pwrite(fd, bytes.ptr, bytes.len, at);
+	while (head.len + bytes.len > 0) {
+		/* they are only read */
+		struct iovec parts[2] = {{(void *)(uintptr_t)head.ptr, head.len},
+		                         {(void *)(uintptr_t)bytes.ptr, bytes.len}};
+		ssize_t len = pwritev(fd, parts, 2, at);
+		size_t of_head;
 
 		if (len < 0 && errno == EINTR)
 			continue;
@@ -44,7 +50,9 @@ static int write_all(int fd, struct slice bytes, int64_t at)
 			return errno;
 		if (len == 0)
 			return ENOSPC;
-		bytes = slice_of(bytes.ptr + len, bytes.len - (size_t)len);
+		of_head = (size_t)len < head.len ? (size_t)len : head.len;
+		head = slice_of(head.ptr + of_head, head.len - of_head);
+		bytes = slice_of(bytes.ptr + ((size_t)len - of_head), bytes.len - ((size_t)len - of_head));
 		at += len;
 	}
 	return 0;
@@ -93,7 +101,7 @@ int snapshot_file_write(const char *directory, const char *name, struct slice by
 	fd = open(made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return disk_failed(made, "create it", errno, error);
-	rc = write_all(fd, bytes, 0);
+	rc = write_both(fd, slice_of(NULL, 0), bytes, 0);
 	if (rc == 0 && fsync(fd) != 0)
 		rc = errno;
 	if (close(fd) != 0 && rc == 0)
@@ -298,22 +306,20 @@ int snapshot_pages_add(struct snapshot_pages *pages, struct slice page, struct e
 	uint64_t hash = hash64(page, pages->sum.hash);
 	int64_t at = pages->sum.bytes;
 	struct snapshot_pages before = *pages;
-	struct buffer frame;
+	uint8_t bytes[FRAME_BYTES];
+	struct buffer frame = {.ptr = bytes, .size = sizeof bytes, .len_max = sizeof bytes};
 	int rc;
 
 	if (page.len > SNAPSHOT_PAGE_BYTES_MAX)
 		return damaged(pages, ERROR_ACTION_RETRY, "is too long", error);
 	if (page_note(pages, page, hash, ERROR_ACTION_RETRY, error) != 0)
 		return error->code;
-	buffer_init(&frame, FRAME_BYTES + page.len);
 	buffer_put_u32(&frame, (uint32_t)page.len);
 	buffer_put_u64(&frame, hash);
-	buffer_append_slice(&frame, page);
-	rc = buffer_failed(&frame) ? ENOMEM : write_all(pages->fd, buffer_slice(&frame), at);
-	if (rc ==
-	    0) /* its way to the disk begins while the next page is asked for; what it fails at, the sync says */
-		(void)sync_file_range(pages->fd, at, (off_t)frame.len, SYNC_FILE_RANGE_WRITE);
-	buffer_deinit(&frame);
+	rc = write_both(pages->fd, buffer_slice(&frame), page, at);
+	/* its way to the disk begins while the next page is asked for; what it fails at, the sync says */
+	if (rc == 0)
+		(void)sync_file_range(pages->fd, at, (off_t)(FRAME_BYTES + page.len), SYNC_FILE_RANGE_WRITE);
 	if (rc == 0)
 		return 0;
 	*pages = before;

@@ -28,7 +28,9 @@ struct call {
 	CURL *easy;
 	struct curl_slist *headers;
 	uint8_t *sent;      /* the request's body */
-	struct buffer body; /* of the answer */
+	struct buffer body; /* of the answer, if the caller has no place for it */
+	struct buffer *answer;
+	size_t answer_len; /* in it before */
 	const char *method;
 	char *url;
 	bool answer_too_long;
@@ -42,6 +44,7 @@ struct http_client {
 	pthread_t thread;
 	unsigned in_flight_max;
 	size_t answer_bytes_max;
+	size_t receive_bytes;
 	char *authorization; /* header line, or NULL */
 	atomic_bool stopping;
 	atomic_uint in_flight;
@@ -98,8 +101,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
 	struct call *call = context;
 
-	buffer_append(&call->body, bytes, size * count);
-	call->answer_too_long = buffer_failed(&call->body);
+	buffer_append(call->answer, bytes, size * count);
+	call->answer_too_long = buffer_failed(call->answer);
 	return call->answer_too_long ? 0 : size * count;
 }
 
@@ -110,7 +113,7 @@ static int set_failed(struct error *error, const struct call *call, CURLcode cod
 	if (call->answer_too_long)
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT,
 		                 "%s %.200s: the answer is longer than %zu bytes", call->method, call->url,
-		                 call->body.len_max);
+		                 call->answer->len_max);
 	if (code == CURLE_OUT_OF_MEMORY)
 		return error_memory(error, 0);
 	return error_set(error, code == CURLE_OPERATION_TIMEDOUT ? ERROR_TIMEOUT : ERROR_NETWORK,
@@ -211,7 +214,8 @@ static void finish(struct http_client *client, CURL *easy, CURLcode code)
 	running_remove(call);
 	if (code == CURLE_OK && curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK) {
 		answer.status = (int)status;
-		answer.body = buffer_slice(&call->body);
+		answer.body =
+			slice_of(call->answer->ptr + call->answer_len, call->answer->len - call->answer_len);
 	} else {
 		(void)set_failed(&answer.error, call, code);
 	}
@@ -327,6 +331,7 @@ int http_client_start(const struct http_client_options *options, struct http_cli
 	(void)pthread_cond_init(&new->guest_left, NULL);
 	new->in_flight_max = options->in_flight_max;
 	new->answer_bytes_max = options->answer_bytes_max;
+	new->receive_bytes = options->receive_bytes;
 	new->waiting_end = &new->waiting;
 	new->multi = curl_multi_init();
 	if (new->multi == NULL)
@@ -456,7 +461,7 @@ static CURLcode set_method(struct call *call, struct slice body)
 	return result;
 }
 
-static CURLcode set_options(struct call *call, int timeout_ms)
+static CURLcode set_options(struct call *call, const struct http_client *client, int timeout_ms)
 {
 	CURLcode result = CURLE_OK;
 	long connect_ms = timeout_ms < CONNECT_MS_MAX ? timeout_ms : CONNECT_MS_MAX;
@@ -472,6 +477,8 @@ static CURLcode set_options(struct call *call, int timeout_ms)
 	SET(CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_S);
 	SET(CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFE_S);
 	SET(CURLOPT_TCP_NODELAY, 1L);
+	if (client->receive_bytes > 0)
+		SET(CURLOPT_BUFFERSIZE, (long)client->receive_bytes);
 	SET(CURLOPT_HTTPHEADER, call->headers);
 	SET(CURLOPT_ERRORBUFFER, call->detail);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -491,13 +498,16 @@ static struct call *call_new(struct http_client *client, const struct http_clien
 	if (call == NULL)
 		return NULL;
 	buffer_init(&call->body, client->answer_bytes_max);
+	call->answer = request->answer != NULL ? request->answer : &call->body;
+	call->answer_len = call->answer->len;
 	call->method = request->method;
 	call->completion = request->completion;
 	call->context = request->context;
 	call->url = strdup(request->url);
 	call->easy = easy_take(client);
 	if (call->url == NULL || call->easy == NULL || !set_headers(call, client, request) ||
-	    set_options(call, request->timeout_ms) != CURLE_OK || set_method(call, body) != CURLE_OK) {
+	    set_options(call, client, request->timeout_ms) != CURLE_OK ||
+	    set_method(call, body) != CURLE_OK) {
 		call_free(call);
 		return NULL;
 	}
@@ -540,17 +550,19 @@ static void on_answered(void *context, const struct http_answer *answer)
 
 	asked->status = answer->status;
 	asked->error = answer->error;
-	buffer_append_slice(asked->answer, answer->body);
+	if (answer->status == 0)
+		asked->answer->len = asked->answer_len;
 	(void)sem_post(&asked->answered);
 }
 
 int http_client_ask_begin(struct http_client *client, struct http_client_request *request,
                           struct http_client_asked *asked, struct buffer *answer, struct error *error)
 {
-	*asked = (struct http_client_asked){.answer = answer};
+	*asked = (struct http_client_asked){.answer = answer, .answer_len = answer->len};
 	ASSERT(sem_init(&asked->answered, 0, 0) == 0);
 	request->completion = on_answered;
 	request->context = asked;
+	request->answer = answer;
 	if (http_client_send(client, request, error) == 0)
 		return 0;
 	(void)sem_destroy(&asked->answered);

@@ -29,12 +29,13 @@ struct http_client;
 struct http_client_options {
 	unsigned in_flight_max;
 	size_t answer_bytes_max;
-	const char *bearer; /* cluster key; "" or NULL for none; copied */
+	size_t receive_bytes; /* at a time, of memory for each request that is answered; 0: as curl has it */
+	const char *bearer;   /* cluster key; "" or NULL for none; copied */
 };
 
 struct http_answer {
 	int status;        /* 0: no answer, see error */
-	struct slice body; /* borrowed until the completion returns */
+	struct slice body; /* borrowed until the completion returns; of `answer`, if the request has one */
 	struct error error;
 };
 
@@ -47,8 +48,10 @@ struct http_client_request {
 	const char *request_id;   /* copied; sent as X-Request-Id; NULL for none */
 	const char *node;         /* copied; sent as X-Millrace-Node: the node that is meant; NULL for none */
 	struct buffer *body;      /* moved out, empty afterwards; NULL for none */
-	int timeout_ms;           /* for the whole request */
-	int deadline_ms;          /* sent as X-Millrace-Deadline-Ms; 0 for none */
+	struct buffer *
+		answer; /* takes the answer's body and is nobody else's until the completion; NULL for none */
+	int timeout_ms; /* for the whole request */
+	int deadline_ms; /* sent as X-Millrace-Deadline-Ms; 0 for none */
 	http_completion *completion;
 	void *context;
 };
@@ -77,7 +80,8 @@ void http_client_wake(struct http_client *client);
 void http_client_dismiss(struct http_client *client);
 /* True on the client's thread. */
 bool http_client_is_here(const struct http_client *client);
-/* Blocking, for command lines and tests of a start: sends and waits. The body is appended to `answer`. */
+/* Blocking, for command lines and tests of a start: sends and waits. The body is appended to `answer`, after a failure
+ * nothing is. */
 int http_client_ask(struct http_client *client, struct http_client_request *request, int *status,
                     struct buffer *answer, struct error *error);
 
@@ -86,6 +90,7 @@ struct http_client_asked {
 	sem_t answered;
 	int status;
 	struct buffer *answer;
+	size_t answer_len; /* before */
 	struct error error;
 };
 

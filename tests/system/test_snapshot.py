@@ -146,6 +146,29 @@ def test_killed_under_writes(env):
     assert max(row["replica"]["stored"] for row in manifest["shards"]) <= max(log_ends(env, index).values())
 
 
+def change_byte(path):
+    bytes_now = bytearray(path.read_bytes())
+    bytes_now[len(bytes_now) // 2] ^= 1
+    path.write_bytes(bytes_now)
+
+
+def test_changed_between(env):
+    """What an earlier run wrote, and what the disk has changed since, is copied anew."""
+    env.plan(nodes=1, rf=1)
+    env.start_all()
+    index = create_index(env, "books", PARTITIONS)
+    publish(env, index, range(DOCUMENTS), "document")
+    wait_stored(env, index)
+    for name, reached in (("pages", lambda: "pages" in row_of(directory, 0)), ("head", lambda: has_pages(directory, 0))):
+        directory = env.directory / name
+        kill_when(env, directory, reached)
+        change_byte(directory / f"0.{name}")
+        told = env.millrace("index", "snapshot", "books", directory)
+        assert f"shard 0 is copied anew: {directory}/0.{name}" in told.stderr, told
+        assert_is_fold(env, index, directory)
+        env.millrace("index", "snapshot", "--verify", directory)
+
+
 def limit_file():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_BYTES, resource.RLIM_INFINITY))
