@@ -22,23 +22,19 @@ stage is a process of its own; each run has all stages.
   then, of ingest.memory; and by how much the process has grown, which is that,
   the window's part in memory and what librdkafka reads ahead.
 """
-import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "system"))
+from command import ROOT, command
 
-from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
-from environment import Ports  # noqa: E402
-from kafka_server import KafkaServer  # noqa: E402
-from smoke import Interrupted, on_interrupt, print_figures, summary  # noqa: E402
+from confluent_kafka.admin import AdminClient, NewTopic
+from environment import Ports
+from kafka_server import KafkaServer
 
 WINDOW = 1000000
 IDENTITIES = 1000000
@@ -122,33 +118,8 @@ def run_all(arguments):
     finally:
         kafka.kill9()
         shutil.rmtree(directory, ignore_errors=True)
-    return runs
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--records", type=int, default=1000000)
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_interrupt)
-    try:
-        runs = run_all(arguments)
-    except Interrupted as name:
-        print(f"interrupted by {name}", file=sys.stderr)
-        return 130
-    result = {"records": arguments.records, "runs": len(runs), "cpus": os.cpu_count(), "load": os.getloadavg()[0],
-              "figures": summary(runs)}
-    if arguments.output == "json":
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
-        print(f"{result['records']} records of 1 KB in each topic, {result['runs']} runs, {result['cpus']} CPUs, "
-              f"load {result['load']:.1f} at the end")
-        print_figures(result["figures"])
-    return 0
+    return {"records of 1 KB in each topic": arguments.records}, runs
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(__doc__, {"--records": {"type": int, "default": 1000000}}, run_all)

@@ -24,12 +24,10 @@ is of two figures of the same run, of questions asked in turn where that goes.
 - 1,000 connections: a gateway's resident memory while they are open, each after
   a search.
 """
-import argparse
 import json
 import multiprocessing
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -37,11 +35,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from smoke import (MADE_DOCUMENTS, PARTITIONS, ROOT, Interrupted, memory_of, on_interrupt, percentile, publish_all,
-                   replicas_of, summary, words_of)
+from command import ROOT, command, source_of
+from smoke import PARTITIONS, memory_of, percentile, publish_all, replicas_of, words_of
 
 from children import wait_until
-from documents import catalogue, made
 from environment import Environment, Ports
 from kafka_server import KafkaServer
 from replica_view import Line, create_index, log_ends
@@ -310,15 +307,8 @@ def measure_proxied(env, documents, words, load):
     return measure_slow(env, words, load)
 
 
-def print_table(result):
-    print(f"{result['documents']} documents ({result['source']}), {NODES} nodes, RF {RF}, {result['runs']} runs, {result['cpus']} CPUs")
-    print(f"{'':<60}{'median':>12}   min – max")
-    for name, figure in result["figures"].items():
-        digits = 0 if figure["median"] >= 1000 else 2
-        print(f"{name:<60}{figure['median']:>12,.{digits}f}   {figure['min']:,.{digits}f} – {figure['max']:,.{digits}f}")
-
-
-def run_all(arguments, documents):
+def run_all(arguments):
+    documents, source = source_of(arguments.documents)
     directory = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
     ports, env, runs = Ports(), None, []
     kafka = KafkaServer(ROOT, directory / "kafka", (ports.free(), ports.free()))
@@ -346,35 +336,8 @@ def run_all(arguments, documents):
             child.kill()
         kafka.kill9()
         shutil.rmtree(directory, ignore_errors=True)
-    return runs
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--documents", type=int, help="only so many")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_interrupt)
-    documents, source = catalogue(), "Debian catalogue"
-    if not documents:
-        documents, source = made(MADE_DOCUMENTS), "made documents"
-    documents = documents[:arguments.documents]
-    arguments.build = arguments.build.resolve()
-    try:
-        runs = run_all(arguments, documents)
-    except Interrupted as name:
-        print(f"interrupted by {name}", file=sys.stderr)
-        return 130
-    result = {"documents": len(documents), "source": source, "runs": len(runs), "cpus": os.cpu_count(), "figures": summary(runs)}
-    if arguments.output == "json":
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
-        print_table(result)
-    return 0
+    return {"documents": len(documents), "source": source, "nodes": NODES, "RF": RF}, runs
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(__doc__, {"--documents": {"type": int, "help": "only so many"}}, run_all)

@@ -8,16 +8,12 @@ what the node has grown by, divided by the replicas that came; once after the
 load, and once after a restart. Of the memory the anonymous part is ours, the
 rest is pages of the files, which the kernel takes back when it wants.
 """
-import argparse
-import json
 import os
 import shutil
-import signal
-import sys
 import tempfile
 from pathlib import Path
 
-from smoke import ROOT, Interrupted, on_interrupt, print_figures, summary
+from command import ROOT, command
 
 from children import wait_until
 from documents import Publisher, made
@@ -107,30 +103,8 @@ def run_all(arguments):
             env.close(clean=False)
         kafka.kill9()
         shutil.rmtree(directory, ignore_errors=True)
-    return runs
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--indexes", type=int, default=10)
-    parser.add_argument("--partitions", type=int, default=50)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_interrupt)
-    try:
-        figures = summary(run_all(arguments))
-    except Interrupted as name:
-        print(f"interrupted by {name}", file=sys.stderr)
-        return 130
-    if arguments.output == "json":
-        print(json.dumps(figures, indent=2))
-    else:
-        print_figures(figures)
-    return 0
+    return {"indexes": arguments.indexes, "partitions": arguments.partitions}, runs
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(__doc__, {"--indexes": {"type": int, "default": 10}, "--partitions": {"type": int, "default": 50}}, run_all)

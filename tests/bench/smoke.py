@@ -18,29 +18,24 @@ Every run has programs, directories and an index of its own on one Kafka.
   keep-alive client.
 - memory: each program's resident set after all that, and its peak.
 """
-import argparse
 import http.client
 import json
 import multiprocessing
-import os
 import random
 import re
 import shutil
-import signal
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "system"))
+from command import ROOT, command, source_of
 
-from children import wait_until  # noqa: E402
-from documents import catalogue, made  # noqa: E402
-from environment import Environment, Ports  # noqa: E402
-from kafka_server import KafkaServer  # noqa: E402
-from replica_view import create_index, log_ends, shards_of  # noqa: E402
+from children import wait_until
+from environment import Environment, Ports
+from kafka_server import KafkaServer
+from replica_view import create_index, log_ends, shards_of
 
 PARTITIONS = 12
 RATE = 500
@@ -48,15 +43,6 @@ RATE_SECONDS = 30
 SAMPLE_EVERY = 10
 WORDS = 500
 SEARCH_ROUNDS = 4
-MADE_DOCUMENTS = 60000
-
-
-class Interrupted(BaseException):
-    """SIGINT, SIGTERM or SIGHUP."""
-
-
-def on_interrupt(number, _frame):
-    raise Interrupted(signal.Signals(number).name)
 
 
 def producer_of(bootstrap, **settings):
@@ -279,28 +265,8 @@ def measure(env, documents):
     return figures
 
 
-def summary(runs):
-    return {name: {"median": statistics.median(run[name] for run in runs), "min": min(run[name] for run in runs),
-                   "max": max(run[name] for run in runs)} for name in runs[0]}
-
-
-def print_figures(figures):
-    width = max(48, 2 + max(map(len, figures)))
-    print(f"{'':<{width}}{'median':>12}   min – max")
-    for name, figure in figures.items():
-        digits = 0 if figure["median"] >= 1000 else 2
-        low, high = f"{figure['min']:,.{digits}f}", f"{figure['max']:,.{digits}f}"
-        print(f"{name:<{width}}{figure['median']:>12,.{digits}f}   {low} – {high}")
-
-
-def print_table(result):
-    print(f"{result['documents']} documents ({result['source']}, {result['bytes'] / 1e6:.1f} MB), {PARTITIONS} partitions, "
-          f"{result['nodes']} nodes, RF {result['rf']}, "
-          f"{result['runs']} runs, {result['cpus']} CPUs")
-    print_figures(result["figures"])
-
-
-def run_all(arguments, documents):
+def run_all(arguments):
+    documents, source = source_of()
     directory = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
     ports, env = Ports(), None
     kafka = KafkaServer(ROOT, directory / "kafka", (ports.free(), ports.free()))
@@ -323,35 +289,9 @@ def run_all(arguments, documents):
             child.kill()
         kafka.kill9()
         shutil.rmtree(directory, ignore_errors=True)
-    return runs
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--nodes", type=int, default=1)
-    parser.add_argument("--rf", type=int, default=1)
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_interrupt)
-    documents, source = catalogue(), "Debian catalogue"
-    if not documents:
-        documents, source = made(MADE_DOCUMENTS), "made documents"
-    try:
-        runs = run_all(arguments, documents)
-    except Interrupted as name:
-        print(f"interrupted by {name}", file=sys.stderr)
-        return 130
-    result = {"documents": len(documents), "source": source, "bytes": sum(len(body) for _, body in documents),
-              "runs": len(runs), "nodes": arguments.nodes, "rf": arguments.rf, "cpus": os.cpu_count(), "figures": summary(runs)}
-    if arguments.output == "json":
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
-        print_table(result)
-    return 0
+    return {"documents": len(documents), "source": source, "bytes": sum(len(body) for _, body in documents),
+            "partitions": PARTITIONS, "nodes": arguments.nodes, "RF": arguments.rf}, runs
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(__doc__, {"--nodes": {"type": int, "default": 1}, "--rf": {"type": int, "default": 1}}, run_all)

@@ -14,12 +14,9 @@ live data come to --mib (default 1024), all of it stored. Then each run takes
 - search: words of the catalogue from one keep-alive client, alone and beside a
   snapshot of its own, which is not the one that is timed.
 """
-import argparse
-import json
 import multiprocessing
 import os
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -27,14 +24,13 @@ import threading
 import time
 from pathlib import Path
 
-from smoke import (MADE_DOCUMENTS, PARTITIONS, ROOT, Client, Interrupted, on_interrupt, percentile, print_figures, publish_all,
-                   replicas_of, summary, wait_replicas, words_of)
+from command import ROOT, command, source_of
+from smoke import PARTITIONS, Client, percentile, publish_all, replicas_of, wait_replicas, words_of
 
-from children import wait_until  # noqa: E402
-from documents import catalogue, made  # noqa: E402
-from environment import Environment, Ports  # noqa: E402
-from kafka_server import KafkaServer  # noqa: E402
-from replica_view import create_index, log_ends  # noqa: E402
+from children import wait_until
+from environment import Environment, Ports
+from kafka_server import KafkaServer
+from replica_view import create_index, log_ends
 
 BLOCK = 1 << 20
 MIB = 2**20
@@ -184,7 +180,8 @@ def load(env, documents, mib):
         sending.close()
 
 
-def run_all(arguments, documents):
+def run_all(arguments):
+    documents, source = source_of()
     directory = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
     ports, env = Ports(), None
     kafka = KafkaServer(ROOT, directory / "kafka", (ports.free(), ports.free()))
@@ -209,34 +206,8 @@ def run_all(arguments, documents):
             child.kill()
         kafka.kill9()
         shutil.rmtree(directory, ignore_errors=True)
-    return runs
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--mib", type=int, default=1024)
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_interrupt)
-    documents = catalogue()
-    if not documents:
-        documents = made(MADE_DOCUMENTS)
-    try:
-        runs = run_all(arguments, documents)
-    except Interrupted as name:
-        print(f"interrupted by {name}", file=sys.stderr)
-        return 130
-    result = {"runs": len(runs), "cpus": os.cpu_count(), "load": os.getloadavg()[0], "figures": summary(runs)}
-    if arguments.output == "json":
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
-        print(f"{result['runs']} runs, {result['cpus']} CPUs, load {result['load']:.1f} at the end")
-        print_figures(result["figures"])
-    return 0
+    return {"source": source, "partitions": PARTITIONS}, runs
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(__doc__, {"--mib": {"type": int, "default": 1024}}, run_all)

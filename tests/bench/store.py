@@ -27,7 +27,6 @@ stages, and every ratio is of two figures of one run.
 
 --quick: one run of 10,000 documents a corpus, growth to 100,000.
 """
-import argparse
 import json
 import os
 import shutil
@@ -38,7 +37,8 @@ import tempfile
 from pathlib import Path
 
 from corpora import CORPORA, corpus
-from smoke import ROOT, Interrupted, on_interrupt, print_figures, summary, words_of
+from command import command
+from smoke import words_of
 
 STORE_BYTES = 4 << 20
 BATCHES = 2000
@@ -184,6 +184,7 @@ def measure(bench, words, quick):
 
 
 def run_all(arguments):
+    arguments.runs = arguments.runs or (1 if arguments.quick else 3)
     directory = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
     runs = []
     try:
@@ -196,32 +197,8 @@ def run_all(arguments):
             print(f"run {number + 1} of {arguments.runs} done", file=sys.stderr)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return runs
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--runs", type=int)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
-    arguments.runs = arguments.runs or (1 if arguments.quick else 3)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_interrupt)
-    try:
-        runs = run_all(arguments)
-    except Interrupted as name:
-        print(f"interrupted by {name}", file=sys.stderr)
-        return 130
-    result = {"runs": len(runs), "quick": arguments.quick, "cpus": os.cpu_count(), "load": os.getloadavg()[0], "figures": summary(runs)}
-    if arguments.output == "json":
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-    else:
-        print(f"{'quick, ' if arguments.quick else ''}{result['runs']} runs, one core of {result['cpus']}, load {result['load']:.1f} at the end")
-        print_figures(result["figures"])
-    return 0
+    return {"quick": arguments.quick}, runs
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(__doc__, {"--quick": {"action": "store_true"}}, run_all, runs=None)
