@@ -23,7 +23,7 @@ static void invalid(struct question *question)
 	http_refuse(
 		question->request, 400, "invalid_request",
 		"expected `index` (16 hexadecimal digits), `partition`, for chunks and to end a copy `copy` "
-		"(16 hexadecimal digits), and for chunks maybe `after` (hexadecimal)");
+		"(16 hexadecimal digits), and for chunks maybe `after` (hexadecimal) and `skip` (pages)");
 }
 
 static bool shard_parse(struct question *question)
@@ -63,6 +63,13 @@ static bool after_parse(const char *text, uint8_t key[KV_KEY_BYTES_MAX], size_t 
 	}
 	*len = digits / 2;
 	return true;
+}
+
+/* Without it none is. */
+static bool skip_parse(const char *text, int64_t *skip)
+{
+	*skip = 0;
+	return text == NULL || (question_number_parse(text, skip) && *skip <= COPY_SKIP_MAX);
 }
 
 bool question_copy(struct question *question)
@@ -167,13 +174,13 @@ static bool head_answer(struct question *question, struct error *error)
 	return sound;
 }
 
-static bool page_answer(struct question *question, struct slice after, struct error *error)
+static bool page_answer(struct question *question, struct slice after, unsigned skip, struct error *error)
 {
 	struct buffer page;
 	bool sound;
 
 	buffer_init(&page, COPY_PAGE_BYTES_MAX);
-	sound = answer(question, copy_source_page(question->copy, after, &page, error), &page, error);
+	sound = answer(question, copy_source_page(question->copy, after, skip, &page, error), &page, error);
 	buffer_deinit(&page);
 	return sound;
 }
@@ -196,9 +203,10 @@ static bool chunks_answer(struct question *question, struct error *error)
 {
 	struct node *node = question->node;
 	uint8_t after[KV_KEY_BYTES_MAX];
+	int64_t skip;
 	size_t len;
 
-	if (!copy_parse(question) ||
+	if (!copy_parse(question) || !skip_parse(http_request_argument(question->request, "skip"), &skip) ||
 	    !after_parse(http_request_argument(question->request, "after"), after, &len)) {
 		invalid(question);
 		return true;
@@ -210,7 +218,7 @@ static bool chunks_answer(struct question *question, struct error *error)
 		gone(question);
 		return true;
 	}
-	return page_answer(question, slice_of(after, len), error);
+	return page_answer(question, slice_of(after, len), (unsigned)skip, error);
 }
 
 static void end_answer(struct question *question)

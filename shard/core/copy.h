@@ -44,6 +44,7 @@
 #define COPY_FORMAT 1
 #define COPY_HEAD_BYTES_MAX (256U * 1024 * 1024)
 #define COPY_PAGE_BYTES_MAX (5U * 1024 * 1024)
+#define COPY_SKIP_MAX 3
 
 struct copy_source;
 
@@ -55,8 +56,9 @@ struct copy_source *copy_source_hold(struct copy_source *source);
 void copy_source_release(struct copy_source *source);
 /* Appends the head, which comes first; after a failure the source is of no use. */
 int copy_source_head(struct copy_source *source, struct buffer *head, struct error *error);
-/* Appends the chunks behind the key `after` (empty: from the first one on), as many as a page takes; none: no more. */
-int copy_source_page(const struct copy_source *source, struct slice after, struct buffer *page,
+/* Appends the chunks behind the key `after` (empty: from the first one on), as many as a page takes; none: no more.
+ * Before it `skip` pages are left out, so that several can be on their way at once. */
+int copy_source_page(const struct copy_source *source, struct slice after, unsigned skip, struct buffer *page,
                      struct error *error);
 
 /* The incarnation of the replica that is in the store; none if there is none, or a copy that is not whole. */

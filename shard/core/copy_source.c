@@ -8,7 +8,7 @@
 #ifndef COPY_PAGE_BYTES /* a test's is smaller, as its copies are */
 #define COPY_PAGE_BYTES COPY_PAGE_BYTES_MAX
 #endif
-#define ENTRY_BYTES 7 /* of an entry, beside key and value */
+#define ENTRY_BYTES 6 /* of a page's entry, beside key and value */
 
 struct copy_source {
 	atomic_size_t references;
@@ -142,14 +142,16 @@ static int after_seek(const struct copy_source *source, struct kv_cursor *cursor
 
 /* Chunks of others, younger or on their way out, stand between them. */
 static int page_fill(const struct copy_source *source, struct kv_cursor *cursor, struct slice after,
-                     struct buffer *page, struct error *error)
+                     unsigned skip, struct buffer *page, struct error *error)
 {
 	struct copy_entry entry;
+	size_t len = 0; /* of this page, if it is left out too */
 	int rc = after_seek(source, cursor, after, &entry, error);
 
 	while (rc == 0) {
 		uint64_t id = entry.key.len < 8 ? 0 : stored_big_endian(entry.key.ptr, 8);
 		size_t at = unit_place(source, id);
+		size_t entry_len;
 
 		if (at == source->units_len)
 			break;
@@ -157,10 +159,16 @@ static int page_fill(const struct copy_source *source, struct kv_cursor *cursor,
 			rc = unit_seek(cursor, source->units[at].id, &entry, error);
 			continue;
 		}
-		if (page->len > 0 &&
-		    page->len + ENTRY_BYTES + entry.key.len + entry.value.len > COPY_PAGE_BYTES)
-			break;
-		copy_page_add(page, entry.key, entry.value);
+		entry_len = ENTRY_BYTES + entry.key.len + entry.value.len;
+		if (len > 0 && len + entry_len > COPY_PAGE_BYTES) {
+			if (skip == 0)
+				break;
+			skip--;
+			len = 0;
+		}
+		len += entry_len;
+		if (skip == 0)
+			copy_page_add(page, entry.key, entry.value);
 		rc = kv_cursor_next(cursor, &entry.key, &entry.value, error);
 	}
 	if (buffer_failed(page))
@@ -168,7 +176,7 @@ static int page_fill(const struct copy_source *source, struct kv_cursor *cursor,
 	return rc == ERROR_NOT_FOUND ? 0 : rc;
 }
 
-int copy_source_page(const struct copy_source *source, struct slice after, struct buffer *page,
+int copy_source_page(const struct copy_source *source, struct slice after, unsigned skip, struct buffer *page,
                      struct error *error)
 {
 	struct kv_cursor *cursor;
@@ -182,7 +190,7 @@ int copy_source_page(const struct copy_source *source, struct slice after, struc
 		return error->code;
 	rc = kv_cursor_open(txn, KV_TABLE_CHUNKS, &cursor, error);
 	if (rc == 0) {
-		rc = page_fill(source, cursor, after, page, error);
+		rc = page_fill(source, cursor, after, skip, page, error);
 		kv_cursor_close(cursor);
 	}
 	kv_abort(txn);

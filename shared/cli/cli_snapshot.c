@@ -48,9 +48,9 @@ static int origin_write(const struct plan *plan, const char *name, struct error 
 		buffer_append_string(&json, "]");
 	}
 	buffer_append_string(&json, "}");
-	rc = buffer_failed(&json)
-	             ? error_memory(error, json.len_max)
-	             : snapshot_file_write(plan->snapshot.directory, name, buffer_slice(&json), error);
+	rc = buffer_failed(&json) ? error_memory(error, json.len_max)
+	                          : snapshot_file_write(plan->snapshot.directory, name, buffer_slice(&json),
+	                                                SNAPSHOT_SYNC_NAME, error);
 	buffer_deinit(&json);
 	return rc;
 }
@@ -176,7 +176,7 @@ static int row_read(const struct plan *plan, struct snapshot_row *row, struct er
 
 	snapshot_name_print(row, "json", name);
 	rc = json_read(plan->snapshot.directory, name, &doc, error);
-	if (rc == ERROR_NOT_FOUND)
+	if (rc == ERROR_NOT_FOUND || rc == ERROR_DAMAGED)
 		return 0;
 	if (rc != 0)
 		return rc;
@@ -235,6 +235,8 @@ static int take(struct plan *plan, struct error *error)
 		rc = shard_take(plan, i, error);
 	cli_progress_end(&plan->progress);
 	if (rc == 0)
+		rc = snapshot_sync_directory(plan->snapshot.directory, error);
+	if (rc == 0)
 		rc = origin_write(plan, SNAPSHOT_MANIFEST, error);
 	return rc == 0 ? leftovers_remove(plan, error) : rc;
 }
@@ -289,7 +291,7 @@ static int verify(const char *directory)
 static int plan_run(struct plan *plan)
 {
 	struct cli *cli = plan->snapshot.cli;
-	struct http_client_options options = {.in_flight_max = 1,
+	struct http_client_options options = {.in_flight_max = SNAPSHOT_PAGES_AT_ONCE,
 	                                      .answer_bytes_max = SNAPSHOT_HEAD_BYTES_MAX,
 	                                      .receive_bytes = RECEIVE_BYTES,
 	                                      .bearer = config_string(cli->config, "auth.cluster_key")};

@@ -17,11 +17,11 @@
  *                  "head":{"bytes","hash"},
  *                  "pages":{"bytes","pages","chunks","chunk_bytes","hash"}}
  *
- * All frames of a shard are on disk before its row says that it is whole. Whoever
- * is killed begins again: rows that are whole stay, the shard that was under way
- * goes on behind its last whole frame (a power failure may have kept fewer) if
- * the node still keeps that copy, else it is copied anew. What an earlier run wrote is read once more, and copied
- * anew where it is not what was written.
+ * Whoever is killed begins again: rows that are whole stay, the shard that was
+ * under way goes on behind its last whole frame if the node still keeps that
+ * copy, else it is copied anew. Rows are notes for that, which a power failure
+ * may lose: what an earlier run wrote is read once more, and copied anew where
+ * it is not what the row says. Heads and pages are on disk before manifest.json is.
  *
  * What is checked without a cluster: that every byte is the one that a node gave,
  * that no chunk is missing, doubled or out of order, and that the chunks come to
@@ -30,7 +30,8 @@
  *
  * cli_snapshot.c (words, the plan), cli_snapshot_shard.c (one shard, from a node),
  * cli_snapshot_row.c (JSON), cli_snapshot_pages.c (frames), cli_snapshot_check.c.
- * One thread. Bounds: SNAPSHOT_HEAD_BYTES_MAX in memory, a page beside it.
+ * One thread. Bounds: SNAPSHOT_HEAD_BYTES_MAX in memory, SNAPSHOT_PAGES_AT_ONCE
+ * pages and one beside it.
  * Failure: ERROR_STORAGE (FATAL, names file and remedy), ERROR_DAMAGED (REJECT,
  * what is there is not what was written), ERROR_VERSION, ERROR_STATE, ERROR_MEMORY.
  */
@@ -46,6 +47,7 @@
 #define SNAPSHOT_HEAD_BYTES_MAX (257U << 20)
 #define SNAPSHOT_PAGE_BYTES_MAX (8U << 20)
 #define SNAPSHOT_KEY_BYTES_MAX 511
+#define SNAPSHOT_PAGES_AT_ONCE 2 /* asked for */
 #define SNAPSHOT_TOLD_BYTES_MAX 1024
 #define SNAPSHOT_MANIFEST_BYTES_MAX (16U << 20)
 #define SNAPSHOT_PATH_BYTES_MAX 4096
@@ -96,8 +98,15 @@ int snapshot_pages_begin(struct snapshot_pages *pages, const char *directory, co
 int snapshot_pages_next(struct snapshot_pages *pages, uint8_t *page, size_t *len, struct error *error);
 void snapshot_pages_close(struct snapshot_pages *pages);
 
-/* A whole file, on disk under its name or not at all. */
-int snapshot_file_write(const char *directory, const char *name, struct slice bytes, struct error *error);
+enum snapshot_sync {
+	SNAPSHOT_SYNC_LATER = 1, /* a power failure may leave anything under its name */
+	SNAPSHOT_SYNC_FILE,      /* all of it is on disk, its name once the directory is synced */
+	SNAPSHOT_SYNC_NAME       /* and this too */
+};
+
+/* A whole file, there under its name or not at all, whenever this is killed. */
+int snapshot_file_write(const char *directory, const char *name, struct slice bytes, enum snapshot_sync sync,
+                        struct error *error);
 /* Appends it; ERROR_NOT_FOUND (REJECT). */
 int snapshot_file_read(const char *directory, const char *name, struct buffer *bytes, struct error *error);
 /* One that may not be there. */

@@ -89,7 +89,8 @@ int snapshot_sync_directory(const char *directory, struct error *error)
 	return rc == 0 ? 0 : disk_failed(directory, "sync it", rc, error);
 }
 
-int snapshot_file_write(const char *directory, const char *name, struct slice bytes, struct error *error)
+int snapshot_file_write(const char *directory, const char *name, struct slice bytes, enum snapshot_sync sync,
+                        struct error *error)
 {
 	char path[SNAPSHOT_PATH_BYTES_MAX];
 	char made[SNAPSHOT_PATH_BYTES_MAX];
@@ -102,7 +103,7 @@ int snapshot_file_write(const char *directory, const char *name, struct slice by
 	if (fd < 0)
 		return disk_failed(made, "create it", errno, error);
 	rc = write_both(fd, slice_of(NULL, 0), bytes, 0);
-	if (rc == 0 && fsync(fd) != 0)
+	if (rc == 0 && sync != SNAPSHOT_SYNC_LATER && fsync(fd) != 0)
 		rc = errno;
 	if (close(fd) != 0 && rc == 0)
 		rc = errno;
@@ -112,7 +113,7 @@ int snapshot_file_write(const char *directory, const char *name, struct slice by
 		(void)unlink(made);
 		return disk_failed(path, "write it", rc, error);
 	}
-	return snapshot_sync_directory(directory, error);
+	return sync == SNAPSHOT_SYNC_NAME ? snapshot_sync_directory(directory, error) : 0;
 }
 
 int snapshot_file_read(const char *directory, const char *name, struct buffer *bytes, struct error *error)

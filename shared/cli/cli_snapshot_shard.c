@@ -177,25 +177,19 @@ static int row_write(const struct taking *taking, struct error *error)
 	snapshot_name_print(taking->row, "json", name);
 	buffer_init(&json, SNAPSHOT_MANIFEST_BYTES_MAX);
 	snapshot_row_append(taking->row, &json);
-	rc = buffer_failed(&json)
-	             ? error_memory(error, json.len_max)
-	             : snapshot_file_write(taking->snapshot->directory, name, buffer_slice(&json), error);
+	rc = buffer_failed(&json) ? error_memory(error, json.len_max)
+	                          : snapshot_file_write(taking->snapshot->directory, name,
+	                                                buffer_slice(&json), SNAPSHOT_SYNC_LATER, error);
 	buffer_deinit(&json);
 	return rc;
 }
 
-/* The row goes first: a head without its row is nobody's. */
 static int head_write(const struct taking *taking, struct slice head, struct error *error)
 {
-	const char *directory = taking->snapshot->directory;
 	char name[SNAPSHOT_NAME_BYTES_MAX];
 
-	snapshot_name_print(taking->row, "json", name);
-	if (snapshot_file_remove(directory, name, error) != 0 ||
-	    snapshot_sync_directory(directory, error) != 0)
-		return error->code;
 	snapshot_name_print(taking->row, "head", name);
-	return snapshot_file_write(directory, name, head, error);
+	return snapshot_file_write(taking->snapshot->directory, name, head, SNAPSHOT_SYNC_FILE, error);
 }
 
 static int copy_begin(struct taking *taking, struct error *error)
@@ -220,69 +214,104 @@ static int copy_begin(struct taking *taking, struct error *error)
 	return rc;
 }
 
-/* The page behind `key`. */
-static int page_ask(struct taking *taking, struct slice key, struct asking *asking, struct error *error)
+/* The page behind `key`, or `skip` further. */
+static int page_ask(struct taking *taking, struct slice key, unsigned skip, struct asking *asking,
+                    struct error *error)
 {
 	char query[QUERY_BYTES];
-	int len = snprintf(query, sizeof query, "&copy=%016" PRIx64 "&after=", taking->row->copy);
+	int len =
+		snprintf(query, sizeof query, "&copy=%016" PRIx64 "&skip=%u&after=", taking->row->copy, skip);
 
 	for (size_t i = 0; i < key.len; i++)
 		len += snprintf(query + len, sizeof query - (size_t)len, "%02x", key.ptr[i]);
 	return ask_begin(taking, "/copy/chunks", query, asking, error);
 }
 
-/* `here` has been answered: the node makes the next page while this one is written. */
-static int page_take(struct taking *taking, struct snapshot_pages *pages, struct asking *here,
-                     struct asking *next, struct error *error)
-{
-	struct slice page = buffer_slice(&here->answer);
-	struct slice key;
-	struct error ignored;
+/* Pages on their way, in the order in which they come, and one that is being written. */
+struct pipeline {
+	struct asking askings[SNAPSHOT_PAGES_AT_ONCE + 1];
+	unsigned begun; /* of all that were asked for, */
+	unsigned ended; /* answered */
+};
 
-	if (snapshot_page_last(pages, page, &key, error) != 0 || page_ask(taking, key, next, error) != 0)
-		return error->code;
-	if (snapshot_pages_add(pages, page, error) != 0) {
-		(void)ask_end(taking, next, &ignored);
-		return error->code;
+static struct asking *pipeline_at(struct pipeline *pipeline, unsigned number)
+{
+	return &pipeline->askings[number % (SNAPSHOT_PAGES_AT_ONCE + 1)];
+}
+
+/* Behind `key` and what was asked for behind it. */
+static int pipeline_fill(struct taking *taking, struct pipeline *pipeline, struct slice key,
+                         struct error *error)
+{
+	while (pipeline->begun - pipeline->ended < SNAPSHOT_PAGES_AT_ONCE) {
+		if (page_ask(taking, key, pipeline->begun - pipeline->ended,
+		             pipeline_at(pipeline, pipeline->begun), error) != 0)
+			return error->code;
+		pipeline->begun++;
 	}
-	taking->snapshot->show(taking->snapshot->context, taking->row, &pages->sum);
 	return 0;
 }
 
-/* From the last page that is there until there are no more. */
-static int pages_follow(struct taking *taking, struct snapshot_pages *pages, struct asking askings[2],
+/* The next one, of no length when there are no more; `page` is there until it is asked for another one. */
+static int pipeline_take(struct taking *taking, struct pipeline *pipeline, struct slice *page,
+                         struct error *error)
+{
+	struct asking *asking = pipeline_at(pipeline, pipeline->ended++);
+
+	if (ask_end(taking, asking, error) != 0)
+		return error->code;
+	*page = buffer_slice(&asking->answer);
+	return 0;
+}
+
+static void pipeline_drain(struct taking *taking, struct pipeline *pipeline)
+{
+	struct slice page;
+	struct error ignored;
+
+	while (pipeline->ended < pipeline->begun)
+		(void)pipeline_take(taking, pipeline, &page, &ignored);
+}
+
+/* The node makes the next pages while this one is written. */
+static int pages_follow(struct taking *taking, struct snapshot_pages *pages, struct pipeline *pipeline,
                         struct error *error)
 {
-	if (page_ask(taking, slice_of(pages->last, pages->last_len), &askings[0], error) != 0)
-		return error->code;
-	for (size_t i = 0;; i++) {
-		struct asking *here = &askings[i % 2];
+	struct slice key = slice_of(pages->last, pages->last_len);
+	struct slice page;
 
-		if (ask_end(taking, here, error) != 0)
+	if (pipeline_fill(taking, pipeline, key, error) != 0)
+		return error->code;
+	for (;;) {
+		if (pipeline_take(taking, pipeline, &page, error) != 0)
 			return error->code;
-		if (here->answer.len == 0)
+		if (page.len == 0)
 			return 0;
-		if (page_take(taking, pages, here, &askings[(i + 1) % 2], error) != 0)
+		if (snapshot_page_last(pages, page, &key, error) != 0 ||
+		    pipeline_fill(taking, pipeline, key, error) != 0 ||
+		    snapshot_pages_add(pages, page, error) != 0)
 			return error->code;
+		taking->snapshot->show(taking->snapshot->context, taking->row, &pages->sum);
 	}
 }
 
 static int pages_take(struct taking *taking, struct snapshot_pages *pages, struct error *error)
 {
-	struct asking askings[2];
+	struct pipeline pipeline = {.begun = 0};
 	int tries = 0;
 	int rc;
 
-	buffer_init(&askings[0].answer, SNAPSHOT_PAGE_BYTES_MAX);
-	buffer_init(&askings[1].answer, SNAPSHOT_PAGE_BYTES_MAX);
+	for (size_t i = 0; i <= SNAPSHOT_PAGES_AT_ONCE; i++)
+		buffer_init(&pipeline.askings[i].answer, SNAPSHOT_PAGE_BYTES_MAX);
 	do {
 		int64_t before = pages->sum.pages;
 
-		rc = pages_follow(taking, pages, askings, error);
+		rc = pages_follow(taking, pages, &pipeline, error);
+		pipeline_drain(taking, &pipeline);
 		tries = pages->sum.pages > before ? 1 : tries + 1;
 	} while (rc != 0 && error->action == ERROR_ACTION_RETRY && !taking->is_gone && tries < PAGE_TRIES);
-	buffer_deinit(&askings[0].answer);
-	buffer_deinit(&askings[1].answer);
+	for (size_t i = 0; i <= SNAPSHOT_PAGES_AT_ONCE; i++)
+		buffer_deinit(&pipeline.askings[i].answer);
 	if (rc != 0 || pages->sum.chunk_bytes == taking->row->chunk_bytes)
 		return rc;
 	taking->is_gone = true;

@@ -126,7 +126,7 @@ static inline int page_turn(struct copy_target *target, const struct copy_source
 	int rc;
 
 	buffer_init(&page, COPY_PAGE_BYTES_MAX);
-	rc = copy_source_page(source, copy_target_after(target), &page, error);
+	rc = copy_source_page(source, copy_target_after(target), 0, &page, error);
 	if (rc == 0)
 		rc = copy_target_page(target, buffer_slice(&page), error);
 	buffer_deinit(&page);

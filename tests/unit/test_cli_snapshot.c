@@ -281,7 +281,8 @@ static void test_full(void)
 	CU_ASSERT_EQUAL(pages.sum.pages, 1);
 	snapshot_pages_close(&pages);
 	file_bytes_limit(10);
-	CU_ASSERT_EQUAL(snapshot_file_write(directory, "small", slice_string("ten bytes and more"), &error),
+	CU_ASSERT_EQUAL(snapshot_file_write(directory, "small", slice_string("ten bytes and more"),
+	                                    SNAPSHOT_SYNC_NAME, &error),
 	                ERROR_STORAGE);
 	file_bytes_limit(RLIM_INFINITY);
 	CU_ASSERT_NOT_EQUAL(access("small", F_OK), 0);
@@ -445,7 +446,8 @@ static void whole_make(const char *format, int shards)
 		answer_make(&answer, TOLD, sizeof TOLD - 1);
 		CU_ASSERT_EQUAL_FATAL(snapshot_row_told(&row, buffer_slice(&answer), &head, &error), 0);
 		snapshot_name_print(&row, "head", name);
-		CU_ASSERT_EQUAL_FATAL(snapshot_file_write(directory, name, head, &error), 0);
+		CU_ASSERT_EQUAL_FATAL(snapshot_file_write(directory, name, head, SNAPSHOT_SYNC_LATER, &error),
+		                      0);
 		row.pages = pages_make(&row);
 		row.is_whole = true;
 		buffer_append_string(&json, i == 0 || i >= shards ? "" : ",");
@@ -454,7 +456,8 @@ static void whole_make(const char *format, int shards)
 		buffer_deinit(&answer);
 	}
 	buffer_append_string(&json, "]}");
-	CU_ASSERT_EQUAL_FATAL(snapshot_file_write(directory, SNAPSHOT_MANIFEST, buffer_slice(&json), &error),
+	CU_ASSERT_EQUAL_FATAL(snapshot_file_write(directory, SNAPSHOT_MANIFEST, buffer_slice(&json),
+	                                          SNAPSHOT_SYNC_LATER, &error),
 	                      0);
 	buffer_deinit(&json);
 }

@@ -15,7 +15,7 @@ static uint64_t chunk_bytes(const struct copy_source *source, struct slice after
 	uint64_t bytes = 0;
 
 	buffer_init(&page, COPY_PAGE_BYTES_MAX);
-	CU_ASSERT_EQUAL_FATAL(copy_source_page(source, after, &page, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(copy_source_page(source, after, 0, &page, &error), 0);
 	reader = reader_of(buffer_slice(&page));
 	while (copy_page_next(&reader, &key, &value, &error) > 0)
 		bytes += value.len;
@@ -75,6 +75,54 @@ static void test_copy(void)
 	model_free(model);
 }
 
+/* Pages of which some are left out are those that come one after the other. */
+static void test_pages_left_out(void)
+{
+	struct model *model = source_new();
+	struct buffer head;
+	struct copy_source *source = copy_of(model, &head);
+	struct buffer page;
+	struct buffer far;
+	struct slice after[COPY_SKIP_MAX + 1] = {{0}}; /* of the pages before this one, the youngest first */
+	uint8_t keys[COPY_SKIP_MAX + 1][KV_KEY_BYTES_MAX];
+	struct error error;
+	unsigned pages = 0;
+
+	buffer_init(&page, COPY_PAGE_BYTES_MAX);
+	buffer_init(&far, COPY_PAGE_BYTES_MAX);
+	for (;; pages++) {
+		struct reader reader;
+		struct slice key = slice_of("", 0);
+		struct slice value;
+
+		buffer_clear(&page);
+		CU_ASSERT_EQUAL_FATAL(copy_source_page(source, after[0], 0, &page, &error), 0);
+		for (unsigned skip = 1; skip <= COPY_SKIP_MAX && skip <= pages; skip++) {
+			buffer_clear(&far);
+			CU_ASSERT_EQUAL_FATAL(copy_source_page(source, after[skip], skip, &far, &error), 0);
+			CU_ASSERT_TRUE(slice_equal(buffer_slice(&far), buffer_slice(&page)));
+		}
+		if (page.len == 0)
+			break;
+		reader = reader_of(buffer_slice(&page));
+		while (copy_page_next(&reader, &key, &value, &error) > 0)
+			continue;
+		for (unsigned i = COPY_SKIP_MAX; i > 0; i--) {
+			if (after[i - 1].len > 0)
+				memcpy(keys[i], after[i - 1].ptr, after[i - 1].len);
+			after[i] = slice_of(keys[i], after[i - 1].len);
+		}
+		memcpy(keys[0], key.ptr, key.len);
+		after[0] = slice_of(keys[0], key.len);
+	}
+	CU_ASSERT_TRUE(pages > STORES);
+	buffer_deinit(&far);
+	buffer_deinit(&page);
+	copy_source_release(source);
+	buffer_deinit(&head);
+	model_free(model);
+}
+
 /* A replica without documents, and what it may become. */
 static void test_copy_of_nothing(void)
 {
@@ -92,7 +140,7 @@ static void test_copy_of_nothing(void)
 	then = status_of(model);
 	source = copy_of(model, &head);
 	buffer_init(&page, COPY_PAGE_BYTES_MAX);
-	CU_ASSERT_EQUAL(copy_source_page(source, slice_of("", 0), &page, &error), 0);
+	CU_ASSERT_EQUAL(copy_source_page(source, slice_of("", 0), 0, &page, &error), 0);
 	CU_ASSERT_EQUAL(page.len, 0);
 	kv = target_kv();
 	CU_ASSERT_EQUAL_FATAL(target_open(kv, model, buffer_slice(&head), &target, &error), 0);
@@ -247,6 +295,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"copy", test_copy},
+		{"pages left out", test_pages_left_out},
 		{"copy of nothing", test_copy_of_nothing},
 		{"source goes on", test_source_goes_on},
 		{"head comes late", test_head_comes_late},
