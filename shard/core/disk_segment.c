@@ -232,9 +232,9 @@ static int hash_above(struct disk_view *view, uint64_t hash, uint64_t *above, st
 	return 0;
 }
 
-int disk_find(struct disk_view *view, struct slice id, struct disk_entry *entry, struct error *error)
+int disk_find(struct disk_view *view, struct slice id, uint64_t hash, struct disk_entry *entry,
+              struct error *error)
 {
-	uint64_t hash = hash64(id, 0);
 	uint64_t i = 0;
 
 	if (hash_above(view, hash, &i, error) != 0)

@@ -66,8 +66,9 @@ int disk_place(struct disk_view *view, uint64_t number, uint32_t *place, struct 
 int disk_entry_at(struct disk_view *view, uint32_t place, struct disk_entry *entry, struct error *error);
 /* Borrowed until the next id is read. */
 int disk_id(struct disk_view *view, const struct disk_entry *entry, struct slice *id, struct error *error);
-/* The document of that id with the highest number; ERROR_NOT_FOUND. A dead one is found too. */
-int disk_find(struct disk_view *view, struct slice id, struct disk_entry *entry, struct error *error);
+/* The document of that id, whose hash64 is given, with the highest number; ERROR_NOT_FOUND. A dead one is found too. */
+int disk_find(struct disk_view *view, struct slice id, uint64_t hash, struct disk_entry *entry,
+              struct error *error);
 /* Borrowed until a body of another page is read. */
 int disk_body(struct disk_view *view, const struct disk_entry *entry, struct slice *body,
               struct error *error);

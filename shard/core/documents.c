@@ -220,11 +220,10 @@ static int page_copy(struct documents_writer *writer, struct disk_view *view, co
 	for (uint32_t i = 0; i < page->places; i++) {
 		struct new_document document;
 		struct disk_entry entry;
-		uint64_t next;
 
 		if (page_entry(writer, view, page->first + i, &entry, error) != 0)
 			return error->code;
-		if (postings_next(dead, entry.number, &next) && next == entry.number)
+		if (postings_contains(dead, entry.number))
 			continue;
 		document.number = entry.number;
 		document.key = entry.key;

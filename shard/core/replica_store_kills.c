@@ -5,6 +5,8 @@
 #include "shared/base/assert.h"
 #include "shared/base/knockout.h"
 
+#include <stdlib.h>
+
 /* With RANGE_IN_PART numbers of the prefix are on disk already, or stay in memory. */
 static void in_part_drop(struct replica_store_job *job)
 {
@@ -57,12 +59,29 @@ static int kill_count(struct views *views, uint64_t number, struct mark *mark, s
 	return 0;
 }
 
-int kills_find(struct replica_store_job *job, struct mark *mark, struct error *error)
+/* All of them, out of one view of the disk. */
+static int kills_count(struct replica_store_job *job, const uint64_t *numbers, size_t len, struct mark *mark,
+                       struct error *error)
 {
 	struct views views;
 	struct kv_txn *txn;
-	uint64_t number = 0;
 	int rc = 0;
+
+	if (kv_begin(job->kv, false, &txn, error) != 0)
+		return error->code;
+	views_init(&views, txn, &job->manifest->manifest);
+	for (size_t i = 0; rc == 0 && i < len; i++)
+		rc = kill_count(&views, numbers[i], mark, error);
+	views_deinit(&views);
+	kv_abort(txn);
+	return rc;
+}
+
+int kills_find(struct replica_store_job *job, struct mark *mark, struct error *error)
+{
+	uint64_t *numbers;
+	size_t len;
+	int rc;
 
 	kills_sort(job);
 	if (job->cleared_below > 0) {
@@ -73,13 +92,13 @@ int kills_find(struct replica_store_job *job, struct mark *mark, struct error *e
 	}
 	if (job->killed.len == 0)
 		return 0;
-	if (kv_begin(job->kv, false, &txn, error) != 0)
-		return error->code;
-	views_init(&views, txn, &job->manifest->manifest);
-	while (rc == 0 && postings_next(&job->killed, number, &number))
-		rc = kill_count(&views, number++, mark, error);
-	views_deinit(&views);
-	kv_abort(txn);
+	len = postings_count(&job->killed);
+	numbers = malloc(len * sizeof *numbers);
+	if (numbers == NULL)
+		return error_memory(error, len * sizeof *numbers);
+	postings_list(&job->killed, numbers);
+	rc = kills_count(job, numbers, len, mark, error);
+	free(numbers);
 	return rc;
 }
 

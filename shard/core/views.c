@@ -1,5 +1,7 @@
 #include "shard/core/views.h"
 
+#include "shared/base/hash.h"
+
 void views_init(struct views *views, struct kv_txn *txn, const struct manifest *manifest)
 {
 	views->txn = txn;
@@ -27,10 +29,12 @@ int views_at(struct views *views, size_t i, struct disk_view **view, struct erro
 int views_find(struct views *views, struct slice id, struct disk_entry *entry, struct disk_view **view,
                struct error *error)
 {
+	uint64_t hash = hash64(id, 0);
+
 	for (size_t i = views->manifest->segments_len; i-- > 0;) {
 		if (views_at(views, i, view, error) != 0)
 			return error->code;
-		if (disk_find(*view, id, entry, error) == 0)
+		if (disk_find(*view, id, hash, entry, error) == 0)
 			return 0;
 		if (error->code != ERROR_NOT_FOUND)
 			return error->code;

@@ -41,7 +41,7 @@ static void document_read(struct disk_view *view, uint32_t place)
 	}
 	if (read_well(disk_id(view, &entry, &bytes, &error), &error)) {
 		ASSERT(bytes.len == entry.id_len);
-		if (read_well(disk_find(view, bytes, &found, &error), &error))
+		if (read_well(disk_find(view, bytes, hash64(bytes, 0), &found, &error), &error))
 			ASSERT(found.id_len == bytes.len);
 	}
 	if (read_well(disk_body(view, &entry, &bytes, &error), &error))

@@ -216,7 +216,8 @@ static void test_damaged_pages(void)
 	CU_ASSERT_EQUAL_FATAL(target_open(kv, model, buffer_slice(&head), &target, &error), 0);
 	while (!copy_target_is_whole(target)) {
 		buffer_clear(&page);
-		CU_ASSERT_EQUAL_FATAL(copy_source_page(source, copy_target_after(target), 0, &page, &error), 0);
+		CU_ASSERT_EQUAL_FATAL(copy_source_page(source, copy_target_after(target), 0, &page, &error),
+		                      0);
 		page_abuse(target, &page);
 		CU_ASSERT_EQUAL_FATAL(copy_target_page(target, buffer_slice(&page), &error), 0);
 		refused(target, buffer_slice(&page)); /* it came already */

@@ -154,7 +154,9 @@ static void check_entry(struct disk_view *view, const struct model *expected, ui
 	CU_ASSERT_EQUAL(at, place);
 	CU_ASSERT_EQUAL_FATAL(disk_id(view, &entry, &id, &error), 0);
 	CU_ASSERT_TRUE(slice_equal(id, slice_string(expected->id)));
-	CU_ASSERT_EQUAL_FATAL(disk_find(view, slice_string(expected->id), &found, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(disk_find(view, slice_string(expected->id),
+	                                hash64(slice_string(expected->id), 0), &found, &error),
+	                      0);
 	CU_ASSERT_EQUAL(found.number, expected->number);
 	CU_ASSERT_EQUAL_FATAL(disk_body(view, &found, &body, &error), 0);
 	CU_ASSERT_TRUE_FATAL(slice_equal(body, body_of(expected)));
@@ -203,7 +205,9 @@ static void check(struct kv *kv, const struct disk_segment *segment, const struc
 		char id[40];
 
 		snprintf(id, sizeof id, "absent %zu", i);
-		CU_ASSERT_EQUAL_FATAL(disk_find(view, slice_string(id), &entry, &error), ERROR_NOT_FOUND);
+		CU_ASSERT_EQUAL_FATAL(
+			disk_find(view, slice_string(id), hash64(slice_string(id), 0), &entry, &error),
+			ERROR_NOT_FOUND);
 	}
 	for (uint64_t number = segment->first - 3, i = 0; number < segment->end + 3; number++) {
 		while (i < len && all[i].number < number)
@@ -267,7 +271,9 @@ static void test_one_id_twice(void)
 	segment = written(kv, 1, all, 3);
 	txn = bed_begin(kv, false);
 	view = disk_view_new(txn, &segment);
-	CU_ASSERT_EQUAL_FATAL(disk_find(view, slice_string(all[0].id), &entry, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		disk_find(view, slice_string(all[0].id), hash64(slice_string(all[0].id), 0), &entry, &error),
+		0);
 	CU_ASSERT_EQUAL(entry.number, all[2].number);
 	disk_view_free(view);
 	kv_abort(txn);
@@ -407,7 +413,7 @@ static int read_all(struct kv *kv, const struct disk_segment *segment)
 		if (rc == 0)
 			rc = disk_id(view, &entry, &bytes, &error);
 		if (rc == 0)
-			rc = disk_find(view, bytes, &found, &error);
+			rc = disk_find(view, bytes, hash64(bytes, 0), &found, &error);
 		if (rc == 0)
 			rc = disk_body(view, &entry, &bytes, &error);
 		if (rc == 0)

@@ -344,7 +344,8 @@ static void copy(struct bed *bed)
 	CU_ASSERT_EQUAL_FATAL(copy_target_open(kv, &identity, buffer_slice(&page), &target, &error), 0);
 	while (!copy_target_is_whole(target)) {
 		buffer_clear(&page);
-		CU_ASSERT_EQUAL_FATAL(copy_source_page(source, copy_target_after(target), 0, &page, &error), 0);
+		CU_ASSERT_EQUAL_FATAL(copy_source_page(source, copy_target_after(target), 0, &page, &error),
+		                      0);
 		CU_ASSERT_EQUAL_FATAL(copy_target_page(target, buffer_slice(&page), &error), 0);
 	}
 	CU_ASSERT_EQUAL_FATAL(copy_target_finish(target, &error), 0);
