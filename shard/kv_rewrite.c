@@ -15,7 +15,8 @@ struct kv_rewrite {
 	struct kv *beside;     /* NULL: not yet, or it has switched */
 	struct change last;    /* its key was looked at last in this walk; empty: none yet */
 	size_t walks;          /* that came to their end */
-	uint64_t walk_bytes;   /* that this one has put */
+	uint64_t walk_keys;    /* of the store, that this one is still to look at */
+	uint64_t walk_bytes;   /* that it has put */
 	uint64_t walk_changes; /* and what it has changed */
 	int64_t owed_ms;       /* of its thread's time */
 	uint64_t given_back;
@@ -149,7 +150,7 @@ static int changes_find(struct kv_rewrite *rewrite, struct side *from, struct si
 	     keys++) {
 		int order;
 
-		*end = from->is_over && to->is_over;
+		*end = (from->is_over && to->is_over) || rewrite->walk_keys == 0;
 		if (*end)
 			return 0;
 		order = sides_compare(from, to);
@@ -158,6 +159,8 @@ static int changes_find(struct kv_rewrite *rewrite, struct side *from, struct si
 			change_add(rewrite, order < 0 ? from : to, order < 0);
 		if (order < 0)
 			bytes += from->value.len;
+		if (order <= 0)
+			rewrite->walk_keys--;
 		if ((order <= 0 && side_next(from, error) != 0) || (order >= 0 && side_next(to, error) != 0))
 			return error->code;
 	}
@@ -268,6 +271,7 @@ static int rest_copy(struct kv_rewrite *rewrite, struct kv_txn *reading, struct 
 	bool end = false;
 
 	rewrite->last.key_len = 0;
+	rewrite->walk_keys = UINT64_MAX;
 	while (!end)
 		if (walk_on(rewrite, reading, &end, error) != 0)
 			return error->code;
@@ -301,11 +305,14 @@ static int walk_slice(struct kv_rewrite *rewrite, struct error *error)
 {
 	struct kv_txn *reading;
 	bool end = false;
-	int rc;
+	int rc = 0;
 
 	if (kv_begin(rewrite->kv, false, &reading, error) != 0)
 		return error->code;
-	rc = walk_on(rewrite, reading, &end, error);
+	if (rewrite->last.key_len == 0)
+		rc = kv_count(reading, KV_TABLE_CHUNKS, &rewrite->walk_keys, error);
+	if (rc == 0)
+		rc = walk_on(rewrite, reading, &end, error);
 	kv_abort(reading);
 	if (rc == 0 && end)
 		walk_end(rewrite);

@@ -6,9 +6,11 @@
  * into an environment beside it (kv.h), a slice at a time; stores and merges go on
  * in between. Chunks never change under their keys, so a slice walks both by
  * keys, from where the last one ended: what is missing is put, what has left
- * is deleted. When a walk has found little to do, or too many have been made,
- * the last slice makes one more over all of it, copies the small tables, and
- * switches.
+ * is deleted. A walk looks at no more keys than there were when it began: what
+ * is put behind them meanwhile, as new segments are, is for the next one, or it
+ * might never reach its end. When a walk has found little to do, or too many have
+ * been made, the last slice makes one more over all of it, copies the small
+ * tables, and switches.
  *
  * Cost: every live byte is read and written once, beside it room for them on
  * the disk; a slice writes at most REWRITE_SLICE_BYTES, but for the last one, which

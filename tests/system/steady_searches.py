@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from children import Child
-from steady_updates import vocabulary
+from steady_updates import texts, vocabulary
 from traffic import DEGRADED, Connection, Failed, Output
 
 BUSY, RESTING = "busy", "resting"
@@ -66,7 +66,8 @@ class Searcher(threading.Thread):
     def __init__(self, order, number, out):
         super().__init__()
         self._questions = order["questions"]
-        self._words = vocabulary()
+        said = {word for text in texts(vocabulary()) for word in text.split()}
+        self._words = [word for word in vocabulary() if word in said]  # a few are in none
         self._connection = Connection(order["place"])
         self._dice = random.Random(number)
         self._out = out

@@ -524,6 +524,37 @@ static uint64_t file_bytes(const char *path)
 	return (uint64_t)status.st_size;
 }
 
+/* A slice copies one megabyte, and in each pause two more are put behind all others and the first two go, as stores
+ * and merges do it. */
+static void test_keys_that_rise(void)
+{
+	struct bed bed;
+	struct kv_rewrite *rewrite;
+	struct error error;
+	bool more = true;
+	size_t first = 0;
+	size_t slices = 0;
+
+	bed_begin(&bed, "rise");
+	megabytes(bed.kv, 0, 16, true);
+	rewrite = rewrite_new(bed.kv);
+	for (; more; slices++) {
+		CU_ASSERT_EQUAL_FATAL(rewrite_run(rewrite, &more, &error), 0);
+		CU_ASSERT_FATAL(slices < SLICES_MAX);
+		CU_ASSERT_FATAL(!more || file_bytes("rise/beside.mdb") < 64U << 20);
+		rewrite_spent(rewrite, 0, 1);
+		if (!more || rewrite_is_behind(rewrite))
+			continue;
+		megabytes(bed.kv, first + 16, 2, true);
+		megabytes(bed.kv, first, 2, false);
+		first += 2;
+		rewrite_spent(rewrite, 2, 0);
+	}
+	rewrite_free(rewrite);
+	CU_ASSERT_TRUE(slices > 16);
+	kv_close(bed.kv);
+}
+
 static void test_what_is_given_back(void)
 {
 	struct bed bed;
@@ -583,6 +614,7 @@ int main(void)
 	                       {"failures", test_failures},
 	                       {"kills", test_kills},
 	                       {"readers beside rewrites", test_readers_beside},
+	                       {"keys that rise", test_keys_that_rise},
 	                       {"what is given back", test_what_is_given_back},
 	                       {"what is not worth it", test_what_is_not_worth_it},
 	                       CU_TEST_INFO_NULL};
