@@ -320,7 +320,7 @@ static int walk_slice(struct kv_rewrite *rewrite, struct error *error)
 }
 
 /* As large a map as the store's, whose live entries are less than that. */
-static int map_reserve(const struct kv_rewrite *rewrite, struct error *error)
+static int beside_reserve(const struct kv_rewrite *rewrite, struct error *error)
 {
 	uint64_t used;
 	uint64_t wanted;
@@ -340,7 +340,7 @@ static int turn(struct kv_rewrite *rewrite, struct error *error)
 {
 	if (rewrite->beside == NULL && kv_beside_open(rewrite->kv, &rewrite->beside, error) != 0)
 		return error->code;
-	if (map_reserve(rewrite, error) != 0)
+	if (beside_reserve(rewrite, error) != 0)
 		return error->code;
 	return rewrite->walks < REWRITE_WALKS_MAX ? walk_slice(rewrite, error) : last_slice(rewrite, error);
 }

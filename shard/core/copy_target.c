@@ -211,7 +211,7 @@ static int target_find(struct copy_target *target, struct kv_txn *txn, struct er
 /* No head is whole: of one that is not, nothing is kept. */
 static int begin_step(struct copy_target *target, struct kv_txn *txn, void *context, struct error *error)
 {
-	uint64_t count;
+	uint64_t count = 0;
 
 	(void)target;
 	(void)context;

@@ -3,10 +3,10 @@
  * (sequence_model.h, sequence_check.h): ranges with every kind of operation,
  * sent twice, overlapping, ahead, or of another incarnation; merges in memory
  * and on disk; attributes that come and go, and are built; stores during which
- * more is received; rewrites of the file with all of that between their slices;
- * calls of the store that fail; kills between any two calls of the store, and
- * restarts. The environment is a real one. After every step all that can be
- * asked is what the model says.
+ * more is received; rewrites of the file, and copies of it that take its place,
+ * with all of that between their slices and pages; calls of the store that fail;
+ * kills between any two calls of the store, and restarts. The environment is a
+ * real one. After every step all that can be asked is what the model says.
  *
  *   test_replica_model [--seed S] [--sequences N] [--jobs J]
  *
@@ -24,6 +24,11 @@
 #define BUILD_SLICE_BYTES 1000
 #define BUILD_BYTES_MAX 4000
 #include "shard/core/replica_compact_build.c"
+/* And copies of many pages and transactions. */
+#define COPY_PAGE_BYTES 1500
+#include "shard/core/copy_source.c"
+#define COPY_TRANSACTION_BYTES 300
+#include "shard/core/copy_target.c"
 
 #include <sys/wait.h>
 
@@ -36,6 +41,7 @@ static uint64_t sequences = SEQUENCES;
 static uint64_t compactions; /* that came to their end */
 static uint64_t rewrites;
 static uint64_t builds;
+static uint64_t copies;            /* that took the place of what they are of */
 static struct kv *opened;          /* the replica's */
 static struct kv_rewrite *rewrite; /* NULL: none is under way */
 
@@ -66,16 +72,21 @@ static bool faults_end(void)
 	return killed;
 }
 
+static struct replica_identity identity_of(const struct sequence *sequence)
+{
+	return (struct replica_identity){.cluster_id = "kafka-a",
+	                                 .index_id = SEQUENCE_INDEX,
+	                                 .generation = 1,
+	                                 .base = sequence->base,
+	                                 .rules_digest = SEQUENCE_RULES,
+	                                 .incarnation = {{5, 6}},
+	                                 .document_bytes_max = (uint32_t)sequence->document_bytes_max,
+	                                 .dedup_window = sequence->window};
+}
+
 static void open_replica(struct sequence *sequence)
 {
-	struct replica_identity identity = {.cluster_id = "kafka-a",
-	                                    .index_id = SEQUENCE_INDEX,
-	                                    .generation = 1,
-	                                    .base = sequence->base,
-	                                    .rules_digest = SEQUENCE_RULES,
-	                                    .incarnation = {{5, 6}},
-	                                    .document_bytes_max = (uint32_t)sequence->document_bytes_max,
-	                                    .dedup_window = sequence->window};
+	struct replica_identity identity = identity_of(sequence);
 	struct error error = {0};
 	struct kv *kv;
 
@@ -412,6 +423,152 @@ static void step_compact(struct sequence *sequence)
 		sequence_check(sequence);
 }
 
+/* ---- copies ---- */
+
+/* A copy on its way into another directory. */
+struct copying {
+	char directory[sizeof((struct sequence *)NULL)->directory + 8];
+	struct replica_identity identity;
+	struct copy_source *source;
+	struct kv *kv;
+	struct copy_target *target;
+	int64_t stored;
+};
+
+static void directory_remove(const char *directory)
+{
+	static const char *const files[] = {"data.mdb", "lock.mdb", "owner.lock"};
+	char path[80];
+
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", directory, files[i]);
+		CU_ASSERT_EQUAL(unlink(path), 0);
+	}
+	CU_ASSERT_EQUAL(rmdir(directory), 0);
+}
+
+/* With an empty head it goes on. */
+static void copying_open(struct copying *copying, struct slice head)
+{
+	struct error error = {0};
+
+	sequence_succeeded(kv_open(copying->directory, &copying->kv, &error), &error);
+	sequence_succeeded(copy_target_open(copying->kv, &copying->identity, head, &copying->target, &error),
+	                   &error);
+}
+
+static void copying_close(struct copying *copying)
+{
+	copy_target_free(copying->target);
+	kv_close(copying->kv);
+}
+
+static void copying_begin(struct sequence *sequence, struct copying *copying)
+{
+	struct copy_head read;
+	struct buffer head;
+	struct error error = {0};
+
+	(void)snprintf(copying->directory, sizeof copying->directory, "%s-copy", sequence->directory);
+	copying->identity = identity_of(sequence);
+	buffer_init(&head, COPY_HEAD_BYTES_MAX);
+	sequence_succeeded(replica_copy(sequence->replica, &copying->source, &error), &error);
+	sequence_succeeded(copy_source_head(copying->source, &head, &error), &error);
+	sequence_succeeded(copy_head_read(buffer_slice(&head), &read, &error), &error);
+	copying->stored = read.mark.received;
+	copying_open(copying, buffer_slice(&head));
+	buffer_deinit(&head);
+}
+
+/* One page; whoever takes it may be killed, or not be able to write it. */
+static void copying_page(struct sequence *sequence, struct copying *copying)
+{
+	struct buffer page;
+	struct error error = {0};
+	int rc;
+
+	buffer_init(&page, COPY_PAGE_BYTES_MAX);
+	sequence_succeeded(
+		copy_source_page(copying->source, copy_target_after(copying->target), 0, &page, &error),
+		&error);
+	if (sequence_chance(sequence, 4))
+		faults_begin(sequence);
+	else
+		has_failed = false;
+	rc = copy_target_page(copying->target, buffer_slice(&page), &error);
+	CU_ASSERT_TRUE_FATAL(rc == 0 || (has_failed && error.action == ERROR_ACTION_RETRY));
+	buffer_deinit(&page);
+	if (faults_end()) {
+		copying_close(copying);
+		copying_open(copying, slice_of("", 0));
+	}
+}
+
+static void compact_all(struct sequence *sequence)
+{
+	struct replica_compact_job *job = replica_compact_begin(sequence->replica);
+	struct error error = {0};
+	bool more = true;
+
+	if (job == NULL)
+		return;
+	while (more)
+		sequence_succeeded(replica_compact_run(job, REPLICA_SLICE_STEPS, &more, &error), &error);
+	replica_compact_end(sequence->replica, job, 0, &error);
+}
+
+/* What goes on beside a copy; true if the process is to be dead. */
+static bool beside_copy(struct sequence *sequence)
+{
+	if (sequence_chance(sequence, 3))
+		step_receive(sequence);
+	if (sequence_chance(sequence, 4) && store_once(sequence))
+		return true;
+	if (sequence_chance(sequence, 4))
+		compact_all(sequence);
+	return sequence_chance(sequence, 4) && rewrite_once(sequence);
+}
+
+/* The copy takes the place of what it is of, as of then. */
+static void copying_finish(struct sequence *sequence, struct copying *copying)
+{
+	struct error error = {0};
+
+	sequence_succeeded(copy_target_finish(copying->target, &error), &error);
+	copying_close(copying);
+	rewrite_give_up();
+	replica_close(sequence->replica);
+	directory_remove(sequence->directory);
+	CU_ASSERT_EQUAL_FATAL(rename(copying->directory, sequence->directory), 0);
+	open_replica(sequence);
+	CU_ASSERT_EQUAL_FATAL(sequence_status(sequence).stored, copying->stored);
+	sequence->stored = copying->stored;
+	sequence_rewind(sequence, copying->stored);
+	attributes_again(sequence);
+	sequence_check(sequence);
+	copies++;
+}
+
+static void step_copy(struct sequence *sequence)
+{
+	struct copying copying;
+	bool killed = false;
+
+	copying_begin(sequence, &copying);
+	while (!killed && !copy_target_is_whole(copying.target)) {
+		copying_page(sequence, &copying);
+		killed = beside_copy(sequence);
+	}
+	copy_source_release(copying.source);
+	if (!killed) {
+		copying_finish(sequence, &copying);
+		return;
+	}
+	copying_close(&copying);
+	directory_remove(copying.directory);
+	restart(sequence);
+}
+
 /* ---- sequences ---- */
 
 static void sequence_open(struct sequence *sequence, uint64_t seed)
@@ -478,15 +635,8 @@ static void check_left_over(struct sequence *sequence)
 
 static void sequence_close(struct sequence *sequence)
 {
-	static const char *const files[] = {"data.mdb", "lock.mdb", "owner.lock"};
-	char path[80];
-
 	check_left_over(sequence);
-	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-		(void)snprintf(path, sizeof path, "%s/%s", sequence->directory, files[i]);
-		CU_ASSERT_EQUAL(unlink(path), 0);
-	}
-	CU_ASSERT_EQUAL(rmdir(sequence->directory), 0);
+	directory_remove(sequence->directory);
 	buffer_deinit(&sequence->text);
 	free(sequence->log);
 }
@@ -497,7 +647,7 @@ static void sequence_run(uint64_t seed)
 
 	sequence_open(&sequence, seed);
 	for (uint64_t steps = 15 + sequence_draw(&sequence, 40); steps-- > 0;) {
-		uint64_t what = sequence_draw(&sequence, 25);
+		uint64_t what = sequence_draw(&sequence, 26);
 
 		if (what < 9)
 			step_receive_checked(&sequence);
@@ -511,8 +661,10 @@ static void sequence_run(uint64_t seed)
 			step_attributes(&sequence);
 		else if (what < 24)
 			step_rewrite(&sequence);
-		else
+		else if (what < 25)
 			restart(&sequence);
+		else
+			step_copy(&sequence);
 	}
 	sequence_close(&sequence);
 }
@@ -522,15 +674,16 @@ static void test_sequences(void)
 	compactions = 0;
 	rewrites = 0;
 	builds = 0;
+	copies = 0;
 	for (uint64_t i = 0; i < sequences; i++) {
 		printf("%" PRIu64 " ", seed_first + i);
 		(void)fflush(stdout);
 		sequence_run(seed_first + i);
 	}
 	CU_ASSERT_TRUE(sequences < SEQUENCES || (compactions >= sequences / 10 && rewrites >= sequences / 2 &&
-	                                         builds >= sequences / 10));
-	printf("%" PRIu64 " compactions, %" PRIu64 " builds, %" PRIu64 " rewrites ", compactions, builds,
-	       rewrites);
+	                                         builds >= sequences / 10 && copies >= sequences / 2));
+	printf("%" PRIu64 " compactions, %" PRIu64 " builds, %" PRIu64 " rewrites, %" PRIu64 " copies ",
+	       compactions, builds, rewrites, copies);
 }
 
 static int run(void)
