@@ -1,7 +1,6 @@
 /*
  * Rewrites over real LMDB files: what the new file holds while others write
- * and read, who still reads the old one, what fails or is killed in between,
- * and what the disk gets back.
+ * and read, who still reads the old one, and what fails or is killed in between.
  */
 #include "shard/kv.h"
 
@@ -495,117 +494,6 @@ static void test_readers_beside(void)
 	bed_end(&bed);
 }
 
-/* Values of a MB, `len` of them; they are put or deleted. */
-static void megabytes(struct kv *kv, size_t from, size_t len, bool is_put)
-{
-	static uint8_t value[1 << 20];
-	struct kv_txn *txn;
-	struct error error;
-	char key[16];
-	int rc;
-
-	for (size_t i = from; i < from + len; i++) {
-		if (i % 8 == 0 || i == from)
-			CU_ASSERT_EQUAL_FATAL(kv_begin(kv, true, &txn, &error), 0);
-		rc = is_put ? kv_put(txn, KV_TABLE_CHUNKS, key_of(i, key), slice_of(value, sizeof value),
-		                     &error)
-		            : kv_delete(txn, KV_TABLE_CHUNKS, key_of(i, key), &error);
-		CU_ASSERT_EQUAL_FATAL(rc, 0);
-		if (i % 8 == 7 || i + 1 == from + len)
-			CU_ASSERT_EQUAL_FATAL(kv_commit(txn, &error), 0);
-	}
-}
-
-static uint64_t file_bytes(const char *path)
-{
-	struct stat status;
-
-	CU_ASSERT_EQUAL_FATAL(stat(path, &status), 0);
-	return (uint64_t)status.st_size;
-}
-
-/* A slice copies one megabyte, and in each pause two more are put behind all others and the first two go, as stores
- * and merges do it. */
-static void test_keys_that_rise(void)
-{
-	struct bed bed;
-	struct kv_rewrite *rewrite;
-	struct error error;
-	bool more = true;
-	size_t first = 0;
-	size_t slices = 0;
-
-	bed_begin(&bed, "rise");
-	megabytes(bed.kv, 0, 16, true);
-	rewrite = rewrite_new(bed.kv);
-	for (; more; slices++) {
-		CU_ASSERT_EQUAL_FATAL(rewrite_run(rewrite, &more, &error), 0);
-		CU_ASSERT_FATAL(slices < SLICES_MAX);
-		CU_ASSERT_FATAL(!more || file_bytes("rise/beside.mdb") < 64U << 20);
-		rewrite_spent(rewrite, 0, 1);
-		if (!more || rewrite_is_behind(rewrite))
-			continue;
-		megabytes(bed.kv, first + 16, 2, true);
-		megabytes(bed.kv, first, 2, false);
-		first += 2;
-		rewrite_spent(rewrite, 2, 0);
-	}
-	rewrite_free(rewrite);
-	CU_ASSERT_TRUE(slices > 16);
-	kv_close(bed.kv);
-}
-
-static void test_what_is_given_back(void)
-{
-	struct bed bed;
-	struct kv_rewrite *rewrite;
-	struct error error;
-	uint64_t before;
-	uint64_t live;
-	bool more = true;
-
-	bed_begin(&bed, "due");
-	CU_ASSERT_FALSE(rewrite_is_due(bed.kv, 0));
-	CU_ASSERT_EQUAL_FATAL(kv_grow(bed.kv, &error), 0);
-	megabytes(bed.kv, 0, 100, true);
-	CU_ASSERT_FALSE(
-		rewrite_is_due(bed.kv, 10U << 20)); /* nothing is free: what is dead is not removed yet */
-	megabytes(bed.kv, 0, 30, false);
-	CU_ASSERT_FALSE(rewrite_is_due(bed.kv, 10U << 20)); /* less than a third */
-	megabytes(bed.kv, 30, 10, false);
-	CU_ASSERT_TRUE(rewrite_is_due(bed.kv, 40U << 20));
-	CU_ASSERT_FALSE(rewrite_is_due(bed.kv, 42U << 20));
-	megabytes(bed.kv, 40, 48, false);
-	CU_ASSERT_EQUAL(kv_live(bed.kv, &live, &error), 0);
-	CU_ASSERT_TRUE(live > 12U << 20 && live < 13U << 20);
-	CU_ASSERT_TRUE(rewrite_is_due(bed.kv, live));
-	before = file_bytes("due/data.mdb");
-	rewrite = rewrite_new(bed.kv);
-	while (more)
-		CU_ASSERT_EQUAL_FATAL(rewrite_run(rewrite, &more, &error), 0);
-	CU_ASSERT_TRUE(file_bytes("due/data.mdb") < 14U << 20);
-	CU_ASSERT_TRUE(rewrite_given_back(rewrite) >= (before - (14U << 20)) &&
-	               rewrite_given_back(rewrite) < before);
-	rewrite_free(rewrite);
-	CU_ASSERT_FALSE(rewrite_is_due(bed.kv, live));
-	kv_close(bed.kv);
-}
-
-/* A file that small is left as it is, however little of it is live. */
-static void test_what_is_not_worth_it(void)
-{
-	struct bed bed;
-
-	bed_begin(&bed, "small");
-	megabytes(bed.kv, 0, 7, true);
-	megabytes(bed.kv, 0, 7, false);
-	CU_ASSERT_FALSE(rewrite_is_due(bed.kv, 0));
-	megabytes(bed.kv, 0, 10, true);
-	megabytes(bed.kv, 0, 10, false);
-	CU_ASSERT_TRUE(rewrite_is_due(bed.kv, 0));
-	kv_close(bed.kv);
-}
-
 int main(void)
 {
 	CU_TestInfo tests[] = {{"changes between slices", test_changes_between_slices},
@@ -614,9 +502,6 @@ int main(void)
 	                       {"failures", test_failures},
 	                       {"kills", test_kills},
 	                       {"readers beside rewrites", test_readers_beside},
-	                       {"keys that rise", test_keys_that_rise},
-	                       {"what is given back", test_what_is_given_back},
-	                       {"what is not worth it", test_what_is_not_worth_it},
 	                       CU_TEST_INFO_NULL};
 
 	return suite_run("kv rewrite", tests);
