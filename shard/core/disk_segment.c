@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #define PAGE_NONE UINT32_MAX
-/* About how far a hash is from where it is looked for. */
-#define HASH_STEP 16
+/* Places at which a hash may be expected, and is not. */
+#define LOOKS_GUESSED 8
 
 struct disk_view {
 	const struct disk_segment *segment;
@@ -142,45 +142,11 @@ int disk_id(struct disk_view *view, const struct disk_entry *entry, struct slice
 	return read(view, SECTION_ID_TEXT, entry->id_at, entry->id_len, id, error);
 }
 
-static int hash_at(struct disk_view *view, uint64_t i, uint64_t *hash, struct error *error)
-{
-	const uint8_t *record = NULL;
-
-	if (section_record(view->sections, SECTION_IDS, i, &record, error) != 0)
-		return error->code;
-	*hash = column_u64(record);
-	return 0;
-}
-
 /* Records of IDS in [low, high) may be the first above a hash, or `high` is. */
 struct bracket {
 	uint64_t low;
 	uint64_t high;
 };
-
-/* Goes from `look` in growing steps until the place is between two looks. */
-static int bracket_close(struct disk_view *view, uint64_t hash, uint64_t look, struct bracket *bracket,
-                         struct error *error)
-{
-	uint64_t step = HASH_STEP;
-	uint64_t found = 0;
-	bool above;
-
-	if (hash_at(view, look, &found, error) != 0)
-		return error->code;
-	above = found > hash;
-	for (;; step *= 4) {
-		if (found > hash)
-			bracket->high = look;
-		else
-			bracket->low = look + 1;
-		if ((found > hash) != above || bracket->high - bracket->low <= step)
-			return 0;
-		look = above ? bracket->high - step : bracket->low + step;
-		if (hash_at(view, look, &found, error) != 0)
-			return error->code;
-	}
-}
 
 /* How many of so many evenly spread hashes lie in a stretch. */
 static uint64_t hashes_in(uint64_t stretch, uint64_t ids)
@@ -188,45 +154,67 @@ static uint64_t hashes_in(uint64_t stretch, uint64_t ids)
 	return (stretch >> 32) * (ids & UINT32_MAX) >> 32;
 }
 
-/* About where a hash stands: where it would if all were spread evenly, mended by what stands there, because spread by
- * chance they are about a root of their number off. */
-static int hash_guess(struct disk_view *view, uint64_t hash, uint64_t ids, uint64_t *guess,
-                      struct error *error)
+static uint64_t hash_of(const struct section_records *records, uint64_t i)
 {
-	uint64_t look = hashes_in(hash, ids);
-	uint64_t found = 0;
+	return column_u64(records->bytes + (i - records->first) * COLUMN_ID_BYTES);
+}
+
+/* By halves, in memory: the first of them is not above the hash, the last one is. */
+static void bracket_close(const struct section_records *records, uint64_t hash, struct bracket *bracket)
+{
+	while (bracket->low < bracket->high) {
+		uint64_t look = bracket->low + (bracket->high - bracket->low) / 2;
+
+		if (hash_of(records, look) > hash)
+			bracket->high = look;
+		else
+			bracket->low = look + 1;
+	}
+}
+
+/* Looks at a place and what stands beside it; the next place to look at is where the hash would stand if all were
+ * spread evenly from there on, because spread by chance they are about a root of their number off. */
+static int bracket_narrow(struct disk_view *view, uint64_t hash, struct bracket *bracket, uint64_t *look,
+                          struct error *error)
+{
+	uint64_t ids = view->segment->lengths[SECTION_IDS] / COLUMN_ID_BYTES;
+	struct section_records records;
+	uint64_t first;
+	uint64_t last;
 	uint64_t off;
 
-	if (hash_at(view, look, &found, error) != 0)
+	if (section_records(view->sections, SECTION_IDS, *look, &records, error) != 0)
 		return error->code;
-	off = hashes_in(found > hash ? found - hash : hash - found, ids);
-	if (found > hash)
-		*guess = look > off ? look - off : 0;
-	else
-		*guess = ids - look > off ? look + off : ids - 1;
+	first = records.first > bracket->low ? records.first : bracket->low;
+	last = records.first + records.len < bracket->high ? records.first + records.len : bracket->high;
+	last--;
+	if (hash_of(&records, first) > hash) {
+		bracket->high = first;
+		off = hashes_in(hash_of(&records, first) - hash, ids) + 1;
+		*look = first - bracket->low > off ? first - off : bracket->low;
+	} else if (hash_of(&records, last) <= hash) {
+		bracket->low = last + 1;
+		off = hashes_in(hash - hash_of(&records, last), ids) + 1;
+		*look = bracket->high - last > off ? last + off : bracket->high - 1;
+	} else {
+		*bracket = (struct bracket){first + 1, last};
+		bracket_close(&records, hash, bracket);
+	}
 	return 0;
 }
 
-/* How many records of IDS are not above a hash. The search is short, and looks at neighbouring bytes. */
+/* How many records of IDS are not above a hash. */
 static int hash_above(struct disk_view *view, uint64_t hash, uint64_t *above, struct error *error)
 {
 	uint64_t ids = view->segment->lengths[SECTION_IDS] / COLUMN_ID_BYTES;
 	struct bracket bracket = {0, ids};
-	uint64_t guess = 0;
+	uint64_t look = hashes_in(hash, ids);
 
-	if (ids > 0 && (hash_guess(view, hash, ids, &guess, error) != 0 ||
-	                bracket_close(view, hash, guess, &bracket, error) != 0))
-		return error->code;
-	while (bracket.low < bracket.high) {
-		uint64_t look = bracket.low + (bracket.high - bracket.low) / 2;
-		uint64_t found = 0;
-
-		if (hash_at(view, look, &found, error) != 0)
+	for (unsigned looks = 0; bracket.low < bracket.high; looks++) {
+		if (looks >= LOOKS_GUESSED) /* they are not spread evenly */
+			look = bracket.low + (bracket.high - bracket.low) / 2;
+		if (bracket_narrow(view, hash, &bracket, &look, error) != 0)
 			return error->code;
-		if (found > hash)
-			bracket.high = look;
-		else
-			bracket.low = look + 1;
 	}
 	*above = bracket.low;
 	return 0;

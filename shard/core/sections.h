@@ -99,7 +99,18 @@ struct span {
  * the section: ERROR_DAMAGED. */
 int section_read(struct section_reader *reader, struct span span, struct buffer *joined, struct slice *bytes,
                  struct error *error);
-/* The i-th record of a section of fixed-size records; borrowed from the transaction. Outside: ERROR_DAMAGED. */
+/* Records that stand one behind the other in memory. */
+struct section_records {
+	const uint8_t *bytes;
+	uint64_t first;
+	uint64_t len;
+};
+
+/* The i-th record of a section of fixed-size records, and those beside it that are checked with it; borrowed from the
+ * transaction. Outside: ERROR_DAMAGED. */
+int section_records(struct section_reader *reader, enum section section, uint64_t i,
+                    struct section_records *records, struct error *error);
+/* The i-th record alone. */
 int section_record(struct section_reader *reader, enum section section, uint64_t i, const uint8_t **record,
                    struct error *error);
 /* The chunk of TERMS that has `word` if one has: the first whose last word is not below it, and that last word.

@@ -184,19 +184,53 @@ static int part_read(struct section_reader *reader, enum section section, const 
 	return 0;
 }
 
-int section_record(struct section_reader *reader, enum section section, uint64_t i, const uint8_t **record,
-                   struct error *error)
+/* Where the record stands; outside of the section: ERROR_DAMAGED. */
+static int record_find(const struct section_reader *reader, enum section section, uint64_t i,
+                       struct part *part, struct error *error)
 {
 	size_t bytes = record_bytes[section];
 	uint32_t records = records_of_chunk[section];
-	struct part part = {.len = bytes};
 
 	/* 32 bits divide far faster than 64, and a search is made of these */
 	if (i > UINT32_MAX || (i + 1) * bytes > reader->lengths[section])
 		return damaged(reader, section, "a record outside of it is referred to", error);
-	part.chunk = (uint32_t)i / records;
-	part.from = (i - part.chunk * records) * bytes;
+	part->chunk = (uint32_t)i / records;
+	part->from = (i - part->chunk * records) * bytes;
+	part->len = bytes;
+	return 0;
+}
+
+int section_record(struct section_reader *reader, enum section section, uint64_t i, const uint8_t **record,
+                   struct error *error)
+{
+	struct part part = {.len = 0};
+
+	if (record_find(reader, section, i, &part, error) != 0)
+		return error->code;
 	return part_read(reader, section, &part, record, error);
+}
+
+int section_records(struct section_reader *reader, enum section section, uint64_t i,
+                    struct section_records *records, struct error *error)
+{
+	uint32_t bytes = (uint32_t)record_bytes[section];
+	struct part part = {.len = 0};
+	uint32_t from; /* of the pieces in which the record stands */
+	uint32_t to;
+	uint64_t left;
+
+	if (record_find(reader, section, i, &part, error) != 0)
+		return error->code;
+	from = (uint32_t)part.from / CHUNK_PIECE_BYTES * CHUNK_PIECE_BYTES;
+	to = ((uint32_t)(part.from + part.len - 1) / CHUNK_PIECE_BYTES + 1) * CHUNK_PIECE_BYTES;
+	from = (from + bytes - 1) / bytes;
+	to = to / bytes < records_of_chunk[section] ? to / bytes : records_of_chunk[section];
+	records->first = part.chunk * records_of_chunk[section] + from;
+	left = reader->lengths[section] / bytes - records->first;
+	records->len = to - from < left ? to - from : left;
+	part.from = from * bytes;
+	part.len = records->len * bytes;
+	return part_read(reader, section, &part, &records->bytes, error);
 }
 
 /* What stands in several chunks, one after the other. */
