@@ -1,0 +1,87 @@
+"""Match set and ranked list: every document is looked at, filtered, matched and ranked."""
+from .derivations import View
+from .filters import compile_filter
+from .paths import QueryPaths
+from .query import Node, parse_query
+from .ranking import Ranked, rank_document, resolve
+from .rules import Context
+from .settings import matches_pattern
+from .values import distinct_values
+
+
+class Search:
+    """One search on one index. `ranked` is the whole list, best first, before paging."""
+
+    def __init__(self, index, request):
+        self.index = index
+        self.request = request
+        settings = index.settings
+        self.query = parse_query(request.get("q") or "", index.tokenizer, settings["prefixSearch"] != "disabled")
+        self.strategy = request.get("matchingStrategy") or "last"
+        self.searched = searched_paths(index, request.get("attributesToSearchOn"))
+        self.views = {}
+        sort = request.get("sort") or []
+        self.rules = resolve(settings, sort, self.strategy, bool(self.query.terms))
+        self.accepts = compile_filter(request.get("filter"), settings)
+        self.paths = QueryPaths(self.query.terms, self.strategy, self.frequency)
+        self.candidates = [r for r in map(self.rank, index.documents) if r is not None]
+        self.candidates.sort(key=lambda ranked: ranked.sort_key)
+        self.ranked = distinct(self.above_threshold(), self.distinct_field)
+
+    @property
+    def distinct_field(self):
+        return self.request.get("distinct") or self.index.settings["distinctAttribute"]
+
+    def view(self, document):
+        if document.sequence not in self.views:
+            self.views[document.sequence] = View(document, self.searched, self.index.vocabulary)
+        return self.views[document.sequence]
+
+    def frequency(self, term):
+        """In how many documents of the whole index a term is found."""
+        return sum(bool(self.view(document).derivations(Node(0, (term,)))) for document in self.index.documents)
+
+    def rank(self, document):
+        """The ranking of one document, or None if it does not match."""
+        if not self.accepts(document) or self.is_excluded(document):
+            return None
+        if not self.query.terms:
+            return rank_document(document, self.rules, None, [])
+        view = self.view(document)
+        found = self.paths.in_document(view)
+        if found is None:
+            return None
+        context = Context(view, self.query.terms, found[0], self.index.settings, self.index.vocabulary)
+        return rank_document(document, self.rules, context, found[1])
+
+    def is_excluded(self, document):
+        """Documents with a negative word as typed, or a negative phrase, are out."""
+        view = self.view(document)
+        if any(view.fields_of(word) for word in self.query.negative_words):
+            return True
+        return any(view.has_phrase(words) for words in self.query.negative_phrases)
+
+    def above_threshold(self):
+        threshold = self.request.get("rankingScoreThreshold")
+        return [r for r in self.candidates if threshold is None or r.score >= threshold]
+
+
+def searched_paths(index, patterns):
+    """The paths of the fields that are searched; None: all."""
+    if patterns is None or "*" in patterns:
+        return None
+    paths = {field.path for document in index.documents for field in document.fields}
+    return {path for path in paths if any(matches_pattern(pattern, path) for pattern in patterns)}
+
+
+def distinct(ranked, field):
+    """The first document of each value; a document without the field is kept."""
+    if not field:
+        return ranked
+    seen, kept = set(), []
+    for item in ranked:
+        values = distinct_values(item.document.source, field)
+        if not seen & values:
+            kept.append(item)
+            seen |= values
+    return kept
