@@ -78,12 +78,19 @@ class View:
         self.vocabulary = vocabulary
         self.found = {}
 
+    def is_searched(self, field):
+        return self.searched is None or field.path in self.searched
+
+    @property
+    def searched_fields(self):
+        return [field for field in self.document.fields if self.is_searched(field)]
+
     def fields_of(self, word, tolerant=False):
         """Searched fields that hold a word; `tolerant`: only where typos are allowed."""
         return [
             field
             for field in self.document.words.get(word, ())
-            if (self.searched is None or field.path in self.searched)
+            if self.is_searched(field)
             and (not tolerant or self.document.allows_typos(word, field))
         ]
 
@@ -121,7 +128,7 @@ class View:
             return
         for cut in range(1, len(node.text)):
             pair = (node.text[:cut], node.text[cut:])
-            if self.document.pairs.get(pair) == 1 and all(self.fields_of(word, tolerant=True) for word in pair):
+            if self.document.pairs.get(pair) == 1 and all(self.fields_of(word) for word in pair):
                 found[1].add(Derivation(pair))
 
     def has_phrase(self, words):

@@ -1,4 +1,6 @@
 """An index: settings, and documents in the order of insertion."""
+from functools import cached_property
+
 from .derivations import Vocabulary
 from .documents import Document
 from .settings import complete
@@ -20,3 +22,8 @@ class Index:
         self.documents = [
             Document(source, sequence, self.settings, self.tokenizer) for sequence, source in enumerate(by_id.values())
         ]
+
+    @cached_property
+    def dictionary(self):
+        """Every word of every searchable field."""
+        return {word for document in self.documents for word in document.words}

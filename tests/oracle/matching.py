@@ -51,8 +51,11 @@ class Search:
         found = self.paths.in_document(view)
         if found is None:
             return None
-        context = Context(view, self.query.terms, found[0], self.index.settings, self.index.vocabulary)
-        return rank_document(document, self.rules, context, found[1])
+        kept, paths = found
+        graph = self.paths.graph(kept)
+        context = Context(view, self.query.terms, kept, self.index.settings, self.index.vocabulary, graph,
+                          self.index.dictionary)
+        return rank_document(document, self.rules, context, paths)
 
     def is_excluded(self, document):
         """Documents with a negative word as typed, or a negative phrase, are out."""

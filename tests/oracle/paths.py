@@ -6,10 +6,15 @@ from .query import nodes_of
 
 @dataclass(frozen=True)
 class Choice:
-    """A node with those of its derivations that are still admissible: ((typos, derivations), ...)."""
+    """A node with those of its derivations that are still admissible: ((typos, derivations), ...).
+
+    `as_typed`: nothing has ruled out yet that the word stands as typed; `exact_only`: everything else is ruled out.
+    """
 
     node: object
     found: tuple
+    as_typed: bool = True
+    exact_only: bool = False
 
     @property
     def derivations(self):
@@ -27,11 +32,11 @@ class Choice:
 
     def with_fewest_typos(self):
         best = min(self.found, key=lambda pair: pair[0])
-        return Choice(self.node, (best,))
+        return Choice(self.node, (best,), self.as_typed and best[0] == 0, self.exact_only)
 
     def with_exact_only(self):
         found = tuple((typos, frozenset(d for d in items if d.exact)) for typos, items in self.found)
-        return Choice(self.node, tuple(pair for pair in found if pair[1]))
+        return Choice(self.node, tuple(pair for pair in found if pair[1]), self.as_typed, exact_only=True)
 
 
 def tilings(kept, nodes):
@@ -67,6 +72,10 @@ class QueryPaths:
         else:
             optional.reverse()
         return optional if has_phrases else optional[:-1]
+
+    def graph(self, kept):
+        """All ways to read the kept terms, whether documents hold them or not."""
+        return [tuple(Choice(node, ()) for node in row) for row in tilings(kept, self.nodes)]
 
     def in_document(self, view):
         """(kept terms, paths) of the first stage that the document satisfies, or None."""

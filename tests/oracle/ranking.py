@@ -134,6 +134,7 @@ def rank_document(document, resolved, context, paths):
         if isinstance(rule, str):
             outcome = apply_word_rule(rule, context, paths)
             paths = outcome.paths
+            context.graph = paths
             result.key.append(outcome.cost)
             result.ranks += outcome.ranks
             result.details[rule] = {"order": order, **outcome.details}

@@ -10,6 +10,7 @@ POSITION_COSTS = [(0, 0), (1, 1), (4, 2), (7, 3), (11, 4), (16, 5), (24, 6), (64
 POSITION_COST_MAX = 10
 FAR = 3
 EXACT_ATTRIBUTE_WORDS_MAX = 30
+MATCH_TYPES = ("noExactMatch", "matchesStart", "exactMatch")
 
 
 @dataclass
@@ -36,17 +37,26 @@ def fold(ranks):
 
 @dataclass
 class Context:
-    """What the rules need besides the paths: the document, the query, the settings, the terms kept."""
+    """What the rules need besides the paths: the document, the query, the settings, the terms kept.
+
+    `graph` holds the ways to read the query that are not yet ruled out: the denominators come from it.
+    """
 
     view: object
     terms: list
     kept: list
     settings: dict
     vocabulary: object
+    graph: list
+    dictionary: set
 
-    @property
-    def kept_terms(self):
-        return [self.terms[i] for i in self.kept]
+    def is_known(self, node):
+        """A phrase, or a word that some document of the index holds as typed."""
+        return node.is_phrase or not node.is_ngram and node.text in self.dictionary
+
+    def cost_max(self, choice_cost_max):
+        """The greatest cost of a way to read the query, by a function of a choice and the one before it."""
+        return max(sum(choice_cost_max(left, choice) for left, choice in zip((None, *row), row)) for row in self.graph)
 
 
 def best_paths(paths, cost_of):
@@ -63,7 +73,7 @@ def ranked(cost, cost_max, paths):
 def words(context, paths):
     """Words of the query that the document holds, of all; the words of a phrase count one by one."""
     total = sum(term.word_count for term in context.terms)
-    matching = sum(term.word_count for term in context.kept_terms)
+    matching = sum(context.terms[i].word_count for i in context.kept)
     outcome = Outcome(total - matching, paths, [(matching, total)])
     outcome.details = {"matchingWords": matching, "maxMatchingWords": total, "score": matching / total}
     return outcome
@@ -73,15 +83,17 @@ def typo(context, paths):
     """Typos of the derivations used, a split word one, an n-gram its number of words."""
     cost, paths = best_paths(paths, lambda path: sum(choice.typos for choice in path))
     paths = [tuple(choice.with_fewest_typos() for choice in path) for path in paths]
-    cost_max = sum(max(1, context.vocabulary.allowed(node_of(term))) for term in context.kept_terms if not term.is_phrase)
+    cost_max = context.cost_max(lambda _, choice: typos_max(context.vocabulary, choice))
     outcome = ranked(cost, cost_max, paths)
     outcome.details = {"typoCount": cost, "maxTypoCount": cost_max, "score": outcome.score}
     return outcome
 
 
-def node_of(term):
-    from .query import Node
-    return Node(0, (term,))
+def typos_max(vocabulary, choice):
+    """The typos that a choice may cost: every word can at least be split, an n-gram costs its number of words besides."""
+    if choice.node.is_phrase or choice.exact_only:
+        return 0
+    return max(1, vocabulary.allowed(choice.node)) + (choice.node.size if choice.node.is_ngram else 0)
 
 
 def proximity(context, paths):
@@ -90,28 +102,33 @@ def proximity(context, paths):
 
     def edge(left, right):
         joined = right.node.size - 1
-        if left is None or left.node.end + 1 != right.node.start:
+        if not is_adjacent(left, right):
             return joined
-        return joined + min(pair_cost(document, a, b) for a in left.derivations for b in right.derivations)
+        return joined + pair_cost(document, left, right)
 
-    def cost_of(path):
-        return sum(edge(left, right) for left, right in zip((None, *path), path))
-
-    cost, paths = best_paths(paths, cost_of)
-    kept = context.kept_terms
-    adjacent = sum(left.end + 1 == right.start for left, right in zip(kept, kept[1:]))
-    outcome = ranked(cost, FAR * adjacent, paths)
+    cost, paths = best_paths(paths, lambda path: sum(edge(left, right) for left, right in zip((None, *path), path)))
+    cost_max = context.cost_max(lambda left, right: right.node.size - 1 + FAR * is_adjacent(left, right))
+    outcome = ranked(cost, cost_max, paths)
     outcome.details = {"score": outcome.score}
     return outcome
 
 
+def is_adjacent(left, right):
+    """No gap between two choices in the query: no term dropped, no hard separator, no stop word."""
+    return left is not None and left.node.end + 1 == right.node.start
+
+
 def pair_cost(document, left, right):
-    """Cost of two derivations in a row; phrases count by their outer words and only forward."""
-    first, second = left.words[-1], right.words[0]
-    cost = document.pairs.get((first, second), FAR + 1) - 1
-    if not left.is_phrase and not right.is_phrase:
-        cost = min(cost, document.pairs.get((second, first), FAR))
-    return min(cost, FAR)
+    """Cost of two neighbours; phrases count by their outer words and only forward."""
+    forward_only = left.node.is_phrase or right.node.is_phrase
+    best = FAR
+    for a in left.derivations:
+        for b in right.derivations:
+            first, second = a.words[-1], b.words[0]
+            best = min(best, document.pairs.get((first, second), FAR + 1) - 1)
+            if not (forward_only or a.is_phrase or b.is_phrase):
+                best = min(best, document.pairs.get((second, first), FAR))
+    return best
 
 
 def attribute_rank(context, paths):
@@ -121,7 +138,7 @@ def attribute_rank(context, paths):
 
     cost, paths = best_paths(paths, cost_of)
     entries = context.settings["searchableAttributes"]
-    cost_max = (len(entries) - 1) * len(context.kept)
+    cost_max = context.cost_max(lambda _, choice: (len(entries) - 1) * choice.node.size)
     outcome = ranked(cost, cost_max, paths)
     outcome.details = {"score": outcome.score}
     return outcome
@@ -134,17 +151,19 @@ def field_weight(view, choice):
 def word_position(context, paths):
     """How far each term stands from its place in the query, in any searchable field."""
     def cost_of(path):
-        return sum(position_cost(context.view.document, choice) * choice.node.size for choice in path)
+        return sum(position_cost(context.view.document, choice) for choice in path)
 
     cost, paths = best_paths(paths, cost_of)
-    outcome = ranked(cost, POSITION_COST_MAX * len(context.kept), paths)
+    outcome = ranked(cost, context.cost_max(lambda _, choice: POSITION_COST_MAX * choice.node.size), paths)
     outcome.details = {"score": outcome.score}
     return outcome
 
 
 def position_cost(document, choice):
+    """Every word of an n-gram is measured from the one place where the n-gram stands."""
     places = {place for d in choice.derivations for place in document.buckets[d.words[0]]}
-    return min(table_cost(abs(place - choice.node.start)) for place in places)
+    wanted = range(choice.node.start, choice.node.start + choice.node.size)
+    return min(sum(table_cost(abs(place - position)) for position in wanted) for place in places)
 
 
 def table_cost(difference):
@@ -156,13 +175,13 @@ def table_cost(difference):
 
 def exactness(context, paths):
     """First whether an attribute is the query or begins with it, then how many words match as typed."""
-    match_type = exact_attribute(context)
-    rank = {"exactMatch": 3, "matchesStart": 2, "noExactMatch": 1}[match_type]
+    match_type = max((exact_attribute(context, path) for path in paths), key=MATCH_TYPES.index)
+    rank = MATCH_TYPES.index(match_type) + 1
     cost, paths = best_paths(paths, lambda path: sum(c.node.size for c in path if not c.is_exact))
     paths = [tuple(c.with_exact_only() if c.is_exact else c for c in path) for path in paths]
     total = len(context.kept)
-    outcome = Outcome((3 - rank, cost), paths, [(rank, 3), (total - cost + 1, total + 1)])
-    outcome.details = {"matchType": match_type, "score": outcome.score}
+    outcome = Outcome((len(MATCH_TYPES) - rank, cost), paths, [(rank, len(MATCH_TYPES)), (total - cost + 1, total + 1)])
+    outcome.details = {"matchType": match_type, "score": rank / len(MATCH_TYPES)}
     if match_type == "noExactMatch":
         outcome.details = {
             "matchType": match_type, "matchingWords": total - cost, "maxMatchingWords": total, "score": outcome.score
@@ -170,19 +189,25 @@ def exactness(context, paths):
     return outcome
 
 
-def exact_attribute(context):
-    """exactMatch, matchesStart or noExactMatch."""
+def exact_attribute(context, path):
+    """Whether the words as typed stand at their places, and some field holds them all, or nothing but them.
+
+    Only the leading terms are asked for that may still stand as typed; one missing before others spoils the match.
+    """
     document = context.view.document
-    wanted = []
-    for term in context.terms:
-        wanted += [(term.start + i, word) for i, word in enumerate(term.words) if word is not None]
-    if len(context.kept) < len(context.terms):
+    asked = [choice.as_typed and context.is_known(choice.node) for choice in path]
+    leading = asked.index(False) if False in asked else len(path)
+    if leading == 0 or any(asked[leading:]) or any(path[i].node.first != i for i in range(leading)):
         return "noExactMatch"
+    wanted = [(term.start + i, word) for choice in path[:leading] for term in choice.node.terms
+              for i, word in enumerate(term.words) if word is not None]
     if not all(bucket(place) in document.buckets.get(word, ()) for place, word in wanted):
         return "noExactMatch"
-    count = sum(term.word_count for term in context.terms)
-    for item in document.fields:
-        held = {word for _, word in item.words}
-        if item.word_count == count <= EXACT_ATTRIBUTE_WORDS_MAX and all(word in held for _, word in wanted):
-            return "exactMatch"
-    return "matchesStart"
+    best = "noExactMatch"
+    for field_ in context.view.searched_fields:
+        held = {word for _, word in field_.words}
+        if all(word in held for _, word in wanted):
+            best = "matchesStart"
+            if field_.word_count == len(wanted) <= EXACT_ATTRIBUTE_WORDS_MAX:
+                return "exactMatch"
+    return best

@@ -7,9 +7,9 @@ from functools import lru_cache
 WORD, STOP_WORD, SOFT, HARD = "word", "stop word", "soft", "hard"
 WORD_BYTES_MAX = 250
 HARD_GAP = 8
-CONTEXT_SEPARATORS = {"!", ";", "?", ". ", ", ", "¡", "¿", "§", "¶", "…", "...", "。", "、", "؟", "؛", "·", ";", "՜", "՞", "։"}
+CONTEXT_SEPARATORS = {"!", ";", "?", ". ", ", ", "¡", "¿", "§", "¶", "。", "、", "؟", "؛", "·", ";", "՜", "՞", "։"}
 SEPARATOR_CATEGORIES = {"Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "Sm", "Zl", "Zp", "Zs"}
-NOT_SEPARATORS = set("<>=|~")
+NOT_SEPARATORS = set("<>=|~\u00a0")
 EXTRA_SEPARATORS = {"`", "\t", "\n", "\r", "\0", ". ", ", "}
 SCRIPTS = [  # first code point, last code point, script
     (0x41, 0x5A, "Latin"), (0x61, 0x7A, "Latin"), (0x80, 0x2AF, "Latin"), (0x370, 0x3FF, "Greek"),
@@ -155,8 +155,8 @@ class Tokenizer:
         form = decompose(piece)
         if form in self.stop_words:
             kind = STOP_WORD
-        elif piece not in self.kept_whole and (self.is_separator(form) or self.is_separator(piece) or not form):
-            kind = HARD if form in CONTEXT_SEPARATORS or piece in CONTEXT_SEPARATORS else SOFT
+        elif piece not in self.kept_whole and (self.is_separator(form) or not form):
+            kind = HARD if form in CONTEXT_SEPARATORS else SOFT
         else:
             kind = WORD
         return Token(kind, normalize(piece, script), start, piece, script)
