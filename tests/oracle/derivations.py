@@ -5,14 +5,11 @@ from functools import lru_cache
 
 @dataclass(frozen=True)
 class Derivation:
-    """A word, or words in a row, that stand for a term. `exact`: as typed."""
+    """A word, or words in a row, that stand for a term. `exact`: as typed; synonyms are phrases even if of one word."""
 
     words: tuple
     exact: bool = False
-
-    @property
-    def is_phrase(self):
-        return len(self.words) > 1
+    is_phrase: bool = False
 
 
 @lru_cache(maxsize=None)
@@ -100,7 +97,7 @@ class View:
             found = {0: set(), 1: set(), 2: set()}
             if node.is_phrase:
                 if self.has_phrase(node.terms[0].words):
-                    found[0].add(Derivation(node.terms[0].words, exact=True))
+                    found[0].add(Derivation(tuple(word for word in node.terms[0].words if word), exact=True, is_phrase=True))
             else:
                 self.add_words(node, found)
                 self.add_phrases(node, found)
@@ -123,13 +120,13 @@ class View:
         """Synonyms at 0 typos; a single word cut into two neighbours at 1."""
         for words in self.vocabulary.synonyms_of(node):
             if self.has_phrase(words):
-                found[0].add(Derivation(words))
+                found[0].add(Derivation(words, is_phrase=True))
         if node.is_ngram:
             return
         for cut in range(1, len(node.text)):
             pair = (node.text[:cut], node.text[cut:])
             if self.document.pairs.get(pair) == 1 and all(self.fields_of(word) for word in pair):
-                found[1].add(Derivation(pair))
+                found[1].add(Derivation(pair, is_phrase=True))
 
     def has_phrase(self, words):
         """Every word is there, and in every window of three each pair is no farther apart than in the phrase."""

@@ -81,7 +81,7 @@ class Field:
         last = None
         for position, token in tokenizer.located_words(text):
             last = start + position
-            self.word_count += 1
+            self.word_count += token.kind == WORD
             if token.kind == WORD and token.lemma and last <= POSITION_MAX and len(token.lemma.encode()) <= WORD_BYTES_MAX:
                 self.words.append((last, token.lemma))
         if last is not None:

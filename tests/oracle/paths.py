@@ -1,5 +1,6 @@
 """Ways to read a query in one document: which terms are kept, which are joined, and what stands for each."""
 from dataclasses import dataclass
+from itertools import combinations
 
 from .query import nodes_of
 
@@ -45,53 +46,62 @@ def tilings(kept, nodes):
         yield ()
         return
     for node in nodes:
-        covered = list(range(node.first, node.first + node.size))
+        covered = tuple(range(node.first, node.first + node.size))
         if kept[:node.size] == covered:
             for rest in tilings(kept[node.size:], nodes):
                 yield (node, *rest)
 
 
 class QueryPaths:
-    """All stages of dropping terms, from the whole query to the least that must match."""
+    """Which terms a document must hold, and in which order the others may be missing."""
 
     def __init__(self, terms, strategy, frequency_of):
         self.terms = terms
+        self.strategy = strategy
         self.nodes = nodes_of(terms)
-        self.stages = [list(range(len(terms)))]
-        if strategy != "all":
-            for index in self.removal_order(strategy, frequency_of):
-                self.stages.append([i for i in self.stages[-1] if i != index])
+        everything = frozenset(range(len(terms)))
+        phrases = frozenset(i for i in everything if terms[i].is_phrase)
+        self.mandatory = everything
+        if terms and strategy != "all":
+            self.mandatory = phrases or frozenset([self.kept_longest(frequency_of)])
 
-    def removal_order(self, strategy, frequency_of):
-        """Phrases are never dropped. `last`: from the end; `frequency`: the most frequent first, absent words before all."""
-        optional = [i for i, term in enumerate(self.terms) if not term.is_phrase]
-        has_phrases = len(optional) < len(self.terms)
-        if strategy == "frequency":
-            counts = {i: frequency_of(self.terms[i]) for i in optional}
-            optional.sort(key=lambda i: (counts[i] > 0, -counts[i], -i))
-        else:
-            optional.reverse()
-        return optional if has_phrases else optional[:-1]
+    def kept_longest(self, frequency_of):
+        """The term dropped last. `last`: the first; `frequency`: the rarest, those that no document holds aside."""
+        if self.strategy == "last":
+            return 0
+        counts = [frequency_of(term) for term in self.terms]
+        return min(range(len(counts)), key=lambda i: (counts[i] == 0, counts[i], i))
+
+    def subsets(self, available):
+        """Sets of terms that may stand for the query, the largest first, in groups of one size.
+
+        `last` without phrases drops from the end only; otherwise every term that is not mandatory may be missing.
+        """
+        if self.strategy == "last" and not any(term.is_phrase for term in self.terms):
+            for size in range(len(self.terms), 0, -1):
+                yield [tuple(range(size))]
+            return
+        optional = sorted(available - self.mandatory)
+        for size in range(len(optional), -1, -1):
+            yield [tuple(sorted(self.mandatory.union(chosen))) for chosen in combinations(optional, size)]
 
     def graph(self, kept):
         """All ways to read the kept terms, whether documents hold them or not."""
         return [tuple(Choice(node, ()) for node in row) for row in tilings(kept, self.nodes)]
 
     def in_document(self, view):
-        """(kept terms, paths) of the first stage that the document satisfies, or None."""
-        for kept in self.stages:
-            paths = []
-            for tiling in tilings(kept, self.nodes):
-                choices = [choice_of(view, node) for node in tiling]
-                if all(choices):
-                    paths.append(tuple(choices))
+        """(number of terms, paths) of the largest sets of terms that the document holds, or None."""
+        nodes = [node for node in self.nodes if view.derivations(node)]
+        available = {node.first + i for node in nodes for i in range(node.size)}
+        if not self.mandatory <= available:
+            return None
+        for group in self.subsets(available):
+            paths = [tuple(choice_of(view, node) for node in row) for kept in group for row in tilings(kept, nodes)]
             if paths:
-                return kept, paths
+                return group[0], paths
         return None
 
 
 def choice_of(view, node):
     found = view.derivations(node)
-    if not found:
-        return None
     return Choice(node, tuple((typos, frozenset(items)) for typos, items in sorted(found.items())))

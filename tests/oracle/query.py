@@ -24,7 +24,7 @@ class Term:
 
     @property
     def word_count(self):
-        return len(self.words)
+        return sum(word is not None for word in self.words)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,6 @@ class Parser:
         self.query = Query()
         self.position = -1
         self.phrase = None
-        self.phrase_start = 0
         self.negative = False
 
     def parse(self):
@@ -104,9 +103,7 @@ class Parser:
         self.position += 1
         is_last = index + 1 == len(self.tokens)
         if self.phrase is not None:
-            if not self.phrase:
-                self.phrase_start = self.position
-            self.phrase.append(token.lemma if token.kind == WORD else None)
+            self.phrase.append((self.position, token.lemma if token.kind == WORD else None))
         elif self.negative:
             self.query.negative_words.append(token.lemma)
             self.negative = False
@@ -131,21 +128,18 @@ class Parser:
                 return
         before = self.tokens[index - 1] if index else None
         after_space = before is None or not before.is_word and before.text[-1:].isspace()
-        self.negative = self.phrase is None and token.text == "-" and after_space
+        if self.phrase is None:
+            self.negative = token.text == "-" and after_space
 
     def close_phrase(self):
-        """A phrase of stop words alone is none; the stop words at its ends are left out."""
-        words, start = self.phrase or [], self.phrase_start
-        self.phrase = None
-        while words and words[-1] is None:
-            words.pop()
-        while words and words[0] is None:
-            words.pop(0)
-            start += 1
-        if words and self.negative:
-            self.query.negative_phrases.append(tuple(words))
-        elif words:
-            self.query.terms.append(Term(tuple(words), start, start + len(words) - 1, is_phrase=True))
+        """A phrase of stop words alone is none; its positions are those of its first and last other word."""
+        located, self.phrase = self.phrase or [], None
+        words = tuple(word for _, word in located)
+        places = [position for position, word in located if word is not None]
+        if places and self.negative:
+            self.query.negative_phrases.append(words)
+        elif places:
+            self.query.terms.append(Term(words, places[0], places[-1], is_phrase=True))
         self.negative = False
 
 

@@ -120,13 +120,12 @@ def is_adjacent(left, right):
 
 def pair_cost(document, left, right):
     """Cost of two neighbours; phrases count by their outer words and only forward."""
-    forward_only = left.node.is_phrase or right.node.is_phrase
     best = FAR
     for a in left.derivations:
         for b in right.derivations:
             first, second = a.words[-1], b.words[0]
             best = min(best, document.pairs.get((first, second), FAR + 1) - 1)
-            if not (forward_only or a.is_phrase or b.is_phrase):
+            if not (a.is_phrase or b.is_phrase):
                 best = min(best, document.pairs.get((second, first), FAR))
     return best
 
@@ -160,10 +159,10 @@ def word_position(context, paths):
 
 
 def position_cost(document, choice):
-    """Every word of an n-gram is measured from the one place where the n-gram stands."""
+    """The words of an n-gram are taken to follow each other from where it stands, all measured from its first place."""
     places = {place for d in choice.derivations for place in document.buckets[d.words[0]]}
-    wanted = range(choice.node.start, choice.node.start + choice.node.size)
-    return min(sum(table_cost(abs(place - position)) for position in wanted) for place in places)
+    offsets = range(choice.node.size)
+    return min(sum(table_cost(abs(place + i - choice.node.start)) for i in offsets) for place in places)
 
 
 def table_cost(difference):
@@ -199,8 +198,9 @@ def exact_attribute(context, path):
     leading = asked.index(False) if False in asked else len(path)
     if leading == 0 or any(asked[leading:]) or any(path[i].node.first != i for i in range(leading)):
         return "noExactMatch"
-    wanted = [(term.start + i, word) for choice in path[:leading] for term in choice.node.terms
-              for i, word in enumerate(term.words) if word is not None]
+    terms = [term for choice in path[:leading] for term in choice.node.terms]
+    wanted = [(term.start + i, word) for term in terms for i, word in enumerate(term.words) if word is not None]
+    length = sum(len(term.words) for term in terms)
     if not all(bucket(place) in document.buckets.get(word, ()) for place, word in wanted):
         return "noExactMatch"
     best = "noExactMatch"
@@ -208,6 +208,6 @@ def exact_attribute(context, path):
         held = {word for _, word in field_.words}
         if all(word in held for _, word in wanted):
             best = "matchesStart"
-            if field_.word_count == len(wanted) <= EXACT_ATTRIBUTE_WORDS_MAX:
+            if field_.word_count == length <= EXACT_ATTRIBUTE_WORDS_MAX:
                 return "exactMatch"
     return best
