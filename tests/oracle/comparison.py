@@ -2,24 +2,26 @@
 import math
 
 SCORE_TOLERANCE = 1e-9
+TOTALS = (".estimatedTotalHits", ".totalHits", ".totalPages")
 ORDERED = ("facetDistribution", "_rankingScoreDetails")
 
 
 def compare(case, status, answer):
-    """(verdict, text): agree, explained, unexplained or skipped."""
+    """(verdict, text): agree, explained, unexplained or skipped; the text names the causes or shows the differences."""
     if status is None:
         return "skipped", ""
     differences = []
     if status != case["status"]:
-        differences.append(("status", f"status {status} for {case['status']}: {str(answer)[:200]} for {str(case['answer'])[:300]}"))
+        differences.append(("status", f"{status} {str(answer)[:200]}\n    for {case['status']} {str(case['answer'])[:300]}"))
     else:
         diff("", case["answer"], answer, differences)
     if not differences:
         return "agree", ""
-    causes = explanations(case, differences)
-    if causes is not None:
-        return "explained", ",".join(sorted(causes))
-    return "unexplained", "\n    ".join(text for _, text in differences[:4])
+    causes = [cause_of(case, path, answer) for path, _ in differences]
+    if all(causes):
+        return "explained", ",".join(sorted(set(causes)))
+    shown = [text for cause, (_, text) in zip(causes, differences) if not cause]
+    return "unexplained", "\n    ".join(shown[:4])
 
 
 def diff(path, expected, actual, differences):
@@ -29,23 +31,35 @@ def diff(path, expected, actual, differences):
             differences.append((path, f"{path}: keys {sorted(actual)} for {sorted(expected)}"))
         elif path.rsplit(".", 1)[-1] in ORDERED and list(expected) != list(actual):
             differences.append((path, f"{path}: order {list(actual)} for {list(expected)}"))
-        for key in expected.keys() & actual.keys():
+        for key in sorted(expected.keys() & actual.keys()):
             diff(f"{path}.{key}", expected[key], actual[key], differences)
-    elif isinstance(expected, list) and isinstance(actual, list):
-        if path == ".hits" and [identity(h) for h in expected] != [identity(h) for h in actual]:
-            shown = [identity(h) for h in actual], [identity(h) for h in expected]
-            differences.append((".hits", f"hits {shown[0]}\n     for {shown[1]}"))
-        elif len(expected) != len(actual):
-            differences.append((path, f"{path}: {actual} for {expected}"))
-        else:
-            for number, (one, other) in enumerate(zip(expected, actual)):
-                diff(f"{path}.{number}" if path != ".hits" else f".hits.{identity(one)}", one, other, differences)
+    elif path == ".hits" and isinstance(actual, list):
+        diff_hits(expected, actual, differences)
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for number, (one, other) in enumerate(zip(expected, actual)):
+            diff(f"{path}.{number}", one, other, differences)
     elif not same_scalar(expected, actual):
         differences.append((path, f"{path}: {actual!r} for {expected!r}"))
 
 
-def identity(hit):
-    return hit.get("id", hit.get("name")) if isinstance(hit, dict) else hit
+def diff_hits(expected, actual, differences):
+    """The order of the hits, and what is said of each hit that is in both lists."""
+    one, other = identities(expected), identities(actual)
+    if one != other:
+        differences.append((".hits", f"hits {other}\n     for {one}"))
+    found = dict(zip(other, actual))
+    for name, hit in zip(one, expected):
+        if name in found:
+            diff(f".hits.{name}", hit, found[name], differences)
+
+
+def identities(hits):
+    """What tells hits apart: index, id or else name, or their number where they show neither."""
+    names = []
+    for number, hit in enumerate(hits):
+        uid = (hit.get("_federation") or {}).get("indexUid", "")
+        names.append(f"{uid}{hit.get('id', hit.get('name', number))}")
+    return names
 
 
 def same_scalar(expected, actual):
@@ -56,14 +70,26 @@ def same_scalar(expected, actual):
     return expected == actual
 
 
-def explanations(case, differences):
-    """The causes that cover all differences, or None."""
-    causes = set()
-    for path, _ in differences:
-        cause = None
-        if "C4" in case["depends"] and ("_rankingScore" in path):
-            cause = "C4"
-        if cause is None:
-            return None
-        causes.add(cause)
-    return causes
+def cause_of(case, path, answer):
+    """The difference on purpose that may make this place differ, if the case depends on it; or None."""
+    depends = case["depends"]
+    expected = case["answer"]
+    if "C4" in depends and "_rankingScore" in path:
+        return "C4"
+    if path == ".hits":
+        one, other = identities(expected["hits"]), identities(answer["hits"])
+        if "C4" in depends and same_order(one, other, set(map(str, case.get("c4", ())))):
+            return "C4"
+        if "C2" in depends and same_order(one, other, set(other) - set(one)):
+            return "C2"
+    if path in TOTALS and "C2" in depends and answer[path[1:]] > expected[path[1:]]:
+        return "C2"
+    return None
+
+
+def same_order(expected, actual, movable):
+    """Equal lists but for the hits that may stand anywhere, as far as both pages reach."""
+    one = [name for name in expected if name not in movable]
+    other = [name for name in actual if name not in movable]
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]

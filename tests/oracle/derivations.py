@@ -117,12 +117,10 @@ class View:
                     found[typos].add(Derivation((word,)))
 
     def add_phrases(self, node, found):
-        """Synonyms at 0 typos; a single word cut into two neighbours at 1."""
+        """Synonyms at 0 typos; the word, or the n-gram, cut into two neighbours at 1."""
         for words in self.vocabulary.synonyms_of(node):
             if self.has_phrase(words):
                 found[0].add(Derivation(words, is_phrase=True))
-        if node.is_ngram:
-            return
         for cut in range(1, len(node.text)):
             pair = (node.text[:cut], node.text[cut:])
             if self.document.pairs.get(pair) == 1 and all(self.fields_of(word) for word in pair):

@@ -132,14 +132,14 @@ class Parser:
             self.negative = token.text == "-" and after_space
 
     def close_phrase(self):
-        """A phrase of stop words alone is none; its positions are those of its first and last other word."""
+        """A phrase of stop words alone is none; it reaches from its first other word to its end."""
         located, self.phrase = self.phrase or [], None
         words = tuple(word for _, word in located)
-        places = [position for position, word in located if word is not None]
-        if places and self.negative:
+        starts = [position for position, word in located if word is not None]
+        if starts and self.negative:
             self.query.negative_phrases.append(words)
-        elif places:
-            self.query.terms.append(Term(words, places[0], places[-1], is_phrase=True))
+        elif starts:
+            self.query.terms.append(Term(words, starts[0], located[-1][0], is_phrase=True))
         self.negative = False
 
 

@@ -3,8 +3,7 @@ import re
 
 from . import rules
 from .geo import distance_metres, point_of
-from .tokenizer import facet_normal_form
-from .values import field_values
+from .values import sort_values
 
 WORD_RULES = {
     "typo": rules.typo,
@@ -38,14 +37,14 @@ class FieldSort:
         self.name = f"{name}:{'desc' if descending else 'asc'}"
 
     def key_and_details(self, source):
-        numbers, strings = field_values(source, self.field)
+        numbers, strings = sort_values(source, self.field)
         choose = max if self.descending else min
         if numbers:
             kind, value = 0, choose(numbers)
             shown = value
         elif strings:
-            shown = choose(strings, key=facet_normal_form)
-            kind, value = 1, facet_normal_form(shown).encode()
+            shown = choose(strings, key=str.encode)
+            kind, value = 1, shown.encode()
         else:
             return (2, 0), {"value": None}
         return (kind, Reversed(value) if self.descending else value), {"value": shown}

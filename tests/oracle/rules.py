@@ -200,7 +200,7 @@ def exact_attribute(context, path):
         return "noExactMatch"
     terms = [term for choice in path[:leading] for term in choice.node.terms]
     wanted = [(term.start + i, word) for term in terms for i, word in enumerate(term.words) if word is not None]
-    length = sum(len(term.words) for term in terms)
+    length = sum(term.end - term.start + 1 for term in terms)
     if not all(bucket(place) in document.buckets.get(word, ()) for place, word in wanted):
         return "noExactMatch"
     best = "noExactMatch"

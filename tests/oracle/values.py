@@ -29,6 +29,12 @@ def elements(value):
         yield None, value
 
 
+def sort_values(document, path):
+    """(numbers, strings) that a field can be sorted by: an empty string is no value."""
+    numbers, strings = field_values(document, path)
+    return numbers, [text for text in map(normal_value, strings) if text]
+
+
 def normal_value(text):
     """The form in which strings are compared, cut at 468 bytes."""
     return facet_normal_form(text).encode()[:VALUE_BYTES_MAX].decode(errors="ignore")
