@@ -38,6 +38,9 @@ def diff(path, expected, actual, differences):
     elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         for number, (one, other) in enumerate(zip(expected, actual)):
             diff(f"{path}.{number}", one, other, differences)
+    elif path == ".message" and isinstance(actual, str):
+        if first_line(expected) != first_line(actual):
+            differences.append((path, f"message {actual!r}\n     for {expected!r}"))
     elif not same_scalar(expected, actual):
         differences.append((path, f"{path}: {actual!r} for {expected!r}"))
 
@@ -60,6 +63,11 @@ def identities(hits):
         uid = (hit.get("_federation") or {}).get("indexUid", "")
         names.append(f"{uid}{hit.get('id', hit.get('name', number))}")
     return names
+
+
+def first_line(message):
+    """What an error says; the lines that follow only quote the request."""
+    return message.split("\n")[0]
 
 
 def same_scalar(expected, actual):

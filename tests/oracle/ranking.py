@@ -2,6 +2,7 @@
 import re
 
 from . import rules
+from .documents import number_text
 from .geo import distance_metres, point_of
 from .values import sort_values
 
@@ -56,14 +57,16 @@ class GeoSort:
     def __init__(self, point, descending):
         self.point = point
         self.descending = descending
-        self.name = f"_geoPoint({point[0]}, {point[1]}):{'desc' if descending else 'asc'}"
+        lat, lng = (number_text(int(value) if value == int(value) else value) for value in point)
+        self.name = f"_geoPoint({lat}, {lng}):{'desc' if descending else 'asc'}"
 
     def key_and_details(self, source):
         place = point_of(source)
         if place is None:
             return (1, 0), {"value": None, "distance": None}
-        metres = round(distance_metres(self.point, place))
-        details = {"value": {"lat": place[0], "lng": place[1]}, "distance": metres}
+        distance = distance_metres(self.point, place)
+        metres = round(distance)
+        details = {"value": {"lat": place[0], "lng": place[1]}, "distance": round(distance, 3)}
         return (0, -metres if self.descending else metres), details
 
 
@@ -133,7 +136,7 @@ def rank_document(document, resolved, context, paths):
         if isinstance(rule, str):
             outcome = apply_word_rule(rule, context, paths)
             paths = outcome.paths
-            context.graph = paths
+            context.graph = paths[:1]
             result.key.append(outcome.cost)
             result.ranks += outcome.ranks
             result.details[rule] = {"order": order, **outcome.details}

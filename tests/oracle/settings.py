@@ -50,7 +50,7 @@ def covers(field, path):
 
 
 def matches_pattern(pattern, path):
-    """A name covers itself and what is nested; `*` stands at the beginning, the end, or both."""
+    """`*` stands at the beginning, the end, or both."""
     if pattern == "*":
         return True
     if pattern.startswith("*") and pattern.endswith("*"):
@@ -59,15 +59,15 @@ def matches_pattern(pattern, path):
         return path.startswith(pattern[:-1])
     if pattern.startswith("*"):
         return path.endswith(pattern[1:])
-    return covers(pattern, path)
+    return pattern == path
 
 
 def filterable_rules(settings):
-    """The filterable attributes as (patterns, features), in the order of the settings."""
+    """The filterable attributes as (patterns, features); a plain name covers what is nested in it, a pattern does not."""
     rules = []
     for item in settings["filterableAttributes"]:
         if isinstance(item, str):
-            rules.append(([item], ALL_FEATURES))
+            rules.append(([item, item + ".*"], ALL_FEATURES))
             continue
         features = copy.deepcopy(ALL_FEATURES)
         features["facetSearch"] = False
@@ -86,9 +86,10 @@ def filterable_features(settings, path):
 
 
 def filterable_patterns(settings):
-    """The filterable patterns, for texts of errors."""
-    return sorted({pattern for patterns, _ in filterable_rules(settings) for pattern in patterns})
+    """The filterable patterns as given, for texts of errors."""
+    items = settings["filterableAttributes"]
+    return sorted({p for item in items for p in ([item] if isinstance(item, str) else item["attributePatterns"])})
 
 
 def is_sortable(settings, path):
-    return any(matches_pattern(pattern, path) for pattern in settings["sortableAttributes"])
+    return any(covers(name, path) or matches_pattern(name, path) for name in settings["sortableAttributes"])
