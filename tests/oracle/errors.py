@@ -5,12 +5,17 @@ LINK = "https://docs.meilisearch.com/errors#"
 
 
 class ApiError(Exception):
-    """A refused request."""
+    """A refused request. `of_index`: the settings of an index refuse it, so the answer names that index."""
 
-    def __init__(self, code, message):
+    def __init__(self, code, message, of_index=False):
         super().__init__(message)
         self.code = code
         self.message = message
+        self.of_index = of_index
+
+    def named(self, uid):
+        """The same with the index in front, if it is the index that refuses."""
+        return ApiError(self.code, f"Index `{uid}`: {self.message}") if self.of_index else self
 
     @property
     def status(self):

@@ -40,35 +40,37 @@ def check_field(condition, settings):
     comparison = condition.operator in (">", ">=", "<", "<=", "TO", "STARTS WITH")
     if comparison and not features["filter"]["comparison"] or not comparison and not features["filter"]["equality"]:
         raise ApiError("invalid_search_filter",
-                       f"Filter operator `{condition.operator}` is not allowed for the attribute `{condition.field}`.")
+                       f"Filter operator `{condition.operator}` is not allowed for the attribute `{condition.field}`.",
+                       of_index=True)
 
 
 def not_filterable(name, settings):
     patterns = ", ".join(f"`{pattern}`" for pattern in filterable_patterns(settings))
     available = f" Available filterable attribute patterns are: {patterns}." if patterns else \
         " This index does not have configured filterable attributes."
-    return ApiError("invalid_search_filter", f"Attribute `{name}` is not filterable.{available}")
+    return ApiError("invalid_search_filter", f"Attribute `{name}` is not filterable.{available}", of_index=True)
 
 
 def check_geo(condition, settings):
     points = [condition.values[0][:2]] if condition.operator == "_geoRadius" else condition.values
     for lat, lng in points:
-        check_point(lat, lng, "invalid_search_filter")
+        check_point(lat, lng, "invalid_search_filter", of_index=True)
     if condition.operator == "_geoBoundingBox" and float(points[0][0]) < float(points[1][0]):
         raise ApiError("invalid_search_filter",
-                       f"The top latitude `{points[0][0]}` is below the bottom latitude `{points[1][0]}`.")
+                       f"The top latitude `{points[0][0]}` is below the bottom latitude `{points[1][0]}`.",
+                       of_index=True)
     if filterable_features(settings, "_geojson" if condition.operator == "_geoPolygon" else "_geo") is None:
         raise not_filterable("_geojson" if condition.operator == "_geoPolygon" else "_geo/_geojson", settings)
 
 
-def check_point(lat, lng, code):
+def check_point(lat, lng, code, of_index=False):
     """Latitudes reach to 90 degrees, longitudes to 180."""
     if not -90 <= float(lat) <= 90:
-        raise ApiError(code, f"Bad latitude `{lat}`. Latitude must be contained between -90 and 90 degrees.")
+        raise ApiError(code, f"Bad latitude `{lat}`. Latitude must be contained between -90 and 90 degrees.", of_index)
     if not -180 <= float(lng) <= 180:
         hint = (float(lng) + 180) % 360 - 180
         raise ApiError(code, f"Bad longitude `{lng}`. Longitude must be contained between -180 and 180 degrees. "
-                             f"Hint: try using `{hint:g}` instead.")
+                             f"Hint: try using `{hint:g}` instead.", of_index)
 
 
 def holds(tree, document):
@@ -141,3 +143,14 @@ def geo_holds(condition, source):
     if condition.operator == "_geoRadius":
         return distance_metres(point, tuple(values[0][:2])) <= values[0][2]
     return in_box(point, *values)
+
+
+def check_distinct(settings, name):
+    """A field must be filterable to make hits distinct by it."""
+    if filterable_features(settings, name) is None:
+        patterns = ", ".join(filterable_patterns(settings))
+        rest = f"Available filterable attributes patterns are: `{patterns}`." if patterns else \
+            "This index does not have configured filterable attributes."
+        raise ApiError("invalid_search_distinct",
+                       f"Attribute `{name}` is not filterable and thus, cannot be used as distinct attribute. {rest}",
+                       of_index=True)

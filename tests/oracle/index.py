@@ -3,6 +3,7 @@ from functools import cached_property
 
 from .derivations import Vocabulary
 from .documents import Document
+from .formatting import known_paths
 from .settings import complete
 from .tokenizer import Tokenizer
 
@@ -27,3 +28,8 @@ class Index:
     def dictionary(self):
         """Every word of every searchable field."""
         return {word for document in self.documents for word in document.words}
+
+    @cached_property
+    def known_paths(self):
+        """Every path of every document."""
+        return known_paths(self.documents)

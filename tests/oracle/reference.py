@@ -24,8 +24,8 @@ from oracle.routes import Server  # noqa: E402
 def open_server(name, group):
     """A server that holds the indexes of a group, as they were recorded."""
     indexes = [Index(name, group["settings"], group["primaryKey"], group["documents"])]
-    for other in group.get("others") or []:
-        indexes.append(Index(other["name"], other["settings"], other["primaryKey"], other["documents"]))
+    for uid, other in (group.get("others") or {}).items():
+        indexes.append(Index(uid, other["settings"], other["primaryKey"], other["documents"]))
     return Server(indexes)
 
 

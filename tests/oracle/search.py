@@ -1,48 +1,108 @@
 """A search: request to answer."""
 from .errors import ApiError
+from .facets import check_facets, facets_answer
+from .filters import check_point, check_distinct
+from .formatting import Formatter
+from .highlighting import Highlighter
 from .matching import Search
+from .query import nodes_of
+from .ranking import GEO_POINT, GeoSort
+from .settings import is_sortable
+
+GEO_RESERVED = ("_geo", "_geoRadius", "_geoBoundingBox", "_geoDistance")
 
 
-def search(index, request):
-    """The answer of the search route, or the error, with its status."""
-    try:
-        return 200, answer(index, request)
-    except ApiError as error:
-        return error.status, error.answer()
+def check_search(index, request):
+    """What the settings do not allow, in the order in which it is noticed."""
+    check_sort(index.settings, request.get("sort") or [])
+    if request.get("distinct") is not None:
+        check_distinct(index.settings, request["distinct"])
+
+
+def check_sort(settings, criteria, code="invalid_search_sort"):
+    """Every criterion must be well formed, and its field sortable."""
+    for text in criteria:
+        name, _, direction = text.rpartition(":")
+        if direction not in ("asc", "desc"):
+            raise ApiError(code, "Invalid syntax for the sort parameter: expected expression ending by `:asc` or `:desc`, "
+                                 f"found `{text}`.")
+        check_criterion(settings, name, code)
+
+
+def check_criterion(settings, name, code):
+    reserved = name.split("(")[0]
+    if reserved in GEO_RESERVED:
+        hint = "" if reserved == "_geoDistance" else \
+            " Use the _geoPoint(latitude, longitude) built-in rule to sort on _geo field coordinates."
+        raise ApiError(code, f"`{reserved}` is a reserved keyword and thus can't be used as a sort expression.{hint}")
+    match = GEO_POINT.fullmatch(name)
+    if reserved == "_geoPoint" and name.endswith(")"):
+        try:
+            float(match.group(1)), float(match.group(2))
+        except (AttributeError, ValueError):
+            raise ApiError(code, "Invalid syntax for the geo parameter: expected expression formated like "
+                                 f"`_geoPoint(latitude, longitude)` and ending by `:asc` or `:desc`, found `{name}`.") from None
+        check_point(match.group(1), match.group(2), code)
+        name = "_geo"
+    if not is_sortable(settings, name):
+        available = ", ".join(sorted(settings["sortableAttributes"]))
+        rest = f"Available sortable attributes are: `{available}`." if available else \
+            "This index does not have configured sortable attributes."
+        raise ApiError(code, f"Attribute `{name}` is not sortable. {rest}", of_index=True)
 
 
 def answer(index, request):
+    """The answer of a search whose parameters are known to be of the right types."""
+    facets = request.get("facets") or []
+    check_search(index, request)
     found = Search(index, request)
+    check_facets(index.settings, facets)
     offset, limit, paging = page_of(request, len(found.ranked), index.settings["pagination"]["maxTotalHits"])
-    hits = [hit(found, ranked, request) for ranked in found.ranked[offset:offset + limit]]
-    return {"hits": hits, "query": request.get("q") or "", **paging}
+    hits = Hits(index, request, found)
+    result = {"hits": [hits.hit(item) for item in found.ranked[offset:offset + limit]], "query": request.get("q") or ""}
+    result.update(paging)
+    if facets:
+        result.update(facets_answer(index, [item.document for item in found.above_threshold()], facets))
+    return result
 
 
-def page_of(request, found, total_max):
-    """(offset, limit, what the answer says of paging), by offset and limit or by page."""
-    total = min(found, total_max)
-    if request.get("page") is not None or request.get("hitsPerPage") is not None:
-        page = request["page"] if request.get("page") is not None else 1
-        size = request["hitsPerPage"] if request.get("hitsPerPage") is not None else 20
+def page_of(request, total, total_max):
+    """(offset, limit, what the answer says of paging), by offset and limit or by page; only the first hits are served."""
+    if "page" in request or "hitsPerPage" in request:
+        page, size = request.get("page", 1), request.get("hitsPerPage", 20)
         pages = -(-total // size) if size else 0
-        offset = (page - 1) * size if page else 0
-        limit = size if page else 0
+        offset, limit = ((page - 1) * size, size) if page else (0, 0)
         paging = {"hitsPerPage": size, "page": page, "totalPages": pages, "totalHits": total}
     else:
-        offset = request.get("offset") or 0
-        limit = 20 if request.get("limit") is None else request["limit"]
+        offset, limit = request["offset"], request["limit"]
         paging = {"limit": limit, "offset": offset, "estimatedTotalHits": total}
     offset = min(offset, total_max)
     return offset, min(limit, total_max - offset), paging
 
 
-def hit(found, ranked, request):
-    shown = dict(ranked.document.source)
-    fields = request.get("attributesToRetrieve")
-    if fields is not None and "*" not in fields:
-        shown = {key: value for key, value in shown.items() if key in fields}
-    if request.get("showRankingScore"):
-        shown["_rankingScore"] = ranked.score
-    if request.get("showRankingScoreDetails"):
-        shown["_rankingScoreDetails"] = ranked.details
-    return shown
+class Hits:
+    """Turns ranked documents into hits."""
+
+    def __init__(self, index, request, found):
+        self.request = request
+        highlighter = Highlighter(nodes_of(found.query.terms), index.vocabulary, index.tokenizer)
+        self.formatter = Formatter(index, request, highlighter)
+        self.sorts_by_geo = [rule for rule in found.rules if isinstance(rule, GeoSort)]
+
+    def hit(self, ranked):
+        source = ranked.document.source
+        shown = self.formatter.document(source)
+        formatted = self.formatter.formatted(source)
+        if formatted is not None:
+            shown["_formatted"] = formatted
+        if self.request.get("showMatchesPosition"):
+            shown["_matchesPosition"] = self.formatter.positions(source)
+        for rule in self.sorts_by_geo[:1]:
+            distance = ranked.details[rule.name]["distance"]
+            if distance is not None:
+                shown["_geoDistance"] = round(distance)
+        if self.request.get("showRankingScore"):
+            shown["_rankingScore"] = ranked.score
+        if self.request.get("showRankingScoreDetails"):
+            shown["_rankingScoreDetails"] = ranked.details
+        return shown
