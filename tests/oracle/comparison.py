@@ -92,9 +92,22 @@ def cause_of(case, path, answer):
             return "C4"
         if "C2" in depends and same_order(one, other, set(other) - set(one)):
             return "C2"
+    if "._geoPoint(" in path and ".value." in path:
+        return same_distance(expected, answer, path)
+    if "C8" in depends and path.startswith(".facetDistribution."):
+        return "C8"
+    if "C9" in depends and (path in TOTALS or path.startswith(".facet")):
+        return "C9"
     if path in TOTALS and "C2" in depends and answer[path[1:]] > expected[path[1:]]:
         return "C2"
     return None
+
+
+def same_distance(expected, answer, path):
+    """Among neighbours within a metre the reference shows the place of the first; here each hit shows its own."""
+    name, rule = path.split(".")[2], path[path.index("_geoPoint("):path.index(".value.")]
+    rows = [dict(zip(identities(a["hits"]), a["hits"]))[name]["_rankingScoreDetails"][rule] for a in (expected, answer)]
+    return "C12" if abs(rows[0]["distance"] - rows[1]["distance"]) <= 1 else None
 
 
 def same_order(expected, actual, movable):

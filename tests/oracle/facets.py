@@ -4,7 +4,7 @@ from collections import Counter
 from .derivations import distances
 from .documents import number_text
 from .errors import ApiError
-from .settings import filterable_features, filterable_patterns, matches_pattern
+from .settings import filterable_features, filterable_patterns, filterable_rules, matches_pattern
 from .tokenizer import normalize, scripts_of
 from .values import field_values, normal_value
 
@@ -122,8 +122,8 @@ def search_in_facet(index, documents, field, query):
     """String values that begin like the query, give or take typos, with their counts."""
     _, counts = count_values(documents, field)
     spellings = spelling(index, field)
-    rows = [(form if not query else folded(spellings[form]), form, count) for form, count in counts.items()]
-    if query:
+    rows = [(form if query is None else folded(spellings[form]), form, count) for form, count in counts.items()]
+    if query is not None:
         typed = folded(query)
         rows = [row for row in rows if min(distances(typed, row[0])) <= facet_typos(typed)]
     if order_by(index.settings, field) == "count":
@@ -143,4 +143,7 @@ def check_facet_name(index, field):
                        f"facet-searchable attributes patterns are: `{', '.join(rules)}`. To make it facet-searchable "
                        "add it to the `filterableAttributes` index settings.")
     if not features["facetSearch"]:
-        raise ApiError("invalid_facet_search_facet_name", f"Attribute `{field}` is not facet-searchable.")
+        rule = next(n for n, (patterns, _) in enumerate(filterable_rules(index.settings))
+                    if any(matches_pattern(pattern, field) for pattern in patterns))
+        raise ApiError("invalid_facet_search_facet_name", f"Attribute `{field}` is not facet-searchable. Note: this attribute "
+                       f"matches rule #{rule} in filterableAttributes, but this rule does not enable facetSearch.")

@@ -64,9 +64,27 @@ class Search:
             return True
         return any(view.has_phrase(words) for words in self.query.negative_phrases)
 
-    def above_threshold(self):
+    def is_above_threshold(self, ranked):
         threshold = self.request.get("rankingScoreThreshold")
-        return [r for r in self.candidates if threshold is None or r.score >= threshold]
+        return threshold is None or ranked.score >= threshold
+
+    def above_threshold(self):
+        return [ranked for ranked in self.candidates if self.is_above_threshold(ranked)]
+
+    def counted(self, hits_wanted=None):
+        """The documents that totals and facets count.
+
+        Distinct is applied to all. The threshold removes what ranking comes to before it has the hits that are wanted, which
+        is everything below if their number is None.
+        """
+        remaining, above = [], 0
+        for ranked in self.candidates:
+            wanted = hits_wanted is None or above < hits_wanted
+            is_above = self.is_above_threshold(ranked)
+            above += is_above
+            if is_above or not wanted:
+                remaining.append(ranked)
+        return distinct(remaining, self.distinct_field)
 
 
 def searched_paths(index, patterns):

@@ -8,8 +8,7 @@ from .facets import check_facet_name, search_in_facet
 from .federation import multi_search
 from .matching import Search
 from .parameters import FACET_SEARCH, checked_object, search_parameters, url_parameters
-from .search import answer
-from .settings import covers, matches_pattern
+from .search import answer, check_searched
 
 INDEX_UID = re.compile(r"[A-Za-z0-9_-]{1,400}")
 JSON_TYPE = "application/json"
@@ -84,17 +83,8 @@ def facet_search(index, body):
     if "facetName" not in given:
         raise ApiError("missing_facet_search_facet_name", "Missing field `facetName`")
     check_facet_name(index, given["facetName"])
-    check_searched(index.settings["searchableAttributes"], given.get("attributesToSearchOn") or [])
+    check_searched(index.settings, given.get("attributesToSearchOn") or [])
     found = Search(index, given)
     documents = [item.document for item in found.above_threshold()]
     query = given.get("facetQuery")
     return {"facetHits": search_in_facet(index, documents, given["facetName"], query), "facetQuery": query}
-
-
-def check_searched(entries, names):
-    """Here the fields to search must be searchable."""
-    for name in names:
-        if entries != ["*"] and not any(covers(entry, name) or matches_pattern(name, entry) for entry in entries):
-            available = ", ".join(sorted(entries))
-            raise ApiError("invalid_search_attributes_to_search_on",
-                           f"Attribute `{name}` is not searchable. Available searchable attributes are: `{available}`.")

@@ -3,20 +3,36 @@ from .errors import ApiError
 from .facets import check_facets, facets_answer
 from .filters import check_point, check_distinct
 from .formatting import Formatter
+from .geo import distance_metres, point_of
 from .highlighting import Highlighter
 from .matching import Search
 from .query import nodes_of
 from .ranking import GEO_POINT, GeoSort
-from .settings import is_sortable
+from .settings import covers, is_sortable
 
 GEO_RESERVED = ("_geo", "_geoRadius", "_geoBoundingBox", "_geoDistance")
 
 
 def check_search(index, request):
     """What the settings do not allow, in the order in which it is noticed."""
+    check_searched(index.settings, request.get("attributesToSearchOn") or [])
     check_sort(index.settings, request.get("sort") or [])
     if request.get("distinct") is not None:
         check_distinct(index.settings, request["distinct"])
+
+
+def check_searched(settings, names):
+    """The fields to search on must be searchable, patterns aside; the text names only what is displayed."""
+    entries, displayed = settings["searchableAttributes"], settings["displayedAttributes"]
+    if entries == ["*"]:
+        return
+    for name in names:
+        if "*" not in name and not any(covers(entry, name) for entry in entries):
+            known = entries if "*" in displayed else [d for d in displayed if any(covers(entry, d) for entry in entries)]
+            hidden = "*" not in displayed and not all(entry in displayed for entry in entries)
+            available = ", ".join(sorted(known) + ["<..hidden-attributes>"] * hidden)
+            raise ApiError("invalid_search_attributes_to_search_on", f"Attribute `{name}` is not searchable. "
+                           f"Available searchable attributes are: `{available}`.", of_index=True)
 
 
 def check_sort(settings, criteria, code="invalid_search_sort"):
@@ -57,12 +73,14 @@ def answer(index, request):
     check_search(index, request)
     found = Search(index, request)
     check_facets(index.settings, facets)
-    offset, limit, paging = page_of(request, len(found.ranked), index.settings["pagination"]["maxTotalHits"])
+    by_page = "page" in request or "hitsPerPage" in request
+    counted = found.counted(None if by_page else request["offset"] + request["limit"])
+    offset, limit, paging = page_of(request, len(counted), index.settings["pagination"]["maxTotalHits"])
     hits = Hits(index, request, found)
     result = {"hits": [hits.hit(item) for item in found.ranked[offset:offset + limit]], "query": request.get("q") or ""}
     result.update(paging)
     if facets:
-        result.update(facets_answer(index, [item.document for item in found.above_threshold()], facets))
+        result.update(facets_answer(index, [item.document for item in counted], facets))
     return result
 
 
@@ -98,11 +116,24 @@ class Hits:
         if self.request.get("showMatchesPosition"):
             shown["_matchesPosition"] = self.formatter.positions(source)
         for rule in self.sorts_by_geo[:1]:
-            distance = ranked.details[rule.name]["distance"]
-            if distance is not None:
-                shown["_geoDistance"] = round(distance)
+            place = point_of(shown)
+            if place is not None:
+                shown["_geoDistance"] = round(distance_metres(rule.point, place))
         if self.request.get("showRankingScore"):
             shown["_rankingScore"] = ranked.score
         if self.request.get("showRankingScoreDetails"):
-            shown["_rankingScoreDetails"] = ranked.details
+            shown["_rankingScoreDetails"] = self.details(ranked.details)
         return shown
+
+    def details(self, details):
+        """Sorts by a field that is not displayed keep their place and hide all else."""
+        displayed = self.formatter.displayed
+        result = {}
+        for name, row in details.items():
+            field = name.rpartition(":")[0]
+            hidden = field and not name.startswith("_geoPoint(") and "*" not in displayed
+            if hidden and not any(covers(shown, field) for shown in displayed):
+                result[f"<hidden-rule-{row['order']}>"] = {"order": row["order"], "value": "<hidden>"}
+            else:
+                result[name] = row
+        return result
