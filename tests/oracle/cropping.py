@@ -13,12 +13,13 @@ def interval_score(matches):
 
 
 def best_interval(matches, crop_words):
-    """The matches that fit together and score best; the earlier ones if equal."""
+    """Of the runs of matches that fit and cannot be longer, the one that scores best; the earlier one if equal."""
     best, first = None, 0
     for index, match in enumerate(matches):
-        while match.last_word - matches[first].first_word >= crop_words and first < index:
+        if match.last_word - matches[first].first_word >= crop_words and first < index:
             best = better(best, matches[first:index])
-            first += 1
+            while match.last_word - matches[first].first_word >= crop_words and first < index:
+                first += 1
     return better(best, matches[first:]) if matches else []
 
 

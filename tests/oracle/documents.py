@@ -30,16 +30,20 @@ def scalar_text(value):
     return value if isinstance(value, str) else None
 
 
-def leaves(value, path):
-    """(path, scalar) of everything in a value: objects extend the path by a point, arrays do not."""
+def leaves(value, path, first=0):
+    """(path, scalar, first position) of everything in a value: objects extend the path by a point, arrays do not.
+
+    Scalars that share an array with objects begin later where that array is itself inside an object.
+    """
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from leaves(inner, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
+        mixed = "." in path and any(isinstance(inner, dict) for inner in value)
         for inner in value:
-            yield from leaves(inner, path)
+            yield from leaves(inner, path, HARD_GAP if mixed else first)
     else:
-        yield path, value
+        yield path, value, first
 
 
 def values_at(value, path):
@@ -75,9 +79,9 @@ class Field:
         self.word_count = 0
         self.next_position = None
 
-    def add(self, text, tokenizer):
-        """Adds a value; it begins eight positions after the last one."""
-        start = self.next_position or 0
+    def add(self, text, tokenizer, first):
+        """Adds a value; the first begins at a given position, the others eight after the last one."""
+        start = first if self.next_position is None else self.next_position
         last = None
         for position, token in tokenizer.located_words(text):
             last = start + position
@@ -102,7 +106,7 @@ class Document:
         """Searchable fields in the order of the document."""
         typos = self.settings["typoTolerance"]
         fields = {}
-        for path, value in leaves(self.source, ""):
+        for path, value, first in leaves(self.source, ""):
             weight = searchable_weight(self.settings, path)
             text = scalar_text(value)
             if weight is None or text is None:
@@ -110,7 +114,7 @@ class Document:
             if path not in fields:
                 exact = any(covers(entry, path) for entry in typos["disableOnAttributes"])
                 fields[path] = Field(path, weight, exact)
-            fields[path].add(text, self.tokenizer)
+            fields[path].add(text, self.tokenizer, first)
         return list(fields.values())
 
     @cached_property

@@ -4,7 +4,7 @@ from collections import Counter
 from .derivations import distances
 from .documents import number_text
 from .errors import ApiError
-from .settings import filterable_features, filterable_patterns, filterable_rules, matches_pattern
+from .settings import covers, filterable_features, filterable_patterns, filterable_rules, matches_pattern
 from .tokenizer import normalize, scripts_of
 from .values import field_values, normal_value
 
@@ -23,11 +23,11 @@ def paths_of(value, path=""):
             yield from paths_of(inner, path)
 
 
-def facet_matches(pattern, path):
-    """A plain name means a field and what is nested in it, `*` stands for anything at an end."""
+def facet_matches(settings, pattern, path):
+    """A name means a field, and what is nested in it if it is itself filterable; `*` stands for anything at an end."""
     if "*" in pattern:
         return matches_pattern(pattern, path)
-    return path == pattern or path.startswith(pattern + ".")
+    return path == pattern or covers(pattern, path) and filterable_features(settings, pattern) is not None
 
 
 def check_facets(settings, patterns, prefix=""):
@@ -35,7 +35,7 @@ def check_facets(settings, patterns, prefix=""):
     for pattern in patterns:
         names = filterable_patterns(settings)
         hit = pattern == "*" or filterable_features(settings, pattern) is not None
-        if not hit and not any(matches_pattern(pattern, name) for name in names):
+        if not hit and not any(matches_pattern(pattern, name) or covers(pattern, name) for name in names):
             available = f"Available filterable attributes patterns are: `{', '.join(names)}`." if names else \
                 "This index does not have configured filterable attributes."
             raise ApiError("invalid_search_facets",
@@ -46,7 +46,7 @@ def facet_fields(index, patterns):
     """The filterable fields of any document that a pattern names, in order."""
     paths = {path for document in index.documents for path in paths_of(document.source)}
     return sorted(path for path in paths if filterable_features(index.settings, path) is not None
-                  and any(facet_matches(pattern, path) for pattern in patterns))
+                  and any(facet_matches(index.settings, pattern, path) for pattern in patterns))
 
 
 def spelling(index, field):

@@ -117,7 +117,7 @@ class Formatter:
         return (marker if start > 0 else "") + result + text[at:end] + (marker if end < len(text) else "")
 
     def positions(self, source):
-        """{field: where its matches stand, in bytes}, in every displayed field."""
+        """{field: where its matches stand, in bytes}, in every displayed field; of an array the last element with matches."""
         result = {}
         self.add_positions(self.choose(source, self.displayed), "", [], result)
         return result
@@ -131,12 +131,15 @@ class Formatter:
                 self.add_positions(inner, path, [*indices, number], result)
         elif isinstance(value, str) or isinstance(value, (int, float)) and not isinstance(value, bool):
             text = value if isinstance(value, str) else number_text(value)
-            for match in self.highlighter.matches(text):
-                marked = text[match.start:match.start + match.length]
-                row = {"start": len(text[:match.start].encode()), "length": len(marked.encode())}
-                if indices:
-                    row["indices"] = indices
-                result.setdefault(path, []).append(row)
+            rows = [self.row(text, match, indices) for match in self.highlighter.matches(text)]
+            if rows:
+                result[path] = rows
+
+    @staticmethod
+    def row(text, match, indices):
+        marked = text[match.start:match.start + match.length]
+        place = {"start": len(text[:match.start].encode()), "length": len(marked.encode())}
+        return {**place, "indices": indices} if indices else place
 
 
 def known_paths(documents):

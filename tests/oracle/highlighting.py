@@ -1,7 +1,7 @@
 """Where the words of a query stand in a text: what is highlighted, and around what a text is cropped."""
 from dataclasses import dataclass
 
-from .derivations import typos_between
+from .derivations import distances, typos_between
 from .tokenizer import normalize
 
 
@@ -15,7 +15,6 @@ class Match:
     last_word: int
     start: int
     length: int
-    node_first: int
     node_ids: tuple
 
 
@@ -55,9 +54,11 @@ class Highlighter:
         return None
 
     def phrases_of(self, node):
-        """A phrase itself, the synonyms, and every way to split the word in two."""
+        """A phrase itself, the synonyms, and every way to split a word in two."""
         if node.is_phrase:
             return [node.terms[0].words]
+        if node.is_ngram:
+            return self.vocabulary.synonyms_of(node)
         splits = [(node.text[:cut], node.text[cut:]) for cut in range(1, len(node.text))]
         return [*self.vocabulary.synonyms_of(node), *splits]
 
@@ -69,13 +70,14 @@ class Highlighter:
 
 
 def match_of(words, at, node, prefix):
-    """The match of a run of words; of a prefix only as many characters as were typed."""
+    """The match of a run of words; of a prefix the shortest beginning of the word that comes nearest to what was typed."""
     (first, first_token), (last, last_token) = words[0], words[-1]
     length = last_token.end - first_token.start
     if prefix is not None:
-        length = min(length, characters_for(first_token, len(prefix)))
+        found = distances(prefix, first_token.lemma)
+        length = min(length, characters_for(first_token, found.index(min(found))))
     ids = tuple(range(node.first, node.first + node.size))
-    return Match(first, last, at, at + len(words) - 1, first_token.start, length, node.first, ids)
+    return Match(first, last, at, at + len(words) - 1, first_token.start, length, ids)
 
 
 def characters_for(token, normalized):

@@ -83,7 +83,7 @@ def facet_search(index, body):
     if "facetName" not in given:
         raise ApiError("missing_facet_search_facet_name", "Missing field `facetName`")
     check_facet_name(index, given["facetName"])
-    check_searched(index.settings, given.get("attributesToSearchOn") or [])
+    check_searched(index, given.get("attributesToSearchOn") or [])
     found = Search(index, given)
     documents = [item.document for item in found.above_threshold()]
     query = given.get("facetQuery")

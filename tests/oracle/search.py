@@ -15,22 +15,22 @@ GEO_RESERVED = ("_geo", "_geoRadius", "_geoBoundingBox", "_geoDistance")
 
 def check_search(index, request):
     """What the settings do not allow, in the order in which it is noticed."""
-    check_searched(index.settings, request.get("attributesToSearchOn") or [])
+    check_searched(index, request.get("attributesToSearchOn") or [])
     check_sort(index.settings, request.get("sort") or [])
     if request.get("distinct") is not None:
         check_distinct(index.settings, request["distinct"])
 
 
-def check_searched(settings, names):
+def check_searched(index, names):
     """The fields to search on must be searchable, patterns aside; the text names only what is displayed."""
-    entries, displayed = settings["searchableAttributes"], settings["displayedAttributes"]
+    entries, displayed = index.settings["searchableAttributes"], index.settings["displayedAttributes"]
     if entries == ["*"]:
         return
     for name in names:
         if "*" not in name and not any(covers(entry, name) for entry in entries):
-            known = entries if "*" in displayed else [d for d in displayed if any(covers(entry, d) for entry in entries)]
-            hidden = "*" not in displayed and not all(entry in displayed for entry in entries)
-            available = ", ".join(sorted(known) + ["<..hidden-attributes>"] * hidden)
+            known = {*entries, *(path for path in index.known_paths if any(covers(entry, path) for entry in entries))}
+            visible = sorted(path for path in known if "*" in displayed or path in displayed)
+            available = ", ".join(visible + ["<..hidden-attributes>"] * (len(visible) < len(known)))
             raise ApiError("invalid_search_attributes_to_search_on", f"Attribute `{name}` is not searchable. "
                            f"Available searchable attributes are: `{available}`.", of_index=True)
 

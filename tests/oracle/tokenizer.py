@@ -86,8 +86,6 @@ def normalize(text, script):
         text = "".join(c.lower() if len(c.lower()) == 1 else unicodedata.normalize("NFKD", c.lower()) for c in text)
     if script == "Latin":
         text = "".join(LATIN.get(c, c) for c in text)
-    if script == "Greek":
-        text = text.replace("ς", "σ")
     if script == "Arabic":
         text = "".join(ARABIC.get(c, c) for c in text)
     if script in MARK_FREE_SCRIPTS:
