@@ -1,7 +1,7 @@
 """Where the words of a query stand in a text: what is highlighted, and around what a text is cropped."""
 from dataclasses import dataclass
 
-from .derivations import distances, typos_between
+from .derivations import typos_between
 from .tokenizer import normalize
 
 
@@ -70,12 +70,11 @@ class Highlighter:
 
 
 def match_of(words, at, node, prefix):
-    """The match of a run of words; of a prefix the shortest beginning of the word that comes nearest to what was typed."""
+    """The match of a run of words; of a prefix as many characters as were typed."""
     (first, first_token), (last, last_token) = words[0], words[-1]
     length = last_token.end - first_token.start
     if prefix is not None:
-        found = distances(prefix, first_token.lemma)
-        length = min(length, characters_for(first_token, found.index(min(found))))
+        length = min(length, characters_for(first_token, len(prefix)))
     ids = tuple(range(node.first, node.first + node.size))
     return Match(first, last, at, at + len(words) - 1, first_token.start, length, ids)
 

@@ -90,10 +90,14 @@ def typo(context, paths):
 
 
 def typos_max(vocabulary, choice):
-    """The typos that a choice may cost: every word can at least be split, an n-gram costs its number of words besides."""
-    if choice.node.is_phrase or choice.exact_only:
+    """The typos that a choice may cost: every word can at least be split, an n-gram costs its number of words besides.
+
+    Nothing is left to cost of a word that only stands as typed, but for one too short for typos: its split still counts.
+    """
+    node, allowed = choice.node, vocabulary.allowed(choice.node)
+    if node.is_phrase or choice.exact_only and allowed:
         return 0
-    return max(1, vocabulary.allowed(choice.node)) + (choice.node.size if choice.node.is_ngram else 0)
+    return max(1, allowed) + (node.size if node.is_ngram else 0)
 
 
 def proximity(context, paths):
