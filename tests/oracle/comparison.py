@@ -98,7 +98,8 @@ def cause_of(case, path, answer):
         return "C7"
     if "C8" in depends and path.startswith(".facetDistribution."):
         return "C8"
-    if "C9" in depends and (path in TOTALS or path.startswith(".facet")):
+    distinct_federation = "distinct" in (case["request"].get("federation") or {})
+    if ("C9" in depends or distinct_federation) and (path in TOTALS or path.startswith(".facet")):
         return "C9"
     if path in TOTALS and "C2" in depends and answer[path[1:]] > expected[path[1:]]:
         return "C2"

@@ -12,14 +12,17 @@ class ApiError(Exception):
         self.code = code
         self.message = message
         self.of_index = of_index
+        self.status = STATUSES.get(code, 400)
 
     def named(self, uid):
         """The same with the index in front, if it is the index that refuses."""
         return ApiError(self.code, f"Index `{uid}`: {self.message}") if self.of_index else self
 
-    @property
-    def status(self):
-        return STATUSES.get(self.code, 400)
+    def inside(self, place):
+        """The same in a part of a request: there even an unknown index is a wrong request."""
+        error = ApiError(self.code, f"Inside `{place}`: {self.message}")
+        error.status = 400
+        return error
 
     def answer(self):
         return {"message": self.message, "code": self.code, "type": "invalid_request", "link": LINK + self.code}

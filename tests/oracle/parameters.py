@@ -137,25 +137,25 @@ def ratio_text(name):
     return f"the value of `{name}` is invalid, expected a float between `0.0` and `1.0`."
 
 
-def unknown(what, name, names, where=""):
+def unknown(what, name, names, where="", code="bad_request"):
     """An unknown name, with the nearest known one if it is near enough."""
     near = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4]
     found = [(distances(name, known)[-1], known) for known in names]
     distance, nearest = min(found, key=lambda pair: pair[0])
     hint = f"did you mean `{nearest}`? " if distance <= near[min(len(name), 24)] else ""
-    return ApiError("bad_request", f"Unknown {what} `{name}`{where}: {hint}expected one of "
-                                   + ", ".join(f"`{known}`" for known in names))
+    return ApiError(code, f"Unknown {what} `{name}`{where}: {hint}expected one of "
+                          + ", ".join(f"`{known}`" for known in names))
 
 
-def checked_object(body, table, place="", code_of=code_of):
+def checked_object(body, table, place="", code_of=code_of, code="bad_request"):
     """The parameters of a JSON object, nulls left out; its first wrong one is refused."""
     if not isinstance(body, dict):
         at = f" at `{place}`" if place else ""
-        raise ApiError("bad_request", f"Invalid value type{at}: expected an object, but found {shown(body)}")
+        raise ApiError(code, f"Invalid value type{at}: expected an object, but found {shown(body)}")
     result = {}
     for name, value in body.items():
         if name not in table:
-            raise unknown("field", name, list(table), f" inside `{place}`" if place else "")
+            raise unknown("field", name, list(table), f" inside `{place}`" if place else "", code)
         kind, nullable = table[name]
         if value is None and nullable:
             continue

@@ -116,7 +116,7 @@ class Ranked:
     def __init__(self, document):
         self.document = document
         self.key = []
-        self.ranks = []
+        self.ranks_by_rule = []
         self.details = {}
         self.paths = []
 
@@ -126,7 +126,7 @@ class Ranked:
 
     @property
     def score(self):
-        return rules.fold(self.ranks)
+        return rules.fold([pair for ranks in self.ranks_by_rule for pair in ranks])
 
 
 def rank_document(document, resolved, context, paths):
@@ -138,11 +138,12 @@ def rank_document(document, resolved, context, paths):
             paths = outcome.paths
             context.graph = paths[:1]
             result.key.append(outcome.cost)
-            result.ranks += outcome.ranks
+            result.ranks_by_rule.append(outcome.ranks)
             result.details[rule] = {"order": order, **outcome.details}
         else:
             key, details = rule.key_and_details(document.source)
             result.key.append(key)
+            result.ranks_by_rule.append([])
             result.details[rule.name] = {"order": order, **details}
     result.paths = paths
     return result
