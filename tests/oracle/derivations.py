@@ -117,13 +117,17 @@ class View:
                     found[typos].add(Derivation((word,)))
 
     def add_phrases(self, node, found):
-        """Synonyms at 0 typos; the word, or the n-gram, cut into two neighbours at 1."""
+        """Synonyms at 0 typos; the word, or the n-gram, cut into two neighbours at 1.
+
+        A cut of two words where they were joined adds nothing to the words themselves.
+        """
         for words in self.vocabulary.synonyms_of(node):
             if self.has_phrase(words):
                 found[0].add(Derivation(words, is_phrase=True))
         for cut in range(1, len(node.text)):
             pair = (node.text[:cut], node.text[cut:])
-            if self.document.pairs.get(pair) == 1 and all(self.fields_of(word) for word in pair):
+            own = pair == tuple(term.text for term in node.terms)
+            if not own and self.document.pairs.get(pair) == 1 and all(self.fields_of(word) for word in pair):
                 found[1].add(Derivation(pair, is_phrase=True))
 
     def has_phrase(self, words):
