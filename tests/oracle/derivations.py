@@ -61,6 +61,7 @@ class Vocabulary:
         return max(0, allowed_typos(self.settings, node.text, self.disabled_words) - (node.size - 1))
 
     def synonyms_of(self, node):
+        """Synonyms of a word, or of two or three words in a row; phrases have none."""
         if node.is_phrase:
             return []
         return self.synonyms.get(tuple(term.text for term in node.terms), [])
@@ -76,6 +77,7 @@ class View:
         self.found = {}
 
     def is_searched(self, field):
+        """Only the fields to search on count, where they are given."""
         return self.searched is None or field.path in self.searched
 
     @property

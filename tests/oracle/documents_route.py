@@ -31,6 +31,7 @@ def get_document(index, request):
 
 
 def chosen(source, names, star):
+    """The fields asked for; `*` among them means all only where `star` says so."""
     if names is None or star and "*" in names:
         return dict(source)
     return select(source, names)

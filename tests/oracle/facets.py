@@ -61,6 +61,7 @@ def spelling(index, field):
 
 
 def order_by(settings, field):
+    """`alpha` or `count`, as set for the field or for all."""
     orders = settings["faceting"]["sortFacetValuesBy"]
     return orders.get(field, orders.get("*", "alpha"))
 
@@ -92,6 +93,7 @@ def distribution(index, documents, field):
 
 
 def number_key(value):
+    """A number as the key of a distribution: whole numbers without a fraction."""
     return str(int(value)) if value == int(value) else number_text(value)
 
 
@@ -114,6 +116,7 @@ def folded(text):
 
 
 def facet_typos(text):
+    """Typos that the search in facets forgives, by the length in bytes."""
     length = len(text.encode())
     return 0 if length < TYPO_BYTES_ONE else 1 if length < TYPO_BYTES_TWO else 2
 
@@ -138,12 +141,14 @@ def check_facet_name(index, field):
     """The field must be filterable and open to the search in facets."""
     features = filterable_features(index.settings, field)
     if features is None:
-        rules = [n for n in filterable_patterns(index.settings) if (filterable_features(index.settings, n) or {})["facetSearch"]]
+        names = filterable_patterns(index.settings)
+        rules = [name for name in names if filterable_features(index.settings, name)["facetSearch"]]
         raise ApiError("invalid_facet_search_facet_name", f"Attribute `{field}` is not facet-searchable. Available "
                        f"facet-searchable attributes patterns are: `{', '.join(rules)}`. To make it facet-searchable "
                        "add it to the `filterableAttributes` index settings.")
     if not features["facetSearch"]:
         rule = next(n for n, (patterns, _) in enumerate(filterable_rules(index.settings))
                     if any(matches_pattern(pattern, field) for pattern in patterns))
-        raise ApiError("invalid_facet_search_facet_name", f"Attribute `{field}` is not facet-searchable. Note: this attribute "
-                       f"matches rule #{rule} in filterableAttributes, but this rule does not enable facetSearch.")
+        raise ApiError("invalid_facet_search_facet_name",
+                       f"Attribute `{field}` is not facet-searchable. Note: this attribute matches rule #{rule} in "
+                       "filterableAttributes, but this rule does not enable facetSearch.")

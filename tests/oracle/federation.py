@@ -51,6 +51,7 @@ def checked_query(body, place):
 
 
 def check_options(options, place):
+    """The options of federation of one query: a weight is no less than 0."""
     checked_object({name: value for name, value in options.items() if name != "weight"}, OPTIONS, place)
     weight = options.get("weight", 1)
     code = "invalid_multi_search_weight"
@@ -140,6 +141,7 @@ class Part:
         return (*key, (2, self.position))
 
     def hit(self, ranked):
+        """A hit that says where it comes from and what its score weighs."""
         source = {"indexUid": self.index.uid, "queriesPosition": self.position,
                   "weightedRankingScore": ranked.score * self.weight}
         return {**self.hits.hit(ranked), "_federation": source}

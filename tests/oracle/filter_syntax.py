@@ -49,10 +49,12 @@ class FilterParser:
         self.depth = 0
 
     def fail(self, message, start, end=None, code="invalid_search_filter"):
+        """Refuses the filter; the place is counted in characters from 1."""
         end = len(self.text) if end is None else end
         raise ApiError(code, f"{message}\n{start + 1}:{end + 1} {self.text}")
 
     def skip(self):
+        """White space separates and is not needed around operators and parentheses."""
         while self.at < len(self.text) and self.text[self.at].isspace():
             self.at += 1
 
@@ -64,6 +66,7 @@ class FilterParser:
         return bool(match)
 
     def parse(self):
+        """A whole expression; an empty one excludes nothing."""
         self.skip()
         if self.at == len(self.text):
             return ("and", [])
@@ -77,24 +80,28 @@ class FilterParser:
         return tree
 
     def either(self):
+        """`a OR b OR ...`: binds weakest."""
         trees = [self.both()]
         while self.keyword("OR"):
             trees.append(self.both())
         return trees[0] if len(trees) == 1 else ("or", trees)
 
     def both(self):
+        """`a AND b AND ...`: binds stronger than OR."""
         trees = [self.negation()]
         while self.keyword("AND"):
             trees.append(self.negation())
         return trees[0] if len(trees) == 1 else ("and", trees)
 
     def deeper(self, levels, start):
+        """Nesting has a limit."""
         self.depth += levels
         if self.depth > DEPTH_MAX:
             self.fail("The filter exceeded the maximum depth limit. "
                       "Try rewriting the filter so that it contains fewer nested conditions.", start)
 
     def negation(self):
+        """`NOT a`, which may be repeated: binds strongest."""
         self.skip()
         if self.keyword("NOT"):
             self.deeper(1, self.at)
@@ -104,6 +111,7 @@ class FilterParser:
         return self.primary()
 
     def primary(self):
+        """An expression in parentheses, or a condition."""
         start = self.at
         if start == len(self.text):
             self.fail(f"Was expecting an operation {OPERATIONS} but instead got nothing.", start)
@@ -120,6 +128,7 @@ class FilterParser:
         return self.condition(start)
 
     def condition(self, start):
+        """An operation on a field, or one of the geographic operations; a few names are reserved."""
         word = WORD.match(self.text, start)
         if word and word.group() in GEO_OPERATIONS:
             return self.geo(word)
@@ -137,6 +146,7 @@ class FilterParser:
         return self.operation(name) or self.no_operation(start)
 
     def no_operation(self, start):
+        """What stands here is no operation."""
         self.fail(f"Was expecting an operation {OPERATIONS} at `{escaped(self.text[start:])}`.", start)
 
     def operation(self, name):
@@ -264,6 +274,7 @@ class FilterParser:
 
 
 def negated(operator, condition):
+    """The condition, or its contrary if the operator begins with not."""
     return ("not", condition) if operator.startswith("not") else condition
 
 
@@ -296,6 +307,7 @@ def parse_filter(given):
 
 
 def shape_error(expected, found):
+    """A JSON filter that is neither text nor an array of the right depth."""
     text = json.dumps(found, separators=(",", ":"), ensure_ascii=False)
     message = f"Invalid syntax for the filter parameter: `expected {expected}, found: {text}`."
     return ApiError("invalid_search_filter", message)

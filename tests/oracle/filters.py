@@ -34,6 +34,7 @@ def check(tree, settings):
 
 
 def check_field(condition, settings):
+    """The rule that makes a field filterable says whether by equality, by comparison or both."""
     features = filterable_features(settings, condition.field)
     if features is None or not any(features["filter"].values()):
         raise not_filterable(condition.field, settings)
@@ -45,6 +46,7 @@ def check_field(condition, settings):
 
 
 def not_filterable(name, settings):
+    """The error of a field that no filterable pattern names."""
     patterns = ", ".join(f"`{pattern}`" for pattern in filterable_patterns(settings))
     available = f" Available filterable attribute patterns are: {patterns}." if patterns else \
         " This index does not have configured filterable attributes."
@@ -52,6 +54,7 @@ def not_filterable(name, settings):
 
 
 def check_geo(condition, settings):
+    """Places must be on the globe and `_geo` filterable."""
     points = [condition.values[0][:2]] if condition.operator == "_geoRadius" else condition.values
     for lat, lng in points:
         check_point(lat, lng, "invalid_search_filter", of_index=True)
@@ -74,6 +77,7 @@ def check_point(lat, lng, code, of_index=False):
 
 
 def holds(tree, document):
+    """Whether a tree holds of a document; a negation is true of documents without the field too."""
     if not isinstance(tree, tuple):
         return condition_holds(tree, document.source)
     kind, inner = tree
@@ -83,6 +87,11 @@ def holds(tree, document):
 
 
 def condition_holds(condition, source):
+    """One condition of one document.
+
+    EXISTS is true of null too; NULL and EMPTY look at the value itself, not at elements; an array is equal, or compares, if
+    any of its elements does; `!=` is everything that is not equal.
+    """
     name, operator = condition.field, condition.operator
     if operator.startswith("_geo"):
         return geo_holds(condition, source)
@@ -136,6 +145,7 @@ def between(source, name, low, high):
 
 
 def geo_holds(condition, source):
+    """Inside a circle, its edge included, or a box; false without a place."""
     point = point_of(source)
     if point is None or condition.operator == "_geoPolygon":
         return False

@@ -66,12 +66,15 @@ class Formatter:
         return shown
 
     def is_shown(self, name):
+        """A field that some document has and that is displayed."""
         return name == "*" or name in self.known and ("*" in self.displayed or name in self.displayed)
 
     def document(self, source):
+        """The fields retrieved."""
         return self.choose(source, self.retrieved)
 
     def choose(self, source, names):
+        """The part of a document that the names cover, or all of it."""
         return dict(source) if "*" in names else select(source, names)
 
     def formatted(self, source):
@@ -84,6 +87,7 @@ class Formatter:
         return self.shape(self.choose(source, names), "")
 
     def shape(self, value, path):
+        """A value with its texts shaped and its numbers as text; booleans and null stay."""
         if isinstance(value, dict):
             return {key: self.shape(inner, f"{path}.{key}" if path else key) for key, inner in value.items()}
         if isinstance(value, list):
@@ -100,6 +104,7 @@ class Formatter:
         return self.formats.get("*", Format())
 
     def shape_text(self, text, form):
+        """Marks the matches that lie in the crop, and shows where the text was cut."""
         if not form.highlight and not form.crop_words:
             return text
         matches = self.highlighter.matches(text)
@@ -123,6 +128,7 @@ class Formatter:
         return result
 
     def add_positions(self, value, path, indices, result):
+        """Walks through a value; `indices` are the places in the arrays above it."""
         if isinstance(value, dict):
             for key, inner in value.items():
                 self.add_positions(inner, f"{path}.{key}" if path else key, indices, result)
@@ -137,6 +143,7 @@ class Formatter:
 
     @staticmethod
     def row(text, match, indices):
+        """Where one match stands and how long it is, in bytes."""
         marked = text[match.start:match.start + match.length]
         place = {"start": len(text[:match.start].encode()), "length": len(marked.encode())}
         return {**place, "indices": indices} if indices else place

@@ -63,6 +63,7 @@ class Highlighter:
         return [*self.vocabulary.synonyms_of(node), *splits]
 
     def derives(self, node, word):
+        """Whether a word stands for a node by itself, exactly, as a prefix or with typos."""
         if word == node.text or node.is_prefix and word.startswith(node.text):
             return True
         allowed = self.vocabulary.allowed(node)

@@ -3,7 +3,7 @@ from .derivations import View
 from .filters import compile_filter
 from .paths import QueryPaths
 from .query import Node, parse_query
-from .ranking import Ranked, rank_document, resolve
+from .ranking import rank_document, resolve
 from .rules import Context
 from .settings import matches_pattern
 from .values import distinct_values
@@ -30,9 +30,11 @@ class Search:
 
     @property
     def distinct_field(self):
+        """The field of the request, else of the settings."""
         return self.request.get("distinct") or self.index.settings["distinctAttribute"]
 
     def view(self, document):
+        """A document as this search sees it."""
         if document.sequence not in self.views:
             self.views[document.sequence] = View(document, self.searched, self.index.vocabulary)
         return self.views[document.sequence]
@@ -65,10 +67,12 @@ class Search:
         return any(view.has_phrase(words) for words in self.query.negative_phrases)
 
     def is_above_threshold(self, ranked):
+        """The score must reach the threshold, if there is one."""
         threshold = self.request.get("rankingScoreThreshold")
         return threshold is None or ranked.score >= threshold
 
     def above_threshold(self):
+        """All candidates that reach the threshold, best first."""
         return [ranked for ranked in self.candidates if self.is_above_threshold(ranked)]
 
     def counted(self, hits_wanted=None):

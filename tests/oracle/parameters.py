@@ -72,6 +72,7 @@ KINDS = {
 
 
 def code_of(name):
+    """The code of the error of a parameter is its name in snake case."""
     return CODES.get(name) or "invalid_search_" + re.sub(r"([A-Z])", r"_\1", name).lower()
 
 
@@ -91,6 +92,7 @@ def shown(value):
 
 
 def wrong_type(code, place, expected, value):
+    """The error of a value of another type than expected."""
     return ApiError(code, f"Invalid value type at `{place}`: expected {expected}, but found {shown(value)}")
 
 
@@ -100,8 +102,8 @@ def has_kind(kind, value):
     return {
         "string": isinstance(value, str), "strategy": isinstance(value, str), "boolean": isinstance(value, bool),
         "count": number and isinstance(value, int) and 0 <= value < 2**64, "ratio": number,
-        "strings": isinstance(value, list), "numbers": isinstance(value, list), "array": isinstance(value, list), "hybrid": isinstance(value, dict), "object": isinstance(value, dict),
-        "any": True,
+        "strings": isinstance(value, list), "numbers": isinstance(value, list), "array": isinstance(value, list),
+        "hybrid": isinstance(value, dict), "object": isinstance(value, dict), "any": True,
     }[kind]
 
 
@@ -125,6 +127,7 @@ def check_value(name, kind, value, place, code=None):
 
 
 def check_hybrid(value, place):
+    """An object that names an embedder."""
     for name, kind in (("embedder", "string"), ("semanticRatio", "ratio")):
         if name in value:
             check_value("hybrid" + name[0].upper() + name[1:], kind, value[name], f"{place}.{name}")
@@ -133,6 +136,7 @@ def check_hybrid(value, place):
 
 
 def ratio_text(name):
+    """What errors say of a number that is not between 0 and 1."""
     name = "semanticRatio" if name == "hybridSemanticRatio" else name
     return f"the value of `{name}` is invalid, expected a float between `0.0` and `1.0`."
 
@@ -229,6 +233,7 @@ def url_value(name, kind, text, code_of=code_of):
 
 
 def url_ratio(name, text, refuse):
+    """A number between 0 and 1 in a URL."""
     try:
         value = float(text)
     except ValueError:

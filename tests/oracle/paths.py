@@ -32,10 +32,12 @@ class Choice:
         return any(derivation.exact for derivation in self.derivations)
 
     def with_fewest_typos(self):
+        """Only the derivations of the fewest typos stay admissible."""
         best = min(self.found, key=lambda pair: pair[0])
         return Choice(self.node, (best,), self.as_typed and best[0] == 0, self.exact_only)
 
     def with_exact_only(self):
+        """Only what stands as typed stays admissible."""
         found = tuple((typos, frozenset(d for d in items if d.exact)) for typos, items in self.found)
         return Choice(self.node, tuple(pair for pair in found if pair[1]), self.as_typed, exact_only=True)
 
@@ -103,5 +105,6 @@ class QueryPaths:
 
 
 def choice_of(view, node):
+    """All derivations of a node that a document holds."""
     found = view.derivations(node)
     return Choice(node, tuple((typos, frozenset(items)) for typos, items in sorted(found.items())))

@@ -88,6 +88,7 @@ class Parser:
         self.negative = False
 
     def parse(self):
+        """Terms beyond the tenth are dropped; a quote that is not closed runs to the end."""
         for index, token in enumerate(self.tokens):
             if len(self.query.terms) >= TERMS_MAX:
                 break

@@ -84,12 +84,14 @@ def resolve(settings, sort, strategy, has_terms):
     resolved, fields = [], set()
 
     def add_sort(criterion):
+        """A field is sorted by once; what comes later is ignored."""
         field = getattr(criterion, "field", criterion.name)
         if field not in fields:
             fields.add(field)
             resolved.append(criterion)
 
     def add_word_rule(name):
+        """A rule counts once; `attribute` stands for its two parts, in either direction."""
         seen = set(resolved) & {"attribute"} and name in ("attributeRank", "wordPosition")
         seen = seen or name == "attribute" and {"attributeRank", "wordPosition"} & {r for r in resolved if isinstance(r, str)}
         if name in resolved or seen:
@@ -150,6 +152,7 @@ def rank_document(document, resolved, context, paths):
 
 
 def apply_word_rule(name, context, paths):
+    """One rule about words; `attribute` is attributeRank and then wordPosition, reported together."""
     if name == "words":
         return rules.words(context, paths)
     if name != "attribute":

@@ -30,6 +30,7 @@ def open_server(name, group):
 
 
 def run_group(path, options, totals):
+    """Sends every request of a group, and prints how many answers agree."""
     group = json.loads(path.read_text())
     server = open_server(group["name"], group)
     counts, shown = Counter(), 0

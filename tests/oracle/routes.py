@@ -55,6 +55,7 @@ class Server:
         return self.answer(uid, url_parameters(query))
 
     def answer(self, uid, request):
+        """What an index refuses is said in its name."""
         index = self.index(uid)
         try:
             return answer(index, request)

@@ -148,6 +148,7 @@ def attribute_rank(context, paths):
 
 
 def field_weight(view, choice):
+    """The place of the first searchable attribute that holds a derivation; a phrase is where its first word is."""
     return min(field.weight for d in choice.derivations for field in view.fields_of(d.words[0]))
 
 
@@ -170,6 +171,7 @@ def position_cost(document, choice):
 
 
 def table_cost(difference):
+    """Distances from the wanted position cost by steps."""
     for greatest, cost in POSITION_COSTS:
         if difference <= greatest:
             return cost

@@ -46,6 +46,7 @@ def check_sort(settings, criteria, code="invalid_search_sort"):
 
 
 def check_criterion(settings, name, code):
+    """What stands before the direction: a point on the globe, or a sortable field."""
     reserved = name.split("(")[0]
     if reserved in GEO_RESERVED:
         hint = "" if reserved == "_geoDistance" else \
@@ -113,6 +114,7 @@ class Hits:
         self.sorts_by_geo = [rule for rule in found.rules if isinstance(rule, GeoSort)]
 
     def hit(self, ranked):
+        """The fields retrieved, and what the request asks to be shown besides."""
         source = ranked.document.source
         shown = self.formatter.document(source)
         formatted = self.formatter.formatted(source)

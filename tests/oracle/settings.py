@@ -37,6 +37,7 @@ def complete(given):
 
 
 def merge(target, given):
+    """Adds what is given to what is there; null leaves it."""
     for key, value in given.items():
         if isinstance(value, dict) and isinstance(target.get(key), dict) and key != "synonyms":
             merge(target[key], value)
@@ -92,4 +93,5 @@ def filterable_patterns(settings):
 
 
 def is_sortable(settings, path):
+    """A sortable name covers what is nested in it."""
     return any(covers(name, path) or matches_pattern(name, path) for name in settings["sortableAttributes"])
