@@ -2,7 +2,7 @@
 
     tests/run system test_steady       MILLRACE_STEADY_S is how long (300 s; with --full an hour)
 
-The log keeps all of it: an hour against a release build (run.py --build) wrote 85 GB.
+The log keeps all of it: 52 minutes against a release build (run.py --build) wrote 72 GB.
 
 Sizes stay within bounds that do not depend on the time, memory does not grow from the second third of it to the last, and,
 with --full, neither does what updates cost a search.
