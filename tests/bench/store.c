@@ -10,7 +10,7 @@
  *
  * One replica on one environment in DIRECTORY, which is created, on one thread
  * (store_bed.h). load: from the first byte received until everything is
- * stored, then the same documents with other bodies over them; the disk after
+ * stored, then the same documents over them, each with the body of the next; the disk after
  * each. The values of ATTRIBUTEs, which are paths, are kept from the start.
  * bare: the least that any store does (store_bare.h). latency: over a stored
  * corpus, from the arrival of a batch until its last document is found by a

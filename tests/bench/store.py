@@ -12,7 +12,8 @@ stages, and every ratio is of two figures of one run.
   core" is by the CPU time, which says more than the clock on a loaded machine.
 - bare: the least that any store does: parse, cut into words, invert in memory
   with the places, write into an environment in one go, sync (store_bare.h).
-- again: the same ids with other bodies over the full store.
+- again: the same ids over the full store, each with the body of the next line, so
+  that the JSON is as much as the first time.
 - with values: both once more, while the values of five attributes are kept:
   three that one would filter by, and two that one would sort by.
 - live: bytes of the pages in use of the environment; the file holds freed ones

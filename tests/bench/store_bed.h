@@ -43,7 +43,7 @@ struct course {
 	size_t end;
 	size_t ops_max;   /* 0: as many as a range takes */
 	const char *word; /* of the last document of a range; NULL: none */
-	bool update;      /* another body */
+	bool update;      /* another body: what stands in the next line */
 };
 
 struct bed {
@@ -120,6 +120,7 @@ static inline struct slice document_make(const struct corpus *corpus, const stru
                                          const char *word, struct buffer *body)
 {
 	const struct corpus_line *line = &corpus->lines[n % corpus->len];
+	const struct corpus_line *body_of = course->update ? &corpus->lines[(n + 1) % corpus->len] : line;
 	size_t begin = 7;
 	size_t end;
 
@@ -129,10 +130,10 @@ static inline struct slice document_make(const struct corpus *corpus, const stru
 	if (n >= corpus->len)
 		buffer_printf(body, "_r%zu", n / corpus->len);
 	end = body->len;
-	buffer_append_string(body, course->update ? "\",\"round\":2" : "\"");
+	buffer_append_string(body, "\"");
 	if (word != NULL)
 		buffer_printf(body, ",\"word\":\"%s\"", word);
-	buffer_append_slice(body, line->rest);
+	buffer_append_slice(body, body_of->rest);
 	if (buffer_failed(body))
 		fail("document", "out of memory");
 	return slice_of(body->ptr + begin, end - begin);

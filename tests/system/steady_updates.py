@@ -55,7 +55,7 @@ class Updates:
 
     def __init__(self, env, index, count):
         settings = {"partitioner": "murmur2_random", "enable.idempotence": True, "acks": "all", "linger.ms": 20,
-                    "compression.type": "lz4"}
+                    "compression.type": "zstd"}
         order = {"client": env.kafka.client(**settings), "topic": index.topic, "count": count,
                  "node": env.programs["shard"].listen, "index": f"{index.id:016x}"}
         path = env.directory / "updates.json"
