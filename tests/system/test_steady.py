@@ -24,6 +24,8 @@ from steady_updates import LAG_MIN, Updates
 from traffic import Stable
 
 DOCUMENTS = 20000
+STARTS_WITHIN = 2 * DOCUMENTS  # offsets of a partition: every document is there by then
+READ_RECORDS, READ_SILENCE_S = 10000, 60
 PARTITIONS = 2
 SECONDS, SECONDS_FULL = 300, 3600
 SAMPLE_S = 0.5
@@ -170,37 +172,71 @@ class Course:
         return found
 
 
+class Ends:
+    """The first and the last record of each document of a log of puts, without what is between them: all come at its
+    beginning, and those of Updates again and again."""
+
+    def __init__(self, bootstrap, index):
+        self._consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": bootstrap, "group.id": f"fold.{index.topic}", "log_level": 0, "enable.auto.commit": False,
+            "check.crcs": True, "auto.offset.reset": "error"})
+        self._topic = index.topic
+        self.ends = {p: self._consumer.get_watermark_offsets(confluent_kafka.TopicPartition(index.topic, p), timeout=10)[1]
+                     for p in range(index.partitions)}
+        self.first = {p: {} for p in self.ends}
+        self.last = {p: {} for p in self.ends}
+
+    def _records(self, partition, start, end):
+        """Those of [start, end), in blocks."""
+        place = confluent_kafka.TopicPartition(self._topic, partition, start)
+        self._consumer.assign([place])
+        at, silent = start, time.monotonic()
+        while at < end:
+            messages = self._consumer.consume(READ_RECORDS, 0.2)
+            assert messages or time.monotonic() - silent < READ_SILENCE_S, f"{self._topic}/{partition} ends at {at}, not {end}"
+            if not messages:
+                continue
+            silent = time.monotonic()
+            for message in messages:
+                assert not message.error(), str(message.error())
+            at = messages[-1].offset() + 1
+            yield [Record(m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers() or []) for m in messages if m.offset() < end]
+
+    def read(self):
+        """Forwards through the beginning, then backwards until all that are updated have come again."""
+        for partition, end in self.ends.items():
+            for block in self._records(partition, 0, min(end, STARTS_WITHIN)):
+                for record in block:
+                    self.first[partition].setdefault(record.key, record)
+            self.last[partition].update(self.first[partition])
+            self._read_back(partition, end)
+        self._consumer.close()
+
+    def _read_back(self, partition, end):
+        missing, window = {f"d{number}".encode() for number in range(DOCUMENTS)} & set(self.first[partition]), READ_RECORDS
+        while missing and end > 0:
+            start, found = max(0, end - window), {}
+            for block in self._records(partition, start, end):
+                found.update((record.key, record) for record in block)
+            self.last[partition].update((key, found[key]) for key in missing & set(found))
+            missing -= set(found)
+            end, window = start, window * 2
+
+
 def fold_of_puts(bootstrap, index):
-    """[Shard] as fold_topic makes them, of a log of puts: of a document only its first record and its last count."""
+    """[Shard] as fold_topic makes them, of a log of puts whose documents all come at its beginning: of each only the first
+    record and the last count, and the millions between them are not read."""
     skips = learn(bootstrap, index)
     assert not any(skips.values()), skips
-    consumer = confluent_kafka.Consumer({
-        "bootstrap.servers": bootstrap, "group.id": f"fold.{index.topic}", "log_level": 0, "enable.auto.commit": False,
-        "check.crcs": True, "auto.offset.reset": "error"})
-    places = [confluent_kafka.TopicPartition(index.topic, p, 0) for p in range(index.partitions)]
-    ends = {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
-    first, last = {}, {}
-    consumer.assign(places)
-
-    def at_the_ends():
-        for message in consumer.consume(10000, 0.2):
-            assert not message.error(), str(message.error())
-            record = Record(message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers() or [])
-            first.setdefault((message.partition(), record.key), record)
-            last[message.partition(), record.key] = record
-        return all(place.offset >= ends[place.partition] for place in consumer.position(places))
-
-    try:
-        wait_until(at_the_ends, 1200, f"{index.topic} is read to {ends}")
-    finally:
-        consumer.close()
-    shards = [Shard(index, partition) for partition in ends]
-    counting = {(partition, record.offset): record for records in (first, last) for (partition, _), record in records.items()}
-    for (partition, _), record in sorted(counting.items()):
-        shards[partition].apply(record)
+    ends = Ends(bootstrap, index)
+    ends.read()
+    shards = [Shard(index, partition) for partition in ends.ends]
     for shard in shards:
-        shard.end = ends[shard.partition]
-        assert shard.count(APPLIED) == shard.records, shard.dead_letters
+        first, last = ends.first[shard.partition], ends.last[shard.partition]
+        for _, record in sorted({r.offset: r for r in [*first.values(), *last.values()]}.items()):
+            shard.apply(record)
+        shard.end = ends.ends[shard.partition]
+        assert shard.count(APPLIED) == shard.records, list(shard.dead_letters.items())[:3]
     return shards
 
 
