@@ -29,16 +29,11 @@
 #define MILLRACE_SHARD_CORE_POSTING_LIST_H
 
 #include "shard/core/postings.h"
+#include "shard/engine/place.h"
 
 #define POSTING_BLOCK_MAX 128
 /* Numbers of one list lie within this of its base. */
 #define POSTING_DISTANCE_MAX UINT32_MAX
-
-/* Where a word stands: field of the replica's table (fields.h), position in it. */
-struct place {
-	uint16_t field;
-	uint16_t position; /* UINT16_MAX: there or later */
-};
 
 /* Borrowed. */
 struct posting_list {
