@@ -52,8 +52,15 @@ struct query {
 	uint32_t words; /* of all terms */
 };
 
-/* `prefix_search`: as the settings say. ERROR_MEMORY. */
-int query_parse(struct text *text, const struct text_rules *rules, struct slice bytes, bool prefix_search,
-                struct arena *arena, struct query *query, struct error *error);
+struct query_request {
+	const struct text_rules *rules;
+	struct slice text;
+	bool prefix_search; /* as the settings say */
+	struct arena *arena;
+};
+
+/* ERROR_MEMORY. */
+int query_parse(struct text *text, const struct query_request *request, struct query *query,
+                struct error *error);
 
 #endif
