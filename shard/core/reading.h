@@ -16,6 +16,7 @@ struct snapshot {
 	uint64_t documents;
 	struct manifest_ref *manifest;
 	struct attributes_ref *attributes;
+	struct field_list *fields;
 	struct postings deleted; /* as the replica's */
 	size_t segments_len;
 	struct segment *segments[];
@@ -55,6 +56,9 @@ int reading_begin(struct reading *reading, const struct snapshot *snapshot,
 void reading_end(struct reading *reading);
 /* Copies a document into the page. */
 int reading_add(struct reading *reading, const struct located *located, uint32_t score, struct error *error);
+/* Copies the first of a set of live documents in insertion order into the page, until it is full or has `wanted` more. */
+int reading_fill(struct reading *reading, const struct postings *set, size_t wanted, uint32_t score,
+                 struct error *error);
 /* Fills the page with live documents in insertion order, `offset` of them skipped. */
 int reading_list(struct reading *reading, uint64_t offset, struct error *error);
 
