@@ -416,11 +416,15 @@ bool search_groups_next(struct search *search, struct search_groups *groups, str
 	}
 	while (!groups->ended) {
 		size_t words = groups->words;
+		struct postings more;
 
 		sums_fill(search, groups, words, groups->typos);
-		postings_or(group, &groups->sums[words][groups->typos]);
-		postings_and_not(group, &groups->placed);
-		postings_or(&groups->placed, group);
+		postings_init(&more);
+		postings_share(&more, &groups->sums[words][groups->typos]);
+		postings_and_not(&more, &groups->placed);
+		postings_or(&groups->placed, &more);
+		postings_or(group, &more);
+		postings_deinit(&more);
 		groups->ended = !groups_step(search, groups);
 		if (group->len > 0 && (groups->by_typos || groups->ended || groups->words != words))
 			return true;

@@ -5,42 +5,34 @@
 
 #include <stdlib.h>
 
-/* Documents whose places are in memory at once. */
-#define CHUNK_DOCUMENTS 4096
 #define SCORES_FIRST 1024
-#define PLACES_FIRST 65536
+#define PLACES_FIRST (2 * SEARCH_PLACES_MAX)
 
-/* What an entry's places are, of its node: one of SEARCH_CLASSES each, but the last two. */
+/* What places are, of a node: one of SEARCH_CLASSES each, but the last two. */
 enum part {
 	PART_WORDS = 0,
 	PART_FIRSTS = PART_WORDS + SEARCH_CLASSES,
 	PART_LASTS = PART_FIRSTS + SEARCH_CLASSES,
-	PART_EXACT = PART_LASTS + SEARCH_CLASSES,
-	PART_PHRASE, /* a word of it */
-	PART_LENGTHS,
-	PARTS
+	PART_PHRASE = PART_LASTS + SEARCH_CLASSES, /* a word of it */
+	PART_LENGTHS
 };
 
-/* Places of one word in one document of the chunk. */
+/* Places of one word in the document at hand. */
 struct entry {
-	uint32_t document;
+	uint32_t source;
 	uint32_t at; /* in places */
 	uint32_t len;
-	uint16_t word; /* of a PART_PHRASE */
-	uint8_t node;
-	uint8_t part;
 };
 
-/* Which list to go through, and what its places are. */
+/* A list to go through, and what its places are. */
 struct source {
 	struct posting_cursor cursor;
-	uint64_t number;             /* given last; UINT64_MAX: none is left */
+	uint64_t number;             /* of the document that it stands at */
 	const struct postings *only; /* NULL: every document */
-	bool begun;
 	bool exact;
 	bool tolerant;
-	bool counted; /* only where a field counts */
-	uint16_t word;
+	bool counted;  /* only where a field counts */
+	uint16_t word; /* of a PART_PHRASE */
 	uint8_t node;
 	uint8_t part;
 };
@@ -51,17 +43,14 @@ struct gathering {
 	struct search_scores *scores;
 	struct source *sources; /* of one segment */
 	size_t sources_len;
-	uint64_t numbers[CHUNK_DOCUMENTS];
-	size_t numbers_len;
-	struct entry *entries;
+	uint32_t *heap; /* sources that have not ended, the one with the lowest number first */
+	size_t heap_len;
+	/* of the document at hand */
+	struct entry *entries; /* room for one a source */
 	size_t entries_len;
-	size_t entries_size;
-	struct entry *ordered; /* the same by document */
 	struct place *places;
 	size_t places_len;
 	size_t places_size;
-	size_t begins[CHUNK_DOCUMENTS + 1]; /* in ordered */
-	/* of the document at hand */
 	struct place *joined; /* of several words, sorted */
 	size_t joined_len;
 	size_t joined_size;
@@ -84,24 +73,51 @@ static void source_add(struct gathering *gathering, const struct posting_list *l
 	gathering->sources_len++;
 }
 
-static void phrase_sources(struct gathering *gathering, const struct search_phrase *phrase)
+/* First or last words of phrases, those of a node next to each other. */
+static void phrases_sources(struct gathering *gathering, const struct search_phrases *phrases, uint8_t typos,
+                            enum part part)
 {
-	struct source source = {.node = phrase->node, .only = &phrase->numbers};
-	size_t first = 0;
-	size_t last = phrase->len - 1;
+	for (size_t i = 0; i < phrases->len; i++) {
+		const struct search_phrase *phrase = &phrases->ptr[i];
+		size_t at = part == PART_FIRSTS ? 0 : phrase->len - 1;
 
-	while (phrase->lists[first].count == 0)
-		first++;
-	while (phrase->lists[last].count == 0)
-		last--;
-	source.part = (uint8_t)(PART_FIRSTS + phrase->typos);
-	source_add(gathering, &phrase->lists[first], source);
-	source.part = (uint8_t)(PART_LASTS + phrase->typos);
-	source_add(gathering, &phrase->lists[last], source);
-	source.part = PART_PHRASE;
-	for (size_t i = 0; phrase->is_term && i < phrase->len; i++) {
-		source.word = (uint16_t)i;
-		source_add(gathering, &phrase->lists[i], source);
+		if (phrase->typos != typos)
+			continue;
+		while (phrase->lists[at].count == 0)
+			at = part == PART_FIRSTS ? at + 1 : at - 1;
+		source_add(gathering, &phrase->lists[at],
+		           (struct source){.node = phrase->node,
+		                           .part = (uint8_t)(part + typos),
+		                           .only = &phrase->numbers});
+	}
+}
+
+static void terms_sources(struct gathering *gathering, const struct search_phrases *phrases)
+{
+	for (size_t i = 0; i < phrases->len; i++) {
+		const struct search_phrase *phrase = &phrases->ptr[i];
+
+		for (size_t k = 0; phrase->is_term && k < phrase->len; k++)
+			source_add(gathering, &phrase->lists[k],
+			           (struct source){.node = phrase->node,
+			                           .part = PART_PHRASE,
+			                           .word = (uint16_t)k,
+			                           .only = &phrase->numbers});
+	}
+}
+
+static void words_sources(struct gathering *gathering, const struct search_words *words, uint8_t typos)
+{
+	for (size_t i = 0; i < words->len; i++) {
+		const struct search_word *word = &words->ptr[i];
+
+		if (word->typos == typos)
+			source_add(gathering, &word->list,
+			           (struct source){.node = word->node,
+			                           .part = (uint8_t)(PART_WORDS + typos),
+			                           .exact = word->exact,
+			                           .counted = gathering->search->some_fields,
+			                           .tolerant = word->tolerant});
 	}
 }
 
@@ -113,51 +129,102 @@ static bool wants_lengths(const struct rank_plan *plan)
 	return false;
 }
 
-static int sources_open(struct gathering *gathering, const struct search_segment *segment,
-                        struct error *error)
+static size_t sources_most(const struct search_segment *segment)
 {
 	size_t most = segment->words.len + 1;
 
 	for (size_t i = 0; i < segment->phrases.len; i++)
 		most += 2 + (segment->phrases.ptr[i].is_term ? segment->phrases.ptr[i].len : 0);
-	free(gathering->sources);
-	gathering->sources_len = 0;
-	gathering->sources = malloc(most * sizeof *gathering->sources);
-	if (gathering->sources == NULL)
-		return error_memory(error, most * sizeof *gathering->sources);
-	for (size_t i = 0; i < segment->words.len; i++) {
-		const struct search_word *word = &segment->words.ptr[i];
+	return most;
+}
 
-		source_add(gathering, &word->list,
-		           (struct source){.node = word->node,
-		                           .part = (uint8_t)(PART_WORDS + word->typos),
-		                           .exact = word->exact,
-		                           .counted = gathering->search->some_fields,
-		                           .tolerant = word->tolerant});
+static void sources_free(struct gathering *gathering)
+{
+	free(gathering->sources);
+	free(gathering->heap);
+	free(gathering->entries);
+	gathering->sources = NULL;
+	gathering->heap = NULL;
+	gathering->entries = NULL;
+	gathering->sources_len = 0;
+	gathering->heap_len = 0;
+}
+
+static int sources_reserve(struct gathering *gathering, size_t most, struct error *error)
+{
+	sources_free(gathering);
+	gathering->sources = malloc(most * sizeof *gathering->sources);
+	gathering->heap = malloc(most * sizeof *gathering->heap);
+	gathering->entries = malloc(most * sizeof *gathering->entries);
+	if (gathering->sources == NULL || gathering->heap == NULL || gathering->entries == NULL)
+		return error_memory(error, most * sizeof *gathering->sources);
+	return 0;
+}
+
+static void heap_sink(struct gathering *gathering, size_t at)
+{
+	uint32_t *heap = gathering->heap;
+	uint32_t moved = heap[at];
+
+	for (size_t child; (child = 2 * at + 1) < gathering->heap_len; at = child) {
+		if (child + 1 < gathering->heap_len &&
+		    gathering->sources[heap[child + 1]].number < gathering->sources[heap[child]].number)
+			child++;
+		if (gathering->sources[moved].number <= gathering->sources[heap[child]].number)
+			break;
+		heap[at] = heap[child];
 	}
-	for (size_t i = 0; i < segment->phrases.len; i++)
-		phrase_sources(gathering, &segment->phrases.ptr[i]);
+	heap[at] = moved;
+}
+
+/* Moves the first source of the heap to a document at or above `number`. */
+static int heap_advance(struct gathering *gathering, uint64_t number, struct error *error)
+{
+	struct source *source = &gathering->sources[gathering->heap[0]];
+	int rc = posting_cursor_seek(&source->cursor, number, &source->number, error);
+
+	if (rc < 0)
+		return rc;
+	if (rc == 0)
+		gathering->heap[0] = gathering->heap[--gathering->heap_len];
+	if (gathering->heap_len > 0)
+		heap_sink(gathering, 0);
+	return 0;
+}
+
+static int heap_make(struct gathering *gathering, struct error *error)
+{
+	for (size_t i = 0; i < gathering->sources_len; i++) {
+		struct source *source = &gathering->sources[i];
+		int rc = posting_cursor_next(&source->cursor, &source->number, error);
+
+		if (rc < 0)
+			return rc;
+		if (rc > 0)
+			gathering->heap[gathering->heap_len++] = (uint32_t)i;
+	}
+	for (size_t i = gathering->heap_len / 2; i-- > 0;)
+		heap_sink(gathering, i);
+	return 0;
+}
+
+static int sources_open(struct gathering *gathering, const struct search_segment *segment,
+                        struct error *error)
+{
+	if (sources_reserve(gathering, sources_most(segment), error) != 0)
+		return error->code;
+	for (uint8_t typos = 0; typos < SEARCH_CLASSES; typos++) {
+		words_sources(gathering, &segment->words, typos);
+		phrases_sources(gathering, &segment->phrases, typos, PART_FIRSTS);
+		phrases_sources(gathering, &segment->phrases, typos, PART_LASTS);
+	}
+	terms_sources(gathering, &segment->phrases);
 	if (wants_lengths(gathering->plan))
 		source_add(gathering, &segment->lengths, (struct source){.part = PART_LENGTHS});
-	return 0;
+	return heap_make(gathering, error);
 }
 
 /* ---- gathering ---- */
-
-static int entry_add(struct gathering *gathering, const struct entry *entry, struct error *error)
-{
-	if (gathering->entries_len == gathering->entries_size) {
-		size_t size = gathering->entries_size == 0 ? CHUNK_DOCUMENTS : gathering->entries_size * 2;
-		struct entry *entries = realloc(gathering->entries, size * sizeof *entries);
-
-		if (entries == NULL)
-			return error_memory(error, size * sizeof *entries);
-		gathering->entries = entries;
-		gathering->entries_size = size;
-	}
-	gathering->entries[gathering->entries_len++] = *entry;
-	return 0;
-}
 
 static int places_reserve(struct gathering *gathering, struct error *error)
 {
@@ -174,16 +241,13 @@ static int places_reserve(struct gathering *gathering, struct error *error)
 	return 0;
 }
 
-/* The source stands at a document of the chunk. */
-static int source_take(struct gathering *gathering, struct source *source, size_t document,
-                       struct error *error)
+/* The source stands at the document at hand. */
+static int source_take(struct gathering *gathering, uint32_t number, struct error *error)
 {
-	struct entry entry = {.document = (uint32_t)document,
-	                      .at = (uint32_t)gathering->places_len,
-	                      .word = source->word,
-	                      .node = source->node,
-	                      .part = source->part};
+	struct source *source = &gathering->sources[number];
+	struct entry entry = {.source = number, .at = (uint32_t)gathering->places_len};
 	struct place *places;
+	size_t at = gathering->entries_len;
 	size_t len;
 
 	if (source->only != NULL && !postings_contains(source->only, source->number))
@@ -197,63 +261,31 @@ static int source_take(struct gathering *gathering, struct source *source, size_
 	if (source->counted && !search_places_count(gathering->search, places, entry.len, source->tolerant))
 		return 0;
 	gathering->places_len += entry.len;
-	if (entry_add(gathering, &entry, error) != 0)
-		return error->code;
-	if (!source->exact)
-		return 0;
-	entry.part = PART_EXACT;
-	return entry_add(gathering, &entry, error);
-}
-
-/* Documents of the chunk that the source has. */
-static int source_gather(struct gathering *gathering, struct source *source, struct error *error)
-{
-	size_t i = 0;
-
-	while (i < gathering->numbers_len && source->number != UINT64_MAX) {
-		uint64_t wanted = gathering->numbers[i];
-
-		if (!source->begun || source->number < wanted) {
-			int rc = posting_cursor_seek(&source->cursor, wanted, &source->number, error);
-
-			if (rc < 0)
-				return rc;
-			source->begun = true;
-			if (rc == 0)
-				source->number = UINT64_MAX;
-		} else if (source->number > wanted) {
-			i++;
-		} else {
-			if (source_take(gathering, source, i, error) != 0)
-				return error->code;
-			i++;
-		}
-	}
+	for (; at > 0 && gathering->entries[at - 1].source > number; at--)
+		gathering->entries[at] = gathering->entries[at - 1];
+	gathering->entries[at] = entry;
+	gathering->entries_len++;
 	return 0;
 }
 
-/* Entries by document, in the order they came: counted, then placed. */
-static int entries_order(struct gathering *gathering, struct error *error)
+/* Takes what all sources have of the document. */
+static int document_gather(struct gathering *gathering, uint64_t number, struct error *error)
 {
-	size_t *begins = gathering->begins;
-	struct entry *ordered = realloc(gathering->ordered, (gathering->entries_size + 1) * sizeof *ordered);
+	gathering->entries_len = 0;
+	gathering->places_len = 0;
+	while (gathering->heap_len > 0) {
+		uint32_t first = gathering->heap[0];
 
-	if (ordered == NULL)
-		return error_memory(error, gathering->entries_size * sizeof *ordered);
-	gathering->ordered = ordered;
-	memset(begins, 0, sizeof gathering->begins);
-	for (size_t i = 0; i < gathering->entries_len; i++)
-		begins[gathering->entries[i].document]++;
-	for (size_t i = 0, sum = 0; i <= gathering->numbers_len; i++) {
-		size_t count = i < gathering->numbers_len ? begins[i] : 0;
-
-		begins[i] = sum;
-		sum += count;
+		if (gathering->sources[first].number > number)
+			return 0;
+		if (gathering->sources[first].number == number) {
+			if (source_take(gathering, first, error) != 0 ||
+			    heap_advance(gathering, number + 1, error) != 0)
+				return error->code;
+		} else if (heap_advance(gathering, number, error) != 0) {
+			return error->code;
+		}
 	}
-	for (size_t i = 0; i < gathering->entries_len; i++)
-		ordered[begins[gathering->entries[i].document]++] = gathering->entries[i];
-	memmove(begins + 1, begins, gathering->numbers_len * sizeof *begins);
-	begins[0] = 0;
 	return 0;
 }
 
@@ -269,31 +301,18 @@ static int place_compare(const void *a, const void *b)
 	return (left->position > right->position) - (left->position < right->position);
 }
 
-static int entry_compare(const void *a, const void *b)
+static struct rank_places *part_of(struct gathering *gathering, const struct source *source)
 {
-	const struct entry *left = a;
-	const struct entry *right = b;
+	struct rank_found_node *node = &gathering->nodes[source->node];
 
-	if (left->node != right->node)
-		return left->node < right->node ? -1 : 1;
-	if (left->part != right->part)
-		return left->part < right->part ? -1 : 1;
-	return (left->word > right->word) - (left->word < right->word);
-}
-
-static struct rank_places *part_of(struct gathering *gathering, const struct entry *entry)
-{
-	struct rank_found_node *node = &gathering->nodes[entry->node];
-
-	if (entry->part < PART_FIRSTS)
-		return &node->typos[entry->part - PART_WORDS].words;
-	if (entry->part < PART_LASTS)
-		return &node->typos[entry->part - PART_FIRSTS].firsts;
-	if (entry->part < PART_EXACT)
-		return &node->typos[entry->part - PART_LASTS].lasts;
-	if (entry->part == PART_EXACT)
-		return &node->exact;
-	return &gathering->phrases[gathering->search->phrase_at[entry->node] + entry->word];
+	if (source->part < PART_FIRSTS)
+		return &node->typos[source->part - PART_WORDS].words;
+	if (source->part < PART_LASTS)
+		return &node->typos[source->part - PART_FIRSTS].firsts;
+	if (source->part < PART_PHRASE)
+		return &node->typos[source->part - PART_LASTS].lasts;
+	node->phrase = gathering->phrases + gathering->search->phrase_at[source->node];
+	return &gathering->phrases[gathering->search->phrase_at[source->node] + source->word];
 }
 
 /* Places of neighbouring entries of one part, sorted. */
@@ -313,22 +332,18 @@ static struct rank_places places_join(struct gathering *gathering, const struct 
 	return (struct rank_places){joined, count};
 }
 
-static int joined_reserve(struct gathering *gathering, const struct entry *entries, size_t len,
-                          struct error *error)
+static int joined_reserve(struct gathering *gathering, struct error *error)
 {
-	size_t sum = 0;
 	struct place *joined;
 
 	gathering->joined_len = 0;
-	for (size_t i = 0; i < len; i++)
-		sum += entries[i].len;
-	if (sum <= gathering->joined_size)
+	if (gathering->places_len <= gathering->joined_size)
 		return 0;
-	joined = realloc(gathering->joined, sum * sizeof *joined);
+	joined = realloc(gathering->joined, gathering->places_size * sizeof *joined);
 	if (joined == NULL)
-		return error_memory(error, sum * sizeof *joined);
+		return error_memory(error, gathering->places_size * sizeof *joined);
 	gathering->joined = joined;
-	gathering->joined_size = sum;
+	gathering->joined_size = gathering->places_size;
 	return 0;
 }
 
@@ -344,36 +359,39 @@ static size_t fields_take(struct gathering *gathering, const struct entry *entry
 	return len;
 }
 
-static void found_clear(struct gathering *gathering)
+static bool is_one_part(const struct source *a, const struct source *b)
 {
-	const struct query *query = gathering->search->request->query;
-
-	memset(gathering->nodes, 0, query->nodes_len * sizeof gathering->nodes[0]);
-	memset(gathering->phrases, 0, gathering->search->phrase_words * sizeof *gathering->phrases);
+	return a->node == b->node && a->part == b->part && a->word == b->word;
 }
 
-/* What stands for the nodes in the document. */
-static int found_make(struct gathering *gathering, struct entry *entries, size_t len,
-                      struct rank_found *found, struct error *error)
+/* What stands for the nodes in the document; sources of one part are neighbours. */
+static int found_make(struct gathering *gathering, struct rank_found *found, struct error *error)
 {
-	const struct search *search = gathering->search;
+	const struct entry *entries = gathering->entries;
+	size_t len = gathering->entries_len;
 
-	if (joined_reserve(gathering, entries, len, error) != 0)
+	if (joined_reserve(gathering, error) != 0)
 		return error->code;
-	found_clear(gathering);
+	memset(gathering->nodes, 0,
+	       gathering->search->request->query->nodes_len * sizeof gathering->nodes[0]);
+	memset(gathering->phrases, 0, gathering->search->phrase_words * sizeof *gathering->phrases);
 	*found = (struct rank_found){.nodes = gathering->nodes, .fields = gathering->fields};
-	qsort(entries, len, sizeof *entries, entry_compare);
 	for (size_t i = 0, end; i < len; i = end) {
-		for (end = i + 1; end < len && entry_compare(&entries[i], &entries[end]) == 0;)
-			end++;
-		if (entries[i].part == PART_LENGTHS) {
+		const struct source *source = &gathering->sources[entries[i].source];
+
+		end = i + 1;
+		if (source->part == PART_LENGTHS) {
 			found->fields_len = fields_take(gathering, &entries[i]);
 			continue;
 		}
-		*part_of(gathering, &entries[i]) = places_join(gathering, &entries[i], end - i);
-		if (entries[i].part == PART_PHRASE)
-			gathering->nodes[entries[i].node].phrase =
-				gathering->phrases + search->phrase_at[entries[i].node];
+		if (source->exact)
+			gathering->nodes[source->node].exact =
+				(struct rank_places){gathering->places + entries[i].at, entries[i].len};
+		for (; end < len && is_one_part(source, &gathering->sources[entries[end].source]); end++)
+			if (gathering->sources[entries[end].source].exact)
+				gathering->nodes[source->node].exact = (struct rank_places){
+					gathering->places + entries[end].at, entries[end].len};
+		*part_of(gathering, source) = places_join(gathering, &entries[i], end - i);
 	}
 	return 0;
 }
@@ -440,23 +458,21 @@ static int scores_add(struct search_scores *scores, const struct search_scored *
 	return 0;
 }
 
-static int document_rank(struct gathering *gathering, size_t i, struct error *error)
+static int document_rank(struct gathering *gathering, uint64_t number, struct error *error)
 {
-	struct entry *entries = gathering->ordered + gathering->begins[i];
-	size_t len = gathering->begins[i + 1] - gathering->begins[i];
 	struct search_scores *scores = gathering->scores;
-	struct search_scored scored = {.number = gathering->numbers[i]};
+	struct search_scored scored = {.number = number};
 	struct rank_bound bound = {scores->worst.costs, scores->is_full ? gathering->plan->rules_len : 0};
 	struct rank_outcome outcome;
 	struct rank_found found;
 
-	if (found_make(gathering, entries, len, &found, error) != 0)
+	if (document_gather(gathering, number, error) != 0 || found_make(gathering, &found, error) != 0)
 		return error->code;
 	switch (rank_document(gathering->plan, &found, bound, &gathering->work, &outcome)) {
 	case RANK_NO_MATCH:
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
 		                 "document %llu has not the words that its lists say",
-		                 (unsigned long long)scored.number);
+		                 (unsigned long long)number);
 	case RANK_WORSE:
 		return 0;
 	case RANK_MATCH:
@@ -464,23 +480,6 @@ static int document_rank(struct gathering *gathering, size_t i, struct error *er
 	}
 	memcpy(scored.costs, outcome.costs, gathering->plan->rules_len * sizeof scored.costs[0]);
 	return scores_add(scores, &scored, error);
-}
-
-/* ---- all of a group ---- */
-
-static int chunk_rank(struct gathering *gathering, struct error *error)
-{
-	gathering->entries_len = 0;
-	gathering->places_len = 0;
-	for (size_t i = 0; i < gathering->sources_len; i++)
-		if (source_gather(gathering, &gathering->sources[i], error) != 0)
-			return error->code;
-	if (entries_order(gathering, error) != 0)
-		return error->code;
-	for (size_t i = 0; i < gathering->numbers_len; i++)
-		if (document_rank(gathering, i, error) != 0)
-			return error->code;
-	return 0;
 }
 
 static int segment_rank(struct gathering *gathering, const struct search_segment *segment,
@@ -491,14 +490,9 @@ static int segment_rank(struct gathering *gathering, const struct search_segment
 
 	if (more && sources_open(gathering, segment, error) != 0)
 		return error->code;
-	while (more) {
-		gathering->numbers_len = 0;
-		for (; more && gathering->numbers_len < CHUNK_DOCUMENTS;
-		     more = postings_next(group, number + 1, &number) && number < segment->end)
-			gathering->numbers[gathering->numbers_len++] = number;
-		if (chunk_rank(gathering, error) != 0)
+	for (; more; more = postings_next(group, number + 1, &number) && number < segment->end)
+		if (document_rank(gathering, number, error) != 0)
 			return error->code;
-	}
 	return 0;
 }
 
@@ -517,9 +511,7 @@ int search_rank(struct search *search, const struct rank_plan *plan, const struc
 		rc = segment_rank(gathering, &search->segments[i], group, error);
 	if (rc == 0 && scores->len > 0)
 		scores_cut(scores);
-	free(gathering->sources);
-	free(gathering->entries);
-	free(gathering->ordered);
+	sources_free(gathering);
 	free(gathering->places);
 	free(gathering->joined);
 	free(gathering);

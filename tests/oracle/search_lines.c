@@ -5,115 +5,22 @@
  * a range, and stores and merges if B; {"search":{…}} answers {"total":N,
  * "hits":[{"id":"…","costs":[…]}]}.
  */
-#include "shard/core/search.h"
-#include "shard/core/words.h"
+#include "tests/oracle/search_bed.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
-#define INDEX_ID 7
-#define RULES 5
 #define STRINGS_MAX 256
-
-static _Noreturn void fail(const char *what, const char *why)
-{
-	(void)fprintf(stderr, "%s: %s\n", what, why);
-	exit(1);
-}
-
-struct bed {
-	struct replica *replica;
-	struct text *text;
-	int64_t offset;
-};
-
-static void bed_open(struct bed *bed, const char *directory)
-{
-	struct replica_identity identity = {.cluster_id = "oracle",
-	                                    .index_id = INDEX_ID,
-	                                    .generation = 1,
-	                                    .rules_digest = RULES,
-	                                    .incarnation = {{1, 2}},
-	                                    .document_bytes_max = 4U << 20,
-	                                    .dedup_window = 1000000};
-	struct error error;
-	struct kv *kv;
-
-	if (mkdir(directory, 0700) != 0 && errno != EEXIST)
-		fail(directory, "cannot be made");
-	if (kv_open(directory, &kv, &error) != 0 || replica_open(kv, &identity, 1, &bed->replica, &error) != 0)
-		fail(directory, error.text);
-	bed->text = text_new();
-	if (bed->text == NULL)
-		fail("text", "out of memory");
-}
-
-/* ---- documents ---- */
-
-static void bed_receive(struct bed *bed, struct memtable *memtable)
-{
-	struct range range = {.index_id = INDEX_ID,
-	                      .incarnation = {{1, 2}},
-	                      .session = 1,
-	                      .rules_digest = RULES,
-	                      .log_end = bed->offset};
-	struct batch_writer writer;
-	struct batch_reader batch;
-	struct range_answer answer;
-	struct buffer frame;
-	struct error error;
-
-	buffer_init(&frame, BATCH_BYTES_MAX);
-	batch_begin(&writer, &frame, 1);
-	batch_add(&writer, &range, memtable);
-	if (!batch_end(&writer) || batch_open(&batch, buffer_slice(&frame), &error) != 0 ||
-	    batch_next(&batch, &range, &error) != 1 ||
-	    replica_receive(bed->replica, &range, &answer, &error) != 0 ||
-	    answer.result != RANGE_RESULT_APPLIED)
-		fail("receive", "refused");
-	buffer_deinit(&frame);
-}
 
 static void document_add(struct bed *bed, struct memtable *memtable, yyjson_val *document)
 {
-	struct op op = {.offset = bed->offset, .kind = OP_KIND_PUT, .key = {bed->offset, 0}};
 	struct buffer body;
 	struct error error;
 
 	buffer_init(&body, BATCH_BYTES_MAX);
 	if (json_append_value(&body, document, &error) != 0)
 		fail("document", error.text);
-	op.id = json_string(yyjson_obj_get(document, "id"));
-	op.body = buffer_slice(&body);
-	if (!memtable_add(memtable, &op))
-		fail("memtable", "out of memory");
-	memtable_set_anchor(memtable, (struct anchor){op.offset, op.offset, 1});
-	bed->offset++;
+	bed_put(bed, memtable, json_string(yyjson_obj_get(document, "id")), buffer_slice(&body));
 	buffer_deinit(&body);
-}
-
-static void bed_store(struct bed *bed)
-{
-	struct replica_store_job *job = replica_store_begin(bed->replica);
-	struct replica_compact_job *compaction;
-	struct error error = {0};
-	bool more = true;
-	int rc;
-
-	if (job == NULL)
-		return;
-	rc = replica_store_run(job, &error);
-	replica_store_end(bed->replica, job, rc, &error);
-	compaction = replica_compact_begin(bed->replica);
-	while (rc == 0 && compaction != NULL && more)
-		rc = replica_compact_run(compaction, REPLICA_SLICE_STEPS, &more, &error);
-	if (compaction != NULL)
-		replica_compact_end(bed->replica, compaction, rc, &error);
-	if (rc != 0)
-		fail("store", error.text);
 }
 
 static void documents_feed(struct bed *bed, yyjson_val *line)
@@ -220,8 +127,8 @@ static void search(struct bed *bed, yyjson_val *asked)
 	struct slice lists[5][STRINGS_MAX];
 	struct search_synonym synonyms[STRINGS_MAX];
 	enum rank_rule rules[RANK_RULES_MAX];
-	struct search_request request = {.rules = rules, .synonyms = synonyms, .searchable = lists[0],
-	                                 .search_on = lists[1]};
+	struct search_request request = {
+		.rules = rules, .synonyms = synonyms, .searchable = lists[0], .search_on = lists[1]};
 	struct snapshot *snapshot = replica_snapshot(bed->replica);
 	struct query_request parsed = {.text = json_string(yyjson_obj_get(asked, "q")),
 	                               .prefix_search = yyjson_get_bool(yyjson_obj_get(asked, "prefix"))};
@@ -240,15 +147,15 @@ static void search(struct bed *bed, yyjson_val *asked)
 		rules[i] = rule_of(lists[4][i]);
 	request.searchable_len = strings_of(yyjson_obj_get(asked, "searchable"), lists[0]);
 	request.search_on_len = strings_of(yyjson_obj_get(asked, "searchOn"), lists[1]);
-	request.typos = (struct search_typos){.enabled = yyjson_get_bool(yyjson_obj_get(asked, "typos")),
-	                                      .one = number_of(asked, "one"),
-	                                      .two = number_of(asked, "two"),
-	                                      .numbers_exact = yyjson_get_bool(yyjson_obj_get(asked, "numbersExact")),
-	                                      .words = lists[2],
-	                                      .words_len = strings_of(yyjson_obj_get(asked, "words"), lists[2]),
-	                                      .attributes = lists[3],
-	                                      .attributes_len =
-	                                              strings_of(yyjson_obj_get(asked, "attributes"), lists[3])};
+	request.typos = (struct search_typos){
+		.enabled = yyjson_get_bool(yyjson_obj_get(asked, "typos")),
+		.one = number_of(asked, "one"),
+		.two = number_of(asked, "two"),
+		.numbers_exact = yyjson_get_bool(yyjson_obj_get(asked, "numbersExact")),
+		.words = lists[2],
+		.words_len = strings_of(yyjson_obj_get(asked, "words"), lists[2]),
+		.attributes = lists[3],
+		.attributes_len = strings_of(yyjson_obj_get(asked, "attributes"), lists[3])};
 	request.synonyms_len = synonyms_of(yyjson_obj_get(asked, "synonyms"), &arena, synonyms);
 	request.by_attribute = yyjson_get_bool(yyjson_obj_get(asked, "byAttribute"));
 	request.limit = number_of(asked, "limit");
@@ -275,7 +182,8 @@ int main(int argc, char **argv)
 		yyjson_doc *doc;
 		yyjson_val *asked;
 
-		if (json_parse(slice_of((const uint8_t *)line, (size_t)len), JSON_DEPTH_MAX, &doc, &error) != 0)
+		if (json_parse(slice_of((const uint8_t *)line, (size_t)len), JSON_DEPTH_MAX, &doc, &error) !=
+		    0)
 			fail("line", error.text);
 		asked = yyjson_obj_get(yyjson_doc_get_root(doc), "search");
 		if (asked != NULL)
