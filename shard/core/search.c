@@ -40,14 +40,18 @@ static bool is_star(struct slice entry)
 
 static uint16_t weight_of(const struct search_request *request, struct slice path)
 {
-	bool wanted = request->search_on_len == 0;
-
-	for (size_t i = 0; i < request->search_on_len && !wanted; i++)
-		wanted = pattern_matches(request->search_on[i], path);
-	for (size_t i = 0; i < request->searchable_len && wanted; i++)
+	for (size_t i = 0; i < request->searchable_len; i++)
 		if (is_star(request->searchable[i]) || path_is_covered(request->searchable[i], path))
 			return (uint16_t)i;
 	return RANK_UNSEARCHED;
+}
+
+static bool is_searched_on(const struct search_request *request, struct slice path)
+{
+	for (size_t i = 0; i < request->search_on_len; i++)
+		if (pattern_matches(request->search_on[i], path))
+			return true;
+	return request->search_on_len == 0;
 }
 
 static bool is_exact(const struct search_typos *typos, struct slice path)
@@ -62,22 +66,24 @@ static int fields_weigh(struct search *search, struct error *error)
 {
 	const struct search_request *request = search->request;
 	const struct field_list *list = search->reading.snapshot->fields;
-	bool all = request->searchable_len == 1 && is_star(request->searchable[0]) &&
-	           request->search_on_len == 0;
 	uint16_t *weights;
 
 	search->weights = weights_of_all;
 	search->fields_len = FIELD_OTHER + 1;
-	search->some_fields = !all || request->typos.attributes_len > 0;
+	search->some_fields = request->searchable_len != 1 || !is_star(request->searchable[0]) ||
+	                      request->search_on_len > 0 || request->typos.attributes_len > 0;
 	if (!search->some_fields)
 		return 0;
 	weights = arena_alloc(search->arena, (list->len + 1) * sizeof *weights);
-	search->exact = arena_alloc(search->arena, list->len + 1);
-	if (weights == NULL || search->exact == NULL)
+	search->fields = arena_alloc(search->arena, list->len + 1);
+	if (weights == NULL || search->fields == NULL)
 		return error_memory(error, list->len * sizeof *weights);
 	for (size_t i = 0; i < list->len; i++) {
-		weights[i] = weight_of(request, list->paths[i]);
-		search->exact[i] = is_exact(&request->typos, list->paths[i]);
+		uint16_t weight = weight_of(request, list->paths[i]);
+
+		search->fields[i] = (uint8_t)((weight == RANK_UNSEARCHED ? SEARCH_HIDDEN : 0) |
+		                              (is_exact(&request->typos, list->paths[i]) ? SEARCH_EXACT : 0));
+		weights[i] = is_searched_on(request, list->paths[i]) ? weight : RANK_UNSEARCHED;
 	}
 	search->weights = weights;
 	search->fields_len = list->len;

@@ -9,23 +9,42 @@
 #define PHRASE_WINDOW 3
 #define DISTANCE_FAR 4
 
+int search_places_read(const struct search *search, struct posting_cursor *cursor, struct place *places,
+                       size_t *len, struct error *error)
+{
+	size_t kept = 0;
+
+	if (posting_cursor_places(cursor, places, SEARCH_PLACES_MAX, len, error) != 0)
+		return error->code;
+	if (*len > SEARCH_PLACES_MAX)
+		*len = SEARCH_PLACES_MAX;
+	if (!search->some_fields)
+		return 0;
+	for (size_t i = 0; i < *len; i++)
+		if (places[i].field < search->fields_len &&
+		    !(search->fields[places[i].field] & SEARCH_HIDDEN))
+			places[kept++] = places[i];
+	*len = kept;
+	return 0;
+}
+
 bool search_places_count(const struct search *search, const struct place *places, size_t len, bool tolerant)
 {
 	for (size_t i = 0; i < len; i++) {
 		uint16_t field = places[i].field;
 
-		if (field < search->fields_len && search->weights[field] != RANK_UNSEARCHED &&
-		    !(tolerant && search->exact[field] != 0))
+		if (search->weights[field] != RANK_UNSEARCHED &&
+		    !(tolerant && (search->fields[field] & SEARCH_EXACT)))
 			return true;
 	}
-	return false;
+	return len > 0 && !search->some_fields;
 }
 
 /* ---- words ---- */
 
-/* Those of a list in a field that counts. */
-static int word_numbers(struct search *search, const struct search_word *word, struct postings *set,
-                        struct error *error)
+/* Those of a list in a field that counts; `known`: in any that is searchable. */
+static int word_numbers(struct search *search, const struct search_word *word, bool known,
+                        struct postings *set, struct error *error)
 {
 	struct posting_cursor cursor;
 	uint64_t number;
@@ -36,10 +55,9 @@ static int word_numbers(struct search *search, const struct search_word *word, s
 		return posting_list_numbers(&word->list, set, error);
 	posting_cursor_init(&cursor, &word->list);
 	while ((rc = posting_cursor_next(&cursor, &number, error)) > 0) {
-		if (posting_cursor_places(&cursor, search->places, SEARCH_PLACES_MAX, &len, error) != 0)
+		if (search_places_read(search, &cursor, search->places, &len, error) != 0)
 			return error->code;
-		if (search_places_count(search, search->places,
-		                        len < SEARCH_PLACES_MAX ? len : SEARCH_PLACES_MAX, word->tolerant))
+		if (known ? len > 0 : search_places_count(search, search->places, len, word->tolerant))
 			postings_add(set, number);
 	}
 	return rc;
@@ -118,11 +136,9 @@ static int row_places(struct row *row, struct error *error)
 	for (size_t i = 0; i < row->phrase->len; i++) {
 		if (row->phrase->lists[i].count == 0)
 			continue;
-		if (posting_cursor_places(&row->cursors[i], row->places + i * SEARCH_PLACES_MAX,
-		                          SEARCH_PLACES_MAX, &row->lens[i], error) != 0)
+		if (search_places_read(row->search, &row->cursors[i], row->places + i * SEARCH_PLACES_MAX,
+		                       &row->lens[i], error) != 0)
 			return error->code;
-		if (row->lens[i] > SEARCH_PLACES_MAX)
-			row->lens[i] = SEARCH_PLACES_MAX;
 	}
 	return 0;
 }
@@ -202,7 +218,7 @@ static int segment_match(struct search *search, struct search_segment *segment, 
 	for (size_t i = 0; i < segment->words.len; i++) {
 		const struct search_word *word = &segment->words.ptr[i];
 
-		if (word_numbers(search, word, &search->sets[word->node][word->typos], error) != 0)
+		if (word_numbers(search, word, false, &search->sets[word->node][word->typos], error) != 0)
 			return error->code;
 	}
 	for (size_t i = 0; i < segment->phrases.len; i++) {
@@ -230,7 +246,7 @@ static int known_find(struct search *search, const struct search_word *word, str
 	if (!word->exact || (search->known & 1U << node->first) != 0)
 		return 0;
 	postings_init(&numbers);
-	rc = word_numbers(search, word, &numbers, error);
+	rc = word_numbers(search, word, true, &numbers, error);
 	postings_and_not(&numbers, &search->reading.snapshot->deleted);
 	if (numbers.len > 0)
 		search->known |= (uint16_t)(1U << node->first);

@@ -13,6 +13,9 @@
 #define SEARCH_CLASSES (RANK_TYPOS_MAX + 1)
 /* Of all paths: two a word, and no joined words cost more than theirs. */
 #define SEARCH_TYPOS_MAX (2 * QUERY_TERMS_MAX)
+/* A field that is not searchable: as if the document had it not; and one where words are reached as typed only. */
+#define SEARCH_HIDDEN 1
+#define SEARCH_EXACT 2
 /* Of a word's places in one document; the rest is not looked at. */
 #define SEARCH_PLACES_MAX 4096
 
@@ -70,9 +73,9 @@ struct search {
 	struct buffer joined; /* a list that stands in several chunks */
 	uint8_t typos_allowed[QUERY_NODES_MAX];
 	const uint16_t *weights; /* by field, as rank_request says */
-	uint8_t *exact;          /* by field: not 0 where words are reached as typed only */
+	uint8_t *fields;         /* by field: SEARCH_HIDDEN, SEARCH_EXACT */
 	size_t fields_len;
-	bool some_fields; /* not every field is searched on, or some are exact */
+	bool some_fields; /* not every field is searched on, or some are exact: then `fields` says which */
 	uint16_t known;
 	size_t phrase_at[QUERY_NODES_MAX]; /* of a phrase term, where its words begin among all of them */
 	size_t phrase_words;
@@ -92,6 +95,9 @@ void search_typos_allow(struct search *search);
 /* search_match.c */
 /* Fills `sets`, `matches` and `known`. */
 int search_match(struct search *search, struct error *error);
+/* The places of the document that the cursor stands at, in fields that are not hidden. */
+int search_places_read(const struct search *search, struct posting_cursor *cursor, struct place *places,
+                       size_t *len, struct error *error);
 /* Whether a word that stands there, and may do so only where typos are allowed if it is tolerant, counts. */
 bool search_places_count(const struct search *search, const struct place *places, size_t len, bool tolerant);
 
@@ -119,8 +125,9 @@ struct search_scores {
 	struct search_scored *ptr; /* malloc'd */
 	size_t len;
 	size_t size;
-	size_t wanted;
-	bool is_full; /* nothing above `worst` is wanted any more */
+	size_t wanted; /* at least 1 */
+	size_t better; /* once cut: the first of them are better than the rest, which are equal */
+	bool is_full;  /* nothing above `worst` is wanted any more */
 	struct search_scored worst;
 };
 

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define SCORES_FIRST 1024
+#define SCORES_FIRST 64
 #define PLACES_FIRST (2 * SEARCH_PLACES_MAX)
 
 /* What places are, of a node: one of SEARCH_CLASSES each, but the last two. */
@@ -255,10 +255,10 @@ static int source_take(struct gathering *gathering, uint32_t number, struct erro
 	if (places_reserve(gathering, error) != 0)
 		return error->code;
 	places = gathering->places + gathering->places_len;
-	if (posting_cursor_places(&source->cursor, places, SEARCH_PLACES_MAX, &len, error) != 0)
+	if (search_places_read(gathering->search, &source->cursor, places, &len, error) != 0)
 		return error->code;
-	entry.len = (uint32_t)(len < SEARCH_PLACES_MAX ? len : SEARCH_PLACES_MAX);
-	if (source->counted && !search_places_count(gathering->search, places, entry.len, source->tolerant))
+	entry.len = (uint32_t)len;
+	if (source->counted && !search_places_count(gathering->search, places, len, source->tolerant))
 		return 0;
 	gathering->places_len += entry.len;
 	for (; at > 0 && gathering->entries[at - 1].source > number; at--)
@@ -398,38 +398,69 @@ static int found_make(struct gathering *gathering, struct rank_found *found, str
 
 /* ---- scores ---- */
 
-static int costs_compare(const struct search_scored *left, const struct search_scored *right, size_t rules)
-{
-	for (size_t i = 0; i < rules; i++)
-		if (left->costs[i] != right->costs[i])
-			return left->costs[i] < right->costs[i] ? -1 : 1;
-	return 0;
-}
-
 /* Costs beyond the rules are 0. */
 static int scored_compare(const void *a, const void *b)
 {
 	const struct search_scored *left = a;
 	const struct search_scored *right = b;
-	int order = costs_compare(left, right, RANK_RULES_MAX);
 
-	return order != 0 ? order : (left->number > right->number) - (left->number < right->number);
+	for (size_t i = 0; i < RANK_RULES_MAX; i++)
+		if (left->costs[i] != right->costs[i])
+			return left->costs[i] < right->costs[i] ? -1 : 1;
+	return 0;
 }
 
-/* Leaves the best that are wanted, and those that are equal to the last of them. */
+static void scored_swap(struct search_scored *a, struct search_scored *b)
+{
+	struct search_scored swapped = *a;
+
+	*a = *b;
+	*b = swapped;
+}
+
+/* Those of [*from, *to) below the pivot, then its equals, which become the range, then those above (Dijkstra). */
+static void scores_part(struct search_scored *ptr, const struct search_scored *pivot, size_t *from,
+                        size_t *to)
+{
+	for (size_t at = *from; at < *to;) {
+		int order = scored_compare(&ptr[at], pivot);
+
+		if (order < 0)
+			scored_swap(&ptr[at++], &ptr[(*from)++]);
+		else if (order > 0)
+			scored_swap(&ptr[at], &ptr[--*to]);
+		else
+			at++;
+	}
+}
+
+/* Leaves the best that are wanted, and those that are equal to the last of them, which stand behind the `better`. */
 static void scores_cut(struct search_scores *scores)
 {
-	size_t len = scores->wanted;
+	size_t low = 0;
+	size_t high = scores->len;
 
-	qsort(scores->ptr, scores->len, sizeof *scores->ptr, scored_compare);
+	scores->better = scores->len;
 	if (scores->len <= scores->wanted)
 		return;
-	while (len < scores->len &&
-	       costs_compare(&scores->ptr[len - 1], &scores->ptr[len], RANK_RULES_MAX) == 0)
-		len++;
-	scores->len = len;
-	scores->is_full = true;
-	scores->worst = scores->ptr[len - 1];
+	for (;;) {
+		struct search_scored pivot = scores->ptr[low + (high - low) / 2];
+		size_t from = low;
+		size_t to = high;
+
+		scores_part(scores->ptr, &pivot, &from, &to);
+		if (scores->wanted <= from && from > low) {
+			high = from;
+		} else if (scores->wanted > to) {
+			low = to;
+		} else {
+			scores->better = from;
+			scores->len = to;
+			scores->is_full = true;
+			scores->worst = pivot;
+			return;
+		}
+	}
 }
 
 /* A list that is full is cut; one that stays more than half full is doubled. */
@@ -482,38 +513,62 @@ static int document_rank(struct gathering *gathering, uint64_t number, struct er
 	return scores_add(scores, &scored, error);
 }
 
+/* Those of the numbers, which rise, that are the segment's. */
 static int segment_rank(struct gathering *gathering, const struct search_segment *segment,
-                        const struct postings *group, struct error *error)
+                        const uint64_t *numbers, size_t len, struct error *error)
 {
-	uint64_t number = segment->first;
-	bool more = postings_next(group, number, &number) && number < segment->end;
-
-	if (more && sources_open(gathering, segment, error) != 0)
+	if (len > 0 && sources_open(gathering, segment, error) != 0)
 		return error->code;
-	for (; more; more = postings_next(group, number + 1, &number) && number < segment->end)
-		if (document_rank(gathering, number, error) != 0)
+	for (size_t i = 0; i < len; i++)
+		if (document_rank(gathering, numbers[i], error) != 0)
 			return error->code;
+	return 0;
+}
+
+static int numbers_rank(struct gathering *gathering, const uint64_t *numbers, size_t len, struct error *error)
+{
+	const struct search *search = gathering->search;
+	size_t at = 0;
+
+	for (size_t i = 0; i < search->segments_len; i++) {
+		const struct search_segment *segment = &search->segments[i];
+		size_t end = at;
+
+		while (end < len && numbers[end] < segment->end)
+			end++;
+		if (segment_rank(gathering, segment, numbers + at, end - at, error) != 0)
+			return error->code;
+		at = end;
+	}
 	return 0;
 }
 
 int search_rank(struct search *search, const struct rank_plan *plan, const struct postings *group,
                 struct search_scores *scores, struct error *error)
 {
+	size_t len = (size_t)postings_count(group);
+	uint64_t *numbers = malloc((len + 1) * sizeof *numbers);
 	struct gathering *gathering =
 		malloc(sizeof *gathering + search->phrase_words * sizeof(struct rank_places));
-	int rc = 0;
+	int rc;
 
-	if (gathering == NULL)
-		return error_memory(error, sizeof *gathering);
+	if (gathering == NULL || numbers == NULL) {
+		free(gathering);
+		free(numbers);
+		return error_memory(error, sizeof *gathering + len * sizeof *numbers);
+	}
 	*gathering = (struct gathering){.search = search, .plan = plan, .scores = scores};
 	gathering->phrases = (struct rank_places *)(gathering + 1);
-	for (size_t i = 0; i < search->segments_len && rc == 0; i++)
-		rc = segment_rank(gathering, &search->segments[i], group, error);
-	if (rc == 0 && scores->len > 0)
+	postings_list(group, numbers);
+	rc = numbers_rank(gathering, numbers, len, error);
+	if (rc == 0 && scores->len > 0) {
 		scores_cut(scores);
+		qsort(scores->ptr, scores->better, sizeof *scores->ptr, scored_compare);
+	}
 	sources_free(gathering);
 	free(gathering->places);
 	free(gathering->joined);
 	free(gathering);
+	free(numbers);
 	return rc;
 }

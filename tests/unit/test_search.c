@@ -39,8 +39,8 @@ static void ids_of(struct bed *bed, const struct asked *asked, char ids[256], ui
 	arena_init(&arena, 4096);
 	parsed.arena = request.arena = &arena;
 	request.query = &query;
-	request.rules = rules;
-	request.rules_len = sizeof rules / sizeof rules[0];
+	request.rules = rules + (request.strategy == RANK_ALL);
+	request.rules_len = sizeof rules / sizeof rules[0] - (request.strategy == RANK_ALL);
 	request.typos.enabled = true;
 	request.typos.one = 5;
 	request.typos.two = 9;
