@@ -128,11 +128,38 @@ static int scores_take(struct search *search, const struct search_scores *scores
 	return rc;
 }
 
-static int group_take(struct search *search, const struct rank_plan *plan, const struct postings *group,
+/* The rules before exactness, which asks for the lengths of fields, and all of them. */
+struct plans {
+	struct rank_plan coarse;
+	struct rank_plan whole;
+};
+
+/* Only those that the coarse rules leave among the best are ranked by all. */
+static int group_rank(struct search *search, const struct plans *plans, const struct postings *group,
+                      struct search_scores *scores, struct error *error)
+{
+	struct search_scores coarse = {.wanted = scores->wanted};
+	struct postings best;
+	int rc;
+
+	if (plans->coarse.rules_len == 0)
+		return search_rank(search, &plans->whole, group, scores, error);
+	rc = search_rank(search, &plans->coarse, group, &coarse, error);
+	postings_init(&best);
+	for (size_t i = 0; i < coarse.len && rc == 0; i++)
+		postings_add(&best, coarse.ptr[i].number);
+	free(coarse.ptr);
+	if (rc == 0)
+		rc = search_rank(search, &plans->whole, &best, scores, error);
+	postings_deinit(&best);
+	return rc;
+}
+
+static int group_take(struct search *search, const struct plans *plans, const struct postings *group,
                       struct search_page *page, struct error *error)
 {
 	struct search_scores scores = {.wanted = search->reading.limit - page->hits_len};
-	int rc = search_rank(search, plan, group, &scores, error);
+	int rc = group_rank(search, plans, group, &scores, error);
 
 	if (rc == 0)
 		rc = scores_take(search, &scores, page, error);
@@ -140,7 +167,7 @@ static int group_take(struct search *search, const struct rank_plan *plan, const
 	return rc;
 }
 
-static int groups_take(struct search *search, const struct rank_plan *plan, struct search_page *page,
+static int groups_take(struct search *search, const struct plans *plans, struct search_page *page,
                        struct error *error)
 {
 	struct search_groups groups;
@@ -151,7 +178,7 @@ static int groups_take(struct search *search, const struct rank_plan *plan, stru
 	postings_init(&group);
 	while (rc == 0 && page->hits_len < search->reading.limit &&
 	       search_groups_next(search, &groups, &group)) {
-		rc = group_take(search, plan, &group, page, error);
+		rc = group_take(search, plans, &group, page, error);
 		postings_clear(&group);
 	}
 	postings_deinit(&group);
@@ -185,7 +212,7 @@ static int terms_search(struct search *search, struct search_page *page, struct 
 	                             .typos_allowed = search->typos_allowed,
 	                             .entries = request->searchable_len,
 	                             .by_attribute = request->by_attribute};
-	struct rank_plan plan;
+	struct plans plans = {0};
 
 	if (search_words_find(search, error) != 0 || search_match(search, error) != 0)
 		return error->code;
@@ -194,8 +221,13 @@ static int terms_search(struct search *search, struct search_page *page, struct 
 	asked.known = request->all_known ? request->known : search->known;
 	asked.weights = search->weights;
 	asked.weights_len = search->fields_len;
-	rank_plan_init(&plan, &asked);
-	return groups_take(search, &plan, page, error);
+	rank_plan_init(&plans.whole, &asked);
+	asked.rules_len = 0;
+	while (asked.rules_len < request->rules_len && asked.rules[asked.rules_len] != RANK_EXACTNESS)
+		asked.rules_len++;
+	if (asked.rules_len > 0 && asked.rules_len < request->rules_len)
+		rank_plan_init(&plans.coarse, &asked);
+	return groups_take(search, &plans, page, error);
 }
 
 /* Nothing is asked for but what is to be left out. */
