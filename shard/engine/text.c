@@ -210,34 +210,55 @@ static int word_next(struct text *text, struct token *token, struct error *error
 {
 	const struct text_rules *rules = text->rules;
 	const uint8_t *at = text->at;
-	uint8_t seen = 0;
-	size_t len;
+	uint8_t seen = rules->classes[*at++];
+	uint8_t class = 0;
+	struct slice piece;
 
 	while (at < text->end) {
-		uint8_t class = rules->classes[*at];
-
-		if ((class & (BYTE_CUTS | BYTE_LONGER | BYTE_FOREIGN)) && at > text->at) {
-			if (class & (BYTE_CUTS | BYTE_FOREIGN))
-				break;
-			if (rules_longest(rules, slice_of(at, (size_t)(text->end - at))) > 0)
-				break;
-		}
+		class = rules->classes[*at];
+		if ((class & (BYTE_CUTS | BYTE_FOREIGN)) ||
+		    ((class & BYTE_LONGER) &&
+		     rules_longest(rules, slice_of(at, (size_t)(text->end - at))) > 0))
+			break;
 		seen |= class;
 		at++;
 	}
-	len = (size_t)(at - text->at);
-	if ((at < text->end && (rules->classes[*at] & BYTE_FOREIGN)) || (seen & BYTE_CONTROL) ||
+	if ((at < text->end && (class & BYTE_FOREIGN)) || (seen & BYTE_CONTROL) ||
 	    ((seen & BYTE_LETTER) && text->script != SCRIPT_LATIN))
 		return word_unicode(text, token, error);
-	token->kind = TOKEN_WORD;
-	if (rules->has_lists)
-		token->kind = rules_kind(rules, slice_of(text->at, len), slice_of(text->at, len));
-	return token_ascii(text, len, seen, token, error);
+	piece = slice_of(text->at, (size_t)(at - text->at));
+	token->kind = rules->has_lists ? rules_kind(rules, piece, piece) : TOKEN_WORD;
+	return token_ascii(text, piece.len, seen, token, error);
+}
+
+/* An ASCII character that is no letter, or one with a space behind it. */
+static int separator_next(struct text *text, uint8_t class, struct token *token)
+{
+	const struct text_rules *rules = text->rules;
+	const uint8_t *at = text->at;
+
+	if ((class & BYTE_PAIR) && at + 1 < text->end && at[1] == ' ')
+		*token = (struct token){rules->pair_kinds[*at], slice_of(at, 2), slice_of(at, 2)};
+	else
+		*token = (struct token){rules->kinds[*at], slice_of(at, 1),
+		                        slice_of(at, class & BYTE_CONTROL ? 0 : 1)};
+	text->at += token->text.len;
+	text->run_end = text->at;
+	return 1;
+}
+
+static int foreign_next(struct text *text, struct token *token, struct error *error)
+{
+	size_t len;
+	uint32_t c = unicode_first(rest_of(text), &len);
+
+	if (rules_cuts(text->rules, slice_of(text->at, len), c))
+		return token_whole(text, len, token, error);
+	return word_unicode(text, token, error);
 }
 
 int text_next(struct text *text, struct token *token, struct error *error)
 {
-	const struct text_rules *rules = text->rules;
 	uint8_t class;
 	size_t len;
 
@@ -245,28 +266,19 @@ int text_next(struct text *text, struct token *token, struct error *error)
 		return 0;
 	if (text->at < text->run_end)
 		return run_next(text, token, error);
-	class = rules->classes[*text->at];
+	class = text->rules->classes[*text->at];
 	if (class & BYTE_LONGER) {
-		len = rules_longest(rules, rest_of(text));
+		len = rules_longest(text->rules, rest_of(text));
 		if (len > 0)
 			return token_whole(text, len, token, error);
 	}
-	if (class & BYTE_FOREIGN) {
-		uint32_t c = unicode_first(rest_of(text), &len);
-
-		if (rules_cuts(rules, slice_of(text->at, len), c))
-			return token_whole(text, len, token, error);
-		return word_unicode(text, token, error);
-	}
+	if (class & BYTE_FOREIGN)
+		return foreign_next(text, token, error);
 	if (!(class & BYTE_CUTS))
 		return word_next(text, token, error);
 	if (class & BYTE_LETTER)
 		return token_whole(text, 1, token, error);
-	*token = (struct token){rules->kinds[*text->at], slice_of(text->at, 1),
-	                        slice_of(text->at, class & BYTE_CONTROL ? 0 : 1)};
-	text->at++;
-	text->run_end = text->at;
-	return 1;
+	return separator_next(text, class, token);
 }
 
 /* ---- folding for filters ---- */

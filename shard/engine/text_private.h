@@ -15,6 +15,8 @@ enum {
 	BYTE_CUTS = 1,    /* is a separator */
 	BYTE_LONGER = 2,  /* a string of several characters may begin, which is cut out whole */
 	BYTE_FOREIGN = 4, /* not ASCII */
+	BYTE_PAIR =
+		64, /* is a separator, and with a space behind it another one; nothing longer begins with it */
 	BYTE_LETTER = 8,
 	BYTE_UPPER = 16,
 	BYTE_CONTROL = 32
@@ -22,8 +24,9 @@ enum {
 
 struct text_rules {
 	uint8_t classes[256];
-	uint8_t kinds[128]; /* enum token_kind of an ASCII character that stands alone */
-	bool has_lists;     /* a word may be something else */
+	uint8_t kinds[128];      /* enum token_kind of an ASCII character that stands alone */
+	uint8_t pair_kinds[128]; /* of it with a space behind it */
+	bool has_lists;          /* a word may be something else */
 	struct map stop_words;
 	struct map dictionary;
 	struct map separators;

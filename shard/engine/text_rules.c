@@ -42,9 +42,9 @@ static bool is_separator(const struct text_rules *rules, struct slice plain)
 /* What ends a sentence or clause. */
 static bool is_hard(struct slice plain)
 {
-	static const char *const signs[] = {"!",      ";",      "?",      "\u00A1", "\u00A7",
-	                                    "\u00B6", "\u00B7", "\u00BF", "\u055C", "\u055E",
-	                                    "\u0589", "\u061B", "\u061F", "\u3001", "\u3002"};
+	static const char signs[][4] = {"!",      ";",      "?",      "\u00A1", "\u00A7",
+	                                "\u00B6", "\u00B7", "\u00BF", "\u055C", "\u055E",
+	                                "\u0589", "\u061B", "\u061F", "\u3001", "\u3002"};
 
 	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
 		if (slice_equal(plain, slice_string(signs[i])))
@@ -210,6 +210,22 @@ static void classes_fill(struct text_rules *rules)
 	}
 }
 
+/* The two signs by themselves need no search for the longest string. */
+static void pairs_fill(struct text_rules *rules)
+{
+	for (size_t i = 0; i < rules->longer_len; i++) {
+		struct slice pair = rules->longer[i];
+		uint8_t first = pair.ptr[0];
+		bool is_alone = (i == 0 || rules->longer[i - 1].ptr[0] != first) &&
+		                (i + 1 == rules->longer_len || rules->longer[i + 1].ptr[0] != first);
+
+		if (!is_alone || !is_two_signs(pair) || !(rules->classes[first] & BYTE_CUTS))
+			continue;
+		rules->classes[first] = BYTE_CUTS | BYTE_PAIR;
+		rules->pair_kinds[first] = (uint8_t)rules_kind(rules, pair, pair);
+	}
+}
+
 int text_rules_new(const struct text_settings *settings, struct text_rules **rules, struct error *error)
 {
 	struct text_rules *made = calloc(1, sizeof *made);
@@ -231,6 +247,7 @@ int text_rules_new(const struct text_settings *settings, struct text_rules **rul
 	}
 	made->has_lists = made->stop_words.count > 0 || made->separators.count > 0;
 	classes_fill(made);
+	pairs_fill(made);
 	*rules = made;
 	return 0;
 }
