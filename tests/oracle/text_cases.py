@@ -58,9 +58,9 @@ class Dice(random.Random):
             draw = self.random()
             if draw < 0.45:
                 pieces.append(self.word())
-            elif draw < 0.85:
+            elif draw < 0.8:
                 pieces.append(self.choice(SEPARATORS))
-            elif draw < 0.93 or not own:
+            elif draw < 0.86 or not own:
                 pieces.append(self.choice(SIGNS))
             else:
                 pieces.append(self.choice(own))
@@ -72,7 +72,7 @@ class Dice(random.Random):
                  "dictionary": SETTINGS_WORDS + SETTINGS_SIGNS, "stopWords": SETTINGS_WORDS + [".", "-"]}
         if self.random() < 0.5:
             return complete({})
-        return complete({name: self.sample(items, self.choice([0, 1, 3, 6])) for name, items in lists.items()})
+        return complete({name: self.sample(items, self.choice([0, 1, 4, 20])) for name, items in lists.items()})
 
     def number(self):
         """Integers, and floats as they are written here and there."""
