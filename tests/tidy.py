@@ -39,7 +39,7 @@ VENDORS = {
     r"zlib\.h": r"shared/base/hash\.c",
     r"yyjson\.h": r"shared/json/json\.h",
     r"libsmartcols": r"shared/cli/",
-    r"unicode/": r"shard/(core/words|engine/text)\.c",
+    r"unicode/": r"shard/engine/text_unicode\.c",
     r"roaring": r"shard/core/",
     r"zstd\.h": r"shard/core/pages\.c",
 }

@@ -15,7 +15,6 @@
 struct query {
 	struct slice words[QUERY_WORDS_MAX];
 	size_t len;
-	struct arena *arena;
 	bool prefix; /* the last word is one */
 };
 
@@ -28,28 +27,25 @@ struct search {
 	struct buffer joined;  /* a list that stands in several chunks */
 };
 
-static bool query_word(void *context, struct slice word, struct place place)
+/* The last word is a prefix if nothing follows it. */
+static int query_cut(struct search *search, struct slice bytes, struct error *error)
 {
-	struct query *query = context;
+	struct query *query = &search->query;
+	struct text *text = words_text(search->words);
+	struct token token;
+	int rc;
 
-	(void)place;
-	if (query->len == QUERY_WORDS_MAX)
-		return true;
-	if (!arena_copy(query->arena, word, &query->words[query->len]))
-		return false;
-	query->len++;
-	return true;
-}
-
-static int query_cut(struct search *search, struct slice text, struct error *error)
-{
-	struct words_sink sink = {query_word, &search->query};
-
-	search->query.arena = search->reading.arena;
-	if (words_of_text(search->words, text, &sink, error) != 0)
-		return error->code;
-	search->query.prefix = words_is_open(search->words);
-	return 0;
+	text_begin(text, NULL, bytes);
+	while ((rc = text_next(text, &token, error)) > 0 && query->len < QUERY_WORDS_MAX) {
+		query->prefix = token.kind == TOKEN_WORD && token.form.len > 0 &&
+		                token.form.len <= TEXT_WORD_BYTES_MAX;
+		if (!query->prefix)
+			continue;
+		if (!arena_copy(search->reading.arena, token.form, &query->words[query->len]))
+			return error_memory(error, token.form.len);
+		query->len++;
+	}
+	return rc < 0 ? rc : 0;
 }
 
 /* Where one word's numbers go: all that match, and those that match exactly (NULL: not asked). */

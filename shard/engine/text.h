@@ -10,17 +10,32 @@
  * words kept whole, stop words. Immutable once made; read from any thread.
  * Without rules (NULL) the defaults hold.
  *
- * A struct text holds scratch memory and ICU's iterators, opened when first
- * needed; one thread at a time. Failure: ERROR_MEMORY (RETRY).
+ * Cutting goes from left to right. At each place the longest string of several
+ * characters that the rules cut out whole (separators, ". " and ", ", words of
+ * the dictionary) is a token; else a separating character is; what stands
+ * between is a word, cut where its script changes. Characters of no script
+ * (digits, signs, marks) go with the script before them. Thai, Lao, Khmer,
+ * Myanmar, Chinese and Japanese are cut by ICU's dictionaries. A token's kind
+ * follows from its decomposed form, in the case in which it is written.
+ *
+ * Folding for filters (shared/filter) stands here too: NFKD, then Unicode's
+ * lower case without a locale.
+ *
+ * A struct text holds scratch memory, which grows with the longest token that
+ * is not ASCII, and ICU's iterators, opened when first needed; one thread at a
+ * time. Failure: ERROR_MEMORY (RETRY), ERROR_LIMIT (REJECT) for a token of
+ * more than TEXT_TOKEN_BYTES_MAX that is not ASCII, ERROR_STATE (FATAL) if
+ * ICU's data are missing.
  */
 #ifndef MILLRACE_SHARD_ENGINE_TEXT_H
 #define MILLRACE_SHARD_ENGINE_TEXT_H
 
+#include "shared/base/buffer.h"
 #include "shared/base/error.h"
-#include "shared/base/slice.h"
 
 /* Words of a longer form are not indexed. */
 #define TEXT_WORD_BYTES_MAX 250
+#define TEXT_TOKEN_BYTES_MAX (INT32_MAX / 2)
 /* A hard separator moves the next word so far. */
 #define TEXT_HARD_GAP 8
 
@@ -48,7 +63,7 @@ enum token_kind {
 struct token {
 	enum token_kind kind;
 	struct slice text; /* as it stands, of the text itself */
-	struct slice form; /* borrowed until the next call; may be empty */
+	struct slice form; /* borrowed until the next call; no control character in it; may be empty */
 };
 
 /* What `settings` lists is copied. */
@@ -63,7 +78,10 @@ uint32_t text_version(void);
 
 /* Valid UTF-8 or not: invalid bytes count as U+FFFD. `bytes` and `rules` stay the caller's until the last token. */
 void text_begin(struct text *text, const struct text_rules *rules, struct slice bytes);
-/* 1 and the next token, 0 after the last, or ERROR_MEMORY. */
+/* 1 and the next token, 0 after the last, or an error, after which the text is begun anew or left. */
 int text_next(struct text *text, struct token *token, struct error *error);
+
+/* Appends `bytes` folded for a filter; invalid UTF-8 counts as U+FFFD. */
+int text_fold(struct text *text, struct slice bytes, struct buffer *folded, struct error *error);
 
 #endif
