@@ -69,6 +69,7 @@ struct bed {
 	struct rank_plan plan;
 	struct rank_work work;
 	struct rank_found_node nodes[QUERY_NODES_MAX];
+	struct rank_places phrase[2]; /* words of a phrase term */
 	struct rank_field fields[4];
 	struct rank_outcome outcome;
 };
@@ -96,7 +97,9 @@ static enum rank_verdict bed_rank(struct bed *bed, const struct found_row *rows,
 		if (rows[i].kind == PHRASE) {
 			class->firsts = (struct rank_places){places.ptr, 1};
 			class->lasts = (struct rank_places){places.ptr + places.len - 1, 1};
-			node->phrase = &class->firsts;
+			bed->phrase[0] = class->firsts;
+			bed->phrase[1] = class->lasts;
+			node->phrase = bed->phrase;
 			continue;
 		}
 		class->words = places;
@@ -178,7 +181,7 @@ static void test_presence(void)
 static void test_kept(void)
 {
 	struct bed *bed = bed_of(3);
-	const struct found_row rows[FOUND_MAX] = {{TYPED, 0, 0, 1, {{0, 3}}}, {TYPED, 5, 0, 1, {{0, 4}}}};
+	const struct found_row rows[FOUND_MAX] = {{TYPED, 0, 0, 1, {{0, 3}}}, {TYPED, 5, 0, 1, {{0, 9}}}};
 
 	bed->request.strategy = RANK_FREQUENCY;
 	bed->request.rarest = 2;
@@ -371,7 +374,57 @@ static void test_exactness_of_a_phrase(void)
 	}
 }
 
+/* Its second word is looked for one place further. */
+static void test_exactness_of_two_words(void)
+{
+	static struct slice words[] = {{(const uint8_t *)"v", 1}, {(const uint8_t *)"w", 1}};
+	static const struct {
+		uint16_t second;
+		uint32_t cost;
+	} rows[] = {{3, 0}, {2, 32}, {4, 32}};
+
+	for (size_t i = 0; i < 3; i++) {
+		const struct found_row found[FOUND_MAX] = {{PHRASE, 0, 0, 2, {{0, 2}, {0, rows[i].second}}}};
+		struct bed *bed = bed_of(1);
+
+		bed->query.terms[0] = (struct query_term){
+			.is_phrase = true, .phrase = {words, 2}, .start = 2, .end = 3, .words = 2};
+		bed->fields[0] = (struct rank_field){0, 2};
+		CU_ASSERT_EQUAL(cost_of(bed, RANK_EXACTNESS, found), rows[i].cost);
+	}
+}
+
 /* ---- rules in order ---- */
+
+/* After typo a word that stands only with typos is not asked for as typed: it does not spoil what leads. */
+static void test_typo_then_exactness(void)
+{
+	static const enum rank_rule rules[] = {RANK_TYPO, RANK_EXACTNESS};
+	const struct found_row rows[FOUND_MAX] = {{TYPED, 0, 0, 1, {{0, 0}}}, {WORD, 2, 1, 1, {{0, 1}}}};
+	struct bed *bed = bed_of(2);
+
+	bed->request.strategy = RANK_ALL;
+	bed->request.rules = rules;
+	bed->request.rules_len = 2;
+	CU_ASSERT_EQUAL(bed_rank(bed, rows, no_bound), RANK_MATCH);
+	CU_ASSERT_EQUAL(bed->outcome.costs[1], 16 + 1);
+}
+
+/* After exactness only the typed word counts, and it costs no typos, but for one too short for them. */
+static void test_exactness_then_others(void)
+{
+	static const enum rank_rule rules[] = {RANK_EXACTNESS, RANK_PROXIMITY, RANK_TYPO};
+	const struct found_row rows[FOUND_MAX] = {
+		{TYPED, 0, 0, 1, {{0, 0}}}, {PHRASE, 0, 0, 1, {{0, 5}}}, {TYPED, 2, 0, 1, {{0, 6}}}};
+	struct bed *bed = bed_of(2);
+
+	bed->request.strategy = RANK_ALL;
+	bed->request.rules = rules;
+	bed->request.rules_len = 3;
+	CU_ASSERT_EQUAL(bed_rank(bed, rows, no_bound), RANK_MATCH);
+	CU_ASSERT_EQUAL(bed->outcome.costs[1], 3);
+	CU_ASSERT_EQUAL(bed->outcome.pairs[2][0].highest, 2);
+}
 
 /* A word at 0 typos far off, and similar ones near: what typo rules out is not looked at after it. */
 static void test_order(void)
@@ -531,6 +584,9 @@ int main(void)
 		{"attribute rank", test_attribute},
 		{"exactness", test_exactness},
 		{"exactness of a phrase", test_exactness_of_a_phrase},
+		{"exactness of two words", test_exactness_of_two_words},
+		{"typo, then exactness", test_typo_then_exactness},
+		{"exactness, then others", test_exactness_then_others},
 		{"order of rules", test_order},
 		{"highest ranks", test_highest},
 		{"bound", test_bound},
