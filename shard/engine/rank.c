@@ -68,23 +68,25 @@ static void choice_narrow_exact(const struct ranking *ranking, size_t node)
 
 /* ---- proximity ---- */
 
+static uint32_t place_key(struct place place)
+{
+	return (uint32_t)place.field << 16 | place.position;
+}
+
 /* The smallest distance from a place to a later one in the same field, if it is below `least`. */
 static uint32_t distance(const struct rank_places *from, const struct rank_places *to, uint32_t least)
 {
 	size_t k = 0;
 
 	for (size_t i = 0; i < from->len; i++) {
-		struct place place = from->ptr[i];
+		uint32_t key = place_key(from->ptr[i]);
 
-		while (k < to->len &&
-		       (to->ptr[k].field < place.field ||
-		        (to->ptr[k].field == place.field && to->ptr[k].position <= place.position)))
+		while (k < to->len && place_key(to->ptr[k]) <= key)
 			k++;
 		if (k == to->len)
 			break;
-		if (to->ptr[k].field == place.field &&
-		    (uint32_t)(to->ptr[k].position - place.position) < least)
-			least = (uint32_t)(to->ptr[k].position - place.position);
+		if (place_key(to->ptr[k]) - key < least && to->ptr[k].field == from->ptr[i].field)
+			least = place_key(to->ptr[k]) - key;
 	}
 	return least;
 }
@@ -276,15 +278,15 @@ static uint32_t nodes_left(const struct rank_work *work)
 static uint32_t keep_best(const struct ranking *ranking, enum rank_rule part)
 {
 	struct rank_work *work = ranking->work;
-	uint32_t nodes = nodes_left(work);
 	uint32_t least = UINT32_MAX;
 	size_t kept = 0;
 
-	for (uint32_t rest = nodes; rest != 0;) {
+	for (uint32_t rest = nodes_left(work); rest != 0;) {
 		size_t node = path_next(&rest);
 
 		work->costs[node] = node_cost(ranking, part, node);
-		memset(work->edges[node], EDGE_UNKNOWN, sizeof(work->edges[node]));
+		if (part == RANK_PROXIMITY)
+			memset(work->edges[node], EDGE_UNKNOWN, sizeof(work->edges[node]));
 	}
 	for (size_t i = 0; i < work->paths_len; i++) {
 		uint32_t cost = path_cost(ranking, part, work->paths[i]);

@@ -25,7 +25,7 @@
 
 #define RANK_RULES_MAX 6
 #define RANK_TYPOS_MAX 2
-/* Ten words, one of which must stay, with every n-gram but not every word: the ways to keep seven. */
+/* Ten terms, one of them given: no more sets of nodes cover it and as many others, each once. */
 #define RANK_PATHS_MAX 1558
 /* Fields of more words are never the query itself. */
 #define RANK_FIELD_WORDS_MAX 30
@@ -50,17 +50,15 @@ enum rank_rule {
 struct rank_request {
 	const struct query *query; /* at least one term */
 	enum rank_strategy strategy;
-	uint8_t rarest; /* RANK_FREQUENCY: the term that stays */
-	const enum rank_rule
-		*rules; /* each once; RANK_WORDS is the first, but with RANK_ALL it is none of them */
+	uint8_t rarest;              /* RANK_FREQUENCY: the term that stays */
+	const enum rank_rule *rules; /* each once, RANK_WORDS first; with RANK_ALL without it */
 	size_t rules_len;
 	const uint8_t *typos_allowed; /* of every node: 0 to RANK_TYPOS_MAX */
 	uint16_t known;               /* a bit a term: some document of the index holds the word as typed */
-	const uint16_t *
-		weights; /* by field: its entry among searchableAttributes, or RANK_UNSEARCHED: not searched on */
-	size_t weights_len; /* fields beyond are not searched on */
-	size_t entries;     /* of searchableAttributes, 1 to UINT16_MAX */
-	bool by_attribute;  /* precision of proximity */
+	const uint16_t *weights;      /* by field: its entry among searchableAttributes, or RANK_UNSEARCHED */
+	size_t weights_len;           /* fields beyond are not searched on */
+	size_t entries;               /* of searchableAttributes, 1 to UINT16_MAX */
+	bool by_attribute;            /* precision of proximity */
 };
 
 /* A node as the rules see it. */
@@ -92,7 +90,7 @@ struct rank_plan {
 	struct rank_node nodes[QUERY_NODES_MAX];
 };
 
-/* Sorted by field, then position; of words that stand in several fields all, searched on or not. */
+/* Sorted by field, then position: all that its words have in searchable fields, searched on or not. */
 struct rank_places {
 	const struct place *ptr;
 	size_t len;
