@@ -277,8 +277,8 @@ static void measure(struct words *words, size_t scans, unsigned typos, bool is_p
 		if (i++ % EVERY_WORD == 0)
 			all_us += look_at_all(words, &typo, &source);
 	}
-	(void)printf("%u typos%s: scan %.1f us (%.0f seeks, %.0f steps, %.1f found), every word %.0f us\n", typos,
-	             is_prefix ? ", prefix" : "", scan_us / (double)scans,
+	(void)printf("%u typos%s: scan %.1f us (%.0f seeks, %.0f steps, %.1f found), every word %.0f us\n",
+	             typos, is_prefix ? ", prefix" : "", scan_us / (double)scans,
 	             (double)words->seeks / (double)scans, (double)words->nexts / (double)scans,
 	             (double)scanned.found / (double)scans, EVERY_WORD * all_us / (double)scans);
 }
