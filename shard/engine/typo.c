@@ -25,8 +25,8 @@ struct path {
 	size_t depth; /* characters */
 	uint32_t characters[DEPTH_MAX];
 	uint16_t ends[DEPTH_MAX + 1]; /* bytes up to the end of so many characters */
-	uint8_t bytes[8 *
-	              DEPTH_MAX]; /* of the characters, then those that follow in the smallest similar word */
+	/* Of the characters, then of those that follow in the smallest similar word. */
+	uint8_t bytes[4 * DEPTH_MAX + TYPO_BYTES_MAX];
 	size_t bytes_len;
 	struct row rows[DEPTH_MAX + 2]; /* one more than characters, and one that was too far */
 };
@@ -155,10 +155,11 @@ static bool row_is_open(const struct row *row, uint8_t limit)
 	return row->least <= limit || row->prefix <= limit;
 }
 
-/* Whatever character follows, some word that begins so is similar. */
+/* Whatever character follows, some word that begins so is similar; so is a row that has a near prefix and is not
+ * settled. */
 static bool row_is_free(const struct row *row, uint8_t limit)
 {
-	return row->least < limit || row->prefix <= limit;
+	return row->least < limit;
 }
 
 /* Of a word that ends here, or is settled: typos, or -1. */
@@ -237,8 +238,8 @@ struct choice {
 	size_t column;     /* of the last that was typed so */
 };
 
-/* Where no typo is left, a word goes on with one of the typed characters around the diagonal, or with the second of two
- * that are swapped. */
+/* Where no typo is left, a word goes on with one of the typed characters around the diagonal. The second of two that are
+ * swapped is one of them: where a swap can begin, the first may as well be one too many. */
 static struct choice path_choose(const struct path *path, uint32_t from)
 {
 	const struct row *row = &path->rows[path->depth];
@@ -253,18 +254,11 @@ static struct choice path_choose(const struct path *path, uint32_t from)
 		return choice;
 	}
 	for (size_t i = 0; i < BAND && i < cells; i++) {
-		uint32_t swapped = typed[(ptrdiff_t)i - 1];
-
-		if (row->cost[i] <= limit && typed[i] >= from) {
-			choice.smallest = least_of(choice.smallest, typed[i]);
-			choice.column = first + i;
-			choice.len++;
-		}
-		if (path->depth > 0 && row[-1].cost[i] < limit &&
-		    typed[i] == path->characters[path->depth - 1] && swapped >= from) {
-			choice.smallest = least_of(choice.smallest, swapped);
-			choice.len += 2; /* what was typed does not follow */
-		}
+		if (row->cost[i] > limit || typed[i] < from)
+			continue;
+		choice.smallest = least_of(choice.smallest, typed[i]);
+		choice.column = first + i;
+		choice.len++;
 	}
 	return choice;
 }

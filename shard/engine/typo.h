@@ -16,7 +16,7 @@
  * the smallest word above that can be, and goes on there: by steps if that
  * is near, else by a seek.
  *
- * Pure, without allocation; about 6 KB of stack.
+ * Pure, without allocation; about 5 KB of stack.
  */
 #ifndef MILLRACE_SHARD_ENGINE_TYPO_H
 #define MILLRACE_SHARD_ENGINE_TYPO_H
