@@ -2,16 +2,17 @@
 
 #include "shared/base/assert.h"
 
-#define BAND 5                           /* cells of a row, two on each side of the diagonal */
-#define REACH 2                          /* of the band */
-#define TOO_FAR 3                        /* and more */
-#define DEPTH_MAX (TYPO_BYTES_MAX + 2)   /* a longer word is similar to nothing typed */
-#define CHARACTER_MAX 0x10ffffU          /* of Unicode */
-#define NO_UTF8 0x110000U                /* plus the byte */
-#define NONE UINT32_MAX                  /* no character; equals none */
-#define NEAR_STEPS 12                    /* words stepped over before a seek, which costs about as much as 20 to 50 */
+#define BAND 5                         /* cells of a row, two on each side of the diagonal */
+#define REACH 2                        /* of the band */
+#define TOO_FAR 3                      /* and more */
+#define DEPTH_MAX (TYPO_BYTES_MAX + 2) /* a longer word is similar to nothing typed */
+#define CHARACTER_MAX 0x10ffffU        /* of Unicode */
+#define NO_UTF8 0x110000U              /* plus the byte */
+#define NONE UINT32_MAX                /* no character; equals none */
+#define NEAR_STEPS 12 /* words stepped over before a seek, which costs about as much as 20 to 50 */
 
-/* Distances of the first `depth` characters of a word to the typed word's first depth - 2 to depth + 2. */
+/* Distances of the first `depth` characters of a word to the typed word's first depth - 2 to depth + 2. Columns behind
+ * the typed word's end count on as if something were typed that equals nothing: they are never the least alone. */
 struct row {
 	uint8_t cost[BAND + 1]; /* at most TOO_FAR, as the last always is */
 	uint8_t least;          /* of cost */
@@ -24,7 +25,9 @@ struct path {
 	size_t depth; /* characters */
 	uint32_t characters[DEPTH_MAX];
 	uint16_t ends[DEPTH_MAX + 1]; /* bytes up to the end of so many characters */
-	uint8_t bytes[4 * DEPTH_MAX];
+	/* Of the characters, then of those that follow in the smallest similar word. */
+	uint8_t bytes[4 * DEPTH_MAX + TYPO_BYTES_MAX];
+	size_t bytes_len;
 	struct row rows[DEPTH_MAX + 2]; /* one more than characters, and one that was too far */
 };
 
@@ -41,10 +44,8 @@ static uint32_t character_next(struct slice text, size_t *at)
 	size_t len = bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
 	uint32_t character = bytes[0] & (0x7fU >> len);
 
-	if (bytes[0] < 0x80) {
-		*at += 1;
-		return bytes[0];
-	}
+	if (bytes[0] < 0x80)
+		return text.ptr[(*at)++];
 	for (size_t i = 1; i < len; i++) {
 		if (*at + i >= text.len || (bytes[i] & 0xc0U) != 0x80)
 			len = 0;
@@ -60,7 +61,10 @@ static uint32_t character_next(struct slice text, size_t *at)
 /* The reverse of character_next; returns how many bytes. */
 static size_t character_put(uint8_t bytes[4], uint32_t character)
 {
-	size_t len = character < 0x80 || character >= NO_UTF8 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+	size_t len = character < 0x80 || character >= NO_UTF8 ? 1
+	             : character < 0x800                      ? 2
+	             : character < 0x10000                    ? 3
+	                                                      : 4;
 
 	if (len == 1) {
 		bytes[0] = (uint8_t)character;
@@ -82,6 +86,8 @@ void typo_init(struct typo *typo, struct slice typed, unsigned typos_max, bool i
 		typo->typed[i] = NONE;
 	for (size_t at = 0; at < typed.len;)
 		typo->typed[TYPO_PAD + typo->len++] = character_next(typed, &at);
+	for (size_t i = 0; i < TYPO_PAD; i++)
+		typo->typed[TYPO_PAD + typo->len + i] = NONE;
 }
 
 /* Distance of the word so far to the whole typed word. */
@@ -95,25 +101,22 @@ static uint8_t row_last(const struct typo *typo, const struct row *row, size_t d
 static void row_first(const struct typo *typo, struct row *row)
 {
 	for (size_t i = 0; i <= BAND; i++)
-		row->cost[i] = i >= REACH && i < BAND && i - REACH <= typo->len ? (uint8_t)(i - REACH) : TOO_FAR;
+		row->cost[i] = i >= REACH && i < BAND ? (uint8_t)(i - REACH) : TOO_FAR;
 	row->least = 0;
 	row->prefix = typo->is_prefix ? row_last(typo, row, 0) : TOO_FAR;
 }
 
 /* `*row` from the row before, row[-1], and for a swap the one before that: the word's character number `depth`, from 1,
  * is `character`, and `before` the one before it, NONE for the first. */
-static void row_next(const struct typo *typo, struct row *row, size_t depth, uint32_t before, uint32_t character)
+static void row_next(const struct typo *typo, struct row *row, size_t depth, uint32_t before,
+                     uint32_t character)
 {
-	const uint32_t *typed = typo->typed + TYPO_PAD + depth - REACH - 1; /* what the first cell's column ends with */
-	size_t cells = typo->len + REACH + 1 > depth ? typo->len + REACH + 1 - depth : 0;
+	const uint32_t *typed =
+		typo->typed + TYPO_PAD + depth - REACH - 1; /* what the first cell's column ends with */
 	uint32_t cost = TOO_FAR;
 	uint32_t least = TOO_FAR;
 
-	for (size_t i = 0; i <= BAND; i++) {
-		if (i >= BAND || i >= cells) {
-			row->cost[i] = TOO_FAR;
-			continue;
-		}
+	for (size_t i = 0; i < BAND; i++) {
 		cost = least_of(cost, row[-1].cost[i + 1]) + 1;
 		cost = least_of(cost, row[-1].cost[i] + (typed[i] == character ? 0U : 1U));
 		if (typed[i] == before && typed[(ptrdiff_t)i - 1] == character)
@@ -122,8 +125,10 @@ static void row_next(const struct typo *typo, struct row *row, size_t depth, uin
 		least = least_of(least, cost);
 		row->cost[i] = (uint8_t)cost;
 	}
+	row->cost[BAND] = TOO_FAR;
 	row->least = (uint8_t)least;
-	row->prefix = typo->is_prefix ? (uint8_t)least_of(row[-1].prefix, row_last(typo, row, depth)) : TOO_FAR;
+	row->prefix =
+		typo->is_prefix ? (uint8_t)least_of(row[-1].prefix, row_last(typo, row, depth)) : TOO_FAR;
 }
 
 /* Of a word that begins with `first`; NONE: the empty one, or any. */
@@ -150,10 +155,11 @@ static bool row_is_open(const struct row *row, uint8_t limit)
 	return row->least <= limit || row->prefix <= limit;
 }
 
-/* Whatever character follows, some word that begins so is similar. */
+/* Whatever character follows, some word that begins so is similar; so is a row that has a near prefix and is not
+ * settled. */
 static bool row_is_free(const struct row *row, uint8_t limit)
 {
-	return row->least < limit || row->prefix <= limit;
+	return row->least < limit;
 }
 
 /* Of a word that ends here, or is settled: typos, or -1. */
@@ -193,7 +199,7 @@ int typo_between(const struct typo *typo, struct slice word)
 
 static struct slice path_bytes(const struct path *path)
 {
-	return slice_of(path->bytes, path->ends[path->depth]);
+	return slice_of(path->bytes, path->bytes_len);
 }
 
 static uint32_t path_first(const struct path *path)
@@ -221,34 +227,43 @@ static bool path_push(struct path *path, uint32_t character)
 	path->ends[depth + 1] =
 		(uint16_t)(path->ends[depth] + character_put(path->bytes + path->ends[depth], character));
 	path->depth++;
+	path->bytes_len = path->ends[path->depth];
 	return true;
 }
 
-/* The smallest character, at or above `from`, that the path can go on with, or NONE. Where no typo is left, that is one
- * of the typed ones around the diagonal, or the second of two that are swapped. */
-static uint32_t path_smallest(const struct path *path, uint32_t from)
+/* Characters, at or above `from`, that the path can go on with. */
+struct choice {
+	uint32_t smallest; /* or NONE */
+	size_t len;        /* how many, where no typo is left */
+	size_t column;     /* of the last that was typed so */
+};
+
+/* Where no typo is left, a word goes on with one of the typed characters around the diagonal. The second of two that are
+ * swapped is one of them: where a swap can begin, the first may as well be one too many. */
+static struct choice path_choose(const struct path *path, uint32_t from)
 {
 	const struct row *row = &path->rows[path->depth];
-	const uint32_t *typed = path->typo->typed + TYPO_PAD + path->depth - REACH; /* what follows the first cell's column */
-	size_t cells = path->typo->len + REACH - path->depth;                       /* that something follows */
+	size_t first = TYPO_PAD + path->depth - REACH; /* what follows the first cell's column */
+	const uint32_t *typed = path->typo->typed + first;
+	size_t cells = path->typo->len + REACH - path->depth; /* that something follows */
 	uint8_t limit = path_limit(path);
-	uint32_t smallest = NONE;
+	struct choice choice = {NONE, 0, 0};
 
-	if (row_is_free(row, limit))
-		return from <= CHARACTER_MAX ? from : NONE;
-	for (size_t i = 0; i < BAND && i < cells; i++) {
-		uint32_t swapped = typed[(ptrdiff_t)i - 1];
-
-		if (row->cost[i] <= limit && typed[i] >= from)
-			smallest = least_of(smallest, typed[i]);
-		if (path->depth > 0 && row[-1].cost[i] < limit && typed[i] == path->characters[path->depth - 1] &&
-		    swapped >= from)
-			smallest = least_of(smallest, swapped);
+	if (row_is_free(row, limit)) {
+		choice.smallest = from <= CHARACTER_MAX ? from : NONE;
+		return choice;
 	}
-	return smallest;
+	for (size_t i = 0; i < BAND && i < cells; i++) {
+		if (row->cost[i] > limit || typed[i] < from)
+			continue;
+		choice.smallest = least_of(choice.smallest, typed[i]);
+		choice.column = first + i;
+		choice.len++;
+	}
+	return choice;
 }
 
-/* With a character of path_smallest. */
+/* With a character of path_choose. */
 static void path_go_on(struct path *path, uint32_t character)
 {
 	bool is_open = path_push(path, character);
@@ -259,9 +274,20 @@ static void path_go_on(struct path *path, uint32_t character)
 /* To the smallest similar word that begins so, as far as that is known. */
 static void path_extend(struct path *path)
 {
+	const struct typo *typo = path->typo;
+
 	while (!row_is_free(&path->rows[path->depth], path_limit(path)) &&
-	       row_typos(path->typo, &path->rows[path->depth], path->depth, path_first(path)) < 0)
-		path_go_on(path, path_smallest(path, 0));
+	       row_typos(typo, &path->rows[path->depth], path->depth, path_first(path)) < 0) {
+		struct choice choice = path_choose(path, 0);
+
+		if (choice.len == 1 && path->depth > 0) {
+			while (choice.column < TYPO_PAD + typo->len)
+				path->bytes_len += character_put(path->bytes + path->bytes_len,
+				                                 typo->typed[choice.column++]);
+			return;
+		}
+		path_go_on(path, choice.smallest);
+	}
 }
 
 /* To the smallest similar word above all that begin with the path and a character below `from`; false: there is none. */
@@ -269,7 +295,7 @@ static bool path_turn(struct path *path, uint32_t from)
 {
 	uint32_t character;
 
-	while ((character = path_smallest(path, from)) == NONE) {
+	while ((character = path_choose(path, from).smallest) == NONE) {
 		if (path->depth == 0)
 			return false;
 		from = path->characters[--path->depth] + 1;
@@ -282,10 +308,10 @@ static bool path_turn(struct path *path, uint32_t from)
 /* Along the word to its end, or to where it is settled; false: to the character that leads too far. */
 static bool path_follow(struct path *path, struct slice word, uint32_t *character)
 {
-	struct slice own = path_bytes(path);
+	size_t end = path->ends[path->depth];
 	size_t at = 0;
 
-	while (at < word.len && at < own.len && word.ptr[at] == own.ptr[at])
+	while (at < word.len && at < end && word.ptr[at] == path->bytes[at])
 		at++;
 	while (path->ends[path->depth] > at)
 		path->depth--;
@@ -326,6 +352,7 @@ int typo_scan(const struct typo *typo, const struct typo_source *source, const s
 	path.typo = typo;
 	path.depth = 0;
 	path.ends[0] = 0;
+	path.bytes_len = 0;
 	row_first(typo, &path.rows[0]);
 	path_extend(&path);
 	found = source->seek(source->context, path_bytes(&path), &word, error);

@@ -16,7 +16,7 @@
  * the smallest word above that can be, and goes on there: by steps if that
  * is near, else by a seek.
  *
- * Pure, without allocation; about 6 KB of stack.
+ * Pure, without allocation; about 5 KB of stack.
  */
 #ifndef MILLRACE_SHARD_ENGINE_TYPO_H
 #define MILLRACE_SHARD_ENGINE_TYPO_H
@@ -30,8 +30,8 @@
 
 /* Immutable once made; read from any thread. */
 struct typo {
-	uint32_t typed[TYPO_PAD + TYPO_BYTES_MAX]; /* characters, behind some that equal none */
-	size_t len;                                /* of them */
+	uint32_t typed[TYPO_PAD + TYPO_BYTES_MAX + TYPO_PAD]; /* characters, among some that equal none */
+	size_t len;                                           /* of them */
 	uint8_t typos_max;
 	bool is_prefix;
 };
@@ -39,7 +39,8 @@ struct typo {
 /* Words in bytewise order, each once; a word is borrowed until the next call. 1 and a word, 0 after the last, or
  * negative. */
 struct typo_source {
-	int (*seek)(void *context, struct slice at, struct slice *word, struct error *error); /* first at or above */
+	int (*seek)(void *context, struct slice at, struct slice *word,
+	            struct error *error); /* first at or above */
 	int (*next)(void *context, struct slice *word, struct error *error);
 	void *context;
 };
