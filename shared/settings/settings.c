@@ -9,11 +9,18 @@
 
 static const struct slice all[] = {{(const uint8_t *)"*", 1}};
 static const struct settings_facet_order default_orders[] = {{{(const uint8_t *)"*", 1}, false}};
+#define RULE(kind, name) \
+	{ \
+		SETTINGS_RULE_##kind, {(const uint8_t *)(name), sizeof(name) - 1}, \
+		{ \
+			NULL, 0 \
+		} \
+	}
 static const struct settings_rule default_rules[] = {
-	{.kind = SETTINGS_RULE_WORDS},     {.kind = SETTINGS_RULE_TYPO},
-	{.kind = SETTINGS_RULE_PROXIMITY}, {.kind = SETTINGS_RULE_ATTRIBUTE_RANK},
-	{.kind = SETTINGS_RULE_SORT},      {.kind = SETTINGS_RULE_WORD_POSITION},
-	{.kind = SETTINGS_RULE_EXACTNESS},
+	RULE(WORDS, "words"),         RULE(TYPO, "typo"),
+	RULE(PROXIMITY, "proximity"), RULE(ATTRIBUTE_RANK, "attributeRank"),
+	RULE(SORT, "sort"),           RULE(WORD_POSITION, "wordPosition"),
+	RULE(EXACTNESS, "exactness"),
 };
 static const struct settings defaults = {
 	.displayed = {all, 1},

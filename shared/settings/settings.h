@@ -86,6 +86,7 @@ enum settings_rule_kind {
 
 struct settings_rule {
 	enum settings_rule_kind kind;
+	struct slice text; /* as sent */
 	struct slice field;
 };
 

@@ -193,7 +193,8 @@ static int read_rule(struct reading *reading, const struct place *place, yyjson_
 		return settings_refuse_type(reading, place, "a string", value);
 	for (size_t i = 0; i < LEN(rule_names); i++)
 		if (slice_equal(text, slice_string(rule_names[i].name))) {
-			*rule = (struct settings_rule){.kind = rule_names[i].kind};
+			*rule = (struct settings_rule){
+				rule_names[i].kind, slice_string(rule_names[i].name), {NULL, 0}};
 			return 0;
 		}
 	if (take_end(&field, ASC))
@@ -210,7 +211,10 @@ static int read_rule(struct reading *reading, const struct place *place, yyjson_
 	if (field.len > SETTINGS_PATH_BYTES_MAX)
 		return settings_refuse(reading, place, ERROR_LIMIT, "Millrace allows %d bytes, but found %zu",
 		                       SETTINGS_PATH_BYTES_MAX, field.len);
-	return settings_take(reading, field, &rule->field);
+	if (settings_take(reading, text, &rule->text) < 0)
+		return ERROR_MEMORY;
+	rule->field = slice_of(rule->text.ptr, field.len);
+	return 0;
 }
 
 int settings_read_rules(struct reading *reading, const struct place *place, yyjson_val *value, void *member)
@@ -238,22 +242,6 @@ int settings_read_rules(struct reading *reading, const struct place *place, yyjs
 	return 0;
 }
 
-static void append_rule(const struct settings_rule *rule, struct buffer *json)
-{
-	struct buffer text;
-
-	for (size_t i = 0; i < LEN(rule_names); i++)
-		if (rule->kind == rule_names[i].kind) {
-			json_append_string(json, slice_string(rule_names[i].name));
-			return;
-		}
-	buffer_init(&text, SIZE_MAX);
-	buffer_append_slice(&text, rule->field);
-	buffer_append_string(&text, rule->kind == SETTINGS_RULE_ASC ? ASC : DESC);
-	json_append_string(json, buffer_slice(&text));
-	buffer_deinit(&text);
-}
-
 void settings_append_rules(const void *member, struct buffer *json)
 {
 	const struct settings_rules *rules = member;
@@ -262,7 +250,7 @@ void settings_append_rules(const void *member, struct buffer *json)
 	for (size_t i = 0; i < rules->len; i++) {
 		if (i > 0)
 			buffer_put_u8(json, ',');
-		append_rule(&rules->list[i], json);
+		json_append_string(json, rules->list[i].text);
 	}
 	buffer_put_u8(json, ']');
 }
