@@ -14,7 +14,7 @@ struct walk {
 	struct buffer *out;
 	size_t begin; /* of what is added to it */
 	struct format_style style;
-	size_t depth;
+	size_t depth;                     /* containers around, in the document */
 	uint32_t indices[JSON_DEPTH_MAX]; /* in the arrays around */
 	size_t indices_len;
 	struct error *error;
@@ -190,7 +190,7 @@ static int walk_value(struct walk *walk, yyjson_val *value, bool whole)
 		rc = walk_scalar(walk, value);
 		return rc < 0 ? rc : 1;
 	}
-	if (++walk->depth > JSON_DEPTH_MAX)
+	if (++walk->depth >= JSON_DEPTH_MAX)
 		return error_set(walk->error, ERROR_LIMIT, ERROR_ACTION_REJECT,
 		                 "a document is nested deeper than %d", JSON_DEPTH_MAX);
 	put(walk, is_array ? "[" : "{");
