@@ -26,7 +26,8 @@
  *
  * Pure. Whatever a request points to stays the caller's, unchanged, until
  * format_free. Memory: 16 bytes a token and 28 a match of the longest text.
- * Bounds: below. One thread. Failure: ERROR_MEMORY (RETRY), ERROR_LIMIT (REJECT).
+ * Bounds: below, and JSON_DEPTH_MAX. One thread. Failure: ERROR_MEMORY (RETRY),
+ * ERROR_LIMIT (REJECT), or what the cutter fails with.
  */
 #ifndef MILLRACE_SHARD_ENGINE_FORMAT_H
 #define MILLRACE_SHARD_ENGINE_FORMAT_H
@@ -41,11 +42,12 @@
 
 struct format;
 
-/* How a text is cut: text_begin, text_next and text_head. */
+/* How a text is cut: as text_begin and text_next do. Tokens cover the text. */
 struct format_cutter {
 	void *context;
 	void (*begin)(void *context, struct slice text);
 	int (*next)(void *context, struct token *token, struct error *error);
+	/* Bytes at the head of the token given last that make up so many characters of its form; all if it has fewer. */
 	size_t (*head)(void *context, size_t characters);
 };
 

@@ -28,11 +28,12 @@ from oracle.tokenizer import HARD, SOFT, STOP_WORD, WORD, normalize  # noqa: E40
 KINDS = {WORD: 1, STOP_WORD: 2, SOFT: 3, HARD: 4}
 SHOWN_MAX = 3
 DOCUMENTS = 5
+BATCH = 500
 WORDS = """river rivers rivet bridge bridges brigde sunflower sun flower sunflowers the of a an kitten kittens mitten
     Straße straße œuvre oeuvre ΣΊΣΥΦΟΣ ﬁnd find ﬁnding Ångström angstrom naïve naive e\u0301clair éclair İstanbul
     московский Москва 日本語 mixedпривет 12 1234 42 3.5 c++ don’t don't water waterfall fall falls ％ ﷺ x\u0300\u0301y""".split()
-SEPARATORS = [" "] * 12 + [", ", ". ", ".", ",", "-", "; ", "! ", "? ", "…", "\n", "\t", "/", " — ", "(", ")", "\u00a0", "  ", " · ", "¿",
-              "\"", "\\", "_", "、", "。", "\u2028", "\x01", "😀", " \u0301"]
+SEPARATORS = [" "] * 12 + [", ", ". ", ".", ",", "-", "; ", "! ", "? ", "…", "\n", "\t", "/", " — ", "(", ")"]
+SEPARATORS += ["\u00a0", "  ", " · ", "¿", "\"", "\\", "_", "、", "。", "\u2028", "\x01", "😀", " \u0301"]
 KEYS = ["id", "title", "text", "tags", "meta", "a.b", "a", "b", "c", "", "été", "a\"b", "meta.author", "author"]
 TAGS = [("<em>", "</em>")] * 3 + [("", ""), ("<b class=\"x\">", "</b>"), ("\n\\", "é"), ("[", "]")]
 
@@ -86,7 +87,9 @@ class Generator:
             settings["synonyms"] = {choose(self.words): [choose(self.words), choose(self.words) + " " + choose(self.words)]
                                     for _ in range(4)}
         if self.random.random() < 0.2:
-            settings.update({"dictionary": ["c++", "x, "], "separatorTokens": ["😀", "fi"], "nonSeparatorTokens": ["-", "…"]})
+            settings["dictionary"] = ["c++", "x, "]
+            settings["separatorTokens"] = ["😀", "fi"]
+            settings["nonSeparatorTokens"] = ["-", "…"]
         if self.random.random() < 0.2:
             settings["prefixSearch"] = "disabled"
         if self.random.random() < 0.3:
@@ -116,7 +119,8 @@ class Generator:
     def request(self, paths):
         """The parameters that say what is shown."""
         pre, post = self.random.choice(TAGS)
-        request = {"highlightPreTag": pre, "highlightPostTag": post, "cropMarker": self.random.choice(["…", "…", "", "<\">"]),
+        request = {"highlightPreTag": pre, "highlightPostTag": post,
+                   "cropMarker": self.random.choice(["…", "…", "", "<\">"]),
                    "cropLength": self.random.choice([10, 10, 0, 1, 2, 3, 5, 25]),
                    "showMatchesPosition": self.random.random() < 0.5}
         if self.random.random() < 0.6:
@@ -166,11 +170,11 @@ def expected_of(formatter, source, request):
 def kinds_of(source, expected, request, matches):
     """What there was to decide."""
     texts = json.dumps(expected.get("_formatted"), ensure_ascii=False)
-    tag, marker = request["highlightPreTag"], request["cropMarker"]
+    tag, marker = (json.dumps(request[name], ensure_ascii=False)[1:-1] for name in ("highlightPreTag", "cropMarker"))
     yield "hidden", any(key not in expected for key in source)
     yield "formatted", "_formatted" in expected
-    yield "marked", bool(tag) and json.dumps(tag, ensure_ascii=False)[1:-1] in texts
-    yield "cropped", bool(marker) and bool(request.get("attributesToCrop")) and json.dumps(marker, ensure_ascii=False)[1:-1] in texts
+    yield "marked", bool(tag) and tag in texts
+    yield "cropped", bool(marker) and bool(request.get("attributesToCrop")) and marker in texts
     yield "positions", bool(expected.get("_matchesPosition"))
     yield "indices", '"indices"' in json.dumps(expected.get("_matchesPosition"))
     yield "spans", any(match.last_token > match.first_token for _, match in matches)
@@ -213,6 +217,13 @@ def cases_of(generator):
         yield line, expected, [kind for kind, is_so in kinds_of(document, expected, request, matches) if is_so]
 
 
+def answers_of(program, lines):
+    """What the program shows for each line."""
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    done = subprocess.run([program], input=text, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True)
+    return [json.loads(answer) for answer in done.stdout.split("\n")[:-1]]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True)
@@ -220,23 +231,19 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     counts, differ, done = Counter(), 0, 0
-    with subprocess.Popen([options.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as program:
-        while done < options.cases:
-            for line, expected, kinds in cases_of(Generator(f"{options.seed} {done}")):
-                program.stdin.write(json.dumps(line, ensure_ascii=False) + "\n")
-                program.stdin.flush()
-                answer = program.stdout.readline()
-                done += 1
-                counts.update(kinds)
-                if not answer:
-                    print(f"case {done}: the program ended\n  {line}")
-                    return 1
-                if json.dumps(json.loads(answer)) != json.dumps(expected):
-                    differ += 1
-                    if differ <= SHOWN_MAX:
-                        print(f"case {done}: {json.dumps(line, ensure_ascii=False)}\n  expected "
-                              f"{json.dumps(expected, ensure_ascii=False)}\n  shown    {answer}")
-        program.stdin.close()
+    while done < options.cases:
+        batch = [case for number in range(done, min(done + BATCH, options.cases), DOCUMENTS)
+                 for case in cases_of(Generator(f"{options.seed} {number}"))]
+        answers = answers_of(options.program, [line for line, _, _ in batch])
+        for (line, expected, kinds), answer in zip(batch, answers, strict=True):
+            done += 1
+            counts.update(kinds)
+            if json.dumps(answer) != json.dumps(expected):
+                differ += 1
+                if differ <= SHOWN_MAX:
+                    print(f"case {done}: {json.dumps(line, ensure_ascii=False)}\n  expected "
+                          f"{json.dumps(expected, ensure_ascii=False)}\n"
+                          f"  shown    {json.dumps(answer, ensure_ascii=False)}")
     print(f"{done} cases, {differ} differ; of them " + ", ".join(f"{counts[kind]} {kind}" for kind in sorted(counts)))
     return 1 if differ else 0
 

@@ -219,7 +219,6 @@ int main(void)
 		query_read(&line);
 		show(&line, &out);
 		(void)fwrite(out.ptr, 1, out.len, stdout);
-		(void)fflush(stdout);
 		arena_deinit(&line.arena);
 		yyjson_doc_free(doc);
 	}
