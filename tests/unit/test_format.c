@@ -279,6 +279,10 @@ static const struct row rows[] = {
          NULL, false,
          "\"a\":{\"b\":\"x\",\"c\":\"x\"},\"a.b.d\":\"x\","
          "\"_formatted\":{\"a\":{\"b\":\"<x>\",\"c\":\"x\"},\"a.b.d\":\"<x>\"}"},
+	{"a nested name around", "{\"a\":{\"b\":\"x\"}}", "x", "a.b.d", NULL, NULL, NULL, false,
+         "\"a\":{\"b\":\"x\"},\"_formatted\":{\"a\":{\"b\":\"<x>\"}}"},
+	{"matches behind and before the crop", "{\"a\":\"1 x 2 3 4 5 x\",\"b\":\"x 1 2 3 4 5 x y\"}", "x,y",
+         "*", "*", "c", NULL, false, "\"_formatted\":{\"a\":\"1 <x> 2~\",\"b\":\"~5 <x> <y>\"}"},
 	{"own members give way", "{\"_formatted\":1,\"_matchesPosition\":2}", NULL, "*", NULL, NULL, NULL,
          true, "\"_formatted\":{\"_formatted\":\"1\",\"_matchesPosition\":\"2\"},\"_matchesPosition\":{}"},
 	{"own members stay", "{\"_formatted\":1,\"_matchesPosition\":2}", NULL, NULL, NULL, NULL, NULL, false,
