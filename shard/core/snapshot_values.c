@@ -1,33 +1,14 @@
-#include "shard/core/snapshot_values.h"
-
-#include "shard/core/reading.h"
+#include "shard/core/values_sources.h"
 
 #include <stdlib.h>
 
-/* Of one posting list, which is never that long. */
-#define LIST_BYTES_MAX UINT32_MAX
-
-/* The keys of one segment, and the next one of the range. */
-struct value_source {
-	const struct dictionary *dictionary; /* in memory; NULL: on disk */
-	size_t at;
-	struct section_reader *sections;
-	struct terms_cursor cursor;
-	struct term term;
-	uint64_t first; /* of the segment's numbers */
-	bool has_key;
-	struct slice key;
-};
-
+/* One call. */
 struct values_reading {
 	const struct snapshot *snapshot;
-	struct slice to;
 	struct kv_txn *txn;
-	struct value_source *sources;
-	size_t len;
+	struct values_sources sources;
 	struct value_source **heap; /* of a walk: those that have a key, the smallest first */
 	size_t heap_len;
-	struct buffer joined;
 };
 
 bool snapshot_attribute(const struct snapshot *snapshot, struct slice path, uint16_t *number)
@@ -47,121 +28,53 @@ bool snapshot_attribute(const struct snapshot *snapshot, struct slice path, uint
 	return true;
 }
 
-/* To the source's next key, if it is in the range. */
-static int source_next(struct values_reading *reading, struct value_source *source, struct error *error)
-{
-	struct value value;
-	int rc;
-
-	source->has_key = false;
-	if (source->dictionary != NULL) {
-		if (source->at == dictionary_len(source->dictionary))
-			return 0;
-		source->key = dictionary_at(source->dictionary, source->at++).word;
-		rc = 1;
-	} else {
-		rc = terms_cursor_next(&source->cursor, &source->term, error);
-		source->key = source->term.word;
-		if (rc > 0 && !value_read(source->key, &value))
-			return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-			                 "a segment's values have a key of %zu bytes that is none",
-			                 source->key.len);
-	}
-	source->has_key = rc > 0 && slice_compare(source->key, reading->to) <= 0;
-	return rc < 0 ? rc : 0;
-}
-
-/* Adds the numbers of the key at hand. */
-static int source_numbers(struct values_reading *reading, struct value_source *source,
-                          struct postings *numbers, struct error *error)
-{
-	struct posting_list list;
-
-	if (source->dictionary != NULL)
-		list = dictionary_at(source->dictionary, source->at - 1).list;
-	else if (terms_list(source->sections, &source->term, source->first, &reading->joined, &list, error) !=
-	         0)
-		return error->code;
-	return posting_list_numbers(&list, numbers, error);
-}
-
-static int disk_source_open(struct values_reading *reading, const struct disk_segment *segment,
-                            struct slice from, struct error *error)
-{
-	struct value_source *source = &reading->sources[reading->len];
-
-	*source = (struct value_source){.first = segment->first};
-	source->sections = section_reader_new(reading->txn, segment->values.id, segment->values.lengths);
-	if (source->sections == NULL)
-		return error_memory(error, sizeof *source);
-	reading->len++;
-	terms_cursor_init(&source->cursor, source->sections);
-	if (terms_cursor_seek(&source->cursor, from, error) != 0)
-		return error->code;
-	return source_next(reading, source, error);
-}
-
-static int sources_open(struct values_reading *reading, struct slice from, struct error *error)
-{
-	const struct snapshot *snapshot = reading->snapshot;
-	const struct manifest *manifest = &snapshot->manifest->manifest;
-
-	reading->sources =
-		calloc(snapshot->segments_len + manifest->segments_len + 1, sizeof *reading->sources);
-	if (reading->sources == NULL)
-		return error_memory(error, sizeof *reading->sources);
-	for (size_t i = 0; i < snapshot->segments_len; i++) {
-		const struct dictionary *dictionary = snapshot->segments[i]->values;
-		struct value_source *source = &reading->sources[reading->len];
-
-		if (dictionary == NULL)
-			continue;
-		*source = (struct value_source){.dictionary = dictionary,
-		                                .at = dictionary_seek(dictionary, from)};
-		reading->len++;
-		if (source_next(reading, source, error) != 0)
-			return error->code;
-	}
-	for (size_t i = 0; i < manifest->segments_len; i++)
-		if (manifest->segments[i].values.id != 0 &&
-		    disk_source_open(reading, &manifest->segments[i], from, error) != 0)
-			return error->code;
-	return 0;
-}
-
-/* Whatever it says, values_end follows. */
+/* Every source at its first key of the range. Whatever it says, values_end follows. */
 static int values_begin(struct values_reading *reading, const struct snapshot *snapshot,
                         const struct value_range *range, struct error *error)
 {
-	*reading =
-		(struct values_reading){.snapshot = snapshot, .to = slice_of(range->to.bytes, range->to.len)};
-	buffer_init(&reading->joined, LIST_BYTES_MAX);
+	struct values_sources *sources = &reading->sources;
+
+	*reading = (struct values_reading){.snapshot = snapshot};
 	if (kv_begin(snapshot->kv, false, &reading->txn, error) != 0) {
 		reading->txn = NULL;
 		return error->code;
 	}
-	return sources_open(reading, slice_of(range->from.bytes, range->from.len), error);
+	if (values_sources_init(sources, snapshot, reading->txn, error) != 0)
+		return error->code;
+	for (size_t i = 0; i < sources->len; i++)
+		if (value_source_seek(sources, &sources->list[i], range, error) != 0)
+			return error->code;
+	return 0;
 }
 
 static void values_end(struct values_reading *reading)
 {
-	for (size_t i = 0; i < reading->len; i++)
-		section_reader_free(reading->sources[i].sections);
-	free(reading->sources);
+	if (reading->txn == NULL)
+		return;
+	values_sources_deinit(&reading->sources);
 	free(reading->heap);
-	buffer_deinit(&reading->joined);
-	if (reading->txn != NULL)
-		kv_abort(reading->txn);
+	kv_abort(reading->txn);
+}
+
+/* Adds the numbers of the key at hand, and goes on to the next one. */
+static int source_take(struct values_reading *reading, struct value_source *source, struct postings *numbers,
+                       struct error *error)
+{
+	struct posting_list list;
+
+	if (value_source_list(&reading->sources, source, &list, error) != 0 ||
+	    posting_list_numbers(&list, numbers, error) != 0)
+		return error->code;
+	return value_source_next(source, error);
 }
 
 static int values_add(struct values_reading *reading, struct postings *numbers, struct error *error)
 {
-	for (size_t i = 0; i < reading->len; i++) {
-		struct value_source *source = &reading->sources[i];
+	for (size_t i = 0; i < reading->sources.len; i++) {
+		struct value_source *source = &reading->sources.list[i];
 
 		while (source->has_key)
-			if (source_numbers(reading, source, numbers, error) != 0 ||
-			    source_next(reading, source, error) != 0)
+			if (source_take(reading, source, numbers, error) != 0)
 				return error->code;
 	}
 	return 0;
@@ -218,12 +131,14 @@ static void heap_sift(struct values_reading *reading, size_t at)
 
 static int heap_open(struct values_reading *reading, struct error *error)
 {
-	reading->heap = calloc(reading->len + 1, sizeof(struct value_source *));
+	struct values_sources *sources = &reading->sources;
+
+	reading->heap = calloc(sources->len + 1, sizeof(struct value_source *));
 	if (reading->heap == NULL)
-		return error_memory(error, reading->len * sizeof(struct value_source *));
-	for (size_t i = 0; i < reading->len; i++)
-		if (reading->sources[i].has_key)
-			reading->heap[reading->heap_len++] = &reading->sources[i];
+		return error_memory(error, sources->len * sizeof(struct value_source *));
+	for (size_t i = 0; i < sources->len; i++)
+		if (sources->list[i].has_key)
+			reading->heap[reading->heap_len++] = &sources->list[i];
 	for (size_t i = reading->heap_len / 2; i-- > 0;)
 		heap_sift(reading, i);
 	return 0;
@@ -249,8 +164,7 @@ static int key_take(struct values_reading *reading, struct slice key, struct pos
 	while (reading->heap_len > 0 && slice_equal(reading->heap[0]->key, key)) {
 		struct value_source *source = reading->heap[0];
 
-		if (source_numbers(reading, source, numbers, error) != 0 ||
-		    source_next(reading, source, error) != 0)
+		if (source_take(reading, source, numbers, error) != 0)
 			return error->code;
 		if (!source->has_key)
 			reading->heap[0] = reading->heap[--reading->heap_len];
