@@ -1,7 +1,7 @@
 /*
  * Values sources: the keys (values.h) of each segment of a snapshot, walked
  * range by range in one transaction. What snapshot_values.c,
- * snapshot_filter*.c and snapshot_facets.c share. Nobody else includes this.
+ * snapshot_filter*.c, snapshot_facets.c and snapshot_sort.c share. Nobody else includes this.
  *
  * Sources stand by rising numbers of documents: those of disk segments, then
  * those of memory. One whose segment has no keys gives none. A source on disk
@@ -19,7 +19,8 @@
 /* The keys of one segment, and the next one of the range. */
 struct value_source {
 	const struct disk_segment *segment;  /* NULL: in memory */
-	const struct dictionary *dictionary; /* in memory; NULL: no keys */
+	const struct dictionary *dictionary; /* in memory; NULL: on disk, or no keys */
+	struct dictionary *made;             /* from bodies, then it is the dictionary */
 	const struct value_cover *cover;
 	size_t at;
 	struct section_reader *sections; /* on disk; NULL: not opened */
@@ -34,6 +35,8 @@ struct values_sources {
 	struct kv_txn *txn; /* borrowed */
 	struct value_source *list;
 	size_t len;
+	struct value_source **heap; /* of a walk: those that have a key, the smallest first */
+	size_t heap_len;
 	struct buffer joined;
 };
 
@@ -49,5 +52,26 @@ int value_source_next(struct value_source *source, struct error *error);
 /* The documents of the key at hand, dead ones too; valid until the next list of any source. */
 int value_source_list(struct values_sources *sources, struct value_source *source, struct posting_list *list,
                       struct error *error);
+
+/* All sources together: each at its first key of a range; the one with the smallest key, NULL when none is left; and
+ * that one to its next key. */
+int values_sources_seek(struct values_sources *sources, const struct value_range *range, struct error *error);
+struct value_source *values_sources_least(const struct values_sources *sources);
+int values_sources_pass(struct values_sources *sources, struct error *error);
+
+/* What values are asked for. */
+struct values_wish {
+	struct words *words;
+	struct slice path;
+	const struct postings *within; /* live documents */
+};
+
+/* The path's number, with keys for all documents of `within` in every source; adds to `bodies` those that were read for
+ * it. Other attributes' keys are not to be asked for after it. Memory: the keys that are made. */
+int values_sources_complete(struct values_sources *sources, struct reading *reading,
+                            const struct values_wish *wish, uint16_t *number, uint64_t *bodies,
+                            struct error *error);
+/* All NUMBERs and STRINGs of an attribute. */
+void value_range_scalars(struct value_range *range, uint16_t attribute);
 
 #endif

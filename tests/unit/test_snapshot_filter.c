@@ -7,143 +7,11 @@
  *     test_snapshot_filter bench    what a filter costs
  */
 #include "tests/unit/disk_bed.h"
-#include "tests/unit/replica_model.h"
+#include "tests/unit/values_bed.h"
 
-#include "shard/core/reading.h"
 #include "shard/core/snapshot_filter.h"
-#include "shared/record/memtable.h"
 
 #include <time.h>
-
-#define BODY_BYTES_MAX 65536
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* ---- a replica ---- */
-
-/* Which document, and the body that it has; NULL: none. */
-struct world {
-	struct model *model;
-	struct words *words;
-	char *bodies[IDS];
-	bool built; /* all attributes were set before anything was received */
-	uint64_t bodies_read;
-	uint64_t matched;
-	uint64_t asked;
-};
-
-static struct error fold_error;
-
-static bool append_folded(void *context, struct slice text, struct buffer *folded)
-{
-	return words_fold(context, text, folded, &fold_error) == 0;
-}
-
-static struct world world_new(const char *directory)
-{
-	struct world world = {.model = model_new(directory), .words = words_new()};
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(world.words);
-	return world;
-}
-
-static void world_free(struct world *world)
-{
-	for (size_t i = 0; i < IDS; i++)
-		free(world->bodies[i]);
-	words_free(world->words);
-	model_free(world->model);
-}
-
-/* A range with what each of some documents is now. */
-static void receive(struct world *world, const size_t *documents, size_t len)
-{
-	struct model *model = world->model;
-	int64_t from = status_of(model).received;
-	struct memtable *memtable = memtable_new(from);
-	struct range range = {.index_id = INDEX_ID,
-	                      .partition = 3,
-	                      .incarnation = model->incarnation,
-	                      .session = model->session,
-	                      .rules_digest = RULES,
-	                      .log_end = -1};
-	struct range_answer answer;
-	struct batch_writer writer;
-	struct batch_reader reader;
-	struct buffer frame;
-	struct error error;
-
-	buffer_init(&frame, BATCH_BYTES_MAX);
-	for (size_t i = 0; i < len; i++) {
-		const char *body = world->bodies[documents[i]];
-		struct op op = {.offset = from + (int64_t)i,
-		                .kind = body == NULL ? OP_KIND_DELETE : OP_KIND_PUT,
-		                .id = slice_string(model->ids[documents[i]]),
-		                .body = slice_string(body == NULL ? "" : body)};
-
-		CU_ASSERT_TRUE_FATAL(memtable_add(memtable, &op));
-	}
-	batch_begin(&writer, &frame, 1);
-	batch_add(&writer, &range, memtable);
-	CU_ASSERT_TRUE_FATAL(batch_end(&writer));
-	CU_ASSERT_EQUAL_FATAL(batch_open(&reader, buffer_slice(&frame), &error), 0);
-	CU_ASSERT_EQUAL_FATAL(batch_next(&reader, &range, &error), 1);
-	CU_ASSERT_EQUAL_FATAL(replica_receive(model->replica, &range, &answer, &error), 0);
-	CU_ASSERT_EQUAL_FATAL(answer.result, RANGE_RESULT_APPLIED);
-	buffer_deinit(&frame);
-	memtable_free(memtable);
-}
-
-static void put(struct world *world, size_t document, const char *body)
-{
-	free(world->bodies[document]);
-	world->bodies[document] = body == NULL ? NULL : strdup(body);
-	receive(world, &document, 1);
-}
-
-static void store(struct world *world)
-{
-	struct replica_store_job *job;
-
-	while ((job = replica_store_begin(world->model->replica)) != NULL) {
-		struct error error;
-		int rc = replica_store_run(job, &error);
-
-		CU_ASSERT_EQUAL_FATAL(rc, 0);
-		replica_store_end(world->model->replica, job, rc, &error);
-	}
-}
-
-/* At most so many jobs. */
-static void compact(struct world *world, size_t jobs)
-{
-	struct replica_compact_job *job;
-
-	while (jobs-- > 0 && (job = replica_compact_begin(world->model->replica)) != NULL) {
-		struct error error;
-		bool more = true;
-		int rc = 0;
-
-		while (rc == 0 && more)
-			rc = replica_compact_run(job, REPLICA_SLICE_STEPS, &more, &error);
-		replica_compact_end(world->model->replica, job, rc, &error);
-		CU_ASSERT_EQUAL_FATAL(rc, 0);
-	}
-}
-
-/* The i-th of the names where bit i is set. */
-static void attributes_put(struct world *world, const char *const *names, unsigned bits)
-{
-	static uint64_t version;
-	struct slice paths[VALUE_ATTRIBUTES_MAX];
-	struct error error;
-	size_t len = 0;
-
-	for (size_t i = 0; bits >> i != 0; i++)
-		if (bits >> i & 1)
-			paths[len++] = slice_string(names[i]);
-	CU_ASSERT_EQUAL_FATAL(replica_attributes_set(world->model->replica, ++version, paths, len, &error),
-	                      0);
-}
 
 /* ---- asking ---- */
 
@@ -162,38 +30,6 @@ static struct filter *parsed(struct world *world, const char *expression, struct
 	return filter;
 }
 
-static size_t document_of(const struct model *model, struct slice id)
-{
-	size_t document = 0;
-
-	while (document < IDS && !slice_equal(id, slice_string(model->ids[document])))
-		document++;
-	CU_ASSERT_TRUE_FATAL(document < IDS);
-	return document;
-}
-
-/* Which documents a set has; a number that is none of the snapshot's live ones fails. */
-static void documents_of(const struct model *model, const struct snapshot *snapshot,
-                         const struct postings *numbers, bool found[IDS])
-{
-	struct reading reading;
-	struct located located;
-	struct error error;
-	struct slice id;
-	uint64_t number;
-
-	memset(found, 0, IDS * sizeof found[0]);
-	CU_ASSERT_EQUAL_FATAL(reading_open(&reading, snapshot, &error), 0);
-	for (uint64_t from = 0; postings_next(numbers, from, &number); from = number + 1) {
-		CU_ASSERT_EQUAL_FATAL(reading_locate(&reading, number, &located, &error), 0);
-		CU_ASSERT_EQUAL_FATAL(located_id(&located, &id, &error), 0);
-		CU_ASSERT_FALSE(postings_contains(&snapshot->deleted, number));
-		CU_ASSERT_FALSE(found[document_of(model, id)]);
-		found[document_of(model, id)] = true;
-	}
-	reading_end(&reading);
-}
-
 static bool body_matches(struct world *world, const struct filter *filter, const char *body)
 {
 	struct filter_fold fold = {append_folded, world->words};
@@ -208,11 +44,6 @@ static bool body_matches(struct world *world, const struct filter *filter, const
 }
 
 /* ---- literal answers ---- */
-
-/* 236 and 240 bytes that agree in more than a key holds, and 500 that are cut. */
-#define LONG_60 "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwx"
-#define LONG_240 LONG_60 LONG_60 LONG_60 LONG_60
-#define LONG_480 LONG_240 LONG_240
 
 static const char *const names[] = {"n", "tag", "a", "a.b", "long"};
 #define NAMES_ALL 31U
@@ -387,53 +218,6 @@ static void test_unbuilt(void)
 
 /* ---- random trees ---- */
 
-static uint64_t dice_state;
-
-/* From 0 to n - 1 (SplitMix64). */
-static size_t dice(size_t n)
-{
-	uint64_t z = dice_state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (size_t)((z ^ z >> 31) % n);
-}
-
-static const char *const fields[] = {"a", "b", "a.b", "a.c", "b.a.c", "a b", "É"};
-/* As a document holds them, and as a filter says them. */
-static const char *const scalars[] = {"\"x\"",
-                                      "\"X y\"",
-                                      "5",
-                                      "\"5\"",
-                                      "10",
-                                      "-1.5",
-                                      "\"-1.5\"",
-                                      "true",
-                                      "false",
-                                      "null",
-                                      "\"and\"",
-                                      "\"É\"",
-                                      "\"é\"",
-                                      "\"\"",
-                                      "\" \"",
-                                      "\" X\"",
-                                      "5.0",
-                                      "1e1",
-                                      "{}",
-                                      "[]",
-                                      "0",
-                                      "-0.0",
-                                      "1e999",
-                                      "1e300",
-                                      "123456789012345678901",
-                                      "\"日本\"",
-                                      "\"\\u0000\"",
-                                      "\"" LONG_240 "\"",
-                                      "\"" LONG_240 "é\"",
-                                      "\"" LONG_240 "z\"",
-                                      "\"" LONG_480 "a\"",
-                                      "\"" LONG_480 "b\"",
-                                      "\"" LONG_60 "\""};
 static const char *const literals[] = {
 	"x",      "'x y'", "5",      "10",         "-1.5",       "true",
 	"false",  "and",   "É",      "e",          "''",         "' x '",
@@ -494,65 +278,12 @@ static void print_tree(struct buffer *out, int depth)
 	buffer_append_string(out, ")");
 }
 
-static void print_value(struct buffer *out, int depth);
-
-static void print_object(struct buffer *out, int depth)
-{
-	static const char *const members[] = {"a", "b", "c", "a.b", "b.a", "a b", "É"};
-
-	buffer_append_string(out, "{");
-	for (size_t i = 0, len = dice(5); i < len; i++) {
-		buffer_printf(out, "%s\"%s\":", i > 0 ? "," : "", members[dice(COUNT(members))]);
-		print_value(out, depth - 1);
-	}
-	buffer_append_string(out, "}");
-}
-
-static void print_value(struct buffer *out, int depth)
-{
-	size_t side = depth > 0 ? dice(8) : 8;
-
-	if (side < 2) {
-		print_object(out, depth);
-	} else if (side == 2) {
-		buffer_append_string(out, "[");
-		for (size_t i = 0, len = dice(4); i < len; i++) {
-			buffer_append_string(out, i > 0 ? "," : "");
-			print_value(out, depth - 1);
-		}
-		buffer_append_string(out, "]");
-	} else {
-		buffer_append_string(out, scalars[dice(COUNT(scalars))]);
-	}
-}
-
-static void step_receive(struct world *world)
-{
-	size_t documents[IDS];
-	size_t len = 1 + dice(12);
-
-	for (size_t i = 0; i < len; i++) {
-		size_t document = documents[i] = dice(IDS);
-		struct buffer body;
-
-		free(world->bodies[document]);
-		world->bodies[document] = NULL;
-		if (dice(4) == 0)
-			continue;
-		buffer_init(&body, BODY_BYTES_MAX);
-		print_object(&body, 4);
-		buffer_put_u8(&body, 0);
-		CU_ASSERT_FALSE_FATAL(buffer_failed(&body));
-		world->bodies[document] = (char *)buffer_take(&body, &(size_t){0});
-		buffer_deinit(&body);
-	}
-	/* each once: the body of one that stands twice is that of its last operation */
-	for (size_t i = 0; i < len; i++)
-		for (size_t k = i + 1; k < len; k++)
-			if (documents[k] == documents[i])
-				documents[k--] = documents[--len];
-	receive(world, documents, len);
-}
+/* Of all documents that trees were asked about: how many match, and how many bodies were read. */
+static struct {
+	uint64_t asked;
+	uint64_t matched;
+	uint64_t read;
+} tally;
 
 static void check_tree(struct world *world, const struct snapshot *snapshot)
 {
@@ -580,10 +311,10 @@ static void check_tree(struct world *world, const struct snapshot *snapshot)
 		if (found[i] != wanted)
 			printf("\n%d, wanted %d: %s\n%s\n", found[i], wanted, (const char *)expression.ptr,
 			       world->bodies[i] == NULL ? "none" : world->bodies[i]);
-		world->matched += wanted;
-		world->asked += world->bodies[i] != NULL;
+		tally.matched += wanted;
+		tally.asked += world->bodies[i] != NULL;
 	}
-	world->bodies_read += cost.bodies;
+	tally.read += cost.bodies;
 	buffer_deinit(&expression);
 	arena_deinit(&arena);
 	postings_deinit(&numbers);
@@ -599,45 +330,26 @@ static void check_trees(struct world *world, size_t trees)
 	snapshot_release(snapshot);
 }
 
-static void step(struct world *world, const char *directory)
-{
-	switch (dice(12)) {
-	case 0:
-		attributes_put(world, fields, (unsigned)dice(1U << COUNT(fields)));
-		break;
-	case 1:
-		attributes_put(world, fields, (1U << COUNT(fields)) - 1);
-		break;
-	case 2:
-	case 3:
-		store(world);
-		break;
-	case 4:
-		compact(world, 1 + dice(4));
-		break;
-	case 5:
-		if (dice(3) == 0) {
-			store(world); /* what was not stored would come again from the log */
-			reopen(world->model, directory);
-		}
-		break;
-	case 6:
-		(void)replica_merge(world->model->replica);
-		break;
-	default:
-		step_receive(world);
-	}
-}
-
 #define SEQUENCES 12
 #define STEPS 60
 
+/* With everything built only what long strings leave open is read. */
+static void check_built(struct world *world)
+{
+	uint64_t asked = tally.asked;
+	uint64_t read = tally.read;
+
+	attributes_put(world, fields, (1U << COUNT(fields)) - 1);
+	store(world);
+	compact(world, SIZE_MAX);
+	check_trees(world, 100);
+	CU_ASSERT_TRUE(tally.read - read < (tally.asked - asked) / 8);
+	tally.read = read;
+	tally.asked = asked;
+}
+
 static void test_random(void)
 {
-	uint64_t asked = 0;
-	uint64_t matched = 0;
-	uint64_t read = 0;
-
 	for (uint64_t seed = 1; seed <= SEQUENCES; seed++) {
 		char directory[32];
 		struct world world;
@@ -649,23 +361,14 @@ static void test_random(void)
 			step(&world, directory);
 			check_trees(&world, 6);
 		}
-		asked += world.asked;
-		matched += world.matched;
-		read += world.bodies_read;
-		/* everything built: only long strings are read */
-		attributes_put(&world, fields, (1U << COUNT(fields)) - 1);
-		store(&world);
-		compact(&world, SIZE_MAX);
-		world.bodies_read = world.asked = 0;
-		check_trees(&world, 200);
-		CU_ASSERT_TRUE(world.bodies_read < world.asked / 8);
+		check_built(&world);
 		world_free(&world);
 	}
-	printf("\n%llu of %llu match, %llu read\n", (unsigned long long)matched, (unsigned long long)asked,
-	       (unsigned long long)read);
-	/* neither side of the coin is rare */
-	CU_ASSERT_TRUE(matched > asked / 5 && matched < asked / 5 * 4);
-	CU_ASSERT_TRUE(read > asked / 20 && read < asked / 5 * 4);
+	printf("\n%llu of %llu match, %llu read\n", (unsigned long long)tally.matched,
+	       (unsigned long long)tally.asked, (unsigned long long)tally.read);
+	/* neither side of a coin is rare */
+	CU_ASSERT_TRUE(tally.matched > tally.asked / 5 && tally.matched < tally.asked / 5 * 4);
+	CU_ASSERT_TRUE(tally.read > tally.asked / 20 && tally.read < tally.asked / 5 * 4);
 }
 
 /* ---- damage ---- */
@@ -720,12 +423,117 @@ static void test_damaged(void)
 	CU_ASSERT_TRUE(chunk >= 6);
 }
 
-int main(void)
+/* ---- what it costs ---- */
+
+#define BENCH_DOCUMENTS 100000
+#define BENCH_VALUES 1000
+#define BENCH_RANGE 1000
+#define BENCH_ROUNDS 100
+
+/* BENCH_RANGE documents with the numbers and strings of their places. */
+static void bench_receive(struct model *model, size_t first)
+{
+	int64_t from = status_of(model).received;
+	struct memtable *memtable = memtable_new(from);
+	char id[32];
+	char body[128];
+
+	for (size_t i = 0; i < BENCH_RANGE; i++) {
+		size_t value = (first + i) * 7919 % BENCH_VALUES;
+		struct op op = {.offset = from + (int64_t)i, .kind = OP_KIND_PUT};
+
+		snprintf(id, sizeof id, "%zu", first + i);
+		snprintf(body, sizeof body, "{\"n\":%zu,\"s\":\"value %zu\",\"u\":%zu}", value, value,
+		         first + i);
+		op.id = slice_string(id);
+		op.body = slice_string(body);
+		CU_ASSERT_TRUE_FATAL(memtable_add(memtable, &op));
+	}
+	memtable_send(model, memtable);
+	memtable_free(memtable);
+}
+
+static void bench_row(struct world *world, const char *expression)
+{
+	struct snapshot *snapshot = replica_snapshot(world->model->replica);
+	struct filter_cost cost = {0, 0};
+	struct timespec before;
+	struct timespec after;
+	struct postings numbers;
+	struct filter *filter;
+	struct arena arena;
+	struct error error;
+	double best = 1e9;
+
+	arena_init(&arena, 4096);
+	postings_init(&numbers);
+	filter = parsed(world, expression, &arena);
+	for (size_t i = 0; i < BENCH_ROUNDS; i++) {
+		double took;
+
+		postings_clear(&numbers);
+		cost = (struct filter_cost){0, 0};
+		(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+		CU_ASSERT_EQUAL_FATAL(
+			snapshot_filter(snapshot, world->words, filter, &numbers, &cost, &error), 0);
+		(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+		took = (double)(after.tv_sec - before.tv_sec) * 1e6 +
+		       (double)(after.tv_nsec - before.tv_nsec) / 1e3;
+		best = took < best ? took : best;
+	}
+	printf("%-52.52s %7llu documents %5llu keys %6llu bodies %9.1f us\n", expression,
+	       (unsigned long long)postings_count(&numbers), (unsigned long long)cost.keys,
+	       (unsigned long long)cost.bodies, best);
+	postings_deinit(&numbers);
+	arena_deinit(&arena);
+	snapshot_release(snapshot);
+}
+
+static void bench(void)
+{
+	static const char *const kept[] = {"n", "s"};
+	static const char *const expressions[] = {
+		"n = 500",
+		"s = 'value 500'",
+		"n != 500",
+		"n 100 TO 199",
+		"n >= 0",
+		"n IN [1,101,201,301,401,501,601,701,801,901]",
+		"s IN ['value 1','value 11','value 21','value 31','value 41','value 51','value 61','value "
+		"71','value 81','value 91']",
+		"s STARTS WITH 'value 1'",
+		"s CONTAINS 99",
+		"n EXISTS",
+		"n 100 TO 199 AND NOT s STARTS WITH 'value 15'",
+		"n 100 TO 199 AND u > 0",
+	};
+	struct world world = world_new("bench");
+
+	attributes_put(&world, kept, 3);
+	for (size_t i = 0; i < BENCH_DOCUMENTS; i += BENCH_RANGE) {
+		bench_receive(world.model, i);
+		while (replica_merge(world.model->replica))
+			;
+		if (i % 10000 == 9000)
+			store(&world);
+	}
+	compact(&world, SIZE_MAX);
+	printf("%zu disk segments\n", status_of(world.model).disk_segments);
+	for (size_t i = 0; i < COUNT(expressions); i++)
+		bench_row(&world, expressions[i]);
+	world_free(&world);
+}
+
+int main(int argc, char **argv)
 {
 	CU_TestInfo tests[] = {
 		{"answers", test_answers}, {"unbuilt", test_unbuilt}, {"random trees", test_random},
 		{"damaged", test_damaged}, CU_TEST_INFO_NULL,
 	};
 
+	if (argc == 2 && strcmp(argv[1], "bench") == 0) {
+		bench();
+		return 0;
+	}
 	return suite_run("snapshot_filter", tests);
 }
