@@ -430,27 +430,29 @@ static void test_damaged(void)
 #define BENCH_RANGE 1000
 #define BENCH_ROUNDS 100
 
-/* BENCH_RANGE documents with the numbers and strings of their places. */
-static void bench_receive(struct model *model, size_t first)
+/* Documents [first, end), or less where a seal is due; returns how many. */
+static size_t bench_receive(struct model *model, size_t first, size_t end)
 {
 	int64_t from = status_of(model).received;
 	struct memtable *memtable = memtable_new(from);
+	size_t len = 0;
 	char id[32];
 	char body[128];
 
-	for (size_t i = 0; i < BENCH_RANGE; i++) {
-		size_t value = (first + i) * 7919 % BENCH_VALUES;
-		struct op op = {.offset = from + (int64_t)i, .kind = OP_KIND_PUT};
+	for (; first + len < end && from + (int64_t)len < memtable_seal(memtable); len++) {
+		size_t value = (first + len) * 7919 % BENCH_VALUES;
+		struct op op = {.offset = from + (int64_t)len, .kind = OP_KIND_PUT};
 
-		snprintf(id, sizeof id, "%zu", first + i);
+		snprintf(id, sizeof id, "%zu", first + len);
 		snprintf(body, sizeof body, "{\"n\":%zu,\"s\":\"value %zu\",\"u\":%zu}", value, value,
-		         first + i);
+		         first + len);
 		op.id = slice_string(id);
 		op.body = slice_string(body);
 		CU_ASSERT_TRUE_FATAL(memtable_add(memtable, &op));
 	}
 	memtable_send(model, memtable);
 	memtable_free(memtable);
+	return len;
 }
 
 static void bench_row(struct world *world, const char *expression)
@@ -510,15 +512,14 @@ static void bench(void)
 	struct world world = world_new("bench");
 
 	attributes_put(&world, kept, 3);
-	for (size_t i = 0; i < BENCH_DOCUMENTS; i += BENCH_RANGE) {
-		bench_receive(world.model, i);
+	for (size_t i = 0; i < BENCH_DOCUMENTS;) {
+		i += bench_receive(world.model, i, i - i % BENCH_RANGE + BENCH_RANGE);
 		while (replica_merge(world.model->replica))
 			;
-		if (i % 10000 == 9000)
-			store(&world);
 	}
+	store(&world);
 	compact(&world, SIZE_MAX);
-	printf("%zu disk segments\n", status_of(world.model).disk_segments);
+	printf("\n%zu disk segments\n", status_of(world.model).disk_segments);
 	for (size_t i = 0; i < COUNT(expressions); i++)
 		bench_row(&world, expressions[i]);
 	world_free(&world);
@@ -531,9 +532,7 @@ int main(int argc, char **argv)
 		{"damaged", test_damaged}, CU_TEST_INFO_NULL,
 	};
 
-	if (argc == 2 && strcmp(argv[1], "bench") == 0) {
-		bench();
-		return 0;
-	}
-	return suite_run("snapshot_filter", tests);
+	CU_TestInfo figures[] = {{"figures", bench}, CU_TEST_INFO_NULL};
+
+	return suite_run("snapshot_filter", argc == 2 && strcmp(argv[1], "bench") == 0 ? figures : tests);
 }
