@@ -16,8 +16,8 @@
  * leaves open the bodies are read, each once, and asked filter_matches. So the
  * answer is always right, and `bodies` says what it cost.
  *
- * Cost (measured, 100,000 documents with 1,000 values in one disk segment): = 5 µs, IN of ten 49, a tenth of the values
- * 0.5 ms, a body that is read 0.8 µs. NOT and != take nothing but at the top,
+ * Cost (measured, 100,000 documents with 1,000 values in one disk segment): = 5 µs, IN of ten 49, a
+ * tenth of the values 0.5 ms, a body that is read 0.8 µs. NOT and != take nothing but at the top,
  * where all live documents are listed (a disk segment that some have left is
  * read for it: 50 bytes a document). CONTAINS looks at every string.
  *
