@@ -1,7 +1,7 @@
 /*
  * Reading: one call on a snapshot, in one transaction. What snapshot.c (life),
- * snapshot_read.c (get, list), snapshot_search.c, snapshot_values.c,
- * snapshot_verify.c and walk.c share. Nobody else includes this.
+ * snapshot_read.c (get, list), snapshot_search.c, snapshot_filter.c,
+ * values_sources.h, snapshot_verify.c and walk.c share. Nobody else includes this.
  */
 #ifndef MILLRACE_SHARD_CORE_READING_H
 #define MILLRACE_SHARD_CORE_READING_H
@@ -48,7 +48,11 @@ struct located located_entry(struct disk_view *view, const struct disk_entry *en
 int reading_locate(struct reading *reading, uint64_t number, struct located *located, struct error *error);
 /* Borrowed from the snapshot, or as disk_id says. */
 int located_id(const struct located *located, struct slice *id, struct error *error);
+/* Borrowed from the snapshot, or as disk_body says. */
+int located_body(const struct located *located, struct slice *body, struct error *error);
 
+/* Opens the transaction alone; reading_end follows. */
+int reading_open(struct reading *reading, const struct snapshot *snapshot, struct error *error);
 /* Opens the transaction, with room for the documents asked for, at most as many as there are. Whatever it says,
  * reading_end follows. */
 int reading_begin(struct reading *reading, const struct snapshot *snapshot,
