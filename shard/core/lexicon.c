@@ -1,8 +1,6 @@
 #include "shard/core/lexicon.h"
 
 #include "shard/core/words.h"
-#define WORD_ORDINARY_FIRST slice_string("\x02")
-#define WORD_FIELD_LENGTH slice_string("\x01")
 
 void lexicon_of_memory(struct lexicon *lexicon, const struct dictionary *dictionary)
 {
@@ -83,10 +81,12 @@ static int source_next(void *context, struct slice *word, struct error *error)
 
 static int source_seek(void *context, struct slice at, struct slice *word, struct error *error)
 {
+	const struct slice above =
+		slice_of((const uint8_t *)WORD_FIELD_LENGTH "\0", 2); /* the reserved word */
 	struct lexicon *lexicon = context;
 
-	if (slice_compare(at, WORD_ORDINARY_FIRST) < 0)
-		at = WORD_ORDINARY_FIRST;
+	if (slice_compare(at, above) < 0)
+		at = above;
 	if (lexicon->sections == NULL) {
 		lexicon->at = dictionary_seek(lexicon->dictionary, at);
 		return memory_give(lexicon, word);

@@ -2,8 +2,6 @@
 #include "shard/core/search_private.h"
 
 #include "shard/core/words.h"
-#define WORD_ORDINARY_FIRST slice_string("\x02")
-#define WORD_FIELD_LENGTH slice_string("\x01")
 
 /* Memory of one growing array at first. */
 #define FOUND_FIRST 16
@@ -240,7 +238,7 @@ static int segment_words(struct finding *finding, struct error *error)
 		if (phrase_find(finding, query->excluded[i], (struct search_phrase){0}, &segment->excluded,
 		                error) != 0)
 			return error->code;
-	rc = lexicon_find(&finding->lexicon, WORD_FIELD_LENGTH, &segment->lengths, error);
+	rc = lexicon_find(&finding->lexicon, slice_string(WORD_FIELD_LENGTH), &segment->lengths, error);
 	if (rc == 0)
 		segment->lengths.count = 0;
 	return rc < 0 ? rc : 0;

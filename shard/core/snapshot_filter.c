@@ -4,12 +4,12 @@
 
 #include <stdlib.h>
 
-void verdict_init(struct verdict *verdict)
+static void verdict_init(struct verdict *verdict)
 {
 	*verdict = (struct verdict){.inverted = false};
 }
 
-void verdict_deinit(struct verdict *verdict)
+static void verdict_deinit(struct verdict *verdict)
 {
 	postings_deinit(&verdict->sure);
 	postings_deinit(&verdict->open);
@@ -197,7 +197,7 @@ static bool append_folded(void *context, struct slice text, struct buffer *folde
 {
 	struct filtering *filtering = context;
 
-	return words_fold(filtering->words, text, folded, filtering->error) == 0;
+	return text_fold(words_text(filtering->words), text, folded, filtering->error) == 0;
 }
 
 /* What is kept was JSON when it came. */

@@ -38,7 +38,7 @@ struct filter_cost {
 	uint64_t bodies; /* read, because keys did not tell */
 };
 
-/* Adds the numbers of those that match; NULL matches all. The filter was parsed with words_fold. `cost` counts up. */
+/* Adds the numbers of those that match; NULL matches all. The filter was parsed with text_fold. `cost` counts up. */
 int snapshot_filter(const struct snapshot *snapshot, struct words *words, const struct filter *filter,
                     struct postings *numbers, struct filter_cost *cost, struct error *error);
 

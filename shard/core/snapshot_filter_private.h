@@ -26,9 +26,6 @@ struct filtering {
 	struct error *error;
 };
 
-void verdict_init(struct verdict *verdict);
-void verdict_deinit(struct verdict *verdict);
-
 /* The live documents of the i-th source. */
 int filtering_listed(struct filtering *filtering, size_t i, const struct postings **numbers,
                      struct error *error);

@@ -155,7 +155,7 @@ static bool append_folded(void *context, struct slice text, struct buffer *folde
 {
 	struct choosing *choosing = context;
 
-	return words_fold(choosing->sorting->request->words, text, folded, choosing->error) == 0;
+	return text_fold(words_text(choosing->sorting->request->words), text, folded, choosing->error) == 0;
 }
 
 static bool scalar_choose(void *context, yyjson_val *scalar)

@@ -187,7 +187,7 @@ static int make_document(struct making *making, struct error *error)
 	if (reading_locate(making->reading, making->number, &located, error) != 0 ||
 	    located_body(&located, &body, error) != 0)
 		return error->code;
-	return values_of_body(making->wish->words, body, &making->attributes, &sink, error);
+	return values_of_body(words_text(making->wish->words), body, &making->attributes, &sink, error);
 }
 
 /* Of the documents with numbers in [first, end). */

@@ -96,7 +96,7 @@ static int locate(struct walk *walk, struct slice bytes)
 {
 	struct buffer *rows = &walk->format->rows;
 	struct format_matches matches;
-	struct format_place *place;
+	struct format_place *place = NULL;
 	struct format_text text;
 
 	if (format_read(walk->format, bytes, &text, &matches, walk->error) != 0)

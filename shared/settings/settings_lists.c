@@ -286,7 +286,7 @@ static int read_synonym_lists(struct reading *reading, const struct place *place
 int settings_read_synonyms(struct reading *reading, const struct place *place, yyjson_val *value,
                            void *member)
 {
-	struct settings_synonyms synonyms;
+	struct settings_synonyms synonyms = {0};
 	struct settings_synonym *list;
 	struct settings_entry *entries;
 	struct settings_texts *lists;

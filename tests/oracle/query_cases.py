@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Queries beside the specification: random texts, cut by its tokenizer, parsed by the program.
 
-    PYTHONPATH=. tests/oracle/query_cases.py --program build/dev/bin/oracle_query [--cases N] [--seed S]
+    tests/oracle/query_cases.py --program build/dev/bin/oracle_query [--cases N] [--seed S]
 
 Prints how many queries were compared, and how many of them had what.
 """
@@ -11,9 +11,12 @@ import json
 import random
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.oracle.query import Parser, nodes_of
-from tests.oracle.tokenizer import HARD, SOFT, STOP_WORD, WORD, Tokenizer
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from oracle.query import Parser, nodes_of  # noqa: E402
+from oracle.tokenizer import HARD, SOFT, STOP_WORD, WORD, Tokenizer  # noqa: E402
 
 SHOWN = 3
 KINDS = {WORD: 1, STOP_WORD: 2, SOFT: 3, HARD: 4}

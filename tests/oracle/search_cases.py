@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from oracle.index import Index  # noqa: E402
-from oracle.search import Search  # noqa: E402
+from oracle.matching import Search  # noqa: E402
 
 SEARCHES_A_CORPUS = 40
 WORD_RULES = ["typo", "proximity", "attributeRank", "wordPosition", "exactness"]
@@ -203,7 +203,7 @@ def main():
     """Runs the cases."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", required=True)
-    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--cases", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     counts, troubles = Counter(), []

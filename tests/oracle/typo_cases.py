@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Similar words beside the specification: random typed words against random lists of words.
 
-    PYTHONPATH=. tests/oracle/typo_cases.py --program build/dev/bin/oracle_typo [--cases N] [--seed S]
+    tests/oracle/typo_cases.py --program build/dev/bin/oracle_typo [--cases N] [--seed S]
 
 Prints how many pairs of words were compared, and how many of them at how many typos.
 """
@@ -11,8 +11,11 @@ import json
 import random
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.oracle.derivations import distances, typos_between
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from oracle.derivations import distances, typos_between  # noqa: E402
 
 WORDS = 130
 SHOWN = 3

@@ -27,7 +27,7 @@ static struct error fold_error;
 
 static inline bool append_folded(void *context, struct slice text, struct buffer *folded)
 {
-	return words_fold(context, text, folded, &fold_error) == 0;
+	return text_fold(words_text(context), text, folded, &fold_error) == 0;
 }
 
 static inline struct world world_new(const char *directory)
