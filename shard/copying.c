@@ -138,7 +138,7 @@ static int head_tell(uint64_t id, struct buffer *body, struct error *error)
 	              "{\"copy\":\"%016" PRIx64 "\",\"format\":%d,\"words\":%" PRIu32 ",\"stored\":%" PRId64
 	              ",\"anchor\":{\"offset\":%" PRId64 ",\"timestamp_ms\":%" PRId64
 	              ",\"checksum\":\"%016" PRIx64 "\"}",
-	              id, REPLICA_FORMAT, words_version(), head.mark.received, head.mark.anchor.offset,
+	              id, REPLICA_FORMAT, text_version(), head.mark.received, head.mark.anchor.offset,
 	              head.mark.anchor.timestamp_ms, head.mark.anchor.checksum);
 	buffer_printf(body,
 	              ",\"digest\":\"%s\",\"documents\":%" PRIu64 ",\"body_bytes\":%" PRIu64

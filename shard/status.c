@@ -120,7 +120,7 @@ static void append_node(const struct node *node, struct buffer *body)
 	buffer_printf(body,
 	              ",\"incarnation\":\"%s\",\"session\":\"%016" PRIx64
 	              "\",\"format\":%d,\"words\":%" PRIu32 ",\"kafka\":",
-	              incarnation, node->session, REPLICA_FORMAT, words_version());
+	              incarnation, node->session, REPLICA_FORMAT, text_version());
 	json_append_string(body, slice_string(node->cluster_id));
 	buffer_printf(body, ",\"ready\":%s", atomic_load(&node->ready) ? "true" : "false");
 	append_machine(node, body);

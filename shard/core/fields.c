@@ -17,6 +17,7 @@ struct fields {
 	size_t len;
 	size_t size;
 	size_t encoded_bytes;
+	struct field_list *list; /* NULL: none was asked for, or a path was added since */
 };
 
 struct fields *fields_new(void)
@@ -35,6 +36,7 @@ void fields_free(struct fields *fields)
 {
 	if (fields == NULL)
 		return;
+	field_list_release(fields->list);
 	arena_deinit(&fields->arena);
 	map_deinit(&fields->map);
 	free(fields->paths);
@@ -81,6 +83,8 @@ bool fields_number(struct fields *fields, struct slice path, uint16_t *field)
 	fields->encoded_bytes += FIELD_HEAD_BYTES + path.len;
 	*field = (uint16_t)fields->len;
 	fields->paths[fields->len++] = copy;
+	field_list_release(fields->list);
+	fields->list = NULL;
 	return true;
 }
 
@@ -135,4 +139,38 @@ size_t fields_bytes(const struct fields *fields)
 {
 	return sizeof *fields + arena_bytes(&fields->arena) + fields->size * sizeof *fields->paths +
 	       fields->map.size * sizeof *fields->map.entries;
+}
+
+static struct field_list *list_new(const struct fields *fields)
+{
+	size_t paths = fields->len * sizeof(struct slice);
+	struct field_list *list = malloc(sizeof *list + paths + fields->encoded_bytes);
+	uint8_t *to;
+
+	if (list == NULL)
+		return NULL;
+	atomic_init(&list->references, 1);
+	list->len = fields->len;
+	to = (uint8_t *)(list->paths + fields->len);
+	for (size_t i = 0; i < fields->len; i++) {
+		memcpy(to, fields->paths[i].ptr, fields->paths[i].len);
+		list->paths[i] = slice_of(to, fields->paths[i].len);
+		to += fields->paths[i].len;
+	}
+	return list;
+}
+
+struct field_list *fields_list(struct fields *fields)
+{
+	if (fields->list == NULL)
+		fields->list = list_new(fields);
+	if (fields->list != NULL)
+		atomic_fetch_add_explicit(&fields->list->references, 1, memory_order_relaxed);
+	return fields->list;
+}
+
+void field_list_release(struct field_list *list)
+{
+	if (list != NULL && atomic_fetch_sub_explicit(&list->references, 1, memory_order_acq_rel) == 1)
+		free(list);
 }

@@ -18,6 +18,8 @@
 #include "shared/base/buffer.h"
 #include "shared/base/error.h"
 
+#include <stdatomic.h>
+
 #define FIELDS_MAX 65535
 #define FIELD_OTHER 65535
 /* Longer ones share FIELD_OTHER. */
@@ -40,5 +42,17 @@ void fields_encode(const struct fields *fields, size_t len, struct buffer *value
 int fields_decode(struct fields *fields, struct slice value, struct error *error);
 /* Memory held, about. */
 size_t fields_bytes(const struct fields *fields);
+
+/* The table as of one moment; immutable and counted, for any thread. */
+struct field_list {
+	atomic_size_t references;
+	size_t len;
+	struct slice paths[]; /* by number; bytes behind them */
+};
+
+/* As it is now, the same one as long as no path is added; the caller releases it. NULL when out of memory. */
+struct field_list *fields_list(struct fields *fields);
+/* NULL: nothing happens. */
+void field_list_release(struct field_list *list);
 
 #endif

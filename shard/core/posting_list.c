@@ -115,6 +115,25 @@ int posting_cursor_next(struct posting_cursor *cursor, uint64_t *number, struct 
 	return 1;
 }
 
+/* Passes over the rest of a block that ends below. */
+static void cursor_pass(struct posting_cursor *cursor, uint64_t from)
+{
+	if (cursor->block_last >= from)
+		return;
+	cursor->given += cursor->left;
+	cursor->left = 0;
+}
+
+int posting_cursor_seek(struct posting_cursor *cursor, uint64_t from, uint64_t *number, struct error *error)
+{
+	int rc;
+
+	cursor_pass(cursor, from);
+	while ((rc = posting_cursor_next(cursor, number, error)) > 0 && *number < from)
+		cursor_pass(cursor, from);
+	return rc;
+}
+
 /* One field's positions; false if they are not what a writer writes. */
 static bool group_read(struct reader *reader, uint16_t field, struct place *places, size_t max, size_t count)
 {

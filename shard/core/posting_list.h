@@ -29,16 +29,11 @@
 #define MILLRACE_SHARD_CORE_POSTING_LIST_H
 
 #include "shard/core/postings.h"
+#include "shard/engine/place.h"
 
 #define POSTING_BLOCK_MAX 128
 /* Numbers of one list lie within this of its base. */
 #define POSTING_DISTANCE_MAX UINT32_MAX
-
-/* Where a word stands: field of the replica's table (fields.h), position in it. */
-struct place {
-	uint16_t field;
-	uint16_t position; /* UINT16_MAX: there or later */
-};
 
 /* Borrowed. */
 struct posting_list {
@@ -62,6 +57,8 @@ struct posting_cursor {
 void posting_cursor_init(struct posting_cursor *cursor, const struct posting_list *list);
 /* 1 and a number, 0 after the last, or ERROR_DAMAGED. */
 int posting_cursor_next(struct posting_cursor *cursor, uint64_t *number, struct error *error);
+/* The first number at or above `from` behind the one given last; blocks before it are passed over unseen. */
+int posting_cursor_seek(struct posting_cursor *cursor, uint64_t from, uint64_t *number, struct error *error);
 /* The places of the document given last, at most `max` written, rising; returns how many there are. Once a document. */
 int posting_cursor_places(struct posting_cursor *cursor, struct place *places, size_t max, size_t *len,
                           struct error *error);

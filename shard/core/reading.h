@@ -1,7 +1,7 @@
 /*
  * Reading: one call on a snapshot, in one transaction. What snapshot.c (life),
- * snapshot_read.c (get, list), snapshot_search.c, snapshot_values.c,
- * snapshot_verify.c and walk.c share. Nobody else includes this.
+ * snapshot_read.c (get, list), snapshot_search.c, snapshot_filter.c,
+ * values_sources.h, snapshot_verify.c and walk.c share. Nobody else includes this.
  */
 #ifndef MILLRACE_SHARD_CORE_READING_H
 #define MILLRACE_SHARD_CORE_READING_H
@@ -16,6 +16,7 @@ struct snapshot {
 	uint64_t documents;
 	struct manifest_ref *manifest;
 	struct attributes_ref *attributes;
+	struct field_list *fields;
 	struct postings deleted; /* as the replica's */
 	size_t segments_len;
 	struct segment *segments[];
@@ -47,7 +48,11 @@ struct located located_entry(struct disk_view *view, const struct disk_entry *en
 int reading_locate(struct reading *reading, uint64_t number, struct located *located, struct error *error);
 /* Borrowed from the snapshot, or as disk_id says. */
 int located_id(const struct located *located, struct slice *id, struct error *error);
+/* Borrowed from the snapshot, or as disk_body says. */
+int located_body(const struct located *located, struct slice *body, struct error *error);
 
+/* Opens the transaction alone; reading_end follows. */
+int reading_open(struct reading *reading, const struct snapshot *snapshot, struct error *error);
 /* Opens the transaction, with room for the documents asked for, at most as many as there are. Whatever it says,
  * reading_end follows. */
 int reading_begin(struct reading *reading, const struct snapshot *snapshot,
@@ -55,6 +60,9 @@ int reading_begin(struct reading *reading, const struct snapshot *snapshot,
 void reading_end(struct reading *reading);
 /* Copies a document into the page. */
 int reading_add(struct reading *reading, const struct located *located, uint32_t score, struct error *error);
+/* Copies the first of a set of live documents in insertion order into the page, until it is full or has `wanted` more. */
+int reading_fill(struct reading *reading, const struct postings *set, size_t wanted, uint32_t score,
+                 struct error *error);
 /* Fills the page with live documents in insertion order, `offset` of them skipped. */
 int reading_list(struct reading *reading, uint64_t offset, struct error *error);
 

@@ -18,7 +18,7 @@
  * if-exists operations do nothing there. A document keeps its insertion key
  * until a delete. A merge into a document whose outcome has more than
  * `document_bytes_max` bytes changes nothing. delete-by-filter deletes what
- * filter_matches says, on bodies folded by words_fold. No content can make an
+ * filter_matches says, on bodies folded by text_fold. No content can make an
  * operation fail that record_decode let pass: it fails for memory, or where the
  * store does, and then the range has not come.
  *
@@ -77,7 +77,7 @@
 #include "shared/record/batch.h"
 
 /* Changes whenever stored bytes or ICU's rules do; another one: rebuild. */
-#define REPLICA_FORMAT 3
+#define REPLICA_FORMAT 4
 
 enum replica_state {
 	REPLICA_STATE_RECOVERING = 1,

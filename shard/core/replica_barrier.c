@@ -20,7 +20,7 @@ static bool append_folded(void *context, struct slice text, struct buffer *folde
 {
 	struct pass *pass = context;
 
-	return words_fold(pass->intake->replica->words, text, folded, pass->error) == 0;
+	return text_fold(words_text(pass->intake->replica->words), text, folded, pass->error) == 0;
 }
 
 static void kill(struct intake *intake, uint64_t number, struct hash128 digest, size_t body_bytes)

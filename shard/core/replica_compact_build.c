@@ -17,7 +17,7 @@
 #define BUILD_PARTS_MAX 256
 
 struct compact_build {
-	struct words *words;
+	struct text *text;
 	struct dictionary_builder *builder;
 	struct dictionary *parts[BUILD_PARTS_MAX]; /* keys of this pass, of documents one behind the other */
 	size_t parts_len;
@@ -50,7 +50,7 @@ void compact_build_free(struct compact_build *build)
 		return;
 	parts_free(build);
 	dictionary_builder_free(build->builder);
-	words_free(build->words);
+	text_free(build->text);
 	free(build);
 }
 
@@ -61,11 +61,11 @@ static bool build_open(struct replica_compact_job *job)
 	job->build = build;
 	if (build == NULL)
 		return false;
-	build->words = words_new();
+	build->text = text_new();
 	build->builder = dictionary_builder_new();
 	job->values_sections = section_writer_new(job->values_id);
 	job->values_terms = terms_writer_new();
-	return build->words != NULL && build->builder != NULL && job->values_sections != NULL &&
+	return build->text != NULL && build->builder != NULL && job->values_sections != NULL &&
 	       job->values_terms != NULL;
 }
 
@@ -105,7 +105,7 @@ static int damaged(const struct replica_compact_job *job, struct error *error)
 static int body_cut(struct replica_compact_job *job, struct slice body, struct error *error)
 {
 	const struct values_sink sink = {collect, job->build};
-	int rc = values_of_body(job->build->words, body, &job->attributes->attributes, &sink, error);
+	int rc = values_of_body(job->build->text, body, &job->attributes->attributes, &sink, error);
 
 	if (rc == ERROR_FORMAT || rc == ERROR_LIMIT)
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,

@@ -332,9 +332,9 @@ static int version_enter(struct intake *intake, struct version *version, struct 
 	if (buffer_failed(&replica->scratch))
 		return error_memory(error, version->body.len);
 	intake->number = version->number;
-	if (words_of_body(replica->words, version->body, replica->fields, &sink, error) != 0 ||
-	    values_of_body(replica->words, version->body, &replica->attributes->attributes, &keys, error) !=
-	            0)
+	if (words_of_body(replica->words, NULL, version->body, replica->fields, &sink, error) != 0 ||
+	    values_of_body(words_text(replica->words), version->body, &replica->attributes->attributes, &keys,
+	                   error) != 0)
 		return error->code;
 	intake->now.number_next++;
 	intake->now.documents++;

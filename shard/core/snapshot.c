@@ -100,6 +100,11 @@ static struct snapshot *snapshot_new(struct replica *replica)
 
 	if (snapshot == NULL)
 		return NULL;
+	snapshot->fields = fields_list(replica->fields);
+	if (snapshot->fields == NULL) {
+		free(snapshot);
+		return NULL;
+	}
 	atomic_init(&snapshot->references, 1);
 	snapshot->kv = replica->kv;
 	snapshot->index_id = replica->identity.index_id;
@@ -145,6 +150,7 @@ void snapshot_release(struct snapshot *snapshot)
 		segment_release(snapshot->segments[i]);
 	manifest_ref_release(snapshot->manifest);
 	attributes_release(snapshot->attributes);
+	field_list_release(snapshot->fields);
 	postings_deinit(&snapshot->deleted);
 	free(snapshot);
 }

@@ -42,7 +42,7 @@ int located_id(const struct located *located, struct slice *id, struct error *er
 	return 0;
 }
 
-static int located_body(const struct located *located, struct slice *body, struct error *error)
+int located_body(const struct located *located, struct slice *body, struct error *error)
 {
 	if (located->version == NULL)
 		return disk_body(located->view, &located->entry, body, error);
@@ -65,7 +65,7 @@ static int document_copy(struct document *copy, const struct located *located, b
 	return 0;
 }
 
-static int reading_open(struct reading *reading, const struct snapshot *snapshot, struct error *error)
+int reading_open(struct reading *reading, const struct snapshot *snapshot, struct error *error)
 {
 	*reading = (struct reading){.snapshot = snapshot};
 	if (kv_begin(snapshot->kv, false, &reading->txn, error) != 0)

@@ -1,5 +1,5 @@
 /* Search: per word the documents of memory and disk, intersected; then the page in ranked order. */
-#include "shard/core/walk.h"
+#include "shard/core/reading.h"
 #include "shard/core/words.h"
 
 #include "shared/base/assert.h"
@@ -9,16 +9,12 @@
 /* Words of a query beyond this many are ignored. */
 #define QUERY_WORDS_MAX 64
 
-/* A step of a walk costs about a quarter of finding a document's key and id by its number. */
-#define WALK_STEPS_A_FETCH 4
-
 /* Of one posting list, which is never that long. */
 #define LIST_BYTES_MAX UINT32_MAX
 
 struct query {
 	struct slice words[QUERY_WORDS_MAX];
 	size_t len;
-	struct arena *arena;
 	bool prefix; /* the last word is one */
 };
 
@@ -31,28 +27,25 @@ struct search {
 	struct buffer joined;  /* a list that stands in several chunks */
 };
 
-static bool query_word(void *context, struct slice word, struct place place)
+/* The last word is a prefix if nothing follows it. */
+static int query_cut(struct search *search, struct slice bytes, struct error *error)
 {
-	struct query *query = context;
+	struct query *query = &search->query;
+	struct text *text = words_text(search->words);
+	struct token token;
+	int rc;
 
-	(void)place;
-	if (query->len == QUERY_WORDS_MAX)
-		return true;
-	if (!arena_copy(query->arena, word, &query->words[query->len]))
-		return false;
-	query->len++;
-	return true;
-}
-
-static int query_cut(struct search *search, struct slice text, struct error *error)
-{
-	struct words_sink sink = {query_word, &search->query};
-
-	search->query.arena = search->reading.arena;
-	if (words_of_text(search->words, text, &sink, error) != 0)
-		return error->code;
-	search->query.prefix = words_is_open(search->words);
-	return 0;
+	text_begin(text, NULL, bytes);
+	while ((rc = text_next(text, &token, error)) > 0 && query->len < QUERY_WORDS_MAX) {
+		query->prefix = token.kind == TOKEN_WORD && token.form.len > 0 &&
+		                token.form.len <= TEXT_WORD_BYTES_MAX;
+		if (!query->prefix)
+			continue;
+		if (!arena_copy(search->reading.arena, token.form, &query->words[query->len]))
+			return error_memory(error, token.form.len);
+		query->len++;
+	}
+	return rc < 0 ? rc : 0;
 }
 
 /* Where one word's numbers go: all that match, and those that match exactly (NULL: not asked). */
@@ -177,117 +170,6 @@ static int search_match(struct search *search, struct error *error)
 	return 0;
 }
 
-/* A hit on its way into the page. */
-struct candidate {
-	struct located located;
-	struct slice id; /* read where keys are equal only */
-};
-
-static int candidate_compare(const void *a, const void *b)
-{
-	const struct candidate *left = a;
-	const struct candidate *right = b;
-
-	return insertion_key_compare(left->located.key, left->id, right->located.key, right->id);
-}
-
-static bool candidates_tie(const struct candidate *a, const struct candidate *b)
-{
-	struct slice none = slice_of("", 0);
-
-	return insertion_key_compare(a->located.key, none, b->located.key, none) == 0;
-}
-
-static int candidate_id(struct candidate *candidate, struct arena *arena, struct error *error)
-{
-	struct slice id;
-
-	if (located_id(&candidate->located, &id, error) != 0)
-		return error->code;
-	return arena_copy(arena, id, &candidate->id) ? 0 : error_memory(error, id.len);
-}
-
-/* Candidates of one key, in the order of their ids. */
-static int candidates_order(struct candidate *tied, size_t len, struct arena *arena, struct error *error)
-{
-	if (len == 1)
-		return 0;
-	for (size_t i = 0; i < len; i++)
-		if (candidate_id(&tied[i], arena, error) != 0)
-			return error->code;
-	qsort(tied, len, sizeof *tied, candidate_compare);
-	return 0;
-}
-
-/* Few hits: find them all, and take the first in insertion order. */
-static int page_from_hits(struct search *search, const struct postings *set, uint32_t score,
-                          struct error *error)
-{
-	struct reading *reading = &search->reading;
-	size_t len = (size_t)postings_count(set);
-	uint64_t *numbers = arena_alloc(reading->arena, (len + 1) * sizeof *numbers);
-	struct candidate *found = arena_alloc(reading->arena, (len + 1) * sizeof *found);
-	size_t ordered = 0;
-
-	if (numbers == NULL || found == NULL)
-		return error_memory(error, len * sizeof *found);
-	postings_list(set, numbers);
-	for (size_t i = 0; i < len; i++) {
-		found[i].id = slice_of("", 0);
-		if (reading_locate(reading, numbers[i], &found[i].located, error) != 0)
-			return error->code;
-	}
-	qsort(found, len, sizeof *found, candidate_compare);
-	for (size_t i = 0; i < len && reading->page.count < reading->limit; i++) {
-		if (i == ordered) {
-			while (ordered < len && candidates_tie(&found[i], &found[ordered]))
-				ordered++;
-			if (candidates_order(&found[i], ordered - i, reading->arena, error) != 0)
-				return error->code;
-		}
-		if (reading_add(reading, &found[i].located, score, error) != 0)
-			return error->code;
-	}
-	return 0;
-}
-
-/* Many hits: walk the documents in insertion order until there are enough. */
-static int page_from_walk(struct search *search, struct postings *set, uint32_t score, struct error *error)
-{
-	struct reading *reading = &search->reading;
-	struct located located;
-	struct walk *walk;
-	int rc = 0;
-
-	if (walk_open(reading, &walk, error) != 0)
-		return error->code;
-	while (reading->page.count < reading->limit && (rc = walk_next(walk, &located, error)) > 0) {
-		if (!postings_contains(set, located.number))
-			continue;
-		rc = reading_add(reading, &located, score, error);
-		if (rc != 0)
-			break;
-	}
-	walk_close(walk);
-	return rc < 0 ? rc : 0;
-}
-
-static int page_fill(struct search *search, struct postings *set, uint32_t score, struct error *error)
-{
-	uint64_t hits = postings_count(set);
-	uint64_t wanted = search->reading.limit - search->reading.page.count;
-	uint64_t documents = search->reading.snapshot->documents;
-
-	if (wanted == 0 || hits == 0)
-		return 0;
-	if (wanted > hits)
-		wanted = hits;
-	/* the walk takes about wanted * documents / hits steps */
-	if (hits < UINT32_MAX && hits * hits <= wanted * documents / WALK_STEPS_A_FETCH)
-		return page_from_hits(search, set, score, error);
-	return page_from_walk(search, set, score, error);
-}
-
 static int search_run(struct search *search, struct slice text, struct error *error)
 {
 	uint32_t words;
@@ -300,10 +182,10 @@ static int search_run(struct search *search, struct slice text, struct error *er
 	if (search_match(search, error) != 0)
 		return error->code;
 	if (!search->query.prefix)
-		return page_fill(search, &search->hits, words, error);
-	if (page_fill(search, &search->exact, words, error) != 0)
+		return reading_fill(&search->reading, &search->hits, SIZE_MAX, words, error);
+	if (reading_fill(&search->reading, &search->exact, SIZE_MAX, words, error) != 0)
 		return error->code;
-	return page_fill(search, &search->hits, words - 1, error);
+	return reading_fill(&search->reading, &search->hits, SIZE_MAX, words - 1, error);
 }
 
 int snapshot_search(const struct snapshot *snapshot, struct words *words, struct slice query,

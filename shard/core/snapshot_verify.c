@@ -93,9 +93,9 @@ static int words_collect(struct verification *verification, uint64_t number, str
 
 	verification->number = number;
 	verification->collected_bytes += body.len;
-	if (words_of_body(verification->words, body, verification->fields, &sink, error) != 0)
+	if (words_of_body(verification->words, NULL, body, verification->fields, &sink, error) != 0)
 		return error->code;
-	if (values_of_body(verification->words, body, &verification->covered, &keys, error) != 0)
+	if (values_of_body(words_text(verification->words), body, &verification->covered, &keys, error) != 0)
 		return error->code;
 	return verification->collected_bytes < COLLECTED_BYTES_MAX ? 0 : collected_add(verification, error);
 }

@@ -147,7 +147,7 @@ void stored_state_encode(struct buffer *value, const struct replica_identity *id
 	struct slice written;
 
 	buffer_put_u32(value, REPLICA_FORMAT);
-	buffer_put_u32(value, words_version());
+	buffer_put_u32(value, text_version());
 	buffer_put_bytes(value, slice_string(identity->cluster_id));
 	buffer_put_u64(value, identity->index_id);
 	buffer_put_u32(value, (uint32_t)identity->generation);
@@ -175,12 +175,12 @@ static int state_version(struct slice value, struct error *error)
 			"the replica has format %u, this program writes %u; removed while the node is "
 			"stopped, it is filled anew from the log",
 			format, REPLICA_FORMAT);
-	if (words != words_version())
+	if (words != text_version())
 		return error_set(
 			error, ERROR_VERSION, ERROR_ACTION_FATAL,
 			"the replica's words were cut by ICU %08x, this program has %08x; removed while the "
 			"node is stopped, it is filled anew from the log",
-			words, words_version());
+			words, text_version());
 	return 0;
 }
 

@@ -11,7 +11,7 @@
 
 /* One body. */
 struct cutting {
-	struct words *words;
+	struct text *folder;
 	const struct values_sink *sink;
 	struct filter_fold fold;
 	struct buffer scratch;
@@ -129,7 +129,7 @@ static bool append_folded(void *context, struct slice text, struct buffer *folde
 {
 	struct cutting *cutting = context;
 
-	return words_fold(cutting->words, text, folded, cutting->error) == 0;
+	return text_fold(cutting->folder, text, folded, cutting->error) == 0;
 }
 
 static bool emit(struct cutting *cutting, const struct value_key *key)
@@ -185,11 +185,11 @@ static bool reached_cut(void *context, yyjson_val *value)
 	return filter_scalars(value, &visitor);
 }
 
-int values_of_body(struct words *words, struct slice body, const struct attributes *attributes,
+int values_of_body(struct text *text, struct slice body, const struct attributes *attributes,
                    const struct values_sink *sink, struct error *error)
 {
 	struct cutting cutting = {
-		.words = words, .sink = sink, .fold = {append_folded, &cutting}, .error = error};
+		.folder = text, .sink = sink, .fold = {append_folded, &cutting}, .error = error};
 	struct filter_visitor visitor = {reached_cut, &cutting};
 	yyjson_doc *doc;
 

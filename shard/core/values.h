@@ -34,13 +34,13 @@
  * have), a distinct one its key besides, front coded: about 10 bytes for a
  * number.
  *
- * Pure; the words given are the calling thread's. Failure: ERROR_MEMORY
+ * Pure; the text given is the calling thread's. Failure: ERROR_MEMORY
  * (RETRY), ERROR_FORMAT or ERROR_LIMIT (REJECT) for a body that is not JSON.
  */
 #ifndef MILLRACE_SHARD_CORE_VALUES_H
 #define MILLRACE_SHARD_CORE_VALUES_H
 
-#include "shard/core/words.h"
+#include "shard/engine/text.h"
 
 #define VALUE_ATTRIBUTES_MAX 64
 /* Numbers are below it: more than there are attributes, so that one which was dropped waits for its keys to go. */
@@ -158,7 +158,7 @@ struct values_sink {
 };
 
 /* The keys of a document, by attribute. */
-int values_of_body(struct words *words, struct slice body, const struct attributes *attributes,
+int values_of_body(struct text *text, struct slice body, const struct attributes *attributes,
                    const struct values_sink *sink, struct error *error);
 
 #endif

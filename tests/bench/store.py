@@ -53,10 +53,10 @@ ATTRIBUTES = {  # three to filter by, two to sort by; WordNet has no more than t
 
 
 class Bench:
-    """The stages of bench_store, on one core."""
+    """The stages of bench_store, or of another program like it, on one core."""
 
-    def __init__(self, arguments, directory):
-        self._program = arguments.build / "bin" / "bench_store"
+    def __init__(self, arguments, directory, program="bench_store"):
+        self._program = arguments.build / "bin" / program
         self._directory = directory
         self._core = max(os.sched_getaffinity(0))
 

@@ -183,7 +183,7 @@ static inline struct clocks bare_store(const struct corpus *corpus, size_t docum
 		struct slice body = slice_of(begin, (size_t)(line->rest.ptr + line->rest.len - begin));
 
 		bare.document = (uint32_t)i;
-		if (words_of_body(words, body, fields, &sink, &error) != 0)
+		if (words_of_body(words, NULL, body, fields, &sink, &error) != 0)
 			fail("bare", error.text);
 	}
 	bare_write(&bare, corpus, documents, directory);

@@ -6,7 +6,7 @@
 #define PATHS 4
 
 static const char *const paths[PATHS] = {"a", "b", "a.b", "a.b.c"};
-static struct words *words;
+static struct text *folder;
 
 struct found {
 	yyjson_val *document;
@@ -20,7 +20,7 @@ static bool fold(void *context, struct slice text, struct buffer *folded)
 	struct error error;
 
 	(void)context;
-	return words_fold(words, text, folded, &error) == 0;
+	return text_fold(folder, text, folded, &error) == 0;
 }
 
 static bool matches(yyjson_val *document, const struct filter *filter)
@@ -68,19 +68,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct value value;
 	yyjson_doc *doc = NULL;
 
-	if (words == NULL)
-		words = words_new();
-	ASSERT(words != NULL);
+	if (folder == NULL)
+		folder = text_new();
+	ASSERT(folder != NULL);
 	(void)value_read(slice_of(bytes, len), &value);
 	for (uint16_t i = 0; i < PATHS; i++)
 		attributes.list[i] = (struct attribute){i, slice_string(paths[i])};
 	if (json_parse(slice_of(bytes, len), JSON_DEPTH_MAX, &doc, &error) != 0) {
-		ASSERT(values_of_body(words, slice_of(bytes, len), &attributes, &sink, &error) != 0);
+		ASSERT(values_of_body(folder, slice_of(bytes, len), &attributes, &sink, &error) != 0);
 		ASSERT(error.action == ERROR_ACTION_REJECT);
 		return 0;
 	}
 	found.document = yyjson_doc_get_root(doc);
-	ASSERT(values_of_body(words, slice_of(bytes, len), &attributes, &sink, &error) == 0);
+	ASSERT(values_of_body(folder, slice_of(bytes, len), &attributes, &sink, &error) == 0);
 	for (size_t i = 0; i < PATHS; i++)
 		for (int kind = 0; kind <= FILTER_KIND_EMPTY - FILTER_KIND_EXISTS; kind++) {
 			struct filter filter = {.kind = (enum filter_kind)(FILTER_KIND_EXISTS + kind),

@@ -38,7 +38,7 @@ static const struct {
 	const char *json[SEQUENCE_VALUES];
 	const char *words[SEQUENCE_VALUES]; /* with blanks around */
 } sequence_members[SEQUENCE_MEMBERS] = {
-	{"n", {NULL, "1", "2.50", "7", "-3e0"}, {NULL, " 1 ", " 2 50 ", " 7 ", " 3e0 "}},
+	{"n", {NULL, "1", "2.50", "7", "-3e0"}, {NULL, " 1 ", " 2 5 ", " 7 ", " 3 0 "}},
 	{"c",
          {NULL, "\"Rot\"", "\"ROT\"", "\"\xc3\x89\"", "\"e\xcc\x81\""},
          {NULL, " rot ", " rot ", " e ", " e "}},
@@ -51,7 +51,7 @@ static const struct {
          {NULL, " naive alphabet ", " al ", " w1 42 ", " false "}},
 	{"text", {NULL}, {NULL}},
 };
-static const char *const sequence_words[] = {"1",  "2",     "50",    "7",     "3e0",   "rot",
+static const char *const sequence_words[] = {"1",  "2",     "5",     "7",     "3",     "rot",
                                              "e",  "alpha", "beta",  "gamma", "true",  "alphabet",
                                              "al", "42",    "false", "naive", "absent"};
 #define SEQUENCE_WORDS (sizeof sequence_words / sizeof sequence_words[0])

@@ -12,7 +12,7 @@
 #include "tests/unit/sequence_model.h"
 
 #include "shard/core/snapshot_values.h"
-#include "shard/core/words.h"
+#include "shard/engine/text.h"
 
 #define SEQUENCE_STEADY 4
 #define SEQUENCE_KEYS_MAX 20000
@@ -113,7 +113,7 @@ static inline void values_listed(const struct snapshot *snapshot, const struct a
 }
 
 /* What one document, or all, are cut into. */
-static inline void values_wanted(struct sequence *sequence, struct words *words,
+static inline void values_wanted(struct sequence *sequence, struct text *text,
                                  const struct attribute *attribute, size_t only, struct counted_keys *wanted)
 {
 	struct attributes attributes = {.len = 1, .list = {*attribute}};
@@ -127,7 +127,7 @@ static inline void values_wanted(struct sequence *sequence, struct words *words,
 		if (!sequence->documents[id].exists || (only != SIZE_MAX && only != id))
 			continue;
 		CU_ASSERT_EQUAL_FATAL(
-			values_of_body(words, sequence_body(sequence, id), &attributes, &sink, &error), 0);
+			values_of_body(text, sequence_body(sequence, id), &attributes, &sink, &error), 0);
 		counted_unite(wanted, from, false);
 	}
 	counted_unite(wanted, 0, true);
@@ -170,7 +170,7 @@ static inline void check_lookups(struct sequence *sequence, const struct snapsho
 
 /* One document, found by its id: all its keys, and none else. */
 static inline void check_document_values(struct sequence *sequence, const struct snapshot *snapshot,
-                                         struct words *words, const struct attribute *attribute)
+                                         struct text *text, const struct attribute *attribute)
 {
 	static struct counted_keys found;
 	static struct counted_keys wanted;
@@ -189,7 +189,7 @@ static inline void check_document_values(struct sequence *sequence, const struct
 	CU_ASSERT_EQUAL_FATAL(snapshot_value(snapshot, &key, &within, &error), 0);
 	CU_ASSERT_EQUAL_FATAL(postings_count(&within), 1);
 	values_listed(snapshot, attribute, &within, &found);
-	values_wanted(sequence, words, attribute, id, &wanted);
+	values_wanted(sequence, text, attribute, id, &wanted);
 	counted_equal(&found, &wanted);
 	postings_deinit(&within);
 }
@@ -199,9 +199,9 @@ static inline void check_values(struct sequence *sequence)
 	static struct counted_keys found;
 	static struct counted_keys wanted;
 	struct snapshot *snapshot = replica_snapshot(sequence->replica);
-	struct words *words = words_new();
+	struct text *text = text_new();
 
-	CU_ASSERT_TRUE_FATAL(snapshot != NULL && words != NULL);
+	CU_ASSERT_TRUE_FATAL(snapshot != NULL && text != NULL);
 	CU_ASSERT_EQUAL_FATAL(replica_attributes_version(sequence->replica), sequence->attributes_version);
 	for (size_t i = 0; i < SEQUENCE_PATHS; i++) {
 		struct attribute attribute = {0, slice_string(sequence_paths[i])};
@@ -213,12 +213,12 @@ static inline void check_values(struct sequence *sequence)
 		CU_ASSERT_TRUE_FATAL((sequence->attributes & 1U << i) != 0);
 		sequence->attributes_checked++;
 		values_listed(snapshot, &attribute, NULL, &found);
-		values_wanted(sequence, words, &attribute, SIZE_MAX, &wanted);
+		values_wanted(sequence, text, &attribute, SIZE_MAX, &wanted);
 		counted_equal(&found, &wanted);
 		check_lookups(sequence, snapshot, &attribute, &wanted);
-		check_document_values(sequence, snapshot, words, &attribute);
+		check_document_values(sequence, snapshot, text, &attribute);
 	}
-	words_free(words);
+	text_free(text);
 	snapshot_release(snapshot);
 }
 

@@ -21,7 +21,7 @@ struct collected {
 	struct value_key keys[KEYS_MAX];
 };
 
-static struct words *words;
+static struct text *folder;
 
 static void print_value(struct buffer *text, const struct value *value)
 {
@@ -67,7 +67,7 @@ static void cut(struct collected *collected, const char *body, const char *const
 	buffer_init(&collected->text, 1U << 20);
 	collected->len = 0;
 	attributes_set(&attributes, paths, len);
-	CU_ASSERT_EQUAL(values_of_body(words, slice_string(body), &attributes, &sink, &error), 0);
+	CU_ASSERT_EQUAL(values_of_body(folder, slice_string(body), &attributes, &sink, &error), 0);
 	buffer_put_u8(&collected->text, 0);
 	CU_ASSERT_FALSE(buffer_failed(&collected->text));
 }
@@ -258,10 +258,10 @@ static void test_refusals(void)
 
 		sink.context = &left;
 		CU_ASSERT_EQUAL(
-			values_of_body(words, slice_string("{\"a\":[1,2]}"), &attributes, &sink, &error),
+			values_of_body(folder, slice_string("{\"a\":[1,2]}"), &attributes, &sink, &error),
 			ERROR_MEMORY);
 	}
-	CU_ASSERT_EQUAL(values_of_body(words, slice_string("{\"a\":"), &attributes, &sink, &error),
+	CU_ASSERT_EQUAL(values_of_body(folder, slice_string("{\"a\":"), &attributes, &sink, &error),
 	                ERROR_FORMAT);
 	CU_ASSERT_EQUAL(error.action, ERROR_ACTION_REJECT);
 }
@@ -316,7 +316,7 @@ static bool fold(void *context, struct slice text, struct buffer *folded)
 	struct error error;
 
 	(void)context;
-	return words_fold(words, text, folded, &error) == 0;
+	return text_fold(folder, text, folded, &error) == 0;
 }
 
 static const struct filter_fold folding = {fold, NULL};
@@ -439,8 +439,8 @@ int main(void)
 	                       CU_TEST_INFO_NULL};
 	int rc;
 
-	words = words_new();
-	rc = words == NULL ? 1 : suite_run("values", tests);
-	words_free(words);
+	folder = text_new();
+	rc = folder == NULL ? 1 : suite_run("values", tests);
+	text_free(folder);
 	return rc;
 }

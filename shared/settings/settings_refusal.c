@@ -1,0 +1,261 @@
+#include "shared/settings/settings_private.h"
+
+#include "shared/base/assert.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define NAME_BYTES_MAX 64
+
+struct slice settings_cut(struct slice text, size_t max)
+{
+	size_t len = text.len;
+
+	if (len > max) {
+		len = max;
+		while (len > 0 && (text.ptr[len] & 0xc0) == 0x80)
+			len--;
+	}
+	return slice_of(text.ptr, len);
+}
+
+static void say_bytes(struct settings_refusal *refusal, struct slice bytes)
+{
+	struct slice fitting = settings_cut(bytes, sizeof refusal->text - 1 - refusal->len);
+
+	if (fitting.len > 0)
+		memcpy(refusal->text + refusal->len, fitting.ptr, fitting.len);
+	refusal->len += fitting.len;
+	refusal->text[refusal->len] = '\0';
+}
+
+static void say(struct settings_refusal *refusal, const char *text)
+{
+	say_bytes(refusal, slice_string(text));
+}
+
+/* What somebody sent, in backquotes. */
+static void say_echo(struct settings_refusal *refusal, struct slice sent)
+{
+	say(refusal, "`");
+	say_bytes(refusal, settings_cut(sent, SETTINGS_ECHO_BYTES_MAX));
+	say(refusal, "`");
+}
+
+static void begin(struct reading *reading, const char *text)
+{
+	reading->refusal->code = reading->code;
+	reading->refusal->len = 0;
+	say(reading->refusal, text);
+}
+
+/* " at `.a[3].b`"; nothing for what was sent as a whole. */
+static void say_place(struct settings_refusal *refusal, const char *preposition, const struct place *place)
+{
+	const struct place *places[SETTINGS_PLACES_MAX];
+	char number[32];
+	size_t len = 0;
+
+	if (place == NULL)
+		return;
+	for (; place != NULL; place = place->above) {
+		ASSERT(len < SETTINGS_PLACES_MAX);
+		places[len++] = place;
+	}
+	say(refusal, preposition);
+	say(refusal, "`");
+	while (len-- > 0) {
+		if (places[len]->key.ptr == NULL) {
+			(void)snprintf(number, sizeof number, "[%zu]", places[len]->at);
+			say(refusal, number);
+		} else {
+			say(refusal, ".");
+			say_bytes(refusal, settings_cut(places[len]->key, SETTINGS_ECHO_BYTES_MAX));
+		}
+	}
+	say(refusal, "`");
+}
+
+static void say_format(struct settings_refusal *refusal, const char *format, va_list args)
+{
+	char text[SETTINGS_REFUSAL_BYTES_MAX];
+	int len = vsnprintf(text, sizeof text, format, args);
+	size_t fits = len > 0 ? (size_t)len : 0;
+
+	say_bytes(refusal, settings_cut(slice_of(text, fits < sizeof text ? fits : sizeof text - 1), fits));
+}
+
+int settings_refuse(struct reading *reading, const struct place *place, int code, const char *format, ...)
+{
+	va_list args;
+
+	begin(reading, "Invalid value");
+	say_place(reading->refusal, " at ", place);
+	say(reading->refusal, ": ");
+	va_start(args, format);
+	say_format(reading->refusal, format, args);
+	va_end(args);
+	return code;
+}
+
+int settings_refuse_whole(struct settings_refusal *refusal, const char *code, int result, const char *format,
+                          ...)
+{
+	va_list args;
+
+	refusal->code = code;
+	refusal->len = 0;
+	va_start(args, format);
+	say_format(refusal, format, args);
+	va_end(args);
+	return result;
+}
+
+int settings_refuse_missing(struct reading *reading, const struct place *place, const char *name)
+{
+	begin(reading, "Missing field `");
+	say(reading->refusal, name);
+	say(reading->refusal, "`");
+	say_place(reading->refusal, " inside ", place);
+	return ERROR_FORMAT;
+}
+
+static const char *kind_name(yyjson_val *value)
+{
+	if (yyjson_is_bool(value))
+		return "a boolean";
+	if (yyjson_is_str(value))
+		return "a string";
+	if (yyjson_is_arr(value))
+		return "an array";
+	if (yyjson_is_obj(value))
+		return "an object";
+	if (yyjson_is_uint(value))
+		return "a positive integer";
+	return yyjson_is_sint(value) ? "a negative integer" : "a number";
+}
+
+int settings_refuse_type(struct reading *reading, const struct place *place, const char *expected,
+                         yyjson_val *value)
+{
+	struct buffer compact;
+	struct error error;
+	int rc = 0;
+
+	buffer_init(&compact, SIZE_MAX);
+	begin(reading, "Invalid value type");
+	say_place(reading->refusal, " at ", place);
+	say(reading->refusal, ": expected ");
+	say(reading->refusal, expected);
+	say(reading->refusal, ", but found ");
+	if (yyjson_is_null(value)) {
+		say(reading->refusal, "null");
+	} else {
+		rc = json_append_value(&compact, value, &error);
+		say(reading->refusal, kind_name(value));
+		say(reading->refusal, ": ");
+		say_echo(reading->refusal, buffer_slice(&compact));
+	}
+	buffer_deinit(&compact);
+	return rc == ERROR_MEMORY ? ERROR_MEMORY : ERROR_FORMAT;
+}
+
+/* ---- names ---- */
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+/* Edits (insert, remove, replace, swap of neighbours) between two names; names over the bound are far. */
+static unsigned name_distance(struct slice a, struct slice b)
+{
+	unsigned row[3][NAME_BYTES_MAX + 1];
+
+	if (a.len > NAME_BYTES_MAX || b.len > NAME_BYTES_MAX)
+		return NAME_BYTES_MAX;
+	for (unsigned j = 0; j <= b.len; j++)
+		row[0][j] = j;
+	for (size_t i = 1; i <= a.len; i++) {
+		unsigned *now = row[i % 3];
+		const unsigned *last = row[(i + 2) % 3];
+		const unsigned *before = row[(i + 1) % 3];
+
+		now[0] = (unsigned)i;
+		for (size_t j = 1; j <= b.len; j++) {
+			unsigned replace = last[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);
+
+			now[j] = min3(last[j] + 1, now[j - 1] + 1, replace);
+			if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1] &&
+			    before[j - 2] + 1 < now[j])
+				now[j] = before[j - 2] + 1;
+		}
+	}
+	return row[a.len % 3][b.len];
+}
+
+static unsigned edits_allowed(size_t len)
+{
+	if (len <= 3)
+		return 0;
+	if (len <= 7)
+		return 1;
+	if (len <= 12)
+		return 2;
+	if (len <= 17)
+		return 3;
+	return len <= 24 ? 4 : 5;
+}
+
+/* ": did you mean `limit`? expected one of `limit`, …", the question where one of the names is near. */
+static void say_known(struct settings_refusal *refusal, struct slice name, struct known_names known)
+{
+	const char *nearest = NULL;
+	unsigned least = edits_allowed(name.len) + 1;
+
+	for (size_t i = 0; i < known.len && name.len > 3; i++) {
+		unsigned distance = name_distance(name, slice_string(known.list[i]));
+
+		if (distance < least) {
+			least = distance;
+			nearest = known.list[i];
+		}
+	}
+	say(refusal, ": ");
+	if (nearest != NULL) {
+		say(refusal, "did you mean ");
+		say_echo(refusal, slice_string(nearest));
+		say(refusal, "? ");
+	}
+	say(refusal, "expected one of ");
+	for (size_t i = 0; i < known.len; i++) {
+		say(refusal, i > 0 ? ", " : "");
+		say_echo(refusal, slice_string(known.list[i]));
+	}
+}
+
+static int refuse_name(struct reading *reading, struct slice name, struct known_names known)
+{
+	say_known(reading->refusal, name, known);
+	return ERROR_FORMAT;
+}
+
+int settings_refuse_field(struct reading *reading, const struct place *place, struct slice name,
+                          struct known_names known)
+{
+	begin(reading, "Unknown field ");
+	say_echo(reading->refusal, name);
+	say_place(reading->refusal, " inside ", place);
+	return refuse_name(reading, name, known);
+}
+
+int settings_refuse_value(struct reading *reading, const struct place *place, struct slice name,
+                          struct known_names known)
+{
+	begin(reading, "Unknown value ");
+	say_echo(reading->refusal, name);
+	say_place(reading->refusal, " at ", place);
+	return refuse_name(reading, name, known);
+}
