@@ -73,9 +73,13 @@ static inline struct bare_word *bare_word_new(struct bare *bare, struct slice wo
 static inline bool bare_add(void *context, struct slice word, struct place place)
 {
 	struct bare *bare = context;
-	uint64_t *known = map_get(&bare->map, word);
-	struct bare_word *entry = known != NULL ? &bare->words[*known] : bare_word_new(bare, word);
+	uint64_t *known;
+	struct bare_word *entry;
 
+	if (slice_equal(word, slice_string(WORD_FIELD_LENGTH))) /* which is for ranking */
+		return true;
+	known = map_get(&bare->map, word);
+	entry = known != NULL ? &bare->words[*known] : bare_word_new(bare, word);
 	if (entry == NULL)
 		return false;
 	if (entry->size - entry->len < 15) {
