@@ -1,7 +1,7 @@
 #include "query/core/parameters.h"
 
-#include "query/core/expected_names.h"
 #include "shared/base/assert.h"
+#include "shared/base/expected_names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,19 +25,6 @@ struct reading {
 
 /* ---- refusals ---- */
 
-/* The longest prefix within `max` bytes that does not cut a character. */
-static struct slice echo_cut(struct slice text, size_t max)
-{
-	size_t len = text.len;
-
-	if (len > max) {
-		len = max;
-		while (len > 0 && (text.ptr[len] & 0xc0) == 0x80)
-			len--;
-	}
-	return slice_of(text.ptr, len);
-}
-
 static int refuse_buffer(struct reading *reading, const char *code, struct buffer *text)
 {
 	struct slice message = buffer_slice(text);
@@ -57,7 +44,7 @@ static int refuse_unknown_name(struct reading *reading, struct slice name)
 		if (reading->rows[i].place & reading->place)
 			names[names_len++] = reading->rows[i].name;
 	buffer_init(&text, ERROR_ANSWER_MESSAGE_BYTES_MAX);
-	name = echo_cut(name, PARAMETER_ECHO_BYTES_MAX);
+	name = slice_within(name, PARAMETER_ECHO_BYTES_MAX);
 	buffer_printf(&text,
 	              "Unknown %s `%.*s`: ", reading->place == PARAMETER_PLACE_BODY ? "field" : "parameter",
 	              SLICE_ARGS(name));
@@ -70,7 +57,7 @@ static int refuse_strategy(struct reading *reading, const struct parameter *row,
 	struct buffer text;
 
 	buffer_init(&text, ERROR_ANSWER_MESSAGE_BYTES_MAX);
-	value = echo_cut(value, PARAMETER_ECHO_BYTES_MAX);
+	value = slice_within(value, PARAMETER_ECHO_BYTES_MAX);
 	if (reading->place == PARAMETER_PLACE_BODY)
 		buffer_printf(&text, "Unknown value `%.*s` at `.%s`: ", SLICE_ARGS(value), row->name);
 	else
@@ -173,7 +160,7 @@ static int refuse_type(struct reading *reading, const char *code, const char *wh
 		                        "Invalid value type%s: expected %s, but found null", where, expected);
 	buffer_init(&compact, SIZE_MAX);
 	append_compact(&compact, value);
-	shown = echo_cut(buffer_slice(&compact), PARAMETER_ECHO_BYTES_MAX);
+	shown = slice_within(buffer_slice(&compact), PARAMETER_ECHO_BYTES_MAX);
 	result = error_answer_set(reading->refusal, code,
 	                          "Invalid value type%s: expected %s, but found %s: `%.*s`", where, expected,
 	                          value_description(value), SLICE_ARGS(shown));
@@ -395,7 +382,7 @@ static bool url_count(const char *text, uint64_t *count)
 
 static int url_parsed(struct reading *reading, const struct parameter *row, const char *text, uint64_t *count)
 {
-	struct slice shown = echo_cut(slice_string(text), PARAMETER_ECHO_BYTES_MAX);
+	struct slice shown = slice_within(slice_string(text), PARAMETER_ECHO_BYTES_MAX);
 	bool boolean = strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
 	char *end;
 	double ratio;

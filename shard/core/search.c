@@ -1,6 +1,7 @@
 #include "shard/core/search_private.h"
 
 #include "shard/core/walk.h"
+#include "shared/settings/settings.h"
 
 #include <stdlib.h>
 
@@ -12,27 +13,6 @@
 /* Every field there can be, all of one weight. */
 static const uint16_t weights_of_all[FIELD_OTHER + 1];
 
-static bool path_is_covered(struct slice entry, struct slice path)
-{
-	return slice_equal(entry, path) ||
-	       (path.len > entry.len && path.ptr[entry.len] == '.' && slice_starts_with(path, entry));
-}
-
-/* `*` stands at the beginning, the end, or both. */
-static bool pattern_matches(struct slice pattern, struct slice path)
-{
-	bool begins = pattern.len > 0 && pattern.ptr[0] == '*';
-	bool ends = pattern.len > 1 && pattern.ptr[pattern.len - 1] == '*';
-	struct slice middle = slice_of(pattern.ptr + begins, pattern.len - begins - ends);
-
-	if (!begins)
-		return ends ? slice_starts_with(path, middle) : slice_equal(path, pattern);
-	if (!ends)
-		return path.len >= middle.len &&
-		       slice_equal(slice_of(path.ptr + path.len - middle.len, middle.len), middle);
-	return middle.len == 0 || memmem(path.ptr, path.len, middle.ptr, middle.len) != NULL;
-}
-
 static bool is_star(struct slice entry)
 {
 	return slice_equal(entry, slice_string("*"));
@@ -41,7 +21,7 @@ static bool is_star(struct slice entry)
 static uint16_t weight_of(const struct search_request *request, struct slice path)
 {
 	for (size_t i = 0; i < request->searchable_len; i++)
-		if (is_star(request->searchable[i]) || path_is_covered(request->searchable[i], path))
+		if (is_star(request->searchable[i]) || settings_covers(request->searchable[i], path))
 			return (uint16_t)i;
 	return RANK_UNSEARCHED;
 }
@@ -49,7 +29,7 @@ static uint16_t weight_of(const struct search_request *request, struct slice pat
 static bool is_searched_on(const struct search_request *request, struct slice path)
 {
 	for (size_t i = 0; i < request->search_on_len; i++)
-		if (pattern_matches(request->search_on[i], path))
+		if (settings_matches(request->search_on[i], path))
 			return true;
 	return request->search_on_len == 0;
 }
@@ -57,7 +37,7 @@ static bool is_searched_on(const struct search_request *request, struct slice pa
 static bool is_exact(const struct search_typos *typos, struct slice path)
 {
 	for (size_t i = 0; i < typos->attributes_len; i++)
-		if (path_is_covered(typos->attributes[i], path))
+		if (settings_covers(typos->attributes[i], path))
 			return true;
 	return false;
 }

@@ -75,47 +75,19 @@ struct row {
 	size_t *lens;
 };
 
-/* The smallest distance forward within one field, up to DISTANCE_FAR. */
-static unsigned distance_of(const struct place *left, size_t left_len, const struct place *right,
-                            size_t right_len)
+static struct places row_places_of(const struct row *row, size_t word)
 {
-	unsigned best = DISTANCE_FAR;
-	size_t j = 0;
-
-	for (size_t i = 0; i < left_len; i++) {
-		while (j < right_len &&
-		       (right[j].field < left[i].field ||
-		        (right[j].field == left[i].field && right[j].position <= left[i].position)))
-			j++;
-		if (j < right_len && right[j].field == left[i].field &&
-		    (unsigned)(right[j].position - left[i].position) < best)
-			best = (unsigned)(right[j].position - left[i].position);
-	}
-	return best;
-}
-
-static bool share_field(const struct place *left, size_t left_len, const struct place *right,
-                        size_t right_len)
-{
-	for (size_t i = 0, j = 0; i < left_len && j < right_len;) {
-		if (left[i].field == right[j].field)
-			return true;
-		if (left[i].field < right[j].field)
-			i++;
-		else
-			j++;
-	}
-	return false;
+	return (struct places){row->places + word * SEARCH_PLACES_MAX, row->lens[word]};
 }
 
 static bool pair_is_near(const struct row *row, size_t left, size_t right)
 {
-	const struct place *a = row->places + left * SEARCH_PLACES_MAX;
-	const struct place *b = row->places + right * SEARCH_PLACES_MAX;
+	struct places a = row_places_of(row, left);
+	struct places b = row_places_of(row, right);
 
 	if (row->search->request->by_attribute)
-		return share_field(a, row->lens[left], b, row->lens[right]);
-	return distance_of(a, row->lens[left], b, row->lens[right]) <= right - left;
+		return places_share_field(a, b);
+	return places_distance(a, b, DISTANCE_FAR) <= right - left;
 }
 
 /* The document at hand has all the words; whether each two of any three in a row are as near as in the phrase. */

@@ -55,7 +55,7 @@ struct gathering {
 	size_t joined_len;
 	size_t joined_size;
 	struct rank_found_node nodes[QUERY_NODES_MAX];
-	struct rank_places *phrases;
+	struct places *phrases;
 	struct rank_field fields[UINT8_MAX + 1];
 	struct rank_work work;
 };
@@ -301,7 +301,7 @@ static int place_compare(const void *a, const void *b)
 	return (left->position > right->position) - (left->position < right->position);
 }
 
-static struct rank_places *part_of(struct gathering *gathering, const struct source *source)
+static struct places *part_of(struct gathering *gathering, const struct source *source)
 {
 	struct rank_found_node *node = &gathering->nodes[source->node];
 
@@ -316,20 +316,20 @@ static struct rank_places *part_of(struct gathering *gathering, const struct sou
 }
 
 /* Places of neighbouring entries of one part, sorted. */
-static struct rank_places places_join(struct gathering *gathering, const struct entry *entries, size_t len)
+static struct places places_join(struct gathering *gathering, const struct entry *entries, size_t len)
 {
 	struct place *joined = gathering->joined + gathering->joined_len;
 	size_t count = 0;
 
 	if (len == 1)
-		return (struct rank_places){gathering->places + entries->at, entries->len};
+		return (struct places){gathering->places + entries->at, entries->len};
 	for (size_t i = 0; i < len; i++) {
 		memcpy(joined + count, gathering->places + entries[i].at, entries[i].len * sizeof *joined);
 		count += entries[i].len;
 	}
 	qsort(joined, count, sizeof *joined, place_compare);
 	gathering->joined_len += count;
-	return (struct rank_places){joined, count};
+	return (struct places){joined, count};
 }
 
 static int joined_reserve(struct gathering *gathering, struct error *error)
@@ -386,10 +386,10 @@ static int found_make(struct gathering *gathering, struct rank_found *found, str
 		}
 		if (source->exact)
 			gathering->nodes[source->node].exact =
-				(struct rank_places){gathering->places + entries[i].at, entries[i].len};
+				(struct places){gathering->places + entries[i].at, entries[i].len};
 		for (; end < len && is_one_part(source, &gathering->sources[entries[end].source]); end++)
 			if (gathering->sources[entries[end].source].exact)
-				gathering->nodes[source->node].exact = (struct rank_places){
+				gathering->nodes[source->node].exact = (struct places){
 					gathering->places + entries[end].at, entries[end].len};
 		*part_of(gathering, source) = places_join(gathering, &entries[i], end - i);
 	}
@@ -549,7 +549,7 @@ int search_rank(struct search *search, const struct rank_plan *plan, const struc
 	size_t len = (size_t)postings_count(group);
 	uint64_t *numbers = malloc((len + 1) * sizeof *numbers);
 	struct gathering *gathering =
-		malloc(sizeof *gathering + search->phrase_words * sizeof(struct rank_places));
+		malloc(sizeof *gathering + search->phrase_words * sizeof(struct places));
 	int rc;
 
 	if (gathering == NULL || numbers == NULL) {
@@ -558,7 +558,7 @@ int search_rank(struct search *search, const struct rank_plan *plan, const struc
 		return error_memory(error, sizeof *gathering + len * sizeof *numbers);
 	}
 	*gathering = (struct gathering){.search = search, .plan = plan, .scores = scores};
-	gathering->phrases = (struct rank_places *)(gathering + 1);
+	gathering->phrases = (struct places *)(gathering + 1);
 	postings_list(group, numbers);
 	rc = numbers_rank(gathering, numbers, len, error);
 	if (rc == 0 && scores->len > 0) {

@@ -68,59 +68,23 @@ static void choice_narrow_exact(const struct ranking *ranking, size_t node)
 
 /* ---- proximity ---- */
 
-static uint32_t place_key(struct place place)
-{
-	return (uint32_t)place.field << 16 | place.position;
-}
-
-/* The smallest distance from a place to a later one in the same field, if it is below `least`. */
-static uint32_t distance(const struct rank_places *from, const struct rank_places *to, uint32_t least)
-{
-	size_t k = 0;
-
-	for (size_t i = 0; i < from->len; i++) {
-		uint32_t key = place_key(from->ptr[i]);
-
-		while (k < to->len && place_key(to->ptr[k]) <= key)
-			k++;
-		if (k == to->len)
-			break;
-		if (place_key(to->ptr[k]) - key < least && to->ptr[k].field == from->ptr[i].field)
-			least = place_key(to->ptr[k]) - key;
-	}
-	return least;
-}
-
-static bool share_field(const struct rank_places *left, const struct rank_places *right)
-{
-	for (size_t i = 0, k = 0; i < left->len && k < right->len;) {
-		if (left->ptr[i].field == right->ptr[k].field)
-			return true;
-		if (left->ptr[i].field < right->ptr[k].field)
-			i++;
-		else
-			k++;
-	}
-	return false;
-}
-
 /* Phrases count by their outer words, and only forward. */
 static uint32_t class_pair_cost(const struct ranking *ranking, const struct rank_class *left,
                                 const struct rank_class *right)
 {
-	const struct rank_places *ends[] = {&left->words, &left->lasts};
-	const struct rank_places *begins[] = {&right->words, &right->firsts};
+	const struct places *ends[] = {&left->words, &left->lasts};
+	const struct places *begins[] = {&right->words, &right->firsts};
 	uint32_t least = FAR + 1;
 
 	for (size_t i = 0; i < 4; i++) {
 		if (!ranking->plan->by_attribute)
-			least = distance(ends[i / 2], begins[i % 2], least);
-		else if (share_field(ends[i / 2], begins[i % 2]))
+			least = places_distance(*ends[i / 2], *begins[i % 2], least);
+		else if (places_share_field(*ends[i / 2], *begins[i % 2]))
 			least = 1;
 	}
 	least--;
 	if (!ranking->plan->by_attribute && least > 1)
-		least = distance(&right->words, &left->words, least);
+		least = places_distance(right->words, left->words, least);
 	return least;
 }
 
@@ -149,7 +113,7 @@ static uint32_t edge_cost(const struct ranking *ranking, size_t left, size_t rig
 
 /* ---- attributeRank and wordPosition ---- */
 
-static uint32_t weight_of(const struct rank_plan *plan, const struct rank_places *places, uint32_t least)
+static uint32_t weight_of(const struct rank_plan *plan, const struct places *places, uint32_t least)
 {
 	for (size_t i = 0; i < places->len && least > 0; i++) {
 		uint32_t field = places->ptr[i].field;
@@ -185,8 +149,7 @@ static uint32_t table_cost(uint32_t difference)
 }
 
 /* The words of an n-gram are taken to follow each other from where it stands, all measured from its first place. */
-static uint32_t position_cost_of(const struct rank_node *node, const struct rank_places *places,
-                                 uint32_t least)
+static uint32_t position_cost_of(const struct rank_node *node, const struct places *places, uint32_t least)
 {
 	for (size_t i = 0; i < places->len && least > 0; i++) {
 		uint32_t bucket = rank_bucket(places->ptr[i].position);

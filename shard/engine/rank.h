@@ -90,25 +90,18 @@ struct rank_plan {
 	struct rank_node nodes[QUERY_NODES_MAX];
 };
 
-/* Sorted by field, then position: all that its words have in searchable fields, searched on or not. */
-struct rank_places {
-	const struct place *ptr;
-	size_t len;
-};
-
-/* What stands for a node at one number of typos; nothing if `words` and `firsts` are empty. */
+/* What stands for a node at one number of typos, with all places in searchable fields, searched on or not; nothing if
+ * `words` and `firsts` are empty. */
 struct rank_class {
-	struct rank_places
-		words; /* the word, what it begins, similar ones: each in a field that is searched on */
-	struct rank_places
-		firsts; /* first words of phrases: phrase terms, synonyms (even of one word), splits */
-	struct rank_places lasts; /* their last words */
+	struct places words; /* the word, what it begins, similar ones: each in a field that is searched on */
+	struct places firsts; /* first words of phrases: phrase terms, synonyms (even of one word), splits */
+	struct places lasts;  /* their last words */
 };
 
 struct rank_found_node {
 	struct rank_class typos[RANK_TYPOS_MAX + 1];
-	struct rank_places exact; /* of a node of one word: the typed word, also part of typos[0].words */
-	const struct rank_places *phrase; /* of a phrase that stands there: by word, stop words empty */
+	struct places exact;         /* of a node of one word: the typed word, also part of typos[0].words */
+	const struct places *phrase; /* of a phrase that stands there: by word, stop words empty */
 };
 
 struct rank_field {

@@ -11,7 +11,7 @@ enum {
 	EXACT_MATCH
 };
 
-static bool stands_at(const struct rank_places *places, uint32_t position)
+static bool stands_at(const struct places *places, uint32_t position)
 {
 	uint32_t wanted = rank_bucket(position);
 
@@ -21,7 +21,7 @@ static bool stands_at(const struct rank_places *places, uint32_t position)
 	return false;
 }
 
-static bool stands_in(const struct rank_places *places, uint16_t field)
+static bool stands_in(const struct places *places, uint16_t field)
 {
 	for (size_t i = 0; i < places->len && places->ptr[i].field <= field; i++)
 		if (places->ptr[i].field == field)
@@ -30,7 +30,7 @@ static bool stands_in(const struct rank_places *places, uint16_t field)
 }
 
 /* A word as typed: it stands in the field, or, without one, at its place in the query. */
-static bool word_holds(const struct rank_places *places, uint32_t position, const uint16_t *field)
+static bool word_holds(const struct places *places, uint32_t position, const uint16_t *field)
 {
 	return field != NULL ? stands_in(places, *field) : stands_at(places, position);
 }
@@ -64,7 +64,7 @@ static uint32_t match_type(const struct ranking *ranking, size_t terms)
 {
 	const struct rank_plan *plan = ranking->plan;
 	const struct rank_found_node *first = &ranking->found->nodes[0];
-	const struct rank_places *places = plan->nodes[0].is_phrase ? &first->typos[0].firsts : &first->exact;
+	const struct places *places = plan->nodes[0].is_phrase ? &first->typos[0].firsts : &first->exact;
 	uint32_t best = NO_EXACT_MATCH;
 	uint32_t words = 0;
 

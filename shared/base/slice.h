@@ -49,4 +49,17 @@ static inline bool slice_starts_with(struct slice s, struct slice prefix)
 	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
+/* The longest beginning of UTF-8 within `max` bytes that does not cut a character. */
+static inline struct slice slice_within(struct slice text, size_t max)
+{
+	size_t len = text.len;
+
+	if (len > max) {
+		len = max;
+		while (len > 0 && (text.ptr[len] & 0xc0) == 0x80)
+			len--;
+	}
+	return slice_of(text.ptr, len);
+}
+
 #endif

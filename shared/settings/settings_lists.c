@@ -205,7 +205,7 @@ static int read_rule(struct reading *reading, const struct place *place, yyjson_
 		return settings_refuse(reading, place, ERROR_FORMAT,
 		                       "`%.*s` ranking rule is invalid. Valid ranking rules are words, typo, "
 		                       "sort, proximity, attribute, exactness and custom ranking rules.",
-		                       SLICE_ARGS(settings_cut(text, SETTINGS_ECHO_BYTES_MAX)));
+		                       SLICE_ARGS(slice_within(text, SETTINGS_ECHO_BYTES_MAX)));
 	if (is_reserved(field))
 		return refuse_reserved(reading, place, field);
 	if (field.len > SETTINGS_PATH_BYTES_MAX)

@@ -113,9 +113,6 @@ const char *settings_locale(struct slice code);
 /* All codes, as a refusal lists them; how many. */
 size_t settings_locale_names(const char *names[SETTINGS_LOCALE_NAMES_MAX]);
 
-/* The longest beginning within `max` bytes that cuts no character. */
-struct slice settings_cut(struct slice text, size_t max);
-
 /* "Invalid value at `place`: …" */
 int settings_refuse(struct reading *reading, const struct place *place, int code, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

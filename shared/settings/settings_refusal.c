@@ -1,27 +1,14 @@
 #include "shared/settings/settings_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/expected_names.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#define NAME_BYTES_MAX 64
-
-struct slice settings_cut(struct slice text, size_t max)
-{
-	size_t len = text.len;
-
-	if (len > max) {
-		len = max;
-		while (len > 0 && (text.ptr[len] & 0xc0) == 0x80)
-			len--;
-	}
-	return slice_of(text.ptr, len);
-}
-
 static void say_bytes(struct settings_refusal *refusal, struct slice bytes)
 {
-	struct slice fitting = settings_cut(bytes, sizeof refusal->text - 1 - refusal->len);
+	struct slice fitting = slice_within(bytes, sizeof refusal->text - 1 - refusal->len);
 
 	if (fitting.len > 0)
 		memcpy(refusal->text + refusal->len, fitting.ptr, fitting.len);
@@ -38,7 +25,7 @@ static void say(struct settings_refusal *refusal, const char *text)
 static void say_echo(struct settings_refusal *refusal, struct slice sent)
 {
 	say(refusal, "`");
-	say_bytes(refusal, settings_cut(sent, SETTINGS_ECHO_BYTES_MAX));
+	say_bytes(refusal, slice_within(sent, SETTINGS_ECHO_BYTES_MAX));
 	say(refusal, "`");
 }
 
@@ -70,7 +57,7 @@ static void say_place(struct settings_refusal *refusal, const char *preposition,
 			say(refusal, number);
 		} else {
 			say(refusal, ".");
-			say_bytes(refusal, settings_cut(places[len]->key, SETTINGS_ECHO_BYTES_MAX));
+			say_bytes(refusal, slice_within(places[len]->key, SETTINGS_ECHO_BYTES_MAX));
 		}
 	}
 	say(refusal, "`");
@@ -82,7 +69,7 @@ static void say_format(struct settings_refusal *refusal, const char *format, va_
 	int len = vsnprintf(text, sizeof text, format, args);
 	size_t fits = len > 0 ? (size_t)len : 0;
 
-	say_bytes(refusal, settings_cut(slice_of(text, fits < sizeof text ? fits : sizeof text - 1), fits));
+	say_bytes(refusal, slice_within(slice_of(text, fits < sizeof text ? fits : sizeof text - 1), fits));
 }
 
 int settings_refuse(struct reading *reading, const struct place *place, int code, const char *format, ...)
@@ -162,67 +149,11 @@ int settings_refuse_type(struct reading *reading, const struct place *place, con
 
 /* ---- names ---- */
 
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned least = a < b ? a : b;
-
-	return least < c ? least : c;
-}
-
-/* Edits (insert, remove, replace, swap of neighbours) between two names; names over the bound are far. */
-static unsigned name_distance(struct slice a, struct slice b)
-{
-	unsigned row[3][NAME_BYTES_MAX + 1];
-
-	if (a.len > NAME_BYTES_MAX || b.len > NAME_BYTES_MAX)
-		return NAME_BYTES_MAX;
-	for (unsigned j = 0; j <= b.len; j++)
-		row[0][j] = j;
-	for (size_t i = 1; i <= a.len; i++) {
-		unsigned *now = row[i % 3];
-		const unsigned *last = row[(i + 2) % 3];
-		const unsigned *before = row[(i + 1) % 3];
-
-		now[0] = (unsigned)i;
-		for (size_t j = 1; j <= b.len; j++) {
-			unsigned replace = last[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);
-
-			now[j] = min3(last[j] + 1, now[j - 1] + 1, replace);
-			if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1] &&
-			    before[j - 2] + 1 < now[j])
-				now[j] = before[j - 2] + 1;
-		}
-	}
-	return row[a.len % 3][b.len];
-}
-
-static unsigned edits_allowed(size_t len)
-{
-	if (len <= 3)
-		return 0;
-	if (len <= 7)
-		return 1;
-	if (len <= 12)
-		return 2;
-	if (len <= 17)
-		return 3;
-	return len <= 24 ? 4 : 5;
-}
-
 /* ": did you mean `limit`? expected one of `limit`, …", the question where one of the names is near. */
 static void say_known(struct settings_refusal *refusal, struct slice name, struct known_names known)
 {
-	const char *nearest = NULL;
-	unsigned least = edits_allowed(name.len) + 1;
+	const char *nearest = expected_names_nearest(name, known.list, known.len);
 
-	for (size_t i = 0; i < known.len && name.len > 3; i++) {
-		unsigned distance = name_distance(name, slice_string(known.list[i]));
-
-		if (distance < least) {
-			least = distance;
-			nearest = known.list[i];
-		}
-	}
 	say(refusal, ": ");
 	if (nearest != NULL) {
 		say(refusal, "did you mean ");

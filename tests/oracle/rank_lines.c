@@ -60,7 +60,7 @@ static uint16_t *numbers_read(struct search *search, yyjson_val *list)
 	return numbers;
 }
 
-static struct rank_places places_read(struct search *search, yyjson_val *list)
+static struct places places_read(struct search *search, yyjson_val *list)
 {
 	size_t len = yyjson_arr_size(list) / 2;
 	uint16_t *numbers = numbers_read(search, list);
@@ -68,7 +68,7 @@ static struct rank_places places_read(struct search *search, yyjson_val *list)
 
 	for (size_t i = 0; i < len; i++)
 		places[i] = (struct place){numbers[2 * i], numbers[2 * i + 1]};
-	return (struct rank_places){places, len};
+	return (struct places){places, len};
 }
 
 static void query_read(struct search *search, yyjson_val *root)
@@ -139,7 +139,7 @@ static void node_read(struct search *search, yyjson_val *value, struct rank_foun
 {
 	yyjson_val *typos = yyjson_obj_get(value, "typos");
 	yyjson_val *words = yyjson_obj_get(value, "phrase");
-	struct rank_places *phrase = allocate(search, yyjson_arr_size(words), sizeof(*phrase));
+	struct places *phrase = allocate(search, yyjson_arr_size(words), sizeof(*phrase));
 
 	for (size_t i = 0; i <= RANK_TYPOS_MAX; i++) {
 		yyjson_val *class = yyjson_arr_get(typos, i);
@@ -157,7 +157,7 @@ static void node_read(struct search *search, yyjson_val *value, struct rank_foun
 static void document_read(struct search *search, yyjson_val *value, struct rank_found *found)
 {
 	yyjson_val *list = yyjson_obj_get(value, "nodes");
-	struct rank_places fields = places_read(search, yyjson_obj_get(value, "fields"));
+	struct places fields = places_read(search, yyjson_obj_get(value, "fields"));
 	struct rank_found_node *nodes = allocate(search, yyjson_arr_size(list), sizeof(*nodes));
 	struct rank_field *short_fields = allocate(search, fields.len, sizeof(*short_fields));
 

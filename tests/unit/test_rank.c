@@ -69,7 +69,7 @@ struct bed {
 	struct rank_plan plan;
 	struct rank_work work;
 	struct rank_found_node nodes[QUERY_NODES_MAX];
-	struct rank_places phrase[2]; /* words of a phrase term */
+	struct places phrase[2]; /* words of a phrase term */
 	struct rank_field fields[4];
 	struct rank_outcome outcome;
 };
@@ -92,11 +92,11 @@ static enum rank_verdict bed_rank(struct bed *bed, const struct found_row *rows,
 	for (size_t i = 0; i < FOUND_MAX && rows[i].kind != NOTHING; i++) {
 		struct rank_found_node *node = &bed->nodes[rows[i].node];
 		struct rank_class *class = &node->typos[rows[i].typos];
-		struct rank_places places = {rows[i].places, rows[i].len};
+		struct places places = {rows[i].places, rows[i].len};
 
 		if (rows[i].kind == PHRASE) {
-			class->firsts = (struct rank_places){places.ptr, 1};
-			class->lasts = (struct rank_places){places.ptr + places.len - 1, 1};
+			class->firsts = (struct places){places.ptr, 1};
+			class->lasts = (struct places){places.ptr + places.len - 1, 1};
 			bed->phrase[0] = class->firsts;
 			bed->phrase[1] = class->lasts;
 			node->phrase = bed->phrase;
@@ -539,7 +539,7 @@ static void test_any_nodes(void)
 
 			if (random_next(&seed) % 8 >= density)
 				continue;
-			bed->nodes[k].typos[typos].words = (struct rank_places){&place, 1};
+			bed->nodes[k].typos[typos].words = (struct places){&place, 1};
 			nodes[typos] |= (uint32_t)1 << k;
 		}
 		bed->request.strategy = (enum rank_strategy)(i % 3);
@@ -566,7 +566,7 @@ static void test_all_nodes(void)
 	struct rank_found found = {bed->nodes, bed->fields, 0};
 
 	for (size_t k = 0; k < bed->query.nodes_len; k++)
-		bed->nodes[k].typos[0].words = (struct rank_places){&place, 1};
+		bed->nodes[k].typos[0].words = (struct places){&place, 1};
 	bed->request.rules_len = 1;
 	rank_plan_init(&bed->plan, &bed->request);
 	CU_ASSERT_EQUAL(rank_document(&bed->plan, &found, no_bound, &bed->work, &bed->outcome), RANK_MATCH);

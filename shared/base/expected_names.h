@@ -6,11 +6,13 @@
  * of neighbours), of which a longer name is allowed more, none up to three
  * bytes and five from 25 on. The first of equally near names wins. Pure core.
  */
-#ifndef MILLRACE_QUERY_CORE_EXPECTED_NAMES_H
-#define MILLRACE_QUERY_CORE_EXPECTED_NAMES_H
+#ifndef MILLRACE_BASE_EXPECTED_NAMES_H
+#define MILLRACE_BASE_EXPECTED_NAMES_H
 
 #include "shared/base/buffer.h"
 
+/* One of the names; NULL: none is near. */
+const char *expected_names_nearest(struct slice received, const char *const *names, size_t names_len);
 void expected_names_append(struct buffer *text, struct slice received, const char *const *names,
                            size_t names_len);
 

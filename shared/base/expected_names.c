@@ -1,4 +1,4 @@
-#include "query/core/expected_names.h"
+#include "shared/base/expected_names.h"
 
 #define NAME_BYTES_MAX 64
 
@@ -50,8 +50,7 @@ static unsigned typos_allowed(size_t len)
 	return len <= 24 ? 4 : 5;
 }
 
-void expected_names_append(struct buffer *text, struct slice received, const char *const *names,
-                           size_t names_len)
+const char *expected_names_nearest(struct slice received, const char *const *names, size_t names_len)
 {
 	const char *nearest = NULL;
 	unsigned least = typos_allowed(received.len) + 1;
@@ -64,6 +63,14 @@ void expected_names_append(struct buffer *text, struct slice received, const cha
 			nearest = names[i];
 		}
 	}
+	return nearest;
+}
+
+void expected_names_append(struct buffer *text, struct slice received, const char *const *names,
+                           size_t names_len)
+{
+	const char *nearest = expected_names_nearest(received, names, names_len);
+
 	if (nearest != NULL)
 		buffer_printf(text, "did you mean `%s`? ", nearest);
 	buffer_append_string(text, "expected one of ");
