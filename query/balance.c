@@ -37,7 +37,7 @@ static void declare_metrics(struct balance *balance)
 	struct metric *hedges =
 		metric_new(METRIC_TYPE_COUNTER, "millrace_query_hedges_total",
 	                   "Questions asked of another replica because one was slow: sent, won "
-	                   "by them, and denied by their budget.",
+	                   "by them, and denied: beyond their budget, or all are busy.",
 	                   "result");
 
 	balance->node_seconds = metric_new(METRIC_TYPE_HISTOGRAM, "millrace_query_node_duration_seconds",

@@ -104,6 +104,8 @@ static void append_details(struct buffer *body, const struct task_entry *entry)
 		buffer_put_u8(body, '{');
 		append_member(body, "primaryKey", entry->primary_key);
 		buffer_put_u8(body, '}');
+	} else if (entry->details.len > 0) {
+		buffer_append_slice(body, entry->details);
 	} else {
 		buffer_append_string(body, "null");
 	}

@@ -1,5 +1,4 @@
 /* What goes to nodes, and what comes back. */
-#include "query/core/answer.h"
 #include "query/flight_private.h"
 
 #include <stdio.h>
@@ -12,6 +11,10 @@
 #define DEADLINE_MARGIN_MS_MAX 50
 /* A node ends a wait for what is required so long before its deadline. */
 #define NODE_TAIL_MS 50
+/* Of settings that say nothing. */
+#define CUTOFF_MS 1500
+/* So much of the time that a node has is for what follows ranking. */
+#define CUTOFF_PARTS 4
 
 /* ---- questions ---- */
 
@@ -19,6 +22,9 @@ static const char *path_of(enum flight_kind kind)
 {
 	switch (kind) {
 	case FLIGHT_KIND_SEARCH:
+	case FLIGHT_KIND_FACET:
+	case FLIGHT_KIND_DOCUMENTS:
+	case FLIGHT_KIND_FEDERATED:
 		return "/search";
 	case FLIGHT_KIND_LIST:
 		return "/list";
@@ -26,22 +32,6 @@ static const char *path_of(enum flight_kind kind)
 		return "/get";
 	}
 	return "";
-}
-
-static void write_question(const struct flight *flight, const struct scatter_action *action,
-                           struct buffer *body)
-{
-	struct node_question question = {action->partitions, action->partitions_len, flight->asked.limit,
-	                                 flight->request.required};
-	uint64_t index_id = flight->request.index->id;
-
-	buffer_init(body, QUESTION_BYTES_MAX);
-	if (flight->request.kind == FLIGHT_KIND_SEARCH)
-		ask_search(body, index_id, &question, &flight->request.search, action->stale);
-	else if (flight->request.kind == FLIGHT_KIND_LIST)
-		ask_list(body, index_id, &question, flight->asked, action->stale);
-	else
-		ask_get(body, index_id, &question, flight->id, action->stale);
 }
 
 static int node_deadline_ms(int left_ms, int64_t patience_us)
@@ -55,6 +45,45 @@ static int node_deadline_ms(int left_ms, int64_t patience_us)
 	if (patience_us / 1000 < deadline_ms - NODE_TAIL_MS)
 		return (int)(patience_us / 1000) + NODE_TAIL_MS;
 	return deadline_ms;
+}
+
+/* How long a node may rank, whatever others have taken before it: one that died must not leave an answer unranked. It
+ * ends in time for an answer, but where the node has little time only because another one may be asked. */
+static uint64_t cutoff_of(const struct flight *flight, const struct scatter_action *action, int deadline_ms)
+{
+	const struct settings_cutoff *cutoff = &flight->settings.settings->cutoff;
+	uint64_t ms = cutoff->given ? cutoff->ms : CUTOFF_MS;
+	uint64_t most_ms = (uint64_t)(deadline_ms - deadline_ms / CUTOFF_PARTS);
+
+	return action->patience_us == INT64_MAX && ms > most_ms ? most_ms : ms;
+}
+
+static void write_question(const struct flight *flight, const struct scatter_action *action, int deadline_ms,
+                           struct buffer *body)
+{
+	struct node_question question = {.partitions = action->partitions,
+	                                 .partitions_len = action->partitions_len,
+	                                 .hits_max = flight->asked.limit,
+	                                 .required = flight->request.required};
+	uint64_t index_id = flight->request.index->id;
+	struct search_asking asking = {.index_id = index_id,
+	                               .settings_version = flight->settings.version,
+	                               .stale = action->stale,
+	                               .words = flight->words,
+	                               .has_cutoff = flight->request.kind == FLIGHT_KIND_SEARCH ||
+	                                             flight->request.kind == FLIGHT_KIND_FEDERATED};
+
+	if (asking.has_cutoff)
+		asking.cutoff_ms = cutoff_of(flight, action, deadline_ms);
+	buffer_init(body, QUESTION_BYTES_MAX);
+	if (flight->aside != FLIGHT_ASIDE_NONE)
+		ask_aside(body, index_id, &question, flight->aside_asked, action->stale);
+	else if (flight_searches(flight->request.kind))
+		ask_search(body, &question, &flight->request.search, &asking);
+	else if (flight->request.kind == FLIGHT_KIND_LIST)
+		ask_list(body, index_id, &question, flight->asked, action->stale);
+	else
+		ask_get(body, index_id, &question, flight->id, action->stale);
 }
 
 int flight_send_leg(struct flight *flight, const struct scatter_action *action, int64_t now_us,
@@ -80,7 +109,7 @@ int flight_send_leg(struct flight *flight, const struct scatter_action *action, 
 		return error_memory(error, sizeof *leg);
 	*leg = (struct leg){flight, flight->scatter, action->leg, action->node, action->stale, now_us};
 	(void)snprintf(url, sizeof url, "%s%s", action->node->url, path_of(flight->request.kind));
-	write_question(flight, action, &body);
+	write_question(flight, action, request.deadline_ms, &body);
 	flight->holders++;
 	result = buffer_failed(&body)
 	                 ? error_memory(error, QUESTION_BYTES_MAX)
@@ -143,6 +172,30 @@ static void note_covered(struct flight *flight, const struct arrival *arrival, c
 			flight->covered[arrival->question.partitions[i]] = received[i];
 }
 
+/* False: it is of no use. Of what is asked aside nothing is too much. */
+static bool restrict_answer(const struct flight *flight, struct node_answer *answer,
+                            const struct arrival *arrival)
+{
+	if (arrival->wanted_len == 0)
+		return false;
+	return flight->aside != FLIGHT_ASIDE_NONE ||
+	       arrival->wanted_len == arrival->question.partitions_len ||
+	       node_answer_restrict(answer, &arrival->question, arrival->wanted);
+}
+
+static int keep_found(struct flight *flight, const struct arrival *arrival, const struct node_answer *answer,
+                      struct error *error)
+{
+	int result;
+
+	if (flight->aside != FLIGHT_ASIDE_NONE)
+		return flight_take_aside(flight, arrival->body, error);
+	result = merge_add(&flight->merge, answer, error);
+	if (result == 0 && arrival->question.values)
+		result = facet_hits_add(&flight->facet_hits, arrival->body, &flight->arena, error);
+	return result;
+}
+
 /* A 200's hits into the merge. */
 static int take_hits(struct flight *flight, struct arrival *arrival, struct scatter_event *event,
                      struct error *error)
@@ -154,15 +207,18 @@ static int take_hits(struct flight *flight, struct arrival *arrival, struct scat
 		return result;
 	drop_behind(flight, arrival, answer.received, event);
 	event->kind = SCATTER_EVENT_UNUSED;
-	if (arrival->wanted_len == 0 || (arrival->wanted_len < arrival->question.partitions_len &&
-	                                 !node_answer_restrict(&answer, &arrival->question, arrival->wanted)))
+	if (!restrict_answer(flight, &answer, arrival))
 		return 0;
-	result = merge_add(&flight->merge, &answer, error);
+	result = keep_found(flight, arrival, &answer, error);
 	if (result < 0)
 		return result;
 	event->kind = SCATTER_EVENT_ANSWERED;
 	event->stale = answer.stale;
 	event->stale_len = answer.stale_len;
+	if (answer.at_cutoff) {
+		flight->at_cutoff = true;
+		event->why = flight_why(flight, "cutoff");
+	}
 	note_covered(flight, arrival, answer.received);
 	return 0;
 }
@@ -203,15 +259,43 @@ static int take_refusals(struct flight *flight, const struct arrival *arrival, s
 	return 0;
 }
 
-/* Out of the time that it was given, which may have been little. */
-static void take_overdue(const struct arrival *arrival, struct scatter_event *event)
+/* The node can answer for none of its partitions. */
+static void refuse_all(const struct arrival *arrival, enum node_refusal_reason reason,
+                       struct scatter_event *event)
 {
 	for (size_t i = 0; i < arrival->question.partitions_len; i++)
-		arrival->behind[i] =
-			(struct node_refusal){arrival->question.partitions[i], NODE_REFUSAL_BEHIND};
+		arrival->behind[i] = (struct node_refusal){arrival->question.partitions[i], reason};
 	event->kind = SCATTER_EVENT_REFUSED;
 	event->refusals = arrival->behind;
 	event->refusals_len = arrival->question.partitions_len;
+}
+
+/* It has other settings: one of the two is about to learn something. */
+static int take_settings(struct flight *flight, const struct arrival *arrival, struct scatter_event *event,
+                         struct error *error)
+{
+	int64_t version;
+	char why[32];
+
+	if (!node_settings_parse(arrival->body, &version))
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "status 409, but not of settings");
+	if (!flight->lacks_settings || version < flight->settings_told)
+		flight->settings_told = version;
+	flight->lacks_settings = true;
+	(void)snprintf(why, sizeof why, "settings %lld", (long long)version);
+	event->why = flight_why(flight, why);
+	refuse_all(arrival, NODE_REFUSAL_ABSENT, event);
+	return 0;
+}
+
+/* An answer that leaves out hits for the sake of others speaks of all its partitions or of none. */
+static bool is_whole(const struct flight *flight)
+{
+	const struct search_request *search = &flight->request.search;
+
+	return flight_searches(flight->request.kind) &&
+	       (search->has_threshold || search->distinct.ptr != NULL ||
+	        flight->settings.settings->distinct.ptr != NULL);
 }
 
 static int prepare_arrival(struct flight *flight, const struct leg *leg, struct slice body,
@@ -219,7 +303,15 @@ static int prepare_arrival(struct flight *flight, const struct leg *leg, struct 
 {
 	size_t len;
 
-	arrival->question = scatter_question(leg->scatter, leg->number, flight->asked.limit);
+	if (flight->aside != FLIGHT_ASIDE_NONE) {
+		arrival->question = scatter_question(leg->scatter, leg->number, 0);
+	} else {
+		arrival->question = scatter_question(leg->scatter, leg->number, flight->asked.limit);
+		arrival->question.facets = flight->request.search.facets.len > 0;
+		arrival->question.values = flight->request.kind == FLIGHT_KIND_FACET;
+		arrival->question.whole = is_whole(flight);
+		arrival->question.equal = flight->words.equal;
+	}
 	len = arrival->question.partitions_len;
 	arrival->wanted = arena_alloc(&flight->arena, len * sizeof arrival->wanted[0]);
 	arrival->behind = arena_alloc(&flight->arena, len * sizeof arrival->behind[0]);
@@ -236,13 +328,14 @@ int flight_take_answer(struct flight *flight, const struct leg *leg, const struc
 	bool late = flight->finished || leg->scatter != flight->scatter;
 	bool answered = answer->status == 200 || (answer->status == 404 && get);
 	bool overdue = answer->status == 503 && flight->request.required != NULL;
+	bool lacking = answer->status == 409 && flight_searches(flight->request.kind);
 	struct arrival arrival;
 
 	if (answer->status == 0) {
 		*error = answer->error;
 		return error->code;
 	}
-	if (!answered && answer->status != 410 && !overdue)
+	if (!answered && answer->status != 410 && !overdue && !lacking)
 		return error_set(error, ERROR_NETWORK, ERROR_ACTION_RETRY, "status %d: %.*s", answer->status,
 		                 (int)(answer->body.len < 200 ? answer->body.len : 200),
 		                 (const char *)answer->body.ptr);
@@ -252,9 +345,12 @@ int flight_take_answer(struct flight *flight, const struct leg *leg, const struc
 	if (prepare_arrival(flight, leg, answer->body, &arrival, error) < 0)
 		return error->code;
 	if (overdue) {
-		take_overdue(&arrival, event);
+		/* out of the time that it was given, which may have been little */
+		refuse_all(&arrival, NODE_REFUSAL_BEHIND, event);
 		return 0;
 	}
+	if (lacking)
+		return take_settings(flight, &arrival, event, error);
 	if (!answered)
 		return take_refusals(flight, &arrival, event, error);
 	if (arrival.wanted_len == 0)

@@ -31,9 +31,10 @@ static void declare_metrics(struct gateway *gateway)
 
 	gateway->requests = metric_new(METRIC_TYPE_COUNTER, "millrace_http_requests_total",
 	                               "Requests answered, by route and status.", "route,status");
-	gateway->degraded =
-		metric_new(METRIC_TYPE_COUNTER, "millrace_search_degraded_total",
-	                   "Reads answered in part, with stale shards, or refused for that.", "reason");
+	gateway->degraded = metric_new(
+		METRIC_TYPE_COUNTER, "millrace_search_degraded_total",
+		"Reads answered in part, with stale shards, not ranked to the end, or refused for that.",
+		"reason");
 	gateway->search_seconds = metric_series(seconds, NULL);
 }
 
@@ -132,8 +133,7 @@ void gateway_respond_error(const struct exchange *exchange, const struct error_a
 
 	buffer_init(&body, 8 * ERROR_ANSWER_MESSAGE_BYTES_MAX);
 	error_answer_append(&body, slice_string(refusal->code), slice_string(refusal->message));
-	gateway_respond(exchange, error_answer_status(refusal->code), &body,
-	                later ? "Retry-After: 10" : NULL);
+	gateway_respond(exchange, refusal->status, &body, later ? "Retry-After: 10" : NULL);
 }
 
 void gateway_count_degraded(struct gateway *gateway, const char *reason)

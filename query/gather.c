@@ -29,8 +29,8 @@ struct waiting {
 	const struct snapshot *snapshot; /* NULL: its flight has it */
 	const struct index_record *index;
 	struct search_request search;
-	int64_t *required; /* NULL: no token */
-	uint8_t *q;
+	struct arena arena; /* what `search` points to, until the flight has it */
+	int64_t *required;  /* NULL: no token */
 };
 
 /* ---- life ---- */
@@ -75,7 +75,7 @@ static void waiting_free(struct waiting *waiting)
 		return;
 	snapshot_release(waiting->snapshot);
 	free(waiting->required);
-	free(waiting->q);
+	arena_deinit(&waiting->arena);
 	free(waiting);
 }
 
@@ -107,19 +107,13 @@ static int fill(struct waiting *waiting, const struct search_request *request, s
 	    gateway_resolve(&waiting->exchange, uid, &waiting->snapshot, &waiting->index, refusal) < 0 ||
 	    read_token(waiting, refusal) < 0)
 		return -1;
-	waiting->q = malloc(request->q.len + 1);
-	if (waiting->q == NULL)
-		return error_answer_set(refusal, "internal", "out of memory");
-	if (request->q.len > 0)
-		memcpy(waiting->q, request->q.ptr, request->q.len);
 	waiting->search = *request;
-	waiting->search.q = slice_of(waiting->q, request->q.len);
 	return 0;
 }
 
-/* NULL after answering that it cannot be searched for. */
+/* NULL after answering that it cannot be searched for. The arena is taken over. */
 static struct waiting *waiting_new(struct gather *gather, const struct exchange *exchange,
-                                   const struct search_request *request)
+                                   const struct search_request *request, struct arena *arena)
 {
 	struct waiting *waiting = calloc(1, sizeof *waiting);
 	struct error_answer refusal;
@@ -127,7 +121,9 @@ static struct waiting *waiting_new(struct gather *gather, const struct exchange 
 
 	if (waiting == NULL) {
 		result = error_answer_set(&refusal, "internal", "out of memory");
+		arena_deinit(arena);
 	} else {
+		waiting->arena = *arena;
 		waiting->gather = gather;
 		waiting->exchange = *exchange;
 		waiting->started_us = clock_monotonic_us();
@@ -142,8 +138,11 @@ static struct waiting *waiting_new(struct gather *gather, const struct exchange 
 
 static void prepare(struct waiting *waiting)
 {
-	struct coalesce_scope scope = {.index_id = waiting->index->id,
+	uint64_t id = waiting->index->id;
+	struct coalesce_scope scope = {.index_id = id,
 	                               .generation = waiting->index->generation,
+	                               .settings_version =
+	                                       view_settings_of(waiting->snapshot->settings, id).version,
 	                               .authorization = slice_string(""),
 	                               .seed = waiting->gather->seed};
 
@@ -173,11 +172,12 @@ static void fire(struct waiting *waiting)
 	struct slice required = slice_of(NULL, 0);
 	struct arena arena;
 
-	/* legs may outlive the waiting: what the flight needs goes with it */
-	arena_init(&arena, ARENA_BLOCK_BYTES);
-	if (!arena_copy(&arena, waiting->search.q, &flight.search.q) ||
-	    (waiting->required != NULL &&
-	     !arena_copy(&arena, slice_of(waiting->required, required_bytes), &required))) {
+	/* legs may outlive the waiting: what the flight needs goes with it, and whoever leads a flight is never fired
+	 * again */
+	arena = waiting->arena;
+	arena_init(&waiting->arena, ARENA_BLOCK_BYTES);
+	if (waiting->required != NULL &&
+	    !arena_copy(&arena, slice_of(waiting->required, required_bytes), &required)) {
 		struct flight_outcome outcome = {.refusal = &refusal, .degraded = ""};
 
 		arena_deinit(&arena);
@@ -187,7 +187,7 @@ static void fire(struct waiting *waiting)
 	}
 	flight.required = (const int64_t *)(const void *)required.ptr;
 	flight.arena = &arena;
-	/* whoever leads a flight is never fired again, and the flight keeps the index until it has landed */
+	/* the flight keeps the index until it has landed */
 	flight.snapshot = waiting->snapshot;
 	waiting->snapshot = NULL;
 	flight_start(&flight);
@@ -250,10 +250,9 @@ static void landed(void *context, struct flight_outcome *outcome)
 void gather_search(struct gather *gather, const struct exchange *exchange,
                    const struct search_request *request, struct arena *arena)
 {
-	struct waiting *waiting = waiting_new(gather, exchange, request);
+	struct waiting *waiting = waiting_new(gather, exchange, request, arena);
 	enum coalesce_place place;
 
-	arena_deinit(arena);
 	if (waiting == NULL)
 		return;
 	prepare(waiting);

@@ -110,9 +110,32 @@ static void start(const struct exchange *exchange, struct flight_request *reques
 	flight_start(request);
 }
 
-void reading_list(const struct exchange *exchange, const struct listing_request *request, struct arena *arena)
+void reading_documents(const struct exchange *exchange, const struct documents_request *request,
+                       struct arena *arena)
 {
-	struct flight_request flight = {.kind = FLIGHT_KIND_LIST, .listing = *request};
+	struct flight_request flight = {.kind = FLIGHT_KIND_LIST, .listing = request->listing};
+
+	if (request->is_search) {
+		flight.kind = FLIGHT_KIND_DOCUMENTS;
+		flight.search = request->search;
+		flight.listing.has_fields = false; /* nodes have chosen them */
+	}
+	start(exchange, &flight, arena);
+}
+
+void reading_explain(const struct exchange *exchange, const struct search_request *request,
+                     struct arena *arena)
+{
+	struct flight_request flight = {.kind = FLIGHT_KIND_SEARCH, .explain = true, .search = *request};
+
+	start(exchange, &flight, arena);
+}
+
+void reading_facet(const struct exchange *exchange, const struct facet_search_request *request,
+                   struct arena *arena)
+{
+	struct flight_request flight = {
+		.kind = FLIGHT_KIND_FACET, .search = request->search, .facet = request->facet};
 
 	start(exchange, &flight, arena);
 }

@@ -97,20 +97,22 @@ void route_task(const struct exchange *exchange)
 {
 	struct error_answer refusal;
 	struct task_entry entry;
-	struct buffer body;
+	struct buffer details, body;
 	int64_t task;
 	int result = task_uid_parse(exchange->segments[1], &task, &refusal);
 
-	if (result == 0 && !view_task(exchange->gateway->view, task, &entry))
+	buffer_init(&details, TASK_RECORD_BYTES_MAX);
+	if (result == 0 && !view_task(exchange->gateway->view, task, &entry, &details))
 		result = error_answer_set(&refusal, "task_not_found", "Task `%lld` not found.",
 		                          (long long)task);
 	if (result < 0) {
 		gateway_respond_error(exchange, &refusal);
-		return;
+	} else {
+		buffer_init(&body, TASK_RECORD_BYTES_MAX + (size_t)64 * 1024);
+		body_task(&body, &entry);
+		gateway_respond(exchange, 200, &body, NULL);
 	}
-	buffer_init(&body, 64 * 1024);
-	body_task(&body, &entry);
-	gateway_respond(exchange, 200, &body, NULL);
+	buffer_deinit(&details);
 }
 
 void route_indexes(const struct exchange *exchange, bool admin)

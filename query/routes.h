@@ -45,4 +45,9 @@ void route_health(const struct exchange *exchange);
 void route_task(const struct exchange *exchange);
 void route_indexes(const struct exchange *exchange, bool admin);
 
+/* Of all settings of an index, or one. */
+void route_settings_show(const struct exchange *exchange);
+void route_settings_change(const struct exchange *exchange);
+void route_settings_reset(const struct exchange *exchange);
+
 #endif

@@ -1,9 +1,11 @@
 /*
- * The public listener's routes: Meilisearch's reads. Each handler parses its
- * request and hands it to a gathering, a reading or a survey, which answers it.
+ * The public listener's routes: Meilisearch's reads and settings, and how a
+ * search goes. Each handler parses its request and hands it to a gathering, a
+ * multi-search, a reading or a survey, which answers it.
  */
 #include "query/bodies.h"
 #include "query/gather.h"
+#include "query/multi.h"
 #include "query/reading.h"
 #include "query/routes.h"
 #include "query/survey.h"
@@ -45,7 +47,26 @@ static void route_index(const struct exchange *exchange)
 	snapshot_release(snapshot);
 }
 
+static int check_body(const struct exchange *exchange, struct error_answer *refusal)
+{
+	return parameters_check_content_type(http_request_header(exchange->request, "Content-Type"), refusal);
+}
+
+static void refuse(const struct exchange *exchange, struct arena *arena, const struct error_answer *refusal)
+{
+	arena_deinit(arena);
+	gateway_respond_error(exchange, refusal);
+}
+
 /* ---- searches ---- */
+
+static int read_search(const struct exchange *exchange, struct arena *arena, struct search_request *request,
+                       struct error_answer *refusal)
+{
+	if (check_body(exchange, refusal) < 0)
+		return -1;
+	return search_request_from_body(http_request_body(exchange->request), arena, request, refusal);
+}
 
 static void search(const struct exchange *exchange, bool from_body)
 {
@@ -57,22 +78,16 @@ static void search(const struct exchange *exchange, bool from_body)
 
 	arena_init(&arena, ARENA_BLOCK_BYTES);
 	if (from_body) {
-		result = parameters_check_content_type(http_request_header(exchange->request, "Content-Type"),
-		                                       &refusal);
-		if (result == 0)
-			result = search_request_from_body(http_request_body(exchange->request), &arena,
-			                                  &request, &refusal);
+		result = read_search(exchange, &arena, &request, &refusal);
 	} else {
 		result = gateway_arguments(exchange, arguments, &refusal);
 		if (result == 0)
 			result = search_request_from_url(arguments, &arena, &request, &refusal);
 	}
-	if (result < 0) {
-		arena_deinit(&arena);
-		gateway_respond_error(exchange, &refusal);
-		return;
-	}
-	gather_search(exchange->gateway->gather, exchange, &request, &arena);
+	if (result < 0)
+		refuse(exchange, &arena, &refusal);
+	else
+		gather_search(exchange->gateway->gather, exchange, &request, &arena);
 }
 
 static void route_search_post(const struct exchange *exchange)
@@ -85,14 +100,81 @@ static void route_search_get(const struct exchange *exchange)
 	search(exchange, false);
 }
 
+static void route_explain(const struct exchange *exchange)
+{
+	struct search_request request;
+	struct error_answer refusal;
+	struct arena arena;
+
+	arena_init(&arena, ARENA_BLOCK_BYTES);
+	if (read_search(exchange, &arena, &request, &refusal) < 0)
+		refuse(exchange, &arena, &refusal);
+	else
+		reading_explain(exchange, &request, &arena);
+}
+
+static void route_facet_search(const struct exchange *exchange)
+{
+	struct facet_search_request request;
+	struct error_answer refusal;
+	struct arena arena;
+
+	arena_init(&arena, ARENA_BLOCK_BYTES);
+	if (check_body(exchange, &refusal) < 0 ||
+	    facet_search_request_from_body(http_request_body(exchange->request), &arena, &request, &refusal) <
+	            0)
+		refuse(exchange, &arena, &refusal);
+	else
+		reading_facet(exchange, &request, &arena);
+}
+
+static void route_multi_search(const struct exchange *exchange)
+{
+	struct multi_search_request request;
+	struct error_answer refusal;
+	struct arena arena;
+
+	arena_init(&arena, ARENA_BLOCK_BYTES);
+	if (check_body(exchange, &refusal) < 0 ||
+	    multi_search_request_from_body(http_request_body(exchange->request), &arena, &request, &refusal) <
+	            0)
+		refuse(exchange, &arena, &refusal);
+	else
+		multi_search(exchange, &request, &arena);
+}
+
 /* ---- documents ---- */
 
-typedef int parse_listing(const struct argument *arguments, struct arena *arena,
-                          struct listing_request *request, struct error_answer *refusal);
-typedef void start_reading(const struct exchange *exchange, const struct listing_request *request,
-                           struct arena *arena);
+static void route_documents(const struct exchange *exchange)
+{
+	struct argument arguments[ARGUMENTS_MAX + 1];
+	struct documents_request request;
+	struct error_answer refusal;
+	struct arena arena;
 
-static void documents(const struct exchange *exchange, parse_listing *parse, start_reading *start)
+	arena_init(&arena, ARENA_BLOCK_BYTES);
+	if (gateway_arguments(exchange, arguments, &refusal) < 0 ||
+	    documents_request_from_url(arguments, &arena, &request, &refusal) < 0)
+		refuse(exchange, &arena, &refusal);
+	else
+		reading_documents(exchange, &request, &arena);
+}
+
+static void route_fetch(const struct exchange *exchange)
+{
+	struct documents_request request;
+	struct error_answer refusal;
+	struct arena arena;
+
+	arena_init(&arena, ARENA_BLOCK_BYTES);
+	if (check_body(exchange, &refusal) < 0 ||
+	    documents_request_from_body(http_request_body(exchange->request), &arena, &request, &refusal) < 0)
+		refuse(exchange, &arena, &refusal);
+	else
+		reading_documents(exchange, &request, &arena);
+}
+
+static void route_document(const struct exchange *exchange)
 {
 	struct argument arguments[ARGUMENTS_MAX + 1];
 	struct listing_request request;
@@ -101,22 +183,10 @@ static void documents(const struct exchange *exchange, parse_listing *parse, sta
 
 	arena_init(&arena, ARENA_BLOCK_BYTES);
 	if (gateway_arguments(exchange, arguments, &refusal) < 0 ||
-	    parse(arguments, &arena, &request, &refusal) < 0) {
-		arena_deinit(&arena);
-		gateway_respond_error(exchange, &refusal);
-		return;
-	}
-	start(exchange, &request, &arena);
-}
-
-static void route_documents(const struct exchange *exchange)
-{
-	documents(exchange, listing_request_documents, reading_list);
-}
-
-static void route_document(const struct exchange *exchange)
-{
-	documents(exchange, listing_request_document, reading_get);
+	    documents_request_of_one(arguments, &arena, &request, &refusal) < 0)
+		refuse(exchange, &arena, &refusal);
+	else
+		reading_get(exchange, &request, &arena);
 }
 
 /* ---- counts ---- */
@@ -157,8 +227,19 @@ static const struct route routes[] = {
 	{"GET", "/indexes/*", ROUTE_GUARD_ALL, route_index},
 	{"POST", "/indexes/*/search", ROUTE_GUARD_ALL, route_search_post},
 	{"GET", "/indexes/*/search", ROUTE_GUARD_ALL, route_search_get},
+	{"POST", "/indexes/*/explain", ROUTE_GUARD_ALL, route_explain},
+	{"POST", "/indexes/*/facet-search", ROUTE_GUARD_ALL, route_facet_search},
+	{"POST", "/multi-search", ROUTE_GUARD_ALL, route_multi_search},
 	{"GET", "/indexes/*/documents", ROUTE_GUARD_ALL, route_documents},
+	{"POST", "/indexes/*/documents/fetch", ROUTE_GUARD_ALL, route_fetch},
 	{"GET", "/indexes/*/documents/*", ROUTE_GUARD_ALL, route_document},
+	{"GET", "/indexes/*/settings", ROUTE_GUARD_ALL, route_settings_show},
+	{"PATCH", "/indexes/*/settings", ROUTE_GUARD_ALL, route_settings_change},
+	{"DELETE", "/indexes/*/settings", ROUTE_GUARD_ALL, route_settings_reset},
+	{"GET", "/indexes/*/settings/*", ROUTE_GUARD_ALL, route_settings_show},
+	{"PUT", "/indexes/*/settings/*", ROUTE_GUARD_ALL, route_settings_change},
+	{"PATCH", "/indexes/*/settings/*", ROUTE_GUARD_ALL, route_settings_change},
+	{"DELETE", "/indexes/*/settings/*", ROUTE_GUARD_ALL, route_settings_reset},
 	{"GET", "/indexes/*/stats", ROUTE_GUARD_ALL, route_index_stats},
 	{"GET", "/tasks/*", ROUTE_GUARD_ALL, route_task},
 };

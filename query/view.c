@@ -31,6 +31,7 @@ struct counted_snapshot {
 	struct snapshot open; /* first: what users hold is this */
 	atomic_int holders;
 	struct catalog *catalog;
+	struct view_settings *settings;
 };
 
 struct view {
@@ -67,27 +68,40 @@ void snapshot_release(const struct snapshot *snapshot)
 	held = counted(snapshot);
 	if (atomic_fetch_sub(&held->holders, 1) > 1)
 		return;
+	view_settings_free(held->settings);
 	catalog_free(held->catalog);
 	free(held);
+}
+
+/* NULL when out of memory. `before` is the one that this thread published last. */
+static struct counted_snapshot *snapshot_new(const struct catalog *catalog,
+                                             const struct counted_snapshot *before)
+{
+	struct counted_snapshot *fresh = calloc(1, sizeof *fresh);
+
+	if (fresh == NULL)
+		return NULL;
+	atomic_init(&fresh->holders, 1);
+	fresh->catalog = catalog_copy(catalog);
+	if (fresh->catalog != NULL)
+		fresh->settings = view_settings_new(fresh->catalog, before != NULL ? before->settings : NULL);
+	fresh->open = (struct snapshot){fresh->catalog, fresh->settings};
+	if (fresh->settings != NULL)
+		return fresh;
+	snapshot_release(&fresh->open);
+	return NULL;
 }
 
 /* False when out of memory: the last snapshot stays. */
 static bool publish(struct view *view)
 {
-	struct counted_snapshot *fresh = calloc(1, sizeof *fresh);
-	struct counted_snapshot *old;
+	/* only this thread replaces it */
+	struct counted_snapshot *old = view->newest;
+	struct counted_snapshot *fresh = snapshot_new(view->catalog, old);
 
 	if (fresh == NULL)
 		return false;
-	fresh->catalog = catalog_copy(view->catalog);
-	if (fresh->catalog == NULL) {
-		free(fresh);
-		return false;
-	}
-	fresh->open.catalog = fresh->catalog;
-	atomic_init(&fresh->holders, 1);
 	(void)pthread_mutex_lock(&view->lock);
-	old = view->newest;
 	view->newest = fresh;
 	(void)pthread_mutex_unlock(&view->lock);
 	snapshot_release(old != NULL ? &old->open : NULL);
@@ -130,7 +144,7 @@ bool view_trouble(struct view *view, struct error *error)
 	return stopped;
 }
 
-bool view_task(struct view *view, int64_t task, struct task_entry *entry)
+bool view_task(struct view *view, int64_t task, struct task_entry *entry, struct buffer *details)
 {
 	bool found;
 
@@ -138,6 +152,10 @@ bool view_task(struct view *view, int64_t task, struct task_entry *entry)
 	found = task_history_find(view->tasks, task, entry);
 	if (found && (view->newest == NULL || !task_entry_is_reflected(entry, view->newest->catalog)))
 		entry->has_final = false;
+	if (found) {
+		buffer_append_slice(details, entry->details);
+		entry->details = buffer_slice(details);
+	}
 	(void)pthread_mutex_unlock(&view->lock);
 	return found;
 }

@@ -19,12 +19,14 @@
 #define MILLRACE_QUERY_VIEW_H
 
 #include "query/core/task_history.h"
+#include "query/view_settings.h"
 #include "shared/config/config.h"
 
 struct view;
 
 struct snapshot {
-	const struct catalog *catalog; /* immutable; valid until snapshot_release */
+	const struct catalog *catalog; /* immutable; valid until snapshot_release, as are the settings */
+	const struct view_settings *settings;
 };
 
 /* Starts the reader, which waits for Kafka by itself. `config` must outlive the view. */
@@ -41,7 +43,8 @@ const struct snapshot *view_take(struct view *view);
 void snapshot_release(const struct snapshot *snapshot);
 /* A request that this gateway itself has appended, before the reader comes to it. */
 void view_note_request(struct view *view, int64_t task, struct slice value);
-/* A success shows as enqueued until the newest snapshot has what it did. False if the task is unknown. */
-bool view_task(struct view *view, int64_t task, struct task_entry *entry);
+/* A success shows as enqueued until the newest snapshot has what it did. Its details are appended, and valid as long
+ * as that buffer. False if the task is unknown. */
+bool view_task(struct view *view, int64_t task, struct task_entry *entry, struct buffer *details);
 
 #endif

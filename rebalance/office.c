@@ -26,15 +26,15 @@ enum outcome {
 	OUTCOME_NOT_ELECTED
 };
 
+/* What only the controller writes, and reads once: when it takes office. */
 enum topic {
 	TOPIC_META,
 	TOPIC_TOPOLOGY,
-	TOPIC_TASKS,
 	TOPIC_TASK_STATES,
 	TOPICS
 };
 
-static const char *const suffixes[TOPICS] = {"meta", "topology", "tasks", "task-states"};
+static const char *const suffixes[TOPICS] = {"meta", "topology", "task-states"};
 
 /* ---- new and free ---- */
 
@@ -240,16 +240,22 @@ static int read_record(struct office *office, size_t topic, const struct record 
 	case TOPIC_TOPOLOGY:
 		return controller_read_topology(office->controller, record->offset, record->key,
 		                                record->value, error);
-	case TOPIC_TASKS:
-		return controller_read_task(office->controller, record->offset, record->value, error);
 	default:
 		controller_read_final(office->controller, record->value);
 		return 0;
 	}
 }
 
-/* 0 at the end of all four topics. */
-static int read_to_end(struct office *office, struct error *error)
+static int read_request(struct office *office, size_t topic, const struct record *record, struct error *error)
+{
+	(void)topic; /* there is one */
+	return controller_read_task(office->controller, record->offset, record->value, error);
+}
+
+/* 0 at the end of all topics of the reader. */
+static int read_to_end(struct office *office,
+                       int (*read)(struct office *, size_t, const struct record *, struct error *),
+                       struct error *error)
 {
 	for (;;) {
 		enum log_event event;
@@ -258,14 +264,32 @@ static int read_to_end(struct office *office, struct error *error)
 		int rc = log_reader_next(office->reader, READ_TIMEOUT_MS, &event, &topic, &record, error);
 
 		if (rc == 0 && event == LOG_EVENT_END)
-			return controller_check(office->controller, error);
+			return 0;
 		if (rc == 0 && event == LOG_EVENT_RECORD)
-			rc = read_record(office, topic, &record, error);
+			rc = read(office, topic, &record, error);
 		if (rc < 0)
 			return rc;
 		if (event == LOG_EVENT_NONE && signalled(office, 0))
 			return OUTCOME_SIGNAL;
 	}
+}
+
+/* Requests come last: what is recorded says where those that are not done begin. */
+static int read_everything(struct office *office, struct error *error)
+{
+	int rc = log_reader_open(office->config, suffixes, TOPICS, &office->reader, error);
+
+	if (rc == 0)
+		rc = read_to_end(office, read_record, error);
+	if (rc == 0)
+		rc = controller_check(office->controller, error);
+	if (rc != 0)
+		return rc;
+	log_reader_close(office->reader);
+	office->reader = NULL;
+	rc = log_reader_open_from(office->config, "tasks", controller_oldest_task(office->controller),
+	                          &office->reader, error);
+	return rc == 0 ? read_to_end(office, read_request, error) : rc;
 }
 
 /* First the producer, then everything to its end. */
@@ -294,21 +318,19 @@ static int take(struct office *office, struct error *error)
 	office->rebuild_ends = rebuild_ends_new(office->config);
 	if (office->controller == NULL || office->rebuild_ends == NULL)
 		return error_memory(error, 0);
-	rc = log_reader_open(office->config, suffixes, TOPICS, &office->reader, error);
-	if (rc == 0)
-		rc = read_to_end(office, error);
+	rc = read_everything(office, error);
 	if (rc != 0)
 		return rc;
 	atomic_store(&office->state, OFFICE_STATE_IN_OFFICE);
 	series_set(office->in_office, 1);
-	logline(LOG_LEVEL_INFO, "took_office", "kafka=%s pending=%zu", office->kafka_id,
-	        controller_pending(office->controller));
+	logline(LOG_LEVEL_INFO, "took_office", "kafka=%s pending=%zu tasks_from=%" PRId64, office->kafka_id,
+	        controller_pending(office->controller), controller_oldest_task(office->controller));
 	return 0;
 }
 
 /* ---- in office ---- */
 
-/* Requests that have arrived. Of the other three topics we are the only writer: what comes is our own echo. */
+/* Requests that have arrived. */
 static int read_requests(struct office *office, struct error *error)
 {
 	enum log_event event = LOG_EVENT_RECORD;
@@ -319,8 +341,8 @@ static int read_requests(struct office *office, struct error *error)
 		size_t topic = 0;
 
 		rc = log_reader_next(office->reader, 0, &event, &topic, &record, error);
-		if (rc == 0 && event == LOG_EVENT_RECORD && topic == TOPIC_TASKS)
-			rc = controller_read_task(office->controller, record.offset, record.value, error);
+		if (rc == 0 && event == LOG_EVENT_RECORD)
+			rc = read_request(office, topic, &record, error);
 	}
 	return rc;
 }

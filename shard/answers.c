@@ -1,5 +1,5 @@
-/* Answers: what every shard of a question has, merged, best first. */
-#include "shard/question.h"
+/* Answers: what every shard of a question has, merged. */
+#include "shard/answer.h"
 
 #include "shared/runtime/clock.h"
 #include "shared/runtime/logline.h"
@@ -13,23 +13,14 @@ struct hit {
 	const struct document *document;
 };
 
-/* One answer under way. */
-struct answer {
-	struct question *question;
-	struct words *words;
-	struct damage *damage;
-	bool damaged; /* a replica is: whoever owns it is told, and the question is not answered here */
-};
-
 struct hits {
-	const struct document_page *pages; /* one a shard */
+	uint64_t *totals; /* one a shard */
 	struct hit *list;
 	size_t len;
 	uint64_t total;
 };
 
-/* After an error of a snapshot: its replica must stop, or memory is short. */
-static void failed(struct answer *answer, size_t shard, const struct error *error)
+void answer_failed(struct answer *answer, size_t shard, const struct error *error)
 {
 	struct question *question = answer->question;
 	int32_t partition = question->shards[shard].partition;
@@ -52,23 +43,23 @@ static int hit_compare(const void *a, const void *b)
 	const struct document *left = ((const struct hit *)a)->document;
 	const struct document *right = ((const struct hit *)b)->document;
 
-	if (left->score != right->score)
-		return left->score > right->score ? -1 : 1;
 	return insertion_key_compare(left->key, left->id, right->key, right->id);
 }
 
-/* What each shard has, as one ranked list. */
+/* What each shard has, as one list. */
 static bool hits_merge(struct question *question, const struct document_page *pages, struct hits *hits)
 {
 	size_t count = 0;
 
-	*hits = (struct hits){.pages = pages};
+	*hits = (struct hits){
+		.totals = arena_alloc(&question->arena, question->shards_len * sizeof *hits->totals)};
 	for (size_t i = 0; i < question->shards_len; i++)
 		count += pages[i].count;
 	hits->list = arena_alloc(&question->arena, (count + 1) * sizeof *hits->list);
-	if (hits->list == NULL)
+	if (hits->list == NULL || hits->totals == NULL)
 		return false;
 	for (size_t i = 0; i < question->shards_len; i++) {
+		hits->totals[i] = pages[i].total;
 		hits->total += pages[i].total;
 		for (size_t k = 0; k < pages[i].count; k++)
 			hits->list[hits->len++] = (struct hit){i, &pages[i].documents[k]};
@@ -80,20 +71,16 @@ static bool hits_merge(struct question *question, const struct document_page *pa
 static void append_hit(const struct question *question, const struct hit *hit, struct slice document,
                        struct buffer *body)
 {
-	buffer_printf(body,
-	              "{\"p\":%" PRId32 ",\"score\":%" PRIu32 ",\"ts\":%" PRId64 ",\"seq\":%" PRIu32
-	              ",\"id\":",
-	              question->shards[hit->shard].partition, hit->document->score,
-	              hit->document->key.timestamp_ms, hit->document->key.seq);
+	buffer_printf(body, "{\"p\":%" PRId32 ",\"ts\":%" PRId64 ",\"seq\":%" PRIu32 ",\"id\":",
+	              question->shards[hit->shard].partition, hit->document->key.timestamp_ms,
+	              hit->document->key.seq);
 	json_append_string(body, hit->document->id);
 	buffer_append_string(body, ",\"doc\":");
 	buffer_append_slice(body, document);
 	buffer_append_string(body, "}");
 }
 
-/* "received":[…]: what each shard had when it was asked; `pages` NULL: without counts. */
-static void append_received(const struct question *question, const struct document_page *pages,
-                            struct buffer *body)
+void answer_received(const struct question *question, const uint64_t *totals, struct buffer *body)
 {
 	buffer_append_string(body, "\"received\":[");
 	for (size_t i = 0; i < question->shards_len; i++) {
@@ -104,8 +91,8 @@ static void append_received(const struct question *question, const struct docume
 		              i == 0 ? "" : ",", question->shards[i].partition, seen->received,
 		              serving_name(serving_of(seen, false) == SERVING_RECOVERING ? SERVING_RECOVERING
 		                                                                         : SERVING_ACTIVE));
-		if (pages != NULL)
-			buffer_printf(body, ",\"total\":%" PRIu64, pages[i].total);
+		if (totals != NULL)
+			buffer_printf(body, ",\"total\":%" PRIu64, totals[i]);
 		buffer_append_string(body, "}");
 	}
 	buffer_append_string(body, "]");
@@ -124,7 +111,7 @@ static bool hit_body(struct answer *answer, const struct hit *hit, struct slice 
 	}
 	if (snapshot_get(question->views[hit->shard].snapshot, hit->document->id, &question->arena, &document,
 	                 &error) != 0) {
-		failed(answer, hit->shard, &error);
+		answer_failed(answer, hit->shard, &error);
 		return false;
 	}
 	*found = document.body;
@@ -139,7 +126,7 @@ static void hits_answer(struct answer *answer, const struct hits *hits)
 
 	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
 	buffer_append_string(&body, "{");
-	append_received(question, hits->pages, &body);
+	answer_received(question, hits->totals, &body);
 	buffer_printf(&body, ",\"total\":%" PRIu64 ",\"hits\":[", hits->total);
 	for (size_t i = (size_t)question->offset; i < hits->len && i < end; i++) {
 		struct slice document;
@@ -162,7 +149,6 @@ static bool page_ask(struct answer *answer, size_t shard, struct document_page *
 {
 	struct question *question = answer->question;
 	struct snapshot *snapshot = question->views[shard].snapshot;
-	bool search = question->kind == QUESTION_KIND_SEARCH;
 	struct document_request request = {.limit = (size_t)(question->offset + question->limit),
 	                                   .keys_only = true,
 	                                   .arena = &question->arena};
@@ -173,10 +159,9 @@ static bool page_ask(struct answer *answer, size_t shard, struct document_page *
 		question_drop(question);
 		return false;
 	}
-	rc = search ? snapshot_search(snapshot, answer->words, question->text, &request, page, &error)
-	            : snapshot_list(snapshot, &request, page, &error);
+	rc = snapshot_list(snapshot, &request, page, &error);
 	if (rc != 0)
-		failed(answer, shard, &error);
+		answer_failed(answer, shard, &error);
 	return rc == 0;
 }
 
@@ -201,7 +186,7 @@ static void get_respond(struct question *question, int status, struct slice docu
 
 	buffer_init(&body, NODE_ANSWER_BYTES_MAX);
 	buffer_append_string(&body, "{");
-	append_received(question, NULL, &body);
+	answer_received(question, NULL, &body);
 	if (status == 200) {
 		buffer_append_string(&body, ",\"doc\":");
 		buffer_append_slice(&body, document);
@@ -226,7 +211,7 @@ static void get_answer(struct answer *answer)
 	else if (error.code == ERROR_NOT_FOUND)
 		get_respond(question, 404, slice_of("", 0));
 	else
-		failed(answer, 0, &error);
+		answer_failed(answer, 0, &error);
 }
 
 static void verify_answer(struct answer *answer)
@@ -236,7 +221,7 @@ static void verify_answer(struct answer *answer)
 	struct buffer body;
 
 	if (snapshot_verify(question->views[0].snapshot, answer->words, &error) != 0) {
-		failed(answer, 0, &error);
+		answer_failed(answer, 0, &error);
 		if (answer->damaged)
 			http_refuse(question->request, 409, "damaged", error.text);
 		return;
@@ -256,6 +241,8 @@ bool question_answer(struct question *question, struct words *words, struct dama
 		get_answer(&answer);
 	else if (question->kind == QUESTION_KIND_VERIFY)
 		verify_answer(&answer);
+	else if (question->kind == QUESTION_KIND_SEARCH)
+		answer_search(&answer);
 	else
 		pages_answer(&answer);
 	if (question->kind == QUESTION_KIND_SEARCH)

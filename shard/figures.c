@@ -11,9 +11,10 @@ static void append_memory(const struct node *node, const struct held *held,
 	buffer_printf(body,
 	              "\"memory\":{\"active\":{\"segments\":%zu,\"bytes\":%zu},"
 	              "\"immutable\":{\"segments\":%zu,\"bytes\":%zu},\"ids_bytes\":%zu,\"words\":%zu,"
+	              "\"tables_bytes\":%zu,"
 	              "\"share_bytes\":%zu,\"busy_ranges\":%" PRIu64 "}",
 	              figures->active.segments, figures->active.bytes, figures->immutable.segments,
-	              figures->immutable.bytes, figures->ids_bytes, figures->words,
+	              figures->immutable.bytes, figures->ids_bytes, figures->words, figures->tables_bytes,
 	              budget_share(&node->budget, held->index_id), held->busy_ranges);
 }
 

@@ -121,7 +121,7 @@ static int parts_open(struct node *node, struct error *error)
 	    node->searches == NULL || node->shelf == NULL || node->copies == NULL || node->batches == NULL ||
 	    node->store_tasks == NULL)
 		return error_memory(error, NODE_QUESTIONS_MAX * sizeof(void *));
-	return 0;
+	return settings_shelf_new(&node->settings, error);
 }
 
 int node_open(const struct config *config, int signal_fd, struct node **out, struct error *error)
@@ -242,6 +242,7 @@ static bool turn(struct node *node, int64_t *tick_ms)
 		*tick_ms = node->now_ms + TICK_MS;
 		counters_update(node);
 		copies_turn(node);
+		preparing_turn(node);
 	}
 	return more || node->reader_more || (node->deciding && !node->stopping);
 }
@@ -314,6 +315,7 @@ void node_close(struct node *node)
 	if (node->searches != NULL)
 		mailbox_free(node->searches);
 	shelf_free(node->shelf);
+	settings_shelf_free(node->settings);
 	copies_free(node->copies);
 	if (node->batches != NULL)
 		mailbox_free(node->batches);

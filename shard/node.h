@@ -14,6 +14,9 @@
  * `deadline`, and no further shard is looked up. A request may name the node
  * that it is for (X-Millrace-Node): any other one answers 421 `wrong_node`.
  *
+ * Settings that meta says are made ready for the search threads (settings_shelf.h) and built by the replicas; GET
+ * /shards tells for each which version it is built for.
+ *
  * What it holds is decided by shard/core/holdings.h from meta and topology
  * alone, after both were read to their ends. Another Kafka, or records that
  * are gone, end the program with exit code 78 before anything is changed.
@@ -30,8 +33,8 @@
  * Store policy: when the memory of all replicas reaches a quarter of
  * `shard.memory`, when a replica has enough for a disk segment of some size, or
  * when the oldest range waits for NODE_STORE_AGE_MS. After every store the
- * replica is compacted as far as it should be; stores and slices take turns,
- * but a replica whose dead take more of the disk than merges leave of them is
+ * replica is compacted as far as it should be, and further when NODE_REST_MS passed and
+ * nothing has come; stores and slices take turns, but a replica whose dead take more of the disk than merges leave of them is
  * compacted before it is stored again. A file of which most is free is written anew
  * (kv_rewrite.h), between them and behind them. An index that holds its share
  * of the budget (core/budget.h) is answered BUSY, the others are not. At
@@ -44,6 +47,7 @@
 #include "shared/config/config.h"
 
 #define NODE_STORE_AGE_MS 5000
+#define NODE_REST_MS 2000
 #define NODE_SHUTDOWN_MS 20000
 #define NODE_STANDSTILL_MS 2000
 

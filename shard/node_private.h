@@ -1,6 +1,7 @@
 /*
  * What the parts of the node share: node.c (life and loop), identity.c (whose
- * directory it is), following.c (meta and topology), replicas.c (what is held), directories.c (where), storing.c (store jobs), http.c
+ * directory it is), following.c (meta and topology), replicas.c (what is held), directories.c
+ * (where), preparing.c (by which settings), storing.c (store jobs), http.c
  * (threads of the server), batches.c, questions.c, answers.c, marks.c, copying.c, restoring.c (copies that come), status.c and figures.c (answers),
  * counters.c (metrics). Everything is the owner thread's unless it says
  * otherwise.
@@ -16,6 +17,7 @@
 #include "shard/core/words.h"
 #include "shard/kv_rewrite.h"
 #include "shard/node.h"
+#include "shard/settings_shelf.h"
 #include "shard/shelf.h"
 #include "shared/http/http_server.h"
 #include "shared/json/json.h"
@@ -89,9 +91,17 @@ struct held {
 	bool uncompacted;          /* replica_compact_begin may have something to do */
 	bool indebted;             /* its dead take so much of the disk that they go before more is stored */
 	int64_t compact_retry_ms;  /* after a compaction that failed */
+	int64_t rest_ms;           /* from then on it is at rest, if nothing is to be stored */
+	bool resting;              /* as the replica was told */
 	bool rewritable;           /* its file may be worth it */
 	int64_t rewrite_retry_ms;  /* after a rewrite that failed */
 	bool unmerged;             /* replica_merge has more to do */
+	bool prepared;             /* by the settings of these versions, as far as they are understood */
+	int64_t settings_in_force;
+	int64_t settings_coming;
+	int64_t settings;         /* the newest version that the replica was told */
+	int64_t settings_built;   /* the highest that it is built for */
+	int64_t settings_refused; /* the last one that was not understood */
 	struct series *received;
 	struct series *stored;
 	struct series *documents;
@@ -243,6 +253,7 @@ struct node {
 	struct searcher searchers[NODE_SEARCHERS_MAX];
 	size_t searchers_len;
 	struct shelf *shelf;
+	struct settings_shelf *settings;
 	struct copies *copies;
 	struct arrival arrival;
 	struct question *waiting; /* for offsets */
@@ -343,6 +354,16 @@ bool replicas_merge(struct node *node);
 void replicas_close(struct node *node);
 /* Removes what is on disk of one that is closed, and forgets it; false if that failed. */
 bool replicas_discard(struct node *node, struct held *held);
+
+/* preparing.c */
+/* Makes ready and tells the replica what meta says by now; nothing if it has not changed. */
+void preparing_decide(struct node *node, struct held *held);
+/* After something of the replica has changed. */
+void preparing_note(struct held *held, const struct replica_status *status);
+/* What could not be done yet, and what has left for long enough. */
+void preparing_turn(struct node *node);
+/* Of one that is closed. */
+void preparing_forget(struct node *node, struct held *held);
 
 /* directories.c */
 /* A directory of files, without subdirectories: what an environment is. */

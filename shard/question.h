@@ -13,6 +13,7 @@
 #ifndef MILLRACE_SHARD_QUESTION_H
 #define MILLRACE_SHARD_QUESTION_H
 
+#include "shard/core/search_question.h"
 #include "shard/core/serving.h"
 #include "shard/node_private.h"
 
@@ -44,7 +45,7 @@ struct question {
 	enum question_kind kind;
 	int64_t arrived_ms;
 	int64_t deadline_ms; /* INT64_MAX: none */
-	yyjson_doc *doc;     /* NULL until parsed */
+	yyjson_doc *doc;     /* NULL until parsed; what is asked for points into it */
 	struct arena arena;
 	uint64_t index_id;
 	struct question_shard *shards; /* in the arena */
@@ -56,7 +57,8 @@ struct question {
 	int64_t offset;
 	int64_t limit;
 	bool stale;
-	struct slice text; /* the query, or the document id */
+	struct slice text;              /* the document id */
+	struct search_question *search; /* of a search, in the arena */
 	/* of a copy: what is copied, its source (NULL: none yet), and the view that keeps its replica */
 	struct copies_key copy_key;
 	struct copy_source *copy;

@@ -156,8 +156,17 @@ static bool verify_parse(struct question *question, yyjson_val *asked)
 static bool search_parse(struct question *question, yyjson_val *asked)
 {
 	yyjson_val *shards = yyjson_obj_get(asked, "shards");
+	struct error error = {.code = ERROR_MEMORY};
 
-	(void)json_get_string(asked, "q", &question->text);
+	question->search = arena_alloc(&question->arena, sizeof *question->search);
+	if (question->search == NULL ||
+	    search_question_read(asked, &question->arena, question->search, &error) != 0) {
+		if (error.code == ERROR_MEMORY)
+			http_refuse(question->request, 503, "memory", "out of memory");
+		else
+			invalid(question, error.text);
+		return false;
+	}
 	if (!yyjson_is_arr(shards) || yyjson_arr_size(shards) != 1) {
 		invalid(question, "`shards` lists one index and its partitions");
 		return false;
@@ -165,16 +174,12 @@ static bool search_parse(struct question *question, yyjson_val *asked)
 	return shards_parse(question, yyjson_arr_get_first(shards));
 }
 
+/* Of a listing. */
 static bool bounds_parse(struct question *question, yyjson_val *asked)
 {
 	question->limit = 20;
-	(void)json_get_bool(asked, "stale", &question->stale);
 	(void)json_get_i64(asked, "offset", &question->offset);
 	(void)json_get_i64(asked, "limit", &question->limit);
-	if (question->kind == QUESTION_KIND_SEARCH && question->offset != 0) {
-		invalid(question, "a search has no `offset`: who merges skips");
-		return false;
-	}
 	if (question->limit >= 0 && question->offset >= 0 && question->limit <= QUESTION_LIMIT_MAX &&
 	    question->offset <= QUESTION_DEPTH_MAX - QUESTION_LIMIT_MAX)
 		return true;
@@ -240,10 +245,11 @@ bool question_parse(struct question *question)
 	if (question->kind == QUESTION_KIND_SEARCH)
 		sound = search_parse(question, asked);
 	else if (question->kind == QUESTION_KIND_LIST)
-		sound = shards_parse(question, asked);
+		sound = shards_parse(question, asked) && bounds_parse(question, asked);
 	else
 		sound = get_parse(question, asked);
-	return sound && bounds_parse(question, asked) && tokens_parse(question, asked);
+	(void)json_get_bool(asked, "stale", &question->stale);
+	return sound && tokens_parse(question, asked);
 }
 
 /* Finds the replicas, and sees where they stand now. */

@@ -37,6 +37,8 @@ static struct held *held_add(struct node *node, const struct holding *holding, s
 	held->generation = holding->generation;
 	held->partition = holding->partition;
 	held->unstored_since_ms = -1;
+	held->settings = SEARCH_SETTINGS_DEFAULT;
+	held->settings_built = SEARCH_SETTINGS_DEFAULT;
 	(void)snprintf(held->closed_reason, sizeof held->closed_reason, "meta and topology are not read yet");
 	counters_of_held(node, held);
 	node->held[node->held_len++] = held;
@@ -165,6 +167,8 @@ static void held_open(struct node *node, struct held *held)
 	held->state = status.state;
 	held->received_now = status.received;
 	held->uncompacted = true;
+	held->resting = false;
+	held->rest_ms = node->now_ms + NODE_REST_MS;
 	held->rewritable = true;
 	publish(node, held);
 	logline(LOG_LEVEL_INFO, "replica_opened",
@@ -210,6 +214,7 @@ static void held_release(struct node *node, struct held *held)
 	held->recorded = false;
 	restoring_forget(node, held);
 	replica_release(node, held);
+	preparing_forget(node, held);
 	publish(node, held); /* maybe another generation's */
 	held->merges_too_large = 0;
 	held->skipped = 0;
@@ -438,8 +443,10 @@ void replicas_decide(struct node *node)
 		return;
 	node->decisions_due = false;
 	node->deciding = !held_decide_all(node) || !absent_decide_all(node);
-	for (size_t i = 0; i < node->held_len; i++)
+	for (size_t i = 0; i < node->held_len; i++) {
 		recorded_note(node, node->held[i]);
+		preparing_decide(node, node->held[i]);
+	}
 	if (node->deciding) {
 		node->decisions_due = true;
 		return;
@@ -518,6 +525,7 @@ void replicas_note(struct node *node, struct held *held)
 	memory_note(node, held, status.state == REPLICA_STATE_STOPPED ? 0 : status.memory_bytes);
 	counts_note(node, held, &status);
 	storing_note(held, &status);
+	preparing_note(held, &status);
 	copies_yield(node, held, &status);
 	if (status.received <= status.stored || status.state == REPLICA_STATE_STOPPED)
 		held->unstored_since_ms = -1;

@@ -85,6 +85,7 @@ static void append_held(const struct node *node, const struct held *held, bool f
 	buffer_printf(body, ",\"serving\":%s",
 	              status.state == REPLICA_STATE_ACTIVE && held->recorded ? "true" : "false");
 	append_marks(&status, body);
+	buffer_printf(body, ",\"settings\":%" PRId64, held->settings_built);
 	append_seals(held->replica, body);
 	if (figures)
 		figures_append(node, held, body);

@@ -150,26 +150,32 @@ static bool compacting_wanted(const struct node *node)
 	return false;
 }
 
+/* When something is to be done for it; INT64_MAX: not by itself. */
+static int64_t turn_ms(const struct node *node, const struct held *held)
+{
+	if (held->replica == NULL || is_held_back(node, held))
+		return INT64_MAX;
+	if (!is_storable(held))
+		return held->resting ? INT64_MAX : held->rest_ms;
+	return is_crowded(node) ? held->store_retry_ms : due_ms(node, held);
+}
+
 int64_t storing_wait_ms(const struct node *node)
 {
-	bool crowded = is_crowded(node);
-	int64_t wait = INT64_MAX;
+	int64_t turn = INT64_MAX;
 
 	if (node->storing)
-		return wait;
+		return turn;
 	if (compacting_wanted(node) || rewriting_wanted(node))
 		return 0;
 	for (size_t i = 0; i < node->held_len; i++) {
-		const struct held *held = node->held[i];
-		int64_t due;
+		int64_t of_one = turn_ms(node, node->held[i]);
 
-		if (!is_storable(held) || is_held_back(node, held))
-			continue;
-		due = crowded ? held->store_retry_ms : due_ms(node, held);
-		if (due - node->now_ms < wait)
-			wait = due - node->now_ms;
+		turn = of_one < turn ? of_one : turn;
 	}
-	return wait < 0 ? 0 : wait;
+	if (turn == INT64_MAX)
+		return turn;
+	return turn > node->now_ms ? turn - node->now_ms : 0;
 }
 
 static void task_put(struct node *node, const struct store_task *task)
@@ -313,9 +319,25 @@ static bool arrival_turn(struct node *node)
 	return true;
 }
 
+/* One that comes to rest is compacted further. */
+static void rest_look(struct node *node)
+{
+	for (size_t i = 0; i < node->held_len; i++) {
+		struct held *held = node->held[i];
+		bool resting = !is_storable(held) && held->rest_ms <= node->now_ms;
+
+		if (held->replica == NULL || held->resting == resting)
+			continue;
+		held->resting = resting;
+		replica_rest(held->replica, resting);
+		held->uncompacted = held->uncompacted || resting;
+	}
+}
+
 /* A rewrite has time, but not for ever: the disk fills meanwhile. */
 void storing_turn(struct node *node)
 {
+	rest_look(node);
 	if (node->storing || arrival_turn(node) || (is_rewrite_first(node) && rewrite_turn(node)))
 		return;
 	if (!store_or_slice_turn(node))
@@ -331,6 +353,7 @@ static void stored_note(struct node *node, const struct store_task *task)
 	struct replica_status status;
 
 	held->stores.ms += took_ms;
+	held->rest_ms = node->now_ms + NODE_REST_MS;
 	replica_status(held->replica, &status);
 	if (task->result == 0) {
 		held->stores.done++;

@@ -24,7 +24,7 @@ TOP_LEVEL = set("""README.md ARCHITECTURE.md CONTRIBUTING.md LICENSE CMakeLists.
     .gitignore .dockerignore .clang-format .clang-tidy .ci ingest query rebalance shard shared schemas tests docker""".split())
 PROGRAMS = ("ingest", "query", "rebalance", "shard")
 # Lower layers know nothing of higher ones; siblings on one level nothing of each other.
-LAYERS = {"base": 0, "json": 1, "filter": 2, "record": 3, "mapping": 4, "meta": 4, "settings": 4, "feed": 5, "runtime": 6, "config": 7, "log": 8,
+LAYERS = {"base": 0, "json": 1, "filter": 2, "record": 3, "settings": 3, "mapping": 4, "meta": 4, "feed": 5, "runtime": 6, "config": 7, "log": 8,
           "http": 8, "feeding": 9, "cli": 9}
 CORE_LAYERS = ("base", "json", "filter", "record", "mapping", "meta", "feed", "settings")
 JUNK_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "processor", "data"}

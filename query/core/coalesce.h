@@ -57,7 +57,8 @@ struct coalesce_scope {
 	uint64_t seed;              /* drawn once a process, so that nobody can make fingerprints meet */
 };
 
-/* Equal for requests that ask for the same, however they said it: a parameter left out equals its default. */
+/* Equal for requests that ask for the same, however they said it: a parameter left out equals its default. Beside
+ * paging, `asked` has all that makes a difference to an answer; what is asked of vectors makes one to a refusal. */
 struct hash128 coalesce_fingerprint(const struct search_request *request, const struct coalesce_scope *scope);
 
 enum coalesce_verdict {

@@ -25,6 +25,7 @@ static const struct error_row rows[] = {
 	{"internal", 500, "internal"},
 	{"unavailable", 503, "system"},
 	{"document_not_found", 404, invalid_request},
+	{"feature_not_enabled", 400, invalid_request},
 	{"index_not_found", 404, invalid_request},
 	{"invalid_content_type", 415, invalid_request},
 	{"invalid_document_fields", 400, invalid_request},
@@ -34,6 +35,7 @@ static const struct error_row rows[] = {
 	{"invalid_document_offset", 400, invalid_request},
 	{"invalid_document_retrieve_vectors", 400, invalid_request},
 	{"invalid_document_sort", 400, invalid_request},
+	{"invalid_document_use_network", 400, invalid_request},
 	{"invalid_index_limit", 400, invalid_request},
 	{"invalid_index_offset", 400, invalid_request},
 	{"invalid_index_primary_key", 400, invalid_request},
@@ -56,6 +58,7 @@ static const struct error_row rows[] = {
 	{"invalid_search_locales", 400, invalid_request},
 	{"invalid_search_matching_strategy", 400, invalid_request},
 	{"invalid_search_media", 400, invalid_request},
+	{"invalid_search_media_and_vector", 400, invalid_request},
 	{"invalid_search_offset", 400, invalid_request},
 	{"invalid_search_page", 400, invalid_request},
 	{"invalid_search_personalize", 400, invalid_request},
@@ -71,15 +74,52 @@ static const struct error_row rows[] = {
 	{"invalid_search_sort", 400, invalid_request},
 	{"invalid_search_use_network", 400, invalid_request},
 	{"invalid_search_vector", 400, invalid_request},
+	{"invalid_settings_dictionary", 400, invalid_request},
+	{"invalid_settings_displayed_attributes", 400, invalid_request},
+	{"invalid_settings_distinct_attribute", 400, invalid_request},
+	{"invalid_settings_embedders", 400, invalid_request},
+	{"invalid_settings_facet_search", 400, invalid_request},
+	{"invalid_settings_faceting", 400, invalid_request},
+	{"invalid_settings_filterable_attributes", 400, invalid_request},
+	{"invalid_settings_localized_attributes", 400, invalid_request},
+	{"invalid_settings_non_separator_tokens", 400, invalid_request},
+	{"invalid_settings_pagination", 400, invalid_request},
+	{"invalid_settings_prefix_search", 400, invalid_request},
+	{"invalid_settings_proximity_precision", 400, invalid_request},
+	{"invalid_settings_ranking_rules", 400, invalid_request},
+	{"invalid_settings_search_cutoff_ms", 400, invalid_request},
+	{"invalid_settings_searchable_attributes", 400, invalid_request},
+	{"invalid_settings_separator_tokens", 400, invalid_request},
+	{"invalid_settings_sortable_attributes", 400, invalid_request},
+	{"invalid_settings_stop_words", 400, invalid_request},
+	{"invalid_settings_synonyms", 400, invalid_request},
+	{"invalid_settings_typo_tolerance", 400, invalid_request},
 	{"invalid_source", 400, invalid_request},
 	{"invalid_task_uids", 400, invalid_request},
 	{"index_already_exists", 409, invalid_request},
 	{"consistency_token_outdated", 409, invalid_request},
 	{"invalid_consistency_token", 400, invalid_request},
+	{"facet_search_disabled", 400, invalid_request},
+	{"invalid_facet_search_exhaustive_facet_count", 400, invalid_request},
+	{"invalid_facet_search_facet_name", 400, invalid_request},
+	{"invalid_facet_search_query", 400, invalid_request},
+	{"invalid_multi_search_distinct", 400, invalid_request},
+	{"invalid_multi_search_facets_by_index", 400, invalid_request},
+	{"invalid_multi_search_federation_options", 400, invalid_request},
+	{"invalid_multi_search_max_values_per_facet", 400, invalid_request},
+	{"invalid_multi_search_merge_facets", 400, invalid_request},
+	{"invalid_multi_search_query_facets", 400, invalid_request},
+	{"invalid_multi_search_query_pagination", 400, invalid_request},
+	{"invalid_multi_search_query_position", 400, invalid_request},
+	{"invalid_multi_search_query_ranking_rules", 400, invalid_request},
+	{"invalid_multi_search_remote", 400, invalid_request},
+	{"invalid_multi_search_weight", 400, invalid_request},
+	{"missing_facet_search_facet_name", 400, invalid_request},
 	{"malformed_payload", 400, invalid_request},
 	{"missing_content_type", 415, invalid_request},
 	{"missing_index_uid", 400, invalid_request},
 	{"missing_payload", 400, invalid_request},
+	{"missing_search_hybrid", 400, invalid_request},
 	{"not_ready", 503, "system"},
 	{"source_exists", 409, invalid_request},
 	{"source_not_found", 404, invalid_request},
@@ -98,10 +138,12 @@ static const struct error_row *row_of(struct slice code)
 
 int error_answer_set(struct error_answer *answer, const char *code, const char *format, ...)
 {
+	const struct error_row *row = row_of(slice_string(code));
 	va_list args;
 
-	ASSERT(row_of(slice_string(code)) != NULL);
+	ASSERT(row != NULL);
 	answer->code = code;
+	answer->status = row->status;
 	va_start(args, format);
 	(void)vsnprintf(answer->message, sizeof answer->message, format, args);
 	va_end(args);
@@ -114,6 +156,25 @@ int error_answer_status(const char *code)
 
 	ASSERT(row != NULL);
 	return row->status;
+}
+
+void error_answer_prefix(struct error_answer *answer, const char *before)
+{
+	char text[ERROR_ANSWER_MESSAGE_BYTES_MAX];
+
+	memcpy(text, answer->message, sizeof text);
+	(void)snprintf(answer->message, sizeof answer->message, "%s%.*s", before, (int)sizeof answer->message,
+	               text);
+}
+
+void error_answer_inside(struct error_answer *answer, const char *place)
+{
+	char before[128];
+
+	(void)snprintf(before, sizeof before, "Inside `%s`: ", place);
+	error_answer_prefix(answer, before);
+	if (row_of(slice_string(answer->code))->type == invalid_request)
+		answer->status = 400;
 }
 
 const char *error_answer_code_of_status(int status)

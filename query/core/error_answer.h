@@ -13,6 +13,9 @@
  * index has begun another generation) and `consistency_token_not_reached`
  * (503, no replica has received what the token names in time).
  *
+ * What a part of a request gets (a query of several) is a wrong request where
+ * alone it may be something else, an unknown index for example: error_answer_inside.
+ *
  * struct error_answer is plain storage for what a check found: filled once,
  * returned negative, nothing to free. A message longer than its room is cut.
  * Pure core.
@@ -27,6 +30,7 @@
 
 struct error_answer {
 	const char *code; /* static, in the table */
+	int status;       /* the code's, or 400 */
 	char message[ERROR_ANSWER_MESSAGE_BYTES_MAX];
 };
 
@@ -35,6 +39,10 @@ int error_answer_set(struct error_answer *answer, const char *code, const char *
 	__attribute__((format(printf, 3, 4)));
 /* The HTTP status of a code. */
 int error_answer_status(const char *code);
+/* Puts a text before the message. */
+void error_answer_prefix(struct error_answer *answer, const char *before);
+/* Puts "Inside `place`: " before it; what says that a request is invalid has status 400 then. */
+void error_answer_inside(struct error_answer *answer, const char *place);
 /* The code that an HTTP status stands for when only the status is known. */
 const char *error_answer_code_of_status(int status);
 /* Appends the object; an unknown code gets the type `internal`. */

@@ -95,21 +95,33 @@ bool json_walk_next(struct json_walk *walk, struct slice *key, struct slice *val
 	return at > from; /* an empty value is no JSON: stop rather than stand still */
 }
 
-bool json_text_member(struct slice object, const char *name, struct slice *value)
+void json_text_members(struct slice object, const char *const *names, size_t len, struct slice *values)
 {
 	struct json_walk walk;
 	struct slice key;
+	struct slice value;
+	size_t left = len;
+
+	for (size_t i = 0; i < len; i++)
+		values[i] = slice_of(NULL, 0);
+	if (!json_walk_begin(&walk, object) || !walk.object)
+		return;
+	while (left > 0 && json_walk_next(&walk, &key, &value))
+		for (size_t i = 0; i < len; i++)
+			if (values[i].ptr == NULL && json_text_key_is(key, slice_string(names[i]))) {
+				values[i] = value;
+				left--;
+			}
+}
+
+bool json_text_member(struct slice object, const char *name, struct slice *value)
+{
 	struct slice found;
 
-	if (!json_walk_begin(&walk, object) || !walk.object)
-		return false;
-	while (json_walk_next(&walk, &key, &found)) {
-		if (json_text_key_is(key, slice_string(name))) {
-			*value = found;
-			return true;
-		}
-	}
-	return false;
+	json_text_members(object, &name, 1, &found);
+	if (found.ptr != NULL)
+		*value = found;
+	return found.ptr != NULL;
 }
 
 bool json_text_key_is(struct slice key, struct slice name)

@@ -24,6 +24,9 @@ bool json_walk_begin(struct json_walk *walk, struct slice value);
 bool json_walk_next(struct json_walk *walk, struct slice *key, struct slice *value);
 /* The first member called `name` (plain ASCII); false if there is none or `object` is no object. */
 bool json_text_member(struct slice object, const char *name, struct slice *value);
+/* The same of several names, in one walk: texts are long, and what is not there is looked for to their ends. `values` by
+ * place of the name; empty where there is none. */
+void json_text_members(struct slice object, const char *const *names, size_t len, struct slice *values);
 /* True if a quoted key, escapes decoded, is `name`. */
 bool json_text_key_is(struct slice key, struct slice name);
 /* A whole number in range; false for anything else. */

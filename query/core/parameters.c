@@ -1,29 +1,27 @@
-#include "query/core/parameters.h"
+#include "query/core/parameters_private.h"
 
 #include "shared/base/assert.h"
 #include "shared/base/expected_names.h"
+#include "shared/json/json_shown.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-#define NAME_BYTES_MAX 64
+#define PLACE_BYTES_MAX 512
+#define NUMBER_BYTES_MAX 512
 #define STRATEGIES 3
 
 static const char *const strategies[STRATEGIES] = {"last", "all", "frequency"};
 
-/* What both readers share. */
-struct reading {
-	const struct parameter *rows;
-	size_t rows_len;
-	enum parameter_place place;
-	struct arena *arena;
-	struct parameter_value *values;
-	struct error_answer *refusal;
-	const struct parameter *unavailable; /* the first one that asks for what is not there */
-};
-
 /* ---- refusals ---- */
+
+int parameter_refuse_memory(struct reading *reading)
+{
+	return error_answer_set(reading->refusal, "internal", "out of memory for the request's parameters");
+}
 
 static int refuse_buffer(struct reading *reading, const char *code, struct buffer *text)
 {
@@ -34,32 +32,36 @@ static int refuse_buffer(struct reading *reading, const char *code, struct buffe
 	return result;
 }
 
-static int refuse_unknown_name(struct reading *reading, struct slice name)
+int parameter_refuse_name(struct reading *reading, struct slice name)
 {
+	const struct parameter_table *table = reading->table;
 	const char *names[PARAMETERS_MAX];
 	size_t names_len = 0;
 	struct buffer text;
 
-	for (size_t i = 0; i < reading->rows_len; i++)
-		if (reading->rows[i].place & reading->place)
-			names[names_len++] = reading->rows[i].name;
+	for (size_t i = 0; i < table->len; i++)
+		if (table->rows[i].place & reading->place)
+			names[names_len++] = table->rows[i].name;
 	buffer_init(&text, ERROR_ANSWER_MESSAGE_BYTES_MAX);
 	name = slice_within(name, PARAMETER_ECHO_BYTES_MAX);
-	buffer_printf(&text,
-	              "Unknown %s `%.*s`: ", reading->place == PARAMETER_PLACE_BODY ? "field" : "parameter",
-	              SLICE_ARGS(name));
+	buffer_printf(&text, "Unknown %s `%.*s`",
+	              reading->place == PARAMETER_PLACE_BODY ? "field" : "parameter", SLICE_ARGS(name));
+	if (reading->inside[0] != '\0')
+		buffer_printf(&text, " inside `%s`", reading->inside);
+	buffer_append_string(&text, ": ");
 	expected_names_append(&text, name, names, names_len);
-	return refuse_buffer(reading, "bad_request", &text);
+	return refuse_buffer(reading, reading->code, &text);
 }
 
-static int refuse_strategy(struct reading *reading, const struct parameter *row, struct slice value)
+int parameter_refuse_strategy(struct reading *reading, const struct parameter *row, struct slice value)
 {
 	struct buffer text;
 
 	buffer_init(&text, ERROR_ANSWER_MESSAGE_BYTES_MAX);
 	value = slice_within(value, PARAMETER_ECHO_BYTES_MAX);
 	if (reading->place == PARAMETER_PLACE_BODY)
-		buffer_printf(&text, "Unknown value `%.*s` at `.%s`: ", SLICE_ARGS(value), row->name);
+		buffer_printf(&text, "Unknown value `%.*s` at `%s.%s`: ", SLICE_ARGS(value), reading->inside,
+		              row->name);
 	else
 		buffer_printf(&text, "Unknown value `%.*s` for parameter `%s`: ", SLICE_ARGS(value),
 		              row->name);
@@ -67,85 +69,182 @@ static int refuse_strategy(struct reading *reading, const struct parameter *row,
 	return refuse_buffer(reading, row->code, &text);
 }
 
-static int refuse_ratio(struct reading *reading, const struct parameter *row)
+int parameter_refuse_ratio(struct reading *reading, const struct parameter *row)
 {
-	const char *where = reading->place == PARAMETER_PLACE_BODY ? "at `." : "in parameter `";
+	bool body = reading->place == PARAMETER_PLACE_BODY;
+	/* what is said of a number is its code's, whatever it is called where it stands */
+	bool semantic = strcmp(row->code, "invalid_search_semantic_ratio") == 0;
 
 	return error_answer_set(
 		reading->refusal, row->code,
-		"Invalid value %s%s`: the value of `%s` is invalid, expected a float between `0.0` "
+		"Invalid value %s `%s%s%s`: the value of `%s` is invalid, expected a float between `0.0` "
 		"and `1.0`.",
-		where, row->name, row->name);
+		body ? "at" : "in parameter", reading->inside, body ? "." : "", row->name,
+		semantic ? "semanticRatio" : row->name);
 }
 
-static int refuse_unavailable(struct reading *reading)
+int parameter_refuse_many(struct reading *reading, const struct parameter *row, size_t len)
 {
+	bool body = reading->place == PARAMETER_PLACE_BODY;
+
+	return error_answer_set(reading->refusal, row->code,
+	                        "Invalid value %s `%s%s%s`: Millrace allows %d items, but found %zu",
+	                        body ? "at" : "in parameter", reading->inside, body ? "." : "", row->name,
+	                        PARAMETER_STRINGS_MAX, len);
+}
+
+int parameter_refuse_unavailable(struct reading *reading)
+{
+	if (reading->unavailable == NULL)
+		return 0;
 	return error_answer_set(
 		reading->refusal, "bad_request",
 		"The parameter `%s` with this value is not available in this version of Millrace.",
 		reading->unavailable->name);
 }
 
-/* ---- values of a body ---- */
+/* ---- what both have ---- */
 
-enum json_number {
-	JSON_NUMBER_POSITIVE,
-	JSON_NUMBER_NEGATIVE,
-	JSON_NUMBER_FLOAT
-};
-
-/* As serde_json reads it: an integer outside 64 bits is a float, and so is -0. */
-static enum json_number number_kind(struct slice raw, uint64_t *count)
+size_t parameter_find(const struct reading *reading, struct slice name)
 {
-	bool negative = raw.len > 0 && raw.ptr[0] == '-';
-	uint64_t value = 0;
+	const struct parameter_table *table = reading->table;
 
-	for (size_t i = negative ? 1 : 0; i < raw.len; i++) {
-		unsigned digit = (unsigned)raw.ptr[i] - '0';
-
-		if (digit > 9 || value > (UINT64_MAX - digit) / 10)
-			return JSON_NUMBER_FLOAT;
-		value = value * 10 + digit;
-	}
-	if (negative)
-		return value > 0 && value <= (uint64_t)INT64_MAX + 1 ? JSON_NUMBER_NEGATIVE
-		                                                     : JSON_NUMBER_FLOAT;
-	*count = value;
-	return JSON_NUMBER_POSITIVE;
+	for (size_t i = 0; i < table->len; i++)
+		if ((table->rows[i].place & reading->place) &&
+		    slice_equal(name, slice_string(table->rows[i].name)))
+			return i;
+	return table->len;
 }
 
-static const char *value_description(yyjson_val *value)
+bool parameter_is_strategy(struct slice value)
 {
-	uint64_t ignored;
+	for (size_t i = 0; i < STRATEGIES; i++)
+		if (slice_equal(value, slice_string(strategies[i])))
+			return true;
+	return false;
+}
 
-	if (yyjson_is_null(value))
-		return "null";
-	if (yyjson_is_bool(value))
-		return "a boolean";
-	if (yyjson_is_str(value))
-		return "a string";
-	if (yyjson_is_arr(value))
-		return "an array";
-	if (yyjson_is_obj(value))
-		return "an object";
-	switch (number_kind(json_raw_number(value), &ignored)) {
-	case JSON_NUMBER_POSITIVE:
-		return "a positive integer";
-	case JSON_NUMBER_NEGATIVE:
-		return "a negative integer";
-	case JSON_NUMBER_FLOAT:
+/* Neither hexadecimal nor infinite. */
+static bool read_number(struct slice text, double *number)
+{
+	char copy[NUMBER_BYTES_MAX + 1];
+	char *end;
+
+	if (text.len == 0 || text.len > NUMBER_BYTES_MAX)
+		return false;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = '\0';
+	if (strspn(copy, "0123456789.+-eE") != text.len)
+		return false;
+	*number = strtod(copy, &end);
+	return *end == '\0' && isfinite(*number);
+}
+
+bool parameter_is_float(struct slice text)
+{
+	static const char *const words[] = {"inf", "infinity", "nan"};
+	char copy[NUMBER_BYTES_MAX + 1];
+	const char *word = copy;
+	char *end;
+
+	if (text.len == 0 || text.len > NUMBER_BYTES_MAX)
+		return false;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = '\0';
+	if (strspn(copy, "0123456789.+-eE") == text.len) {
+		(void)strtod(copy, &end);
+		return *end == '\0' && end > copy;
+	}
+	word += *word == '+' || *word == '-';
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcasecmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
+bool parameter_ratio(struct slice text, double *ratio)
+{
+	return read_number(text, ratio) && *ratio >= 0.0 && *ratio <= 1.0;
+}
+
+int parameter_take_text(struct reading *reading, struct slice text, struct slice *taken)
+{
+	return arena_copy(reading->arena, text, taken) ? 0 : parameter_refuse_memory(reading);
+}
+
+static void append_list(struct buffer *json, const struct parameter_value *value)
+{
+	buffer_put_u8(json, '[');
+	for (size_t i = 0; i < value->list_len; i++) {
+		if (i > 0)
+			buffer_put_u8(json, ',');
+		json_append_string(json, value->list[i]);
+	}
+	buffer_put_u8(json, ']');
+}
+
+int parameter_take_json(struct reading *reading, const struct parameter *row, struct parameter_value *value)
+{
+	struct buffer json;
+	int result;
+
+	buffer_init(&json, SIZE_MAX);
+	switch (row->kind) {
+	case PARAMETER_KIND_STRING:
+	case PARAMETER_KIND_STRATEGY:
+		json_append_string(&json, value->text);
 		break;
+	case PARAMETER_KIND_COUNT:
+		buffer_printf(&json, "%" PRIu64, value->count);
+		break;
+	case PARAMETER_KIND_BOOLEAN:
+		buffer_append_string(&json, value->flag ? "true" : "false");
+		break;
+	case PARAMETER_KIND_RATIO:
+		buffer_printf(&json, "%.17g", value->ratio);
+		break;
+	case PARAMETER_KIND_STRINGS:
+		append_list(&json, value);
+		break;
+	case PARAMETER_KIND_ARRAY:
+		if (reading->place == PARAMETER_PLACE_BODY)
+			return 0;
+		append_list(&json, value);
+		break;
+	case PARAMETER_KIND_WEIGHT:
+	case PARAMETER_KIND_NUMBERS:
+	case PARAMETER_KIND_OBJECT:
+	case PARAMETER_KIND_ANY:
+		return 0;
 	}
-	return "a number";
+	result = buffer_failed(&json) ? parameter_refuse_memory(reading)
+	                              : parameter_take_text(reading, buffer_slice(&json), &value->json);
+	buffer_deinit(&json);
+	return result;
 }
 
-/* The value as compact JSON, in `text`; nothing if memory is short. */
-static void append_compact(struct buffer *text, yyjson_val *value)
+static bool is_idle(const struct parameter *row, struct slice json)
 {
-	struct error ignored;
+	const char *at = row->idle;
 
-	(void)json_append_value(text, value, &ignored);
+	while (at != NULL && *at != '\0') {
+		size_t len = strcspn(at, " ");
+
+		if (slice_equal(json, slice_of(at, len)))
+			return true;
+		at += len + (at[len] == ' ');
+	}
+	return false;
 }
+
+void parameter_judge(struct reading *reading, const struct parameter *row, struct parameter_value *value)
+{
+	value->given = !is_idle(row, value->json);
+	if (value->given && (row->flags & PARAMETER_UNAVAILABLE) && reading->unavailable == NULL)
+		reading->unavailable = row;
+}
+
+/* ---- values of a body ---- */
 
 /* `where` is " at `.name`" or empty for the body itself. */
 static int refuse_type(struct reading *reading, const char *code, const char *where, const char *expected,
@@ -159,343 +258,288 @@ static int refuse_type(struct reading *reading, const char *code, const char *wh
 		return error_answer_set(reading->refusal, code,
 		                        "Invalid value type%s: expected %s, but found null", where, expected);
 	buffer_init(&compact, SIZE_MAX);
-	append_compact(&compact, value);
+	json_append_shown(&compact, value);
 	shown = slice_within(buffer_slice(&compact), PARAMETER_ECHO_BYTES_MAX);
 	result = error_answer_set(reading->refusal, code,
 	                          "Invalid value type%s: expected %s, but found %s: `%.*s`", where, expected,
-	                          value_description(value), SLICE_ARGS(shown));
+	                          json_shown_kind(value), SLICE_ARGS(shown));
 	buffer_deinit(&compact);
 	return result;
 }
 
-static int body_array(struct reading *reading, const struct parameter *row, yyjson_val *value)
+/* A value of a parameter, or of its list (`at`), is of another type than expected. */
+static int refuse_value(struct reading *reading, const struct parameter *row, const char *expected,
+                        yyjson_val *value)
+{
+	char where[PLACE_BYTES_MAX];
+
+	(void)snprintf(where, sizeof where, " at `%s.%s`", reading->inside, row->name);
+	return refuse_type(reading, row->code, where, expected, value);
+}
+
+static int refuse_item(struct reading *reading, const struct parameter *row, size_t at, yyjson_val *item)
+{
+	const char *expected = row->kind == PARAMETER_KIND_STRINGS ? "a string" : "a number";
+	char where[PLACE_BYTES_MAX];
+
+	(void)snprintf(where, sizeof where, " at `%s.%s[%zu]`", reading->inside, row->name, at);
+	return refuse_type(reading, row->code, where, expected, item);
+}
+
+static int body_array(struct reading *reading, const struct parameter *row, struct parameter_value *out,
+                      yyjson_val *value)
 {
 	bool strings = row->kind == PARAMETER_KIND_STRINGS;
-	char where[NAME_BYTES_MAX + 32];
 	size_t at;
 	size_t len;
 	yyjson_val *item;
 
-	(void)snprintf(where, sizeof where, " at `.%s`", row->name);
 	if (!yyjson_is_arr(value))
-		return refuse_type(reading, row->code, where, "an array", value);
+		return refuse_value(reading, row, "an array", value);
+	if (strings && yyjson_arr_size(value) > PARAMETER_STRINGS_MAX)
+		return parameter_refuse_many(reading, row, yyjson_arr_size(value));
+	out->list = arena_alloc(reading->arena, (yyjson_arr_size(value) + 1) * sizeof out->list[0]);
+	if (out->list == NULL)
+		return parameter_refuse_memory(reading);
 	yyjson_arr_foreach(value, at, len, item)
 	{
-		if (strings ? yyjson_is_str(item) : yyjson_is_raw(item))
-			continue;
-		(void)snprintf(where, sizeof where, " at `.%s[%zu]`", row->name, at);
-		return refuse_type(reading, row->code, where, strings ? "a string" : "a number", item);
+		if (!(strings ? yyjson_is_str(item) : yyjson_is_raw(item)))
+			return refuse_item(reading, row, at, item);
+		if (strings &&
+		    parameter_take_text(reading, json_string(item), &out->list[out->list_len++]) < 0)
+			return -1;
 	}
 	return 0;
 }
 
-static int body_ratio(struct reading *reading, const struct parameter *row, yyjson_val *value)
+/* The value as it is. */
+static int body_json(struct reading *reading, struct parameter_value *out, yyjson_val *value)
+{
+	struct buffer compact;
+	struct error ignored;
+	int result;
+
+	buffer_init(&compact, SIZE_MAX);
+	if (json_append_value(&compact, value, &ignored) < 0 || buffer_failed(&compact))
+		result = parameter_refuse_memory(reading);
+	else
+		result = parameter_take_text(reading, buffer_slice(&compact), &out->json);
+	buffer_deinit(&compact);
+	return result;
+}
+
+static int body_text(struct reading *reading, const struct parameter *row, struct parameter_value *out,
+                     yyjson_val *value)
+{
+	if (!yyjson_is_str(value))
+		return refuse_value(reading, row, "a string", value);
+	if (row->kind == PARAMETER_KIND_STRATEGY && !parameter_is_strategy(json_string(value)))
+		return parameter_refuse_strategy(reading, row, json_string(value));
+	return parameter_take_text(reading, json_string(value), &out->text);
+}
+
+static int body_number(struct reading *reading, const struct parameter *row, struct parameter_value *out,
+                       yyjson_val *value)
 {
 	struct slice raw = json_raw_number(value);
-	char text[32];
-	double ratio;
+	bool count = row->kind == PARAMETER_KIND_COUNT;
 
-	/* a number too long for the room is a ratio with useless digits: judged by the first ones */
-	(void)snprintf(text, sizeof text, "%.*s", SLICE_ARGS(raw));
-	ratio = strtod(text, NULL);
-	return ratio >= 0.0 && ratio <= 1.0 ? 0 : refuse_ratio(reading, row);
+	if (raw.ptr == NULL || (count && json_number_kind(raw, &out->count) != JSON_NUMBER_POSITIVE))
+		return refuse_value(reading, row, count ? "a positive integer" : "a number", value);
+	if (!count && !parameter_ratio(raw, &out->ratio))
+		return parameter_refuse_ratio(reading, row);
+	return 0;
 }
 
-static bool is_strategy(struct slice value)
+static int body_weight(struct reading *reading, const struct parameter *row, struct parameter_value *out,
+                       yyjson_val *value)
 {
-	for (size_t i = 0; i < STRATEGIES; i++)
-		if (slice_equal(value, slice_string(strategies[i])))
-			return true;
-	return false;
+	struct slice raw = json_raw_number(value);
+
+	if (raw.ptr == NULL)
+		return refuse_value(reading, row, "a number", value);
+	if (!read_number(raw, &out->ratio) || out->ratio < 0.0)
+		return error_answer_set(reading->refusal, row->code,
+		                        "Invalid value at `%s.%s`: the value of `%s` is invalid, expected a "
+		                        "positive float (>= 0.0).",
+		                        reading->inside, row->name, row->name);
+	return body_json(reading, out, value);
 }
 
-/* True if the value's type fits; else *expected says what would. */
-static bool body_type_fits(const struct parameter *row, yyjson_val *value, uint64_t *count,
-                           const char **expected)
+static int read_members(struct reading *reading, const struct parameter_object *object);
+
+/* An object of which a table says what it may have. */
+static int body_object(struct reading *reading, const struct parameter *row, struct parameter_value *out,
+                       yyjson_val *value)
 {
+	struct reading inside = *reading;
+	struct parameter_object object = {.value = value};
+	char place[PLACE_BYTES_MAX];
+
+	if (!yyjson_is_obj(value))
+		return refuse_value(reading, row, "an object", value);
+	if (row->members == NULL)
+		return body_json(reading, out, value);
+	out->members = arena_alloc(reading->arena, row->members->len * sizeof out->members[0]);
+	if (out->members == NULL)
+		return parameter_refuse_memory(reading);
+	(void)snprintf(place, sizeof place, "%s.%s", reading->inside, row->name);
+	object.place = place;
+	inside.table = row->members;
+	inside.code = row->code;
+	inside.inside = place;
+	inside.values = out->members;
+	if (read_members(&inside, &object) < 0)
+		return ERROR_FORMAT;
+	return body_json(reading, out, value);
+}
+
+static int body_kind(struct reading *reading, const struct parameter *row, struct parameter_value *out,
+                     yyjson_val *value)
+{
+	int result;
+
 	switch (row->kind) {
 	case PARAMETER_KIND_STRING:
 	case PARAMETER_KIND_STRATEGY:
-		*expected = "a string";
-		return yyjson_is_str(value);
+		return body_text(reading, row, out, value);
 	case PARAMETER_KIND_COUNT:
-		*expected = "a positive integer";
-		return yyjson_is_raw(value) &&
-		       number_kind(json_raw_number(value), count) == JSON_NUMBER_POSITIVE;
-	case PARAMETER_KIND_BOOLEAN:
-		*expected = "a boolean";
-		return yyjson_is_bool(value);
 	case PARAMETER_KIND_RATIO:
-		*expected = "a number";
-		return yyjson_is_raw(value);
-	case PARAMETER_KIND_OBJECT:
-		*expected = "an object";
-		return yyjson_is_obj(value);
+		return body_number(reading, row, out, value);
+	case PARAMETER_KIND_BOOLEAN:
+		out->flag = yyjson_is_true(value);
+		return yyjson_is_bool(value) ? 0 : refuse_value(reading, row, "a boolean", value);
 	case PARAMETER_KIND_STRINGS:
+		return body_array(reading, row, out, value);
 	case PARAMETER_KIND_NUMBERS:
+		result = body_array(reading, row, out, value);
+		return result < 0 ? result : body_json(reading, out, value);
+	case PARAMETER_KIND_WEIGHT:
+		return body_weight(reading, row, out, value);
+	case PARAMETER_KIND_ARRAY:
+		if (!yyjson_is_arr(value))
+			return refuse_value(reading, row, "an array", value);
+		break;
+	case PARAMETER_KIND_OBJECT:
+		return body_object(reading, row, out, value);
 	case PARAMETER_KIND_ANY:
 		break;
 	}
-	return true;
-}
-
-static bool is_idle(const struct parameter *row, struct slice compact)
-{
-	const char *at = row->idle;
-
-	while (*at != '\0') {
-		size_t len = strcspn(at, " ");
-
-		if (slice_equal(compact, slice_of(at, len)))
-			return true;
-		at += len + (at[len] == ' ');
-	}
-	return false;
-}
-
-static void note_unavailable(struct reading *reading, const struct parameter *row, struct slice compact)
-{
-	if (reading->unavailable == NULL && !is_idle(row, compact))
-		reading->unavailable = row;
-}
-
-static int take_text(struct reading *reading, struct parameter_value *value, struct slice text)
-{
-	/* a non-null pointer even for "", so that given and empty differ */
-	if (!arena_copy(reading->arena, text, &value->text))
-		return error_answer_set(reading->refusal, "internal",
-		                        "out of memory for the request's parameters");
-	value->given = true;
-	return 0;
+	return body_json(reading, out, value);
 }
 
 static int body_value(struct reading *reading, size_t at, yyjson_val *value)
 {
-	const struct parameter *row = &reading->rows[at];
+	const struct parameter *row = &reading->table->rows[at];
 	struct parameter_value *out = &reading->values[at];
-	char where[NAME_BYTES_MAX + 8];
-	const char *expected = NULL;
-	struct buffer compact;
-	int result = 0;
 
 	*out = (struct parameter_value){0};
-	if (yyjson_is_null(value))
+	if (yyjson_is_null(value) && !(row->flags & PARAMETER_NOT_NULL))
 		return 0;
-	(void)snprintf(where, sizeof where, " at `.%s`", row->name);
-	if (!body_type_fits(row, value, &out->count, &expected))
-		return refuse_type(reading, row->code, where, expected, value);
-	if (row->kind == PARAMETER_KIND_STRINGS || row->kind == PARAMETER_KIND_NUMBERS)
-		result = body_array(reading, row, value);
-	else if (row->kind == PARAMETER_KIND_RATIO)
-		result = body_ratio(reading, row, value);
-	else if (row->kind == PARAMETER_KIND_STRATEGY && !is_strategy(json_string(value)))
-		result = refuse_strategy(reading, row, json_string(value));
-	if (result < 0)
-		return result;
-	if (row->idle == NULL) {
-		out->given = true;
-		return row->kind == PARAMETER_KIND_STRING ? take_text(reading, out, json_string(value)) : 0;
-	}
-	buffer_init(&compact, SIZE_MAX);
-	append_compact(&compact, value);
-	note_unavailable(reading, row, buffer_slice(&compact));
-	buffer_deinit(&compact);
+	if (body_kind(reading, row, out, value) < 0 || parameter_take_json(reading, row, out) < 0)
+		return -1;
+	parameter_judge(reading, row, out);
 	return 0;
 }
 
-/* Position of the row, or rows_len. */
-static size_t row_find(const struct reading *reading, struct slice name)
+static int check_required(struct reading *reading)
 {
-	for (size_t i = 0; i < reading->rows_len; i++)
-		if ((reading->rows[i].place & reading->place) &&
-		    slice_equal(name, slice_string(reading->rows[i].name)))
-			return i;
-	return reading->rows_len;
+	for (size_t i = 0; i < reading->table->len; i++)
+		if ((reading->table->rows[i].flags & PARAMETER_REQUIRED) && !reading->values[i].given)
+			return error_answer_set(reading->refusal, reading->code,
+			                        "Missing field `%s` inside `%s`",
+			                        reading->table->rows[i].name, reading->inside);
+	return 0;
 }
 
-static int body_object(struct reading *reading, yyjson_val *root)
+/* The members of an object, which `value` is, as the reading's table has them. */
+static int read_members(struct reading *reading, const struct parameter_object *object)
 {
 	size_t at;
 	size_t len;
 	yyjson_val *key;
 	yyjson_val *value;
 
-	if (!yyjson_is_obj(root))
-		return refuse_type(reading, "bad_request", "", "an object", root);
-	yyjson_obj_foreach(root, at, len, key, value)
+	ASSERT(reading->table->len <= PARAMETERS_MAX);
+	memset(reading->values, 0, reading->table->len * sizeof reading->values[0]);
+	yyjson_obj_foreach(object->value, at, len, key, value)
 	{
-		size_t row = row_find(reading, json_string(key));
-		int result;
+		size_t row = parameter_find(reading, json_string(key));
 
-		if (row == reading->rows_len)
-			return refuse_unknown_name(reading, json_string(key));
-		result = body_value(reading, row, value);
-		if (result < 0)
-			return result;
+		if (row == reading->table->len && object->open)
+			continue;
+		if (row == reading->table->len)
+			return parameter_refuse_name(reading, json_string(key));
+		if (body_value(reading, row, value) < 0)
+			return ERROR_FORMAT;
 	}
-	return reading->unavailable != NULL ? refuse_unavailable(reading) : 0;
+	return check_required(reading);
+}
+
+/* A reading of a body, or of what is inside it. */
+static struct reading body_reading(const struct parameter_table *table, const char *inside,
+                                   struct arena *arena, struct parameter_value *values,
+                                   struct error_answer *refusal)
+{
+	return (struct reading){.table = table,
+	                        .place = PARAMETER_PLACE_BODY,
+	                        .inside = inside,
+	                        .code = "bad_request",
+	                        .arena = arena,
+	                        .values = values,
+	                        .refusal = refusal};
+}
+
+int parameters_from_object(const struct parameter_table *table, const struct parameter_object *object,
+                           struct arena *arena, struct parameter_value *values, struct error_answer *refusal)
+{
+	struct reading reading = body_reading(table, object->place, arena, values, refusal);
+	char where[PLACE_BYTES_MAX] = "";
+
+	if (object->place[0] != '\0')
+		(void)snprintf(where, sizeof where, " at `%s`", object->place);
+	if (!yyjson_is_obj(object->value))
+		return refuse_type(&reading, "bad_request", where, "an object", object->value);
+	if (read_members(&reading, object) < 0)
+		return ERROR_FORMAT;
+	return parameter_refuse_unavailable(&reading);
+}
+
+int parameters_from_value(const struct parameter *row, const struct parameter_object *object,
+                          struct arena *arena, struct parameter_value *value, struct error_answer *refusal)
+{
+	struct parameter_table table = {row, 1};
+	struct reading reading = body_reading(&table, object->place, arena, value, refusal);
+
+	return body_value(&reading, 0, object->value);
+}
+
+int parameters_parse_body(struct slice body, yyjson_doc **doc, struct error_answer *refusal)
+{
+	struct error error;
+
+	if (body.len == 0)
+		return error_answer_set(refusal, "missing_payload", "A json payload is missing.");
+	if (json_parse(body, JSON_DEPTH_MAX, doc, &error) < 0)
+		return error_answer_set(refusal,
+		                        error.code == ERROR_MEMORY ? "internal" : "malformed_payload",
+		                        "The json payload provided is malformed. `%s`.", error.text);
+	return 0;
 }
 
 int parameters_from_body(const struct parameter_table *table, struct slice body, struct arena *arena,
                          struct parameter_value *values, struct error_answer *refusal)
 {
-	struct reading reading = {table->rows, table->len, PARAMETER_PLACE_BODY, arena, values,
-	                          refusal,     NULL};
-	struct error error;
-	yyjson_doc *doc;
-	int result;
+	struct parameter_object object = {.place = ""};
+	yyjson_doc *doc = NULL;
+	int result = parameters_parse_body(body, &doc, refusal);
 
-	ASSERT(table->len <= PARAMETERS_MAX);
-	memset(values, 0, table->len * sizeof values[0]);
-	if (body.len == 0)
-		return error_answer_set(refusal, "missing_payload", "A json payload is missing.");
-	if (json_parse(body, JSON_DEPTH_MAX, &doc, &error) < 0)
-		return error_answer_set(refusal,
-		                        error.code == ERROR_MEMORY ? "internal" : "malformed_payload",
-		                        "The json payload provided is malformed. `%s`.", error.text);
-	result = body_object(&reading, yyjson_doc_get_root(doc));
-	yyjson_doc_free(doc);
-	return result;
-}
-
-/* ---- values of a URL ---- */
-
-/* As Rust reads a usize: digits, a plus sign allowed before them. */
-static bool url_count(const char *text, uint64_t *count)
-{
-	uint64_t value = 0;
-
-	if (*text == '+')
-		text++;
-	if (*text == '\0')
-		return false;
-	for (; *text != '\0'; text++) {
-		unsigned digit = (unsigned)(unsigned char)*text - '0';
-
-		if (digit > 9 || value > (UINT64_MAX - digit) / 10)
-			return false;
-		value = value * 10 + digit;
-	}
-	*count = value;
-	return true;
-}
-
-static int url_parsed(struct reading *reading, const struct parameter *row, const char *text, uint64_t *count)
-{
-	struct slice shown = slice_within(slice_string(text), PARAMETER_ECHO_BYTES_MAX);
-	bool boolean = strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
-	char *end;
-	double ratio;
-
-	if (row->kind == PARAMETER_KIND_COUNT && !url_count(text, count))
-		return error_answer_set(
-			reading->refusal, row->code,
-			"Invalid value in parameter `%s`: could not parse `%.*s` as a positive integer",
-			row->name, SLICE_ARGS(shown));
-	if (row->kind == PARAMETER_KIND_BOOLEAN && !boolean)
-		return error_answer_set(
-			reading->refusal, row->code,
-			"Invalid value in parameter `%s`: could not parse `%.*s` as a boolean, expected "
-			"either `true` or `false`",
-			row->name, SLICE_ARGS(shown));
-	if (row->kind == PARAMETER_KIND_STRATEGY && !is_strategy(slice_string(text)))
-		return refuse_strategy(reading, row, slice_string(text));
-	if (row->kind == PARAMETER_KIND_RATIO) {
-		ratio = strtod(text, &end);
-		if (end == text || *end != '\0' || !(ratio >= 0.0 && ratio <= 1.0))
-			return refuse_ratio(reading, row);
-	}
-	return 0;
-}
-
-/* The value as the JSON that a body would have. */
-static void append_url_compact(struct buffer *compact, const struct parameter *row, const char *text)
-{
-	if (row->kind == PARAMETER_KIND_COUNT || row->kind == PARAMETER_KIND_BOOLEAN ||
-	    row->kind == PARAMETER_KIND_RATIO) {
-		buffer_append_string(compact, *text == '+' ? text + 1 : text);
-		return;
-	}
-	if (row->kind != PARAMETER_KIND_STRINGS && row->kind != PARAMETER_KIND_NUMBERS) {
-		json_append_string(compact, slice_string(text));
-		return;
-	}
-	buffer_put_u8(compact, '[');
-	while (*text != '\0') {
-		size_t len = strcspn(text, ",");
-
-		json_append_string(compact, slice_of(text, len));
-		text += len;
-		if (*text == ',') {
-			text++;
-			buffer_put_u8(compact, ',');
-		}
-	}
-	buffer_put_u8(compact, ']');
-}
-
-/* The text with what is not UTF-8 replaced. */
-static int take_url_text(struct reading *reading, struct parameter_value *value, const char *text)
-{
-	struct buffer quoted;
-	struct error error;
-	yyjson_doc *doc;
-	int result;
-
-	/* the JSON writer and reader are the one place that knows UTF-8 */
-	buffer_init(&quoted, SIZE_MAX);
-	json_append_string(&quoted, slice_string(text));
-	if (buffer_failed(&quoted) || json_parse(buffer_slice(&quoted), 1, &doc, &error) < 0) {
-		buffer_deinit(&quoted);
-		return error_answer_set(reading->refusal, "internal",
-		                        "out of memory for the request's parameters");
-	}
-	result = take_text(reading, value, json_string(yyjson_doc_get_root(doc)));
-	yyjson_doc_free(doc);
-	buffer_deinit(&quoted);
-	return result;
-}
-
-static int url_value(struct reading *reading, size_t at, const char *text)
-{
-	const struct parameter *row = &reading->rows[at];
-	struct parameter_value *out = &reading->values[at];
-	struct buffer compact;
-	int result;
-
-	*out = (struct parameter_value){0};
-	result = url_parsed(reading, row, text, &out->count);
 	if (result < 0)
 		return result;
-	if (row->idle == NULL) {
-		out->given = true;
-		return row->kind == PARAMETER_KIND_COUNT ? 0 : take_url_text(reading, out, text);
-	}
-	buffer_init(&compact, SIZE_MAX);
-	append_url_compact(&compact, row, text);
-	note_unavailable(reading, row, buffer_slice(&compact));
-	buffer_deinit(&compact);
-	return 0;
-}
-
-int parameters_from_url(const struct parameter_table *table, const struct argument *arguments,
-                        struct arena *arena, struct parameter_value *values, struct error_answer *refusal)
-{
-	struct reading reading = {table->rows, table->len, PARAMETER_PLACE_URL, arena, values, refusal, NULL};
-
-	ASSERT(table->len <= PARAMETERS_MAX);
-	memset(values, 0, table->len * sizeof values[0]);
-	for (size_t i = 0; arguments[i].name != NULL; i++) {
-		size_t row = row_find(&reading, slice_string(arguments[i].name));
-		int result;
-
-		if (row == table->len)
-			return refuse_unknown_name(&reading, slice_string(arguments[i].name));
-		result = url_value(&reading, row, arguments[i].value);
-		if (result < 0)
-			return result;
-	}
-	return reading.unavailable != NULL ? refuse_unavailable(&reading) : 0;
+	object.value = yyjson_doc_get_root(doc);
+	result = parameters_from_object(table, &object, arena, values, refusal);
+	yyjson_doc_free(doc);
+	return result;
 }
 
 /* True for …/json and …/…+json, parameters such as charset aside. */

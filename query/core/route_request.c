@@ -6,42 +6,26 @@
 
 enum {
 	ROW_OFFSET,
-	ROW_LIMIT,
-	ROW_FIELDS
+	ROW_LIMIT
 };
 
 static const struct parameter indexes_rows[] = {
-	[ROW_OFFSET] = {"offset", PARAMETER_KIND_COUNT, PARAMETER_PLACE_URL, "invalid_index_offset", NULL},
-	[ROW_LIMIT] = {"limit", PARAMETER_KIND_COUNT, PARAMETER_PLACE_URL, "invalid_index_limit", NULL},
+	[ROW_OFFSET] = {"offset", PARAMETER_KIND_COUNT, PARAMETER_PLACE_URL, "invalid_index_offset", NULL, 0},
+	[ROW_LIMIT] = {"limit", PARAMETER_KIND_COUNT, PARAMETER_PLACE_URL, "invalid_index_limit", NULL, 0},
 };
 
 static const struct parameter_table indexes_table = {indexes_rows, LENGTH(indexes_rows)};
 
-static const struct parameter documents_rows[] = {
-	[ROW_OFFSET] = {"offset", PARAMETER_KIND_COUNT, PARAMETER_PLACE_URL, "invalid_document_offset", NULL},
-	[ROW_LIMIT] = {"limit", PARAMETER_KIND_COUNT, PARAMETER_PLACE_URL, "invalid_document_limit", NULL},
-	[ROW_FIELDS] = {"fields", PARAMETER_KIND_STRINGS, PARAMETER_PLACE_URL, "invalid_document_fields",
-                        NULL},
-	{"retrieveVectors", PARAMETER_KIND_BOOLEAN, PARAMETER_PLACE_URL, "invalid_document_retrieve_vectors",
-         "false true"},
-	{"ids", PARAMETER_KIND_STRINGS, PARAMETER_PLACE_URL, "invalid_document_ids", ""},
-	{"filter", PARAMETER_KIND_ANY, PARAMETER_PLACE_URL, "invalid_document_filter", "\"\""},
-	{"sort", PARAMETER_KIND_STRINGS, PARAMETER_PLACE_URL, "invalid_document_sort", "[]"},
+enum {
+	ROW_SIZES,
+	ROW_FORMAT
 };
-
-static const struct parameter_table documents_table = {documents_rows, LENGTH(documents_rows)};
-
-static const struct parameter document_rows[] = {
-	{"fields", PARAMETER_KIND_STRINGS, PARAMETER_PLACE_URL, "invalid_document_fields", NULL},
-	{"retrieveVectors", PARAMETER_KIND_BOOLEAN, PARAMETER_PLACE_URL, "invalid_document_retrieve_vectors",
-         "false true"},
-};
-
-static const struct parameter_table document_table = {document_rows, LENGTH(document_rows)};
 
 static const struct parameter stats_rows[] = {
-	{"showInternalDatabaseSizes", PARAMETER_KIND_BOOLEAN, PARAMETER_PLACE_URL, "bad_request", "false"},
-	{"sizeFormat", PARAMETER_KIND_STRING, PARAMETER_PLACE_URL, "bad_request", "\"raw\""},
+	[ROW_SIZES] = {"showInternalDatabaseSizes", PARAMETER_KIND_BOOLEAN, PARAMETER_PLACE_URL,
+                       "bad_request", "false", PARAMETER_UNAVAILABLE},
+	[ROW_FORMAT] = {"sizeFormat", PARAMETER_KIND_STRING, PARAMETER_PLACE_URL, "bad_request", "\"raw\"",
+                        PARAMETER_UNAVAILABLE},
 };
 
 static const struct parameter_table stats_table = {stats_rows, LENGTH(stats_rows)};
@@ -56,13 +40,15 @@ enum {
 };
 
 static const struct parameter index_rows[] = {
-	[ROW_UID] = {"uid", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY, "invalid_index_uid", NULL},
+	[ROW_UID] = {"uid", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY, "invalid_index_uid", NULL, 0},
 	[ROW_PRIMARY_KEY] = {"primaryKey", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY,
-                             "invalid_index_primary_key", NULL},
-	[ROW_PARTITIONS] = {"partitions", PARAMETER_KIND_COUNT, PARAMETER_PLACE_BODY, "bad_request", NULL},
-	[ROW_PARTITIONER] = {"partitioner", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY, "bad_request", NULL},
-	[ROW_TOPIC] = {"topic", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY, "bad_request", NULL},
-	[ROW_DEDUP_WINDOW] = {"dedupWindow", PARAMETER_KIND_COUNT, PARAMETER_PLACE_BODY, "bad_request", NULL},
+                             "invalid_index_primary_key", NULL, 0},
+	[ROW_PARTITIONS] = {"partitions", PARAMETER_KIND_COUNT, PARAMETER_PLACE_BODY, "bad_request", NULL, 0},
+	[ROW_PARTITIONER] = {"partitioner", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY, "bad_request", NULL,
+                             0},
+	[ROW_TOPIC] = {"topic", PARAMETER_KIND_STRING, PARAMETER_PLACE_BODY, "bad_request", NULL, 0},
+	[ROW_DEDUP_WINDOW] = {"dedupWindow", PARAMETER_KIND_COUNT, PARAMETER_PLACE_BODY, "bad_request", NULL,
+                              0},
 };
 
 static const struct parameter_table index_table = {index_rows, LENGTH(index_rows)};
@@ -71,12 +57,6 @@ static void take_page(const struct parameter_value *values, struct listing_reque
 {
 	request->offset = values[ROW_OFFSET].given ? values[ROW_OFFSET].count : 0;
 	request->limit = values[ROW_LIMIT].given ? values[ROW_LIMIT].count : ROUTE_LIMIT_DEFAULT;
-}
-
-static void take_fields(const struct parameter_value *value, struct listing_request *request)
-{
-	request->has_fields = value->given && !slice_equal(value->text, slice_string("*"));
-	request->fields = value->text;
 }
 
 int listing_request_indexes(const struct argument *arguments, struct arena *arena,
@@ -92,33 +72,6 @@ int listing_request_indexes(const struct argument *arguments, struct arena *aren
 	return 0;
 }
 
-int listing_request_documents(const struct argument *arguments, struct arena *arena,
-                              struct listing_request *request, struct error_answer *refusal)
-{
-	struct parameter_value values[LENGTH(documents_rows)];
-	int result = parameters_from_url(&documents_table, arguments, arena, values, refusal);
-
-	if (result < 0)
-		return result;
-	*request = (struct listing_request){0};
-	take_page(values, request);
-	take_fields(&values[ROW_FIELDS], request);
-	return 0;
-}
-
-int listing_request_document(const struct argument *arguments, struct arena *arena,
-                             struct listing_request *request, struct error_answer *refusal)
-{
-	struct parameter_value values[LENGTH(document_rows)];
-	int result = parameters_from_url(&document_table, arguments, arena, values, refusal);
-
-	if (result < 0)
-		return result;
-	*request = (struct listing_request){0};
-	take_fields(&values[0], request);
-	return 0;
-}
-
 int stats_request_check(const struct argument *arguments, struct arena *arena, struct error_answer *refusal)
 {
 	struct parameter_value values[LENGTH(stats_rows)];
@@ -128,7 +81,7 @@ int stats_request_check(const struct argument *arguments, struct arena *arena, s
 
 static int refuse_uid(struct slice uid, const char *where, struct error_answer *refusal)
 {
-	struct slice shown = slice_of(uid.ptr, uid.len < 400 ? uid.len : 400);
+	struct slice shown = slice_within(uid, PARAMETER_ECHO_BYTES_MAX);
 
 	return error_answer_set(
 		refusal, "invalid_index_uid",

@@ -1,5 +1,6 @@
 /*
- * Route requests: the parameters of every route but search.
+ * Route requests: the parameters of the routes that neither search nor read
+ * documents.
  *
  * Each function reads one route's URL arguments or body by its table
  * (parameters.h) and gives plain values, defaults filled in. Strings live in
@@ -13,21 +14,19 @@
 
 #define ROUTE_LIMIT_DEFAULT 20
 
-/* GET /indexes and GET /indexes/{uid}/documents. */
+/* A page of a listing: of indexes, or of documents (documents_request.h). */
 struct listing_request {
 	uint64_t offset;
 	uint64_t limit;
+	/* Documents only: */
 	bool has_fields;
-	struct slice fields; /* CSV; documents only */
+	const struct slice *fields;
+	size_t fields_len;
+	bool vectors; /* each shows that it has none */
 };
 
 int listing_request_indexes(const struct argument *arguments, struct arena *arena,
                             struct listing_request *request, struct error_answer *refusal);
-int listing_request_documents(const struct argument *arguments, struct arena *arena,
-                              struct listing_request *request, struct error_answer *refusal);
-/* GET /indexes/{uid}/documents/{id}: only fields. */
-int listing_request_document(const struct argument *arguments, struct arena *arena,
-                             struct listing_request *request, struct error_answer *refusal);
 /* GET /stats and GET /indexes/{uid}/stats: nothing but defaults. */
 int stats_request_check(const struct argument *arguments, struct arena *arena, struct error_answer *refusal);
 

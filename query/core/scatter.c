@@ -6,7 +6,7 @@
 
 /* ---- legs ---- */
 
-static struct scatter_leg *leg_at(const struct scatter *scatter, size_t number)
+struct scatter_leg *scatter_leg_at(const struct scatter *scatter, size_t number)
 {
 	struct scatter_leg *leg = scatter->legs;
 
@@ -40,6 +40,12 @@ static struct scatter_leg *leg_new(struct scatter *scatter, const struct scatter
 	leg->partitions = arena_alloc(scatter->arena, size * sizeof leg->partitions[0]);
 	if (leg->partitions == NULL)
 		return NULL;
+	if (scatter->options.explain) {
+		leg->ends = arena_alloc(scatter->arena, size * sizeof leg->ends[0]);
+		if (leg->ends == NULL)
+			return NULL;
+		memset(leg->ends, 0, size * sizeof leg->ends[0]);
+	}
 	leg->hedge_after_us = node->hedge_after_us;
 	leg->overdue_us = round->now_us + (scatter->options.deadline_us - round->now_us) / 2;
 	leg->number = scatter->legs_len++;
@@ -93,7 +99,9 @@ static bool ask(struct scatter *scatter, struct scatter_shard *shard, const stru
 	leg->accepts_stale = leg->accepts_stale || choice->stale;
 	leg->partitions[leg->partitions_len++] = shard->partition;
 	hasten_hedge(scatter, shard, leg);
+	scatter->nodes[leg->node].shards++;
 	choice->replica->asking = true;
+	choice->replica->asked = true;
 	shard->asking++;
 	return true;
 }
@@ -111,18 +119,16 @@ static struct scatter_round round_begin(struct scatter *scatter, int64_t now_us,
 		node->hedge_after_us =
 			chooser_hedge_after_us(scatter->options.chooser, node->entry, scatter->options.kind);
 		node->taken = false;
+		node->shards = 0;
 	}
 	return (struct scatter_round){scatter->legs_len, now_us, hedge};
 }
 
-/* Puts every open shard into a leg or declares it missing; first those that have no choice, so that the others
- * can follow them. */
-static int ask_open(struct scatter *scatter, int64_t now_us, struct error *error)
+/* A choice for every open shard that has one, those with the least freedom first, so that the others can follow them.
+ * Without `asks` it is only noted which nodes these are. */
+static bool choose_all(struct scatter *scatter, const struct scatter_round *round, bool asks)
 {
-	struct scatter_round round = round_begin(scatter, now_us, false);
-	bool waiting = false;
-
-	for (int pass = 0; pass < 2; pass++) {
+	for (int freedom = 0; freedom <= 2; freedom++) {
 		for (size_t i = 0; i < scatter->shards_len; i++) {
 			struct scatter_shard *shard = &scatter->shards[i];
 			struct scatter_choice choice;
@@ -131,10 +137,27 @@ static int ask_open(struct scatter *scatter, int64_t now_us, struct error *error
 				continue;
 			if (!scatter_choose(scatter, shard, &choice))
 				shard->state = SHARD_STATE_MISSING;
-			else if ((pass == 1 || choice.only) && !ask(scatter, shard, &round, &choice))
-				return error_memory(error, sizeof(struct scatter_leg));
+			else if (choice.freedom > freedom)
+				continue;
+			else if (!asks)
+				scatter->nodes[choice.replica->node].taken = true;
+			else if (!ask(scatter, shard, round, &choice))
+				return false;
 		}
 	}
+	return true;
+}
+
+/* Puts every open shard into a leg or declares it missing; which nodes are asked is known before any of them is, so that
+ * shards can be spread over them. */
+static int ask_open(struct scatter *scatter, int64_t now_us, struct error *error)
+{
+	struct scatter_round round = round_begin(scatter, now_us, false);
+	bool waiting = false;
+
+	(void)choose_all(scatter, &round, false);
+	if (!choose_all(scatter, &round, true))
+		return error_memory(error, sizeof(struct scatter_leg));
 	for (size_t i = 0; i < scatter->shards_len; i++)
 		waiting = waiting || scatter->shards[i].state == SHARD_STATE_OPEN;
 	scatter->finished = !waiting;
@@ -145,7 +168,7 @@ static int ask_open(struct scatter *scatter, int64_t now_us, struct error *error
 	return 0;
 }
 
-/* Twice as late every time: where all are slow, there is no budget for long. */
+/* Twice as late every time: where all are slow, there is no budget for long, and all are busy. */
 static int64_t hedge_again_us(const struct scatter_leg *leg, int64_t now_us)
 {
 	int64_t out_us = now_us - leg->sent_us;
@@ -153,7 +176,16 @@ static int64_t hedge_again_us(const struct scatter_leg *leg, int64_t now_us)
 	return now_us + (out_us > SCATTER_HEDGE_AGAIN_US_MIN ? out_us : SCATTER_HEDGE_AGAIN_US_MIN);
 }
 
-/* Asks for a shard of the leg elsewhere too; false: there is no budget. */
+/* Where all nodes are busy, asking twice only makes them busier: whoever would be asked should answer in less time than
+ * the leg is out by now. */
+static bool is_hedged(struct scatter *scatter, const struct scatter_leg *leg,
+                      const struct scatter_round *round, const struct scatter_choice *choice)
+{
+	return scatter->nodes[choice->replica->node].cost <= round->now_us - leg->sent_us &&
+	       chooser_take_hedge(scatter->options.chooser);
+}
+
+/* Asks for a shard of the leg elsewhere too; false: not now. */
 static bool ask_besides(struct scatter *scatter, const struct scatter_leg *leg, struct scatter_shard *shard,
                         const struct scatter_round *round, int *result)
 {
@@ -165,7 +197,7 @@ static bool ask_besides(struct scatter *scatter, const struct scatter_leg *leg, 
 	if (!found)
 		return true;
 	new_leg = leg_of_round(scatter, round, &choice) == NULL;
-	if (new_leg && round->hedge && !chooser_take_hedge(scatter->options.chooser))
+	if (new_leg && round->hedge && !is_hedged(scatter, leg, round, &choice))
 		return false;
 	if (!ask(scatter, shard, round, &choice))
 		*result = ERROR_MEMORY;
@@ -266,26 +298,43 @@ static enum replica_view view_of(const struct node_refusal *refusal, const struc
 	return REPLICA_VIEW_FAILED;
 }
 
-/* What the event says of one partition of its leg. */
-static void settle(struct scatter *scatter, const struct scatter_leg *leg, struct scatter_shard *shard,
-                   const struct scatter_event *event)
+/* What the event says of one partition of its leg: how it ended for that one. */
+static enum scatter_event_kind settle(struct scatter *scatter, const struct scatter_leg *leg,
+                                      struct scatter_shard *shard, const struct scatter_event *event)
 {
 	struct scatter_replica *replica = scatter_replica_on(shard, leg->node);
 	const struct node_refusal *refusal = refusal_of(event, shard->partition);
 
 	replica->asking = false;
 	shard->asking--;
-	if (refusal != NULL)
+	if (refusal != NULL) {
 		replica->view = view_of(refusal, leg);
-	else if (event->kind == SCATTER_EVENT_FAILED || event->kind == SCATTER_EVENT_UNSENT)
-		replica->view = REPLICA_VIEW_FAILED;
-	else if (event->kind == SCATTER_EVENT_ANSWERED && shard->state == SHARD_STATE_OPEN) {
-		shard->state = SHARD_STATE_ANSWERED;
-		/* what is recorded out of sync may not know it yet */
-		shard->stale = replica->rank != REPLICA_RANK_SERVING ||
-		               is_among(shard->partition, event->stale, event->stale_len);
-		scatter->won = true;
+		return SCATTER_EVENT_REFUSED;
 	}
+	if (event->kind == SCATTER_EVENT_FAILED || event->kind == SCATTER_EVENT_UNSENT) {
+		replica->view = REPLICA_VIEW_FAILED;
+		return event->kind;
+	}
+	if (event->kind != SCATTER_EVENT_ANSWERED || shard->state != SHARD_STATE_OPEN)
+		return SCATTER_EVENT_UNUSED;
+	shard->state = SHARD_STATE_ANSWERED;
+	/* what is recorded out of sync may not know it yet */
+	shard->stale = replica->rank != REPLICA_RANK_SERVING ||
+	               is_among(shard->partition, event->stale, event->stale_len);
+	scatter->won = true;
+	return SCATTER_EVENT_ANSWERED;
+}
+
+static const char *word_of(const struct node_refusal *refusal)
+{
+	static const char *const words[] = {
+		[NODE_REFUSAL_STOPPED] = "stopped",
+		[NODE_REFUSAL_RECOVERING] = "recovering",
+		[NODE_REFUSAL_ABSENT] = "absent",
+		[NODE_REFUSAL_BEHIND] = "behind",
+	};
+
+	return refusal != NULL ? words[refusal->reason] : NULL;
 }
 
 static bool refuses_for_good(const struct scatter_event *event)
@@ -317,19 +366,28 @@ static void tell_chooser(const struct scatter *scatter, const struct scatter_leg
 
 static void close_leg(struct scatter *scatter, const struct scatter_event *event)
 {
-	struct scatter_leg *leg = leg_at(scatter, event->leg);
+	struct scatter_leg *leg = scatter_leg_at(scatter, event->leg);
 	struct scatter_event as = *event;
 
 	ASSERT(!leg->closed && leg->sent);
 	leg->closed = true;
-	if (as.kind == SCATTER_EVENT_REFUSED && !refuses_some(leg, event))
+	leg->closed_us = event->now_us;
+	if (as.kind == SCATTER_EVENT_REFUSED && !refuses_some(leg, event)) {
 		as.kind = SCATTER_EVENT_FAILED;
+		as.why = "it refuses no shard that it was asked for";
+	}
 	tell_chooser(scatter, leg, &as);
 	if (scatter->finished)
 		return;
 	scatter->won = false;
-	for (size_t i = 0; i < leg->partitions_len; i++)
-		settle(scatter, leg, shard_of(scatter, leg->partitions[i]), &as);
+	for (size_t i = 0; i < leg->partitions_len; i++) {
+		int32_t partition = leg->partitions[i];
+		enum scatter_event_kind end = settle(scatter, leg, shard_of(scatter, partition), &as);
+
+		if (leg->ends != NULL)
+			leg->ends[i] = (struct scatter_end){
+				end, as.why != NULL ? as.why : word_of(refusal_of(&as, partition))};
+	}
 	scatter->tally.hedges_won += leg->hedge && scatter->won;
 }
 
@@ -362,6 +420,8 @@ int scatter_step(struct scatter *scatter, const struct scatter_event *event, str
 		scatter->started = true;
 		scatter->explore_us = chooser_turn(scatter->options.chooser, event->now_us);
 		(void)round_begin(scatter, event->now_us, false);
+		for (size_t i = 0; i < scatter->nodes_len; i++)
+			scatter->nodes[i].first_cost = scatter->nodes[i].cost;
 		scatter_choose_group(scatter);
 	} else if (event->kind != SCATTER_EVENT_TICK) {
 		close_leg(scatter, event);
@@ -429,7 +489,7 @@ int64_t scatter_wake_us(const struct scatter *scatter)
 
 struct node_question scatter_question(const struct scatter *scatter, size_t number, uint64_t hits_max)
 {
-	const struct scatter_leg *leg = leg_at(scatter, number);
+	const struct scatter_leg *leg = scatter_leg_at(scatter, number);
 
 	return (struct node_question){
 		.partitions = leg->partitions, .partitions_len = leg->partitions_len, .hits_max = hits_max};
@@ -437,7 +497,7 @@ struct node_question scatter_question(const struct scatter *scatter, size_t numb
 
 size_t scatter_wanted(const struct scatter *scatter, size_t number, bool *wanted)
 {
-	const struct scatter_leg *leg = leg_at(scatter, number);
+	const struct scatter_leg *leg = scatter_leg_at(scatter, number);
 	size_t count = 0;
 
 	for (size_t i = 0; i < leg->partitions_len; i++) {
@@ -511,6 +571,20 @@ static void append_list(const struct scatter *scatter, struct buffer *text, cons
 			              scatter->shards[i].partition);
 	if (all > named)
 		buffer_printf(text, ",+%zu", all - named);
+}
+
+void scatter_append_missing(const struct scatter *scatter, struct buffer *body)
+{
+	const char *before = "";
+
+	buffer_put_u8(body, '[');
+	for (size_t i = 0; i < scatter->shards_len; i++) {
+		if (!is_missing(&scatter->shards[i]))
+			continue;
+		buffer_printf(body, "%s%d", before, scatter->shards[i].partition);
+		before = ",";
+	}
+	buffer_put_u8(body, ']');
 }
 
 void scatter_append_degraded(const struct scatter *scatter, struct buffer *text)

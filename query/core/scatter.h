@@ -25,9 +25,11 @@
  * most shards at the least cost.
  *
  * Hedge: a leg that is out longer than the 95th percentile of its node, or of
- * another that could answer, has its shards asked of other serving replicas too, as far as the chooser's
- * budget goes. A leg that is out for half of the time there was counts as failed
- * for the chooser, and is retried without that budget; its answer is welcome
+ * another that could answer, has its shards asked of other serving replicas too,
+ * as far as the chooser's budget goes, and if these are expected to answer in less
+ * time than the leg has taken by then: a heavy search on busy nodes is not doubled.
+ * A leg that is out for half of the time there was counts as failed for the
+ * chooser, and is retried whatever its budget and theirs; its answer is welcome
  * still. The first answer for a shard is the answer; each shard is answered once,
  * whatever else comes (scatter_wanted).
  *
@@ -56,7 +58,7 @@
 #include "query/core/node_answer.h"
 #include "shared/meta/catalog.h"
 
-/* A hedge that the budget refused is tried again after as long as its leg is out, at least this. */
+/* A hedge that was refused is tried again after as long as its leg is out, at least this. */
 #define SCATTER_HEDGE_AGAIN_US_MIN 10000
 
 #define SCATTER_PATIENCE_US_MIN 20000
@@ -69,6 +71,7 @@ struct scatter_options {
 	int32_t partition; /* only this one; -1: all */
 	bool alone;        /* one leg a partition */
 	bool tokens;       /* answers must cover something: how long legs take says nothing about the nodes */
+	bool explain;      /* legs keep how they ended, for scatter_append_explained */
 	int64_t deadline_us; /* what is open then is missing */
 };
 
@@ -94,6 +97,7 @@ struct scatter_event {
 	size_t stale_len;
 	const struct node_refusal *refusals; /* ANSWERED, REFUSED */
 	size_t refusals_len;
+	const char *why; /* explained: in words, valid as long as the scatter; NULL: what is above says it */
 };
 
 enum scatter_action_kind {
@@ -136,12 +140,26 @@ size_t scatter_absent(const struct scatter *scatter);
  * Long lists end in "+N". */
 void scatter_append_degraded(const struct scatter *scatter, struct buffer *text);
 
+/* Members of a JSON object, of a scatter planned with `explain`: what there was to choose from when it began and what
+ * was never asked, then what each leg brought of each of its partitions.
+ *   "group":"g0", or null where there is only one
+ *   "plan":[{"partition":0,"replicas":[{"node":"n1","group":"g0","state":"active","inSync":true,"costMs":0.25,
+ *            "asked":false,"reason":"joining"}]}]
+ *     costMs is null of what is away or no candidate. Why it was not asked: `unknown` (the cluster has no such node),
+ *     `joining`, `outOfSync`, `leaving`, `otherGroup`, `away` (it failed or refused before), `notNeeded`.
+ *   "shards":[{"partition":0,"node":"n1","stale":false,"hedge":false,"status":"answered","reason":"…","tookMs":1.5}]
+ *     status: `answered`, `unused`, `refused`, `failed`, `unsent`, `pending` (out at the end, without tookMs); `stale`:
+ *     such an answer would do. There is a reason unless it answered, is unused or out. */
+void scatter_append_explained(const struct scatter *scatter, struct buffer *body);
+/* The partitions that are missing, a JSON array. */
+void scatter_append_missing(const struct scatter *scatter, struct buffer *body);
+
 /* For metrics. */
 struct scatter_tally {
 	unsigned retries;       /* legs after the first round that are no hedges */
 	unsigned hedges;        /* legs */
 	unsigned hedges_won;    /* hedges that answered a shard first */
-	unsigned hedges_denied; /* refused by the budget */
+	unsigned hedges_denied; /* no budget, or whoever would be asked is too busy; each time */
 };
 
 struct scatter_tally scatter_tally(const struct scatter *scatter);

@@ -40,6 +40,7 @@ static void plan_shard(struct scatter *scatter, const struct catalog *catalog, s
 	*shard = (struct scatter_shard){.partition = partition};
 	if (record == NULL || record->generation != scatter->index->generation)
 		return;
+	shard->record = record;
 	for (size_t i = 0; i < record->replicas_len; i++) {
 		const struct node_record *node = catalog_node(catalog, record->replicas[i].node);
 		struct scatter_replica replica = {.view = REPLICA_VIEW_UNTRIED};
@@ -64,6 +65,7 @@ struct scatter *scatter_plan(const struct catalog *catalog, const struct index_r
 	if (scatter == NULL || shards == NULL)
 		return NULL;
 	*scatter = (struct scatter){.arena = arena,
+	                            .catalog = catalog,
 	                            .index = index,
 	                            .options = *options,
 	                            .shards = shards,
@@ -110,8 +112,8 @@ static size_t list_groups(const struct scatter *scatter, struct group *groups)
 	return len;
 }
 
-static bool is_in_group(const struct scatter *scatter, const struct scatter_replica *replica,
-                        const char *group)
+bool scatter_is_in_group(const struct scatter *scatter, const struct scatter_replica *replica,
+                         const char *group)
 {
 	return group == NULL || strcmp(scatter->nodes[replica->node].record->group, group) == 0;
 }
@@ -126,7 +128,7 @@ static void price_group(const struct scatter *scatter, struct group *group)
 			const struct scatter_replica *replica = &shard->replicas[j];
 
 			if (replica->rank == REPLICA_RANK_SERVING &&
-			    is_in_group(scatter, replica, group->name) &&
+			    scatter_is_in_group(scatter, replica, group->name) &&
 			    scatter->nodes[replica->node].cost < least)
 				least = scatter->nodes[replica->node].cost;
 		}
@@ -158,7 +160,7 @@ void scatter_choose_group(struct scatter *scatter)
 			continue;
 		names[candidates_len] = groups[i].name;
 		candidates[candidates_len++] =
-			(struct chooser_candidate){groups[i].cost, groups[i].asked_us, false};
+			(struct chooser_candidate){groups[i].cost, groups[i].asked_us, false, 0};
 	}
 	scatter->group = names[chooser_pick(candidates, candidates_len, scatter->explore_us)];
 }
@@ -176,6 +178,7 @@ static bool pick(const struct scatter *scatter, struct scatter_shard *shard,
 {
 	struct chooser_candidate candidates[REPLICAS_MAX];
 	struct scatter_replica *replicas[REPLICAS_MAX];
+	size_t taken = 0;
 	size_t len = 0;
 
 	for (size_t i = 0; i < shard->replicas_len; i++) {
@@ -183,15 +186,17 @@ static bool pick(const struct scatter *scatter, struct scatter_shard *shard,
 		const struct scatter_node *node = &scatter->nodes[replica->node];
 
 		if (replica->rank != wanted->rank || replica->view != wanted->view || replica->asking ||
-		    !is_in_group(scatter, replica, wanted->group))
+		    !scatter_is_in_group(scatter, replica, wanted->group))
 			continue;
 		replicas[len] = replica;
-		candidates[len++] = (struct chooser_candidate){node->cost, node->asked_us, node->taken};
+		candidates[len++] =
+			(struct chooser_candidate){node->cost, node->asked_us, node->taken, node->shards};
+		taken += node->taken;
 	}
 	if (len == 0)
 		return false;
 	choice->replica = replicas[chooser_pick(candidates, len, scatter->explore_us)];
-	choice->only = len == 1;
+	choice->freedom = len == 1 ? 0 : taken == 1 ? 1 : 2;
 	return true;
 }
 

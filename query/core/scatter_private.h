@@ -1,6 +1,6 @@
 /*
  * Scatter, inside: scatter_plan.c knows what there is to choose from and
- * chooses, scatter.c runs the rounds.
+ * chooses, scatter.c runs the rounds, scatter_explain.c tells of both.
  */
 #ifndef MILLRACE_QUERY_CORE_SCATTER_PRIVATE_H
 #define MILLRACE_QUERY_CORE_SCATTER_PRIVATE_H
@@ -37,6 +37,8 @@ struct scatter_node {
 	int64_t asked_us;
 	int64_t hedge_after_us;
 	bool taken;
+	size_t shards;      /* that it is asked for */
+	int64_t first_cost; /* of the first round */
 };
 
 struct scatter_replica {
@@ -44,9 +46,11 @@ struct scatter_replica {
 	enum replica_rank rank;
 	enum replica_view view;
 	bool asking;
+	bool asked; /* ever */
 };
 
 struct scatter_shard {
+	const struct shard_record *record; /* NULL: there is none of this generation */
 	int32_t partition;
 	enum shard_state state;
 	bool stale;
@@ -55,18 +59,26 @@ struct scatter_shard {
 	struct scatter_replica replicas[REPLICAS_MAX];
 };
 
+/* How a leg ended for one of its partitions. */
+struct scatter_end {
+	enum scatter_event_kind kind; /* 0: it is out */
+	const char *why;              /* NULL: the kind says it */
+};
+
 struct scatter_leg {
 	struct scatter_leg *next; /* the one before */
 	size_t number;
 	size_t node;
 	int32_t *partitions;
 	size_t partitions_len;
+	struct scatter_end *ends; /* by place; NULL: nobody asks */
 	bool accepts_stale;
 	bool patient;
 	bool hedge;
 	bool sent;   /* taken as an action */
 	bool closed; /* its event came */
 	int64_t sent_us;
+	int64_t closed_us;
 	int64_t hedge_after_us; /* the least 95th percentile of whoever could answer a shard of it */
 	int64_t hedge_us;
 	int64_t overdue_us;
@@ -75,6 +87,7 @@ struct scatter_leg {
 
 struct scatter {
 	struct arena *arena;
+	const struct catalog *catalog;
 	const struct index_record *index;
 	struct scatter_options options;
 	bool one_node;
@@ -104,7 +117,7 @@ struct scatter_choice {
 	struct scatter_replica *replica;
 	bool stale;
 	bool patient; /* for what is required: nobody else may have it sooner */
-	bool only;    /* there was nothing to choose */
+	int freedom;  /* 0: there is one replica; 1: one on a node that is asked anyway; 2: more */
 };
 
 /* Sets the group of this search from the costs of the round. */
@@ -115,6 +128,10 @@ bool scatter_choose(const struct scatter *scatter, struct scatter_shard *shard,
 /* The same among replicas that can give an answer that is not stale. */
 bool scatter_choose_fresh(const struct scatter *scatter, struct scatter_shard *shard,
                           struct scatter_choice *choice);
+struct scatter_leg *scatter_leg_at(const struct scatter *scatter, size_t number);
+/* `group` NULL: any. */
+bool scatter_is_in_group(const struct scatter *scatter, const struct scatter_replica *replica,
+                         const char *group);
 struct scatter_replica *scatter_replica_on(struct scatter_shard *shard, size_t node);
 
 #endif

@@ -1,11 +1,12 @@
 #include "query/core/task_history.h"
 
+#include "query/core/settings_request.h"
 #include "shared/base/assert.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Times and lengths, then uid, primary key, code and message. */
+/* Times and lengths, then uid, primary key, code, message and details. */
 struct packed_task {
 	int64_t task;
 	int64_t enqueued_at_ms;
@@ -18,6 +19,7 @@ struct packed_task {
 	uint8_t key_len;
 	uint8_t code_len;
 	uint16_t message_len;
+	uint32_t details_len;
 	char texts[];
 };
 
@@ -26,6 +28,8 @@ _Static_assert(INDEX_UID_BYTES_MAX <= UINT8_MAX, "a length of packed_task is too
 struct task_history {
 	struct packed_task **tasks; /* [TASK_HISTORY_MAX], by task modulo that */
 	size_t count;
+	size_t details_bytes;
+	int64_t details_from; /* older tasks have none */
 };
 
 struct task_history *task_history_new(void)
@@ -66,6 +70,12 @@ static const char *take_text(const char *at, size_t len, char *out, size_t size)
 	return at + len;
 }
 
+static size_t packed_bytes(const struct packed_task *packed)
+{
+	return sizeof *packed + packed->uid_len + packed->key_len + packed->code_len + packed->message_len +
+	       packed->details_len;
+}
+
 static void unpack(const struct packed_task *packed, struct task_entry *entry)
 {
 	const char *at = packed->texts;
@@ -81,7 +91,9 @@ static void unpack(const struct packed_task *packed, struct task_entry *entry)
 	at = take_text(at, packed->uid_len, entry->uid, sizeof entry->uid);
 	at = take_text(at, packed->key_len, entry->primary_key, sizeof entry->primary_key);
 	at = take_text(at, packed->code_len, entry->final.code, sizeof entry->final.code);
-	(void)take_text(at, packed->message_len, entry->final.message, sizeof entry->final.message);
+	at = take_text(at, packed->message_len, entry->final.message, sizeof entry->final.message);
+	if (packed->details_len > 0)
+		entry->details = slice_of(at, packed->details_len);
 }
 
 static struct packed_task *pack(const struct task_entry *entry, struct error *error)
@@ -90,7 +102,8 @@ static struct packed_task *pack(const struct task_entry *entry, struct error *er
 	size_t key_len = strlen(entry->primary_key);
 	size_t code_len = strlen(entry->final.code);
 	size_t message_len = strlen(entry->final.message);
-	size_t len = sizeof(struct packed_task) + uid_len + key_len + code_len + message_len;
+	size_t len =
+		sizeof(struct packed_task) + uid_len + key_len + code_len + message_len + entry->details.len;
 	struct packed_task *packed = malloc(len);
 	char *at;
 
@@ -110,12 +123,16 @@ static struct packed_task *pack(const struct task_entry *entry, struct error *er
 		.key_len = (uint8_t)key_len,
 		.code_len = (uint8_t)code_len,
 		.message_len = (uint16_t)message_len,
+		.details_len = (uint32_t)entry->details.len,
 	};
 	at = packed->texts;
 	memcpy(at, entry->uid, uid_len);
 	memcpy(at + uid_len, entry->primary_key, key_len);
 	memcpy(at + uid_len + key_len, entry->final.code, code_len);
 	memcpy(at + uid_len + key_len + code_len, entry->final.message, message_len);
+	if (entry->details.len > 0)
+		memcpy(at + uid_len + key_len + code_len + message_len, entry->details.ptr,
+		       entry->details.len);
 	return packed;
 }
 
@@ -133,6 +150,26 @@ static bool known(const struct task_history *history, int64_t task, struct task_
 	return true;
 }
 
+/* The oldest first. */
+static void bound_details(struct task_history *history, int64_t newest)
+{
+	if (history->details_from <= newest - TASK_HISTORY_MAX)
+		history->details_from = newest - TASK_HISTORY_MAX + 1;
+	while (history->details_bytes > TASK_DETAILS_BYTES_MAX) {
+		struct packed_task **slot = slot_for(history, history->details_from++);
+		size_t len =
+			*slot != NULL && (*slot)->task < history->details_from ? (*slot)->details_len : 0;
+		struct packed_task *shorter;
+
+		if (len == 0)
+			continue;
+		history->details_bytes -= len;
+		(*slot)->details_len = 0;
+		shorter = realloc(*slot, packed_bytes(*slot));
+		*slot = shorter != NULL ? shorter : *slot;
+	}
+}
+
 static int replace(struct task_history *history, const struct task_entry *entry, struct error *error)
 {
 	struct packed_task **slot = slot_for(history, entry->task);
@@ -144,9 +181,24 @@ static int replace(struct task_history *history, const struct task_entry *entry,
 		history->count--;
 	if (packed->type != 0)
 		history->count++;
+	history->details_bytes += packed->details_len - (*slot != NULL ? (*slot)->details_len : 0);
 	free(*slot);
 	*slot = packed;
+	bound_details(history, entry->task);
 	return 0;
+}
+
+/* The details are appended, and stay the buffer's. */
+static void fill(struct task_entry *entry, const struct task_request *request, struct buffer *details)
+{
+	entry->type = request->type;
+	entry->enqueued_at_ms = request->enqueued_at_ms;
+	(void)snprintf(entry->uid, sizeof entry->uid, "%s", request->uid);
+	(void)snprintf(entry->primary_key, sizeof entry->primary_key, "%s",
+	               request->type == TASK_TYPE_INDEX_CREATION ? request->primary_key : "");
+	if (request->type == TASK_TYPE_SETTINGS_UPDATE)
+		settings_details_append(request, details);
+	entry->details = buffer_slice(details);
 }
 
 int task_history_request(struct task_history *history, int64_t offset, struct slice value,
@@ -154,19 +206,23 @@ int task_history_request(struct task_history *history, int64_t offset, struct sl
 {
 	struct task_request request;
 	struct task_entry entry;
+	struct buffer details;
 	int result = task_request_parse(value, &request, error);
 
 	if (result < 0)
 		return error_prefix(error, "task %lld", (long long)offset);
-	task_request_deinit(&request); /* its sources are of no interest here */
-	if (!known(history, offset, &entry))
-		return 0;
-	entry.type = request.type;
-	entry.enqueued_at_ms = request.enqueued_at_ms;
-	(void)snprintf(entry.uid, sizeof entry.uid, "%s", request.uid);
-	(void)snprintf(entry.primary_key, sizeof entry.primary_key, "%s",
-	               request.type == TASK_TYPE_INDEX_CREATION ? request.primary_key : "");
-	return replace(history, &entry, error);
+	buffer_init(&details, TASK_RECORD_BYTES_MAX);
+	if (known(history, offset, &entry)) {
+		fill(&entry, &request, &details);
+		/* one that comes after younger ones had to lose theirs has none */
+		if (offset < history->details_from)
+			entry.details = slice_of(NULL, 0);
+		result = buffer_failed(&details) ? error_memory(error, TASK_RECORD_BYTES_MAX)
+		                                 : replace(history, &entry, error);
+	}
+	buffer_deinit(&details);
+	task_request_deinit(&request);
+	return result;
 }
 
 int task_history_final(struct task_history *history, struct slice value, struct error *error)
@@ -223,6 +279,16 @@ static bool is_rebuilt(const struct task_entry *entry, const struct catalog *cat
 	return false;
 }
 
+/* Its settings are in force, or what came after them. */
+static bool is_set(const struct task_entry *entry, const struct catalog *catalog,
+                   const struct index_record *index)
+{
+	const struct settings_record *settings = index != NULL ? catalog_settings(catalog, index->id) : NULL;
+
+	return index == NULL || index->task > entry->task ||
+	       (settings != NULL && settings->version >= entry->task);
+}
+
 bool task_entry_is_reflected(const struct task_entry *entry, const struct catalog *catalog)
 {
 	const struct index_record *index = catalog_resolve(catalog, slice_string(entry->uid));
@@ -238,6 +304,8 @@ bool task_entry_is_reflected(const struct task_entry *entry, const struct catalo
 		return index == NULL || index->task > entry->task;
 	case TASK_TYPE_INDEX_REBUILD:
 		return is_rebuilt(entry, catalog);
+	case TASK_TYPE_SETTINGS_UPDATE:
+		return is_set(entry, catalog, index);
 	case TASK_TYPE_RECORD_SKIP:
 	case TASK_TYPE_SOURCE_ADDITION:
 	case TASK_TYPE_SOURCE_UPDATE:

@@ -41,6 +41,7 @@ struct controller *controller_new(const struct controller_options *options)
 		.nodes = controller->nodes,
 		.nodes_len = options->nodes_len,
 	};
+	controller->working = -1;
 	buffer_init(&controller->keys, KEY_BYTES_MAX * CONTROLLER_WRITES_MAX);
 	buffer_init(&controller->values, RECORD_BYTES_MAX);
 	return controller;
@@ -90,6 +91,42 @@ int controller_read_topology(struct controller *controller, int64_t offset, stru
 	return read_record(controller, CATALOG_TOPIC_TOPOLOGY, offset, key, value, error);
 }
 
+/* Where `task` stands or belongs among the finals. */
+static size_t find_final(const struct controller *controller, int64_t task)
+{
+	size_t low = 0;
+	size_t high = controller->finals_len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (controller->finals[middle] < task)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool has_final(const struct controller *controller, int64_t task)
+{
+	size_t at = find_final(controller, task);
+
+	return at < controller->finals_len && controller->finals[at] == task;
+}
+
+int64_t controller_oldest_task(const struct controller *controller)
+{
+	const struct cluster_record *cluster = catalog_cluster(controller->catalog);
+
+	return cluster != NULL && !KNOCKOUT(REQUEST_TWICE) ? cluster->oldest_task : 0;
+}
+
+static bool is_done(const struct controller *controller, int64_t task)
+{
+	return task < controller_oldest_task(controller) || has_final(controller, task);
+}
+
 int controller_read_task(struct controller *controller, int64_t offset, struct slice value,
                          struct error *error)
 {
@@ -97,6 +134,10 @@ int controller_read_task(struct controller *controller, int64_t offset, struct s
 
 	if (offset < controller->task_next)
 		return 0;
+	if (is_done(controller, offset)) {
+		controller->task_next = offset + 1;
+		return 0;
+	}
 	if (controller_pending(controller) == TASKS_PENDING_MAX)
 		return error_set(error, ERROR_LIMIT, ERROR_ACTION_RETRY, "%d requests are pending already",
 		                 TASKS_PENDING_MAX);
@@ -122,30 +163,6 @@ int controller_read_task(struct controller *controller, int64_t offset, struct s
 		(void)snprintf(pending->reason, sizeof pending->reason, "%.250s", error->text);
 	controller->task_next = offset + 1;
 	return 0;
-}
-
-/* Where `task` stands or belongs among the finals. */
-static size_t find_final(const struct controller *controller, int64_t task)
-{
-	size_t low = 0;
-	size_t high = controller->finals_len;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (controller->finals[middle] < task)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static bool has_final(const struct controller *controller, int64_t task)
-{
-	size_t at = find_final(controller, task);
-
-	return at < controller->finals_len && controller->finals[at] == task;
 }
 
 static void add_final(struct controller *controller, int64_t task)
@@ -259,22 +276,40 @@ static void forget_work(struct controller *controller)
 	free(controller->work.starts);
 	free(controller->work.index.sources);
 	controller->work = (struct work){0};
+	controller->working = -1;
 }
 
-/* The oldest request without a final; everything below it is done. */
-static struct pending_task *oldest_pending(struct controller *controller)
+/* Those before it, which are held, move up. */
+static void remove_pending(struct controller *controller, size_t at)
 {
-	const struct cluster_record *cluster = catalog_cluster(controller->catalog);
-	int64_t oldest = cluster != NULL && !KNOCKOUT(REQUEST_TWICE) ? cluster->oldest_task : 0;
+	struct pending_task *first = &controller->pending[controller->pending_first];
+	struct pending_task *done = &controller->pending[at];
 
-	while (controller->pending_first < controller->pending_len) {
-		struct pending_task *pending = &controller->pending[controller->pending_first];
+	task_request_deinit(&done->request);
+	memmove(first + 1, first, (size_t)(done - first) * sizeof *first);
+	controller->pending_first++;
+}
 
-		if (pending->task >= oldest && !has_final(controller, pending->task))
+/* The request in progress, else the oldest one that has no final and is not held; those before it are held. */
+static struct pending_task *next_pending(struct controller *controller)
+{
+	size_t at = controller->pending_first;
+
+	while (controller->working >= 0 && controller->pending[at].task != controller->working)
+		at++;
+	if (controller->working >= 0 && !is_done(controller, controller->working) &&
+	    !controller_holds(controller, &controller->pending[at]))
+		return &controller->pending[at];
+	forget_work(controller);
+	for (at = controller->pending_first; at < controller->pending_len; at++) {
+		struct pending_task *pending = &controller->pending[at];
+
+		if (is_done(controller, pending->task)) {
+			remove_pending(controller, at);
+		} else if (!controller_holds(controller, pending)) {
+			controller->working = pending->task;
 			return pending;
-		task_request_deinit(&pending->request);
-		controller->pending_first++;
-		forget_work(controller);
+		}
 	}
 	return NULL;
 }
@@ -315,6 +350,8 @@ static bool write_cluster(struct controller *controller, bool idle)
 	cluster.epoch += differs ? 1 : 0;
 	cluster.oldest_task =
 		idle ? controller->task_next : controller->pending[controller->pending_first].task;
+	if (old != NULL && old->oldest_task > cluster.oldest_task)
+		cluster.oldest_task = old->oldest_task; /* nothing has been read since */
 	memcpy(cluster.kafka, controller->kafka_id, sizeof cluster.kafka);
 	catalog_write_cluster(&controller->values, &cluster);
 	controller_write(controller, CONTROLLER_TOPIC_TOPOLOGY, -1, "cluster");
@@ -327,7 +364,7 @@ static void write_final(struct controller *controller, const struct pending_task
 
 	final->task = pending->task;
 	final->succeeded = !controller->work.failed;
-	final->started_at_ms = controller->work.started_ms;
+	final->started_at_ms = pending->started_ms;
 	final->finished_at_ms = now_ms;
 	task_final_write(&controller->values, final);
 	controller_write(controller, CONTROLLER_TOPIC_TASK_STATES, pending->task, "%" PRId64, pending->task);
@@ -353,18 +390,20 @@ static bool step(struct controller *controller, const struct pending_task *pendi
 		return controller_update_source(controller, pending, now_ms);
 	case TASK_TYPE_SOURCE_DELETION:
 		return controller_remove_source(controller, pending, now_ms);
+	case TASK_TYPE_SETTINGS_UPDATE:
+		return controller_update_settings(controller, pending);
 	}
 	return false;
 }
 
 /* Its next action; false if it waits for what nodes tell. */
-static bool next_for(struct controller *controller, const struct pending_task *pending, int64_t now_ms)
+static bool next_for(struct controller *controller, struct pending_task *pending, int64_t now_ms)
 {
 	bool more = false;
 	bool waits = false;
 
-	if (controller->work.started_ms == 0)
-		controller->work.started_ms = now_ms;
+	if (pending->started_ms == 0)
+		pending->started_ms = now_ms;
 	if (!pending->readable)
 		controller_fail(controller, "bad_request", "the request cannot be read: %s", pending->reason);
 	else
@@ -375,7 +414,7 @@ static bool next_for(struct controller *controller, const struct pending_task *p
 }
 
 /* Shards and requests in turn, so that neither waits for the other's end. */
-static bool next_work(struct controller *controller, const struct pending_task *pending, int64_t wall_ms)
+static bool next_work(struct controller *controller, struct pending_task *pending, int64_t wall_ms)
 {
 	bool first = controller->shards_first;
 
@@ -399,8 +438,9 @@ bool controller_next(struct controller *controller, struct controller_time now,
 	controller->action = (struct controller_action){.task = -1};
 	buffer_clear(&controller->keys);
 	buffer_clear(&controller->values);
-	pending = oldest_pending(controller);
-	if (!write_cluster(controller, pending == NULL) && !next_work(controller, pending, now.wall_ms))
+	pending = next_pending(controller);
+	if (!write_cluster(controller, controller_pending(controller) == 0) &&
+	    !next_work(controller, pending, now.wall_ms))
 		return false;
 	point_writes(controller);
 	controller->outstanding = true;

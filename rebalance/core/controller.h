@@ -2,9 +2,9 @@
  * Controller: from requests, reports of nodes and log ends to records, as a
  * pure core.
  *
- * Fed with every record of meta, topology, tasks and task-states up to their
- * ends (the shell does that after it has taken office), it hands out one
- * action at a time; the shell carries it out and reports its result before it
+ * Fed with every record of meta, topology and task-states, then with tasks from
+ * controller_oldest_task on, up to their ends (the shell does that after it has
+ * taken office), it hands out one action at a time; the shell carries it out and reports its result before it
  * asks for the next. From then on only `tasks` is fed: the controller is the
  * only writer of the other three, and an echo of an older record of its own
  * would take it back. What is to be done next is computed from the records
@@ -13,8 +13,9 @@
  * two actions. The records of one WRITE are in one transaction; each stands
  * for itself.
  *
- * Requests (controller_index.c) are applied in the order of `tasks`. A
- * request below the cluster record's oldest_task, or with a final, is done.
+ * Requests (controller_index.c) are applied in the order of `tasks`, but for
+ * those that are held (below). A request below the cluster record's oldest_task,
+ * or with a final, is done.
  * Creation: record the index as creating with its topic's name; create the
  * topic; read every partition's log start; record it active; record its
  * shards; add the name; final. Deletion: record the index as deleted; remove
@@ -24,6 +25,15 @@
  * with their rules in canonical form. A skip (controller_skip.c) is recorded
  * only while every replica tells that it has not applied that offset; for
  * those who have not told yet it waits at most MARKS_SILENT_MS.
+ *
+ * Settings (controller_settings.c). A change is made of the settings in force.
+ * One that asks replicas to build nothing is recorded as in force. Any other is
+ * recorded as next, and its request is held: it leaves the turn to those behind
+ * it, but for changes of settings and rebuilds of the same index, which are
+ * held with it. Once every in-sync replica of every shard tells that it has
+ * built them, it is recorded as in force. A generation in the making begins
+ * with the settings of the one it replaces, and whatever is recorded of that
+ * one's is recorded of its own in the same WRITE.
  *
  * A rebuild (controller_rebuild.c) makes an index with the old one's uid, its
  * sources, and no name: its record says whom it replaces. That is the
@@ -166,6 +176,8 @@ int controller_read_meta(struct controller *controller, int64_t offset, struct s
                          struct error *error);
 int controller_read_topology(struct controller *controller, int64_t offset, struct slice key,
                              struct slice value, struct error *error);
+/* Where reading of `tasks` begins, once the others were read: every request below has its final. */
+int64_t controller_oldest_task(const struct controller *controller);
 /* A request that cannot be parsed gets a failed final in its turn. ERROR_LIMIT, RETRY when too many are pending. */
 int controller_read_task(struct controller *controller, int64_t offset, struct slice value,
                          struct error *error);

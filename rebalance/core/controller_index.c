@@ -145,6 +145,8 @@ static bool record_index(struct controller *controller, const struct pending_tas
 		                        pending->task);
 		return true;
 	}
+	if (rebuild)
+		controller_inherit_settings(controller, &work->index);
 	return write_index(controller, &work->index, pending->task);
 }
 

@@ -1,7 +1,8 @@
 /*
  * The controller's own structures, shared by controller.c (what is read and
  * what comes next), controller_index.c (creation and deletion),
- * controller_source.c (what is imported), controller_skip.c (what is skipped),
+ * controller_source.c (what is imported), controller_settings.c (how it is
+ * searched), controller_skip.c (what is skipped),
  * controller_rebuild.c (new generations), controller_restore.c (copies),
  * controller_nodes.c (who is asked, and who has registered),
  * controller_shards.c (marks and moves) and controller_status.c, and nobody
@@ -20,11 +21,11 @@ struct pending_task {
 	bool readable;
 	struct task_request request; /* if readable */
 	char reason[256];            /* if not */
+	int64_t started_ms;          /* wall clock; 0: it has not begun in this process */
 };
 
 /* What was found out for the request in progress; forgotten with it. */
 struct work {
-	int64_t started_ms;
 	bool inspected;  /* index.topic can be the log */
 	bool renamed;    /* index.topic has the task in its name */
 	bool topic_made; /* of the index that is being created */
@@ -74,6 +75,7 @@ struct controller {
 	size_t pending_first;
 	size_t pending_len;
 	size_t pending_size;
+	int64_t working;   /* the task that `work` is about; -1: none */
 	int64_t task_next; /* every request below it was read */
 	int64_t *finals;   /* tasks with a final, rising */
 	size_t finals_len;
@@ -128,6 +130,13 @@ bool controller_remove_source(struct controller *controller, const struct pendin
 bool controller_add_sources(struct controller *controller, struct index_record *index,
                             const struct task_request *request);
 
+/* controller_settings.c: likewise. */
+bool controller_update_settings(struct controller *controller, const struct pending_task *pending);
+/* The request waits for settings that are being built: its own, or those of one before it on the same index. */
+bool controller_holds(const struct controller *controller, const struct pending_task *pending);
+/* Adds to the WRITE that a generation in the making begins with the settings in force of whom it replaces. */
+void controller_inherit_settings(struct controller *controller, const struct index_record *index);
+
 /* controller_rebuild.c: likewise */
 bool controller_rebuild_index(struct controller *controller, const struct pending_task *pending,
                               int64_t now_ms);
@@ -166,6 +175,10 @@ void controller_shards_written(struct controller *controller);
 /* What is seen of a recorded shard; false when out of memory. */
 bool controller_see(const struct controller *controller, const struct shard_record *record,
                     struct sight *sight);
+/* True if all in-sync replicas of the shard, and at least one, have told this figure as `least` or higher. */
+bool controller_have_told(const struct controller *controller, const struct index_record *index,
+                          int32_t partition, int64_t (*figure)(const struct replica_report *told),
+                          int64_t least);
 void controller_find_places(const struct controller *controller, struct moves_places *places);
 /* The next recorded shard of an active index, in its generation, after (*at, *partition): start with 0 and -1. */
 const struct shard_record *controller_next_shard(const struct controller *controller, size_t *at,

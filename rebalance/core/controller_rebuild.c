@@ -192,36 +192,16 @@ static struct rebuild *rebuild_of(struct controller *controller, uint64_t index_
 	return unused;
 }
 
-static bool has_received(const struct controller *controller, const struct index_record *index,
-                         int32_t partition, int64_t end)
+static int64_t received(const struct replica_report *told)
 {
-	const struct shard_record *shard = catalog_shard(controller->catalog, index->id, partition);
-	bool someone = false;
-	struct sight sight;
-
-	if (shard == NULL || shard->generation != index->generation ||
-	    !controller_see(controller, shard, &sight))
-		return false;
-	for (size_t i = 0; i < shard->replicas_len; i++) {
-		const struct placement *placement = &shard->replicas[i];
-		const struct watched_replica *replica = sight.replicas[i];
-
-		if (!placement->in_sync)
-			continue;
-		if (!replica->known ||
-		    !incarnation_equal(replica->last.incarnation, placement->incarnation) ||
-		    replica->last.received < end)
-			return false;
-		someone = true;
-	}
-	return someone;
+	return told->received;
 }
 
 static bool all_have_received(const struct controller *controller, const struct index_record *index,
                               const int64_t *ends)
 {
 	for (int32_t p = 0; p < index->partitions; p++)
-		if (!has_received(controller, index, p, ends[p]))
+		if (!controller_have_told(controller, index, p, received, ends[p]))
 			return false;
 	return true;
 }

@@ -34,7 +34,10 @@ bool controller_see(const struct controller *controller, const struct shard_reco
 	/* named by a shard, and nobody knows where it is */
 	static const struct watched_node nobody = {.heard_ms = INT64_MIN / 2, .asked_ms = -1};
 
+	const struct settings_record *settings = catalog_settings(controller->catalog, record->index_id);
+
 	sight->now_ms = controller->now_ms;
+	sight->settings = settings != NULL ? settings->version : -1;
 	sight->shard = watch_shard(controller->watch, record);
 	for (size_t i = 0; sight->shard != NULL && i < record->replicas_len; i++) {
 		const char *node = record->replicas[i].node;
@@ -46,6 +49,32 @@ bool controller_see(const struct controller *controller, const struct shard_reco
 			return false;
 	}
 	return sight->shard != NULL;
+}
+
+bool controller_have_told(const struct controller *controller, const struct index_record *index,
+                          int32_t partition, int64_t (*figure)(const struct replica_report *told),
+                          int64_t least)
+{
+	const struct shard_record *shard = catalog_shard(controller->catalog, index->id, partition);
+	bool someone = false;
+	struct sight sight;
+
+	if (shard == NULL || shard->generation != index->generation ||
+	    !controller_see(controller, shard, &sight))
+		return false;
+	for (size_t i = 0; i < shard->replicas_len; i++) {
+		const struct placement *placement = &shard->replicas[i];
+		const struct watched_replica *replica = sight.replicas[i];
+
+		if (!placement->in_sync)
+			continue;
+		if (!replica->known ||
+		    !incarnation_equal(replica->last.incarnation, placement->incarnation) ||
+		    figure(&replica->last) < least)
+			return false;
+		someone = true;
+	}
+	return someone;
 }
 
 static void count_joining(const struct shard_record *shard, struct moves_places *places)

@@ -153,7 +153,7 @@ static void let_in(struct shard_record *record, const struct sight *sight, size_
 		changes_note(changes, record, CHANGE_ACTIVE, placement->node, "near");
 	}
 	if (placement->state == PLACEMENT_STATE_ACTIVE && marks_is_well(record, sight, i) &&
-	    is_level(sight, i)) {
+	    is_level(sight, i) && replica->last.settings >= sight->settings) {
 		placement->in_sync = true;
 		changes_note(changes, record, CHANGE_IN, placement->node, "level");
 	}

@@ -30,8 +30,9 @@
  *   Joining becomes active (not in-sync) once it has received all but
  *   MARKS_JOIN_LAG of what every in-sync replica has stored, or is level.
  *
- *   In: active, well, and an answer of the last
- *   MARKS_LEVEL_MS was level: received >= a log end that was read before it was asked for, at most
+ *   In: active, well, built for the settings in force (a replica that is not
+ *   answers no search of theirs; whoever is in-sync stays so), and an answer of
+ *   the last MARKS_LEVEL_MS was level: received >= a log end that was read before it was asked for, at most
  *   WATCH_END_AGE_MS_MAX before, and <= one that was read after it (more than
  *   there is has only a replica of a log that was truncated since).
  *
@@ -57,6 +58,7 @@
 /* What was last seen of the shard and of its recorded replicas, in the record's order. */
 struct sight {
 	int64_t now_ms;
+	int64_t settings; /* version in force of the shard's index; -1: nobody has set any */
 	struct watched_shard *shard;
 	const struct watched_node *nodes[REPLICAS_MAX];
 	struct watched_replica *replicas[REPLICAS_MAX]; /* marks change nothing in them */

@@ -88,6 +88,14 @@ static bool read_seals(yyjson_val *array, struct replica_report *replica)
 	return true;
 }
 
+/* Absent: none. */
+static bool read_settings(yyjson_val *entry, int64_t *version)
+{
+	*version = -1;
+	return yyjson_obj_get(entry, "settings") == NULL ||
+	       (json_get_i64(entry, "settings", version) && *version >= -1);
+}
+
 static int read_replica(yyjson_val *entry, struct replica_report *replica, struct error *error)
 {
 	if (!get_u64(entry, "index", &replica->index_id) || !get_partition(entry, replica))
@@ -100,6 +108,8 @@ static int read_replica(yyjson_val *entry, struct replica_report *replica, struc
 	    !json_get_i64(entry, "stored", &replica->stored) || replica->stored < 0 ||
 	    replica->received < replica->stored || !get_digest(entry, "digest", &replica->digest))
 		return malformed(error, "received, stored or digest of a shard");
+	if (!read_settings(entry, &replica->settings))
+		return malformed(error, "settings of a shard");
 	return read_seals(yyjson_obj_get(entry, "seals"), replica) ? 0 : malformed(error, "seals of a shard");
 }
 

@@ -36,6 +36,7 @@ struct replica_report {
 	uint64_t session;
 	int64_t received;
 	int64_t stored;
+	int64_t settings;      /* the highest version that it is built for; -1: none, or it does not say */
 	struct hash128 digest; /* of the fold up to `received` */
 	size_t seals_len;
 	struct report_seal seals[REPORT_SEALS_MAX]; /* by rising offset */

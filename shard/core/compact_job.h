@@ -2,8 +2,8 @@
  * Compaction job: neighbouring disk segments on their way to being one, values
  * of a segment that lacks some on their way to being there, or chunks that
  * nobody reads on their way out. Shared by replica_compact.c (its life, which
- * one it is, removal), replica_compact_merge.c and replica_compact_build.c; the
- * store asks for the orphans.
+ * one it is, removal), replica_compact_merge.c, replica_compact_build.c and
+ * replica_compact_cut.c; the store asks for the orphans.
  *
  * Which one: removal goes first, as it is short and gives room; it also stores
  * attributes that are new, so that a build's are on disk before it begins. Then
@@ -13,6 +13,11 @@
  * of segments of which one lacks what another has would lose that, so the one
  * that lacks it is built first, whoever's turn it is. So what is covered stays
  * covered, and every build brings the replica nearer to all that it wants.
+ *
+ * Words that were cut by other rules than those in force are cut anew by a
+ * merge, of one segment if need be: its documents are copied, and all that live
+ * are cut by the rules that were in force when it began. Words beside by these
+ * go then; those by coming rules are built and merged as values are.
  *
  * A merge's outcome covers the attributes that all parts cover and the replica
  * wants; its values are merged as words are, into chunks of an id of their own. A
@@ -62,7 +67,7 @@ enum compact_kind {
 	COMPACT_KIND_BUILD
 };
 
-/* A build has no order and no words. */
+/* A build has only the first and the last. */
 enum compact_phase {
 	COMPACT_PHASE_DOCUMENTS = 0,
 	COMPACT_PHASE_ORDER,
@@ -71,17 +76,20 @@ enum compact_phase {
 	COMPACT_PHASE_SWITCH
 };
 
-struct compact_build;
+struct compact_cut;
 
 struct replica_compact_job {
 	enum compact_kind kind;
 	struct kv *kv;
 	struct attributes_ref *attributes; /* the replica's, when it began */
 	struct attributes_ref *unstored;   /* those that a removal stores; NULL: the disk has them */
+	struct cuttings rules;             /* likewise; the first ones are in force */
+	struct cuttings_value cuttings;    /* those that a removal stores */
 	struct value_cover unwanted;       /* what segments covered then and nobody wants */
 	struct manifest_ref *manifest;     /* as of the last slice */
 	bool done;
-	size_t steps; /* left of the slice */
+	size_t steps;  /* left of the slice */
+	size_t sliced; /* bytes of bodies that it has cut */
 	struct kv_txn *txn;
 	struct buffer scratch;
 	/* removal */
@@ -97,8 +105,10 @@ struct replica_compact_job {
 	bool vain;  /* a part has left meanwhile */
 	struct section_writer *values_sections;
 	struct terms_writer *values_terms;
-	struct compact_build *build;
+	struct compact_cut *cut; /* NULL: nothing is cut yet */
 	/* merge */
+	bool rests;           /* its parts are joined because the replica is at rest */
+	bool recut;           /* words are cut anew: a part's were cut by other rules */
 	struct postings dead; /* of the parts, as of the first slice */
 	struct kv_txn *reading;
 	struct compact_source *sources; /* one a part */
@@ -128,9 +138,18 @@ int compact_merge_slice(struct replica_compact_job *job, struct error *error);
 /* Where the parts stand among the segments; false if one of them has left. */
 bool compact_parts_find(const struct replica_compact_job *job, size_t *at);
 
-/* replica_compact_build.c */
+/* replica_compact_cut.c */
+/* The rest waits for the next transaction. */
+bool compact_slice_is_full(const struct replica_compact_job *job);
+/* In the first slice; what the writers get are words by the rules in force in a merge, without the dead, else keys. */
+int compact_cut_begin(struct replica_compact_job *job, struct section_writer *sections,
+                      struct terms_writer *terms, struct error *error);
 /* NULL: nothing happens. */
-void compact_build_free(struct compact_build *build);
+void compact_cut_free(struct compact_cut *cut);
+/* What the slice has room for; `*done` when the last word is written. */
+int compact_cut_go_on(struct replica_compact_job *job, bool *done, struct error *error);
+
+/* replica_compact_build.c */
 /* As compact_merge_slice. */
 int compact_build_slice(struct replica_compact_job *job, struct error *error);
 

@@ -22,7 +22,7 @@ int replica_copy(struct replica *replica, struct copy_source **out, struct error
 {
 	struct copy_source *source;
 
-	if (replica_check_serving(replica, true, error) != 0)
+	if (replica_check_serving(replica, error) != 0)
 		return error->code;
 	source = calloc(1, sizeof *source);
 	if (source == NULL)

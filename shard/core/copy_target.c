@@ -282,14 +282,23 @@ static int fields_check(struct kv_txn *txn, struct error *error)
 	return rc;
 }
 
-static int attributes_check(struct kv_txn *txn, struct error *error)
+/* Attributes, and the rules that words were cut by. */
+static int cuttings_verify(const struct copy_target *target, struct kv_txn *txn, struct error *error)
 {
 	struct attributes_ref *attributes = NULL;
+	struct cuttings cuttings = {.len = 0};
+	int rc = attributes_read(txn, &attributes, error);
 
-	if (attributes_read(txn, &attributes, error) != 0)
-		return error->code;
+	if (rc != 0)
+		return rc;
+	rc = cuttings_read(txn, &cuttings, error);
+	if (rc == 0)
+		rc = cuttings_check(&cuttings, &target->head.manifest, error);
+	if (rc == 0)
+		rc = words_beside_check(&attributes->attributes, &cuttings, error);
 	attributes_release(attributes);
-	return 0;
+	cuttings_deinit(&cuttings);
+	return rc;
 }
 
 /* All that a replica reads when it is opened, but for the state. */
@@ -309,7 +318,7 @@ static int stored_check(struct copy_target *target, struct kv_txn *txn, struct e
 	if (rc == 0)
 		rc = fields_check(txn, error);
 	if (rc == 0)
-		rc = attributes_check(txn, error);
+		rc = cuttings_verify(target, txn, error);
 	return rc == 0 ? replica_marks_verify(txn, head->mark.received, error) : rc;
 }
 

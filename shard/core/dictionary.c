@@ -1,5 +1,6 @@
 #include "shard/core/dictionary_private.h"
 
+#include "shard/core/word_filter.h"
 #include "shared/base/assert.h"
 
 #include <stdlib.h>
@@ -8,20 +9,31 @@ struct dictionary {
 	uint64_t base;
 	size_t len;
 	size_t bytes; /* of the whole block */
+	size_t filter_blocks;
+	uint64_t *filter; /* of all words */
+	const uint32_t *letters;
 	const uint8_t *text;
 	const uint8_t *lists;
 	struct dictionary_word words[]; /* and one that ends the last */
 };
 
+static struct slice word_at(const struct dictionary *dictionary, size_t i)
+{
+	const struct dictionary_word *word = &dictionary->words[i];
+
+	return slice_of(dictionary->text + word->text_at, word[1].text_at - word->text_at);
+}
+
 bool dictionary_filler_init(struct dictionary_filler *filler, uint64_t base, size_t words, size_t text,
                             size_t lists)
 {
 	*filler = (struct dictionary_filler){.base = base,
-	                                     .words = malloc((words + 1) * sizeof *filler->words)};
+	                                     .words = malloc((words + 1) * sizeof *filler->words),
+	                                     .letters = malloc((words + 1) * sizeof *filler->letters)};
 	buffer_init(&filler->text, UINT32_MAX);
 	buffer_init(&filler->lists, UINT32_MAX);
-	if (filler->words == NULL || words >= UINT32_MAX || buffer_grow(&filler->text, text) == NULL ||
-	    buffer_grow(&filler->lists, lists) == NULL)
+	if (filler->words == NULL || filler->letters == NULL || words >= UINT32_MAX ||
+	    buffer_grow(&filler->text, text) == NULL || buffer_grow(&filler->lists, lists) == NULL)
 		return false;
 	buffer_clear(&filler->text);
 	buffer_clear(&filler->lists);
@@ -31,22 +43,37 @@ bool dictionary_filler_init(struct dictionary_filler *filler, uint64_t base, siz
 void dictionary_filler_deinit(struct dictionary_filler *filler)
 {
 	free(filler->words);
+	free(filler->letters);
 	buffer_deinit(&filler->text);
 	buffer_deinit(&filler->lists);
 }
 
-void dictionary_filler_word(struct dictionary_filler *filler, struct slice word, uint32_t documents)
+void dictionary_filler_word(struct dictionary_filler *filler, struct slice word, uint32_t letters,
+                            uint32_t documents)
 {
+	filler->letters[filler->len] = letters;
 	filler->words[filler->len++] =
-		(struct dictionary_word){(uint32_t)filler->text.len, (uint32_t)filler->lists.len, documents};
+		(struct dictionary_word){(uint32_t)(dictionary_prefix(word) >> 32),
+	                                 (uint32_t)filler->text.len, (uint32_t)filler->lists.len, documents};
 	buffer_append_slice(&filler->text, word);
+}
+
+static void filter_fill(struct dictionary *dictionary)
+{
+	memset(dictionary->filter, 0, dictionary->filter_blocks * sizeof *dictionary->filter);
+	for (size_t i = 0; i < dictionary->len; i++)
+		word_filter_add(dictionary->filter, dictionary->filter_blocks, word_at(dictionary, i));
 }
 
 struct dictionary *dictionary_filler_end(struct dictionary_filler *filler)
 {
 	struct dictionary *dictionary;
+	size_t blocks = word_filter_blocks(filler->len);
 	size_t words_bytes = (filler->len + 1) * sizeof *filler->words;
-	size_t bytes = sizeof *dictionary + words_bytes + filler->text.len + filler->lists.len;
+	size_t letters_bytes = filler->len * sizeof *filler->letters;
+	size_t bytes = sizeof *dictionary + words_bytes + blocks * sizeof *dictionary->filter +
+	               letters_bytes + filler->text.len + filler->lists.len;
+	uint32_t *letters;
 	uint8_t *text;
 
 	if (buffer_failed(&filler->text) || buffer_failed(&filler->lists))
@@ -55,18 +82,24 @@ struct dictionary *dictionary_filler_end(struct dictionary_filler *filler)
 	if (dictionary == NULL)
 		return NULL;
 	filler->words[filler->len] =
-		(struct dictionary_word){(uint32_t)filler->text.len, (uint32_t)filler->lists.len, 0};
+		(struct dictionary_word){0, (uint32_t)filler->text.len, (uint32_t)filler->lists.len, 0};
 	memcpy(dictionary->words, filler->words, words_bytes);
-	text = (uint8_t *)dictionary->words + words_bytes;
+	dictionary->filter = (uint64_t *)(dictionary->words + filler->len + 1);
+	dictionary->filter_blocks = blocks;
+	letters = (uint32_t *)(dictionary->filter + blocks);
+	text = (uint8_t *)(letters + filler->len);
 	if (filler->len > 0) {
+		memcpy(letters, filler->letters, letters_bytes);
 		memcpy(text, filler->text.ptr, filler->text.len);
 		memcpy(text + filler->text.len, filler->lists.ptr, filler->lists.len);
 	}
 	dictionary->base = filler->base;
 	dictionary->len = filler->len;
 	dictionary->bytes = bytes;
+	dictionary->letters = letters;
 	dictionary->text = text;
 	dictionary->lists = text + filler->text.len;
+	filter_fill(dictionary);
 	return dictionary;
 }
 
@@ -105,30 +138,44 @@ size_t dictionary_bytes(const struct dictionary *dictionary)
 	return dictionary->bytes;
 }
 
-static struct slice word_at(const struct dictionary *dictionary, size_t i)
-{
-	const struct dictionary_word *word = &dictionary->words[i];
-
-	return slice_of(dictionary->text + word->text_at, word[1].text_at - word->text_at);
-}
-
 struct dictionary_entry dictionary_at(const struct dictionary *dictionary, size_t i)
 {
 	const struct dictionary_word *word = &dictionary->words[i];
 	struct slice bytes = slice_of(dictionary->lists + word->list_at, word[1].list_at - word->list_at);
 
-	return (struct dictionary_entry){word_at(dictionary, i), {dictionary->base, word->documents, bytes}};
+	return (struct dictionary_entry){word_at(dictionary, i),
+	                                 {dictionary->base, word->documents, bytes, NULL},
+	                                 dictionary->letters[i]};
+}
+
+const uint32_t *dictionary_letters(const struct dictionary *dictionary)
+{
+	return dictionary->letters;
+}
+
+bool dictionary_lacks(const struct dictionary *dictionary, struct slice word)
+{
+	return word_filter_lacks(dictionary->filter, dictionary->filter_blocks, word);
+}
+
+/* `prefix` is the word's. */
+static bool is_below(const struct dictionary *dictionary, size_t i, uint32_t prefix, struct slice word)
+{
+	uint32_t its = dictionary->words[i].prefix;
+
+	return its != prefix ? its < prefix : slice_compare(word_at(dictionary, i), word) < 0;
 }
 
 size_t dictionary_seek(const struct dictionary *dictionary, struct slice word)
 {
+	uint32_t prefix = word.len == 0 ? 0 : (uint32_t)(dictionary_prefix(word) >> 32);
 	size_t low = 0;
 	size_t high = dictionary->len;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (slice_compare(word_at(dictionary, middle), word) < 0)
+		if (is_below(dictionary, middle, prefix, word))
 			low = middle + 1;
 		else
 			high = middle;
@@ -329,7 +376,7 @@ struct dictionary *dictionary_merge(const struct dictionary *const *parts, size_
 	cursor = dictionary_cursor_new(parts, len, base);
 	if (dictionary_filler_init(&filler, base, words, text, lists) && cursor != NULL) {
 		while ((rc = dictionary_cursor_next(cursor, NULL, &entry, &error)) > 0) {
-			dictionary_filler_word(&filler, entry.word, entry.list.count);
+			dictionary_filler_word(&filler, entry.word, entry.letters, entry.list.count);
 			buffer_append_slice(&filler.lists, entry.list.bytes);
 		}
 		merged = rc == 0 ? dictionary_filler_end(&filler) : NULL;

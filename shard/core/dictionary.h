@@ -1,5 +1,6 @@
 /*
- * Dictionary: words in bytewise order, each with its posting list. Immutable
+ * Dictionary: words in bytewise order, each with its posting list and, as it is
+ * searched for similar ones, its letters, and a filter of them all. Immutable
  * once built; one block of memory.
  *
  * A builder collects (word, number, place) with numbers that never fall; the
@@ -26,6 +27,7 @@ struct dictionary_cursor;
 struct dictionary_entry {
 	struct slice word;
 	struct posting_list list;
+	uint32_t letters; /* as typo_letters says */
 };
 
 struct dictionary_builder *dictionary_builder_new(void);
@@ -46,6 +48,10 @@ size_t dictionary_len(const struct dictionary *dictionary);
 size_t dictionary_bytes(const struct dictionary *dictionary);
 /* The i-th word. */
 struct dictionary_entry dictionary_at(const struct dictionary *dictionary, size_t i);
+/* Of each word. */
+const uint32_t *dictionary_letters(const struct dictionary *dictionary);
+/* True only if it is no word of it; most that are none are told so, sooner than by seeking. */
+bool dictionary_lacks(const struct dictionary *dictionary, struct slice word);
 /* Position of the first word >= `word`; dictionary_len if there is none. */
 size_t dictionary_seek(const struct dictionary *dictionary, struct slice word);
 

@@ -1,6 +1,7 @@
 /* A dictionary's words while they are collected, and how they become lists. */
 #include "shard/core/dictionary_private.h"
 
+#include "shard/engine/typo.h"
 #include "shared/base/arena.h"
 #include "shared/base/assert.h"
 #include "shared/base/hash.h"
@@ -320,13 +321,14 @@ static bool listing_list(struct listing *listing, const struct sorted *sorted,
                          struct dictionary_filler *filler)
 {
 	const struct collected *collected = sorted->collected;
+	const struct slice word = sorted_word(sorted);
 	const struct standing *end = listing->standings + collected->at;
 	const struct standing *standing = end - collected->count;
 	struct posting_list list;
 	struct error error;
 
 	if (collected->count == 1) {
-		dictionary_filler_word(filler, sorted_word(sorted), 1);
+		dictionary_filler_word(filler, word, typo_letters(word), 1);
 		posting_list_encode_one(&filler->lists, standing->distance, &standing->place, 1);
 		return true;
 	}
@@ -342,7 +344,7 @@ static bool listing_list(struct listing *listing, const struct sorted *sorted,
 	}
 	if (posting_writer_end(&listing->writer, &list, &error) != 0)
 		return false;
-	dictionary_filler_word(filler, sorted_word(sorted), list.count);
+	dictionary_filler_word(filler, word, typo_letters(word), list.count);
 	buffer_append_slice(&filler->lists, list.bytes);
 	return true;
 }

@@ -12,9 +12,11 @@
 struct disk_view {
 	const struct disk_segment *segment;
 	struct section_reader *sections;
-	struct page_unpacker *unpacker; /* made for the first body */
-	uint32_t page;                  /* unpacked */
+	struct known_pages *known;      /* NULL: every page is unpacked */
+	struct page_unpacker *unpacker; /* made for the first page that is */
+	uint32_t page;                  /* of which the bytes are at hand */
 	struct slice page_bytes;
+	struct section_records order;   /* of ORDER, read last */
 	struct buffer joined[SECTIONS]; /* what was put together of several chunks */
 };
 
@@ -67,6 +69,11 @@ struct section_reader *disk_view_sections(struct disk_view *view)
 	return view->sections;
 }
 
+void disk_view_use_pages(struct disk_view *view, struct known_pages *known)
+{
+	view->known = known;
+}
+
 static int damaged(const struct disk_view *view, const char *what, struct error *error)
 {
 	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "segment %llu: %s",
@@ -101,37 +108,58 @@ int disk_entry_at(struct disk_view *view, uint32_t place, struct disk_entry *ent
 	return 0;
 }
 
-/* Numbers rise by at least one a place, which bounds where a number is from every place that is looked at: where all
- * documents still stand the first look finds it. */
+/* Places in [low, high), whose numbers are in [from, to). */
+struct stretch {
+	uint64_t low;
+	uint64_t high;
+	uint64_t from;
+	uint64_t to;
+};
+
+/* Where to look for a number in [from, to); `high`: nowhere. Numbers rise by at least one a place, which bounds where it
+ * is: where all documents still stand, to one place. In between it is sought where it would be if those that are gone
+ * were spread evenly, or by halves, however they are. */
+static uint64_t stretch_look(const struct stretch *stretch, uint64_t number, bool by_halves)
+{
+	uint64_t len = stretch->high - stretch->low;
+	uint64_t above = number - stretch->from;
+	uint64_t below = stretch->to - number;
+	uint64_t least = below < len ? stretch->high - below : stretch->low;
+	uint64_t most = above < len ? stretch->low + above : stretch->high - 1;
+	uint64_t look = stretch->low + (uint64_t)((double)len * (double)above / (double)(above + below));
+
+	if (least > most)
+		return stretch->high;
+	if (by_halves)
+		return least + (most - least) / 2;
+	return look < least ? least : look > most ? most : look;
+}
+
 int disk_place(struct disk_view *view, uint64_t number, uint32_t *place, struct error *error)
 {
 	const struct disk_segment *segment = view->segment;
-	uint64_t low = 0;
-	uint64_t high = segment->documents; /* places in [low, high) may have it */
+	struct stretch stretch = {0, segment->documents, segment->first, segment->end};
 
 	if (number < segment->first || number >= segment->end)
 		return absent(error);
-	if (number - segment->first < high)
-		high = number - segment->first + 1;
-	while (low < high) {
-		uint64_t middle = high - low > 1 && high - 1 == number - segment->first
-		                          ? high - 1
-		                          : low + (high - low) / 2;
+	for (size_t looks = 1; stretch.low < stretch.high; looks++) {
+		uint64_t look = stretch_look(&stretch, number, looks % 3 == 0);
 		struct disk_entry entry;
 
-		if (disk_entry_at(view, (uint32_t)middle, &entry, error) != 0)
+		if (look == stretch.high)
+			break;
+		if (disk_entry_at(view, (uint32_t)look, &entry, error) != 0)
 			return error->code;
 		if (entry.number == number) {
-			*place = (uint32_t)middle;
+			*place = (uint32_t)look;
 			return 0;
 		}
 		if (entry.number < number) {
-			low = middle + 1;
-			high = number - entry.number < high - middle ? middle + (number - entry.number) + 1
-			                                             : high;
+			stretch.low = look + 1;
+			stretch.from = entry.number + 1;
 		} else {
-			low = entry.number - number < middle - low ? middle - (entry.number - number) : low;
-			high = middle;
+			stretch.high = look;
+			stretch.to = entry.number;
 		}
 	}
 	return absent(error);
@@ -275,12 +303,23 @@ int disk_page_frame(struct disk_view *view, const struct disk_page *page, struct
 	return read(view, SECTION_BODIES, page->at, page->frame_bytes, frame, error);
 }
 
+static bool page_find(struct disk_view *view, uint32_t number)
+{
+	struct slice found = known_pages_find(view->known, number);
+
+	if (found.ptr == NULL)
+		return false;
+	view->page = number;
+	view->page_bytes = found;
+	return true;
+}
+
 static int page_load(struct disk_view *view, uint32_t number, struct error *error)
 {
 	struct disk_page page;
 	struct slice frame;
 
-	if (number == view->page && number != PAGE_NONE)
+	if ((number == view->page && number != PAGE_NONE) || (view->known != NULL && page_find(view, number)))
 		return 0;
 	if (view->unpacker == NULL) {
 		view->unpacker = page_unpacker_new();
@@ -294,6 +333,8 @@ static int page_load(struct disk_view *view, uint32_t number, struct error *erro
 		return error_prefix(error, "segment %llu, page %u", (unsigned long long)view->segment->id,
 		                    number);
 	view->page = number;
+	if (view->known != NULL)
+		known_pages_asked(view->known, number, view->page_bytes);
 	return 0;
 }
 
@@ -310,24 +351,17 @@ int disk_body(struct disk_view *view, const struct disk_entry *entry, struct sli
 
 int disk_order_at(struct disk_view *view, uint32_t i, uint32_t *place, struct error *error)
 {
-	const uint8_t *record = NULL;
+	struct section_records *order = &view->order;
 	uint32_t found;
 
-	if (section_record(view->sections, SECTION_ORDER, i, &record, error) != 0)
+	if ((i < order->first || i - order->first >= order->len) &&
+	    section_records(view->sections, SECTION_ORDER, i, order, error) != 0) {
+		order->len = 0;
 		return error->code;
-	found = column_u32(record);
+	}
+	found = column_u32(order->bytes + (i - order->first) * COLUMN_ORDER_BYTES);
 	if (found >= view->segment->documents)
 		return damaged(view, "a place above its last document in ORDER", error);
 	*place = found;
 	return 0;
-}
-
-int disk_list(struct disk_view *view, struct slice word, struct posting_list *list, struct error *error)
-{
-	struct term term;
-
-	if (terms_find(view->sections, word, &term, error) != 0)
-		return error->code;
-	return terms_list(view->sections, &term, view->segment->first, &view->joined[SECTION_POSTINGS], list,
-	                  error);
 }

@@ -17,6 +17,7 @@
 #define MILLRACE_SHARD_CORE_DISK_SEGMENT_H
 
 #include "shard/core/columns.h"
+#include "shard/core/known_pages.h"
 #include "shard/core/terms.h"
 #include "shard/core/values.h"
 
@@ -41,6 +42,7 @@ struct disk_segment {
 	uint32_t dead;
 	uint64_t bytes; /* of its chunks, without those of its values */
 	uint64_t lengths[SECTIONS];
+	uint64_t cutting; /* digest of the rules that its words were cut by (cutting.h) */
 	struct value_set values;
 };
 
@@ -60,6 +62,8 @@ struct disk_view *disk_view_new(struct kv_txn *txn, const struct disk_segment *s
 void disk_view_free(struct disk_view *view);
 const struct disk_segment *disk_view_segment(const struct disk_view *view);
 struct section_reader *disk_view_sections(struct disk_view *view);
+/* Pages are taken from there and kept there, which lives longer than the view. */
+void disk_view_use_pages(struct disk_view *view, struct known_pages *known);
 
 /* Place of a number; ERROR_NOT_FOUND if the segment does not list it. */
 int disk_place(struct disk_view *view, uint64_t number, uint32_t *place, struct error *error);
@@ -79,7 +83,5 @@ uint32_t disk_pages(const struct disk_segment *segment);
 int disk_page_at(struct disk_view *view, uint32_t page, struct disk_page *found, struct error *error);
 int disk_page_frame(struct disk_view *view, const struct disk_page *page, struct slice *frame,
                     struct error *error);
-/* A word's list; ERROR_NOT_FOUND. Borrowed until the next list is read. */
-int disk_list(struct disk_view *view, struct slice word, struct posting_list *list, struct error *error);
 
 #endif

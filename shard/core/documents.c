@@ -350,9 +350,3 @@ uint32_t documents_writer_len(const struct documents_writer *writer)
 {
 	return (uint32_t)writer->rows_len;
 }
-
-uint64_t documents_writer_last(const struct documents_writer *writer)
-{
-	ASSERT(writer->rows_len > 0);
-	return writer->last;
-}

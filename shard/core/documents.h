@@ -54,7 +54,5 @@ int documents_writer_add_page(struct documents_writer *writer, struct disk_view 
  * same transaction or another. */
 int documents_writer_finish(struct documents_writer *writer, bool *more, struct error *error);
 uint32_t documents_writer_len(const struct documents_writer *writer);
-/* Number of the last document; documents_writer_len > 0. */
-uint64_t documents_writer_last(const struct documents_writer *writer);
 
 #endif

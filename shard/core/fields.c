@@ -135,12 +135,6 @@ int fields_decode(struct fields *fields, struct slice value, struct error *error
 	return 0;
 }
 
-size_t fields_bytes(const struct fields *fields)
-{
-	return sizeof *fields + arena_bytes(&fields->arena) + fields->size * sizeof *fields->paths +
-	       fields->map.size * sizeof *fields->map.entries;
-}
-
 static struct field_list *list_new(const struct fields *fields)
 {
 	size_t paths = fields->len * sizeof(struct slice);

@@ -40,8 +40,6 @@ struct slice fields_path(const struct fields *fields, uint16_t field);
 void fields_encode(const struct fields *fields, size_t len, struct buffer *value);
 /* Into an empty table; ERROR_DAMAGED (FATAL), ERROR_MEMORY. */
 int fields_decode(struct fields *fields, struct slice value, struct error *error);
-/* Memory held, about. */
-size_t fields_bytes(const struct fields *fields);
 
 /* The table as of one moment; immutable and counted, for any thread. */
 struct field_list {

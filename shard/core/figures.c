@@ -14,6 +14,9 @@ static void figures_of_memory(const struct replica *replica, struct replica_figu
 		figures->words += dictionary_len(segment->dictionary);
 	}
 	figures->ids_bytes = replica->overlay.count * sizeof(struct map_entry);
+	for (size_t i = 0; i < replica->manifest->manifest.segments_len; i++)
+		figures->tables_bytes += word_table_bytes(
+			atomic_load_explicit(&replica->manifest->words[i], memory_order_acquire));
 }
 
 /* The row of a level, at its place. */

@@ -32,8 +32,9 @@ struct level_figures {
 struct replica_figures {
 	struct memory_figures active;
 	struct memory_figures immutable;
-	size_t ids_bytes; /* of the table of ids in memory; the rest of memory_bytes is segments */
-	size_t words;     /* of the segments in memory; once for each that has it */
+	size_t ids_bytes;    /* of the table of ids in memory; the rest of memory_bytes is segments */
+	size_t words;        /* of the segments in memory; once for each that has it */
+	size_t tables_bytes; /* of the words of disk segments that searches have asked for (word_table.h) */
 	size_t levels_len;
 	struct level_figures levels[MANIFEST_SEGMENTS_MAX]; /* by rising level */
 	uint64_t live_bytes;     /* of the disk segments' bytes, the share of the live documents */

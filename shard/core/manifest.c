@@ -46,6 +46,7 @@ static void segment_put(struct buffer *value, const struct disk_segment *segment
 	buffer_put_u64(value, segment->bytes);
 	for (size_t i = 0; i < SECTIONS; i++)
 		buffer_put_u64(value, segment->lengths[i]);
+	buffer_put_u64(value, segment->cutting);
 	values_put(value, &segment->values);
 }
 
@@ -100,6 +101,7 @@ static void segment_read(struct reader *reader, struct disk_segment *segment)
 	segment->bytes = reader_u64(reader);
 	for (size_t i = 0; i < SECTIONS; i++)
 		segment->lengths[i] = reader_u64(reader);
+	segment->cutting = reader_u64(reader);
 	values_read(reader, &segment->values);
 }
 
@@ -183,24 +185,6 @@ uint64_t manifest_bytes(const struct manifest *manifest)
 	for (size_t i = 0; i < manifest->segments_len; i++)
 		bytes += disk_segment_bytes(&manifest->segments[i]);
 	return bytes;
-}
-
-struct disk_segment *manifest_find(struct manifest *manifest, uint64_t number)
-{
-	size_t low = 0;
-	size_t high = manifest->segments_len;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (manifest->segments[middle].end <= number)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == manifest->segments_len || number < manifest->segments[low].first)
-		return NULL;
-	return &manifest->segments[low];
 }
 
 bool manifest_add(struct manifest *manifest, const struct disk_segment *segment)
@@ -436,4 +420,41 @@ bool manifest_merge_place(const struct manifest *manifest, size_t *at, size_t *l
 		return true;
 	}
 	return manifest->segments_len >= MANIFEST_CROWDED && crowded_place(manifest, at, len);
+}
+
+/* Whether neighbours that fit are worth being one at rest. */
+static bool is_rest_worth(const struct manifest *manifest, size_t at, size_t len)
+{
+	uint64_t largest = 0;
+	uint64_t bytes = 0;
+
+	for (size_t i = at; i < at + len; i++) {
+		const struct disk_segment *segment = &manifest->segments[i];
+		uint64_t live = manifest_live_bytes(segment);
+
+		if (is_large(segment))
+			return false;
+		largest = live > largest ? live : largest;
+		bytes += live;
+	}
+	return largest <= MANIFEST_REST_SHARE * (bytes - largest);
+}
+
+bool manifest_rest_place(const struct manifest *manifest, size_t *at, size_t *len)
+{
+	size_t most = 1;
+
+	for (size_t i = 0; i < manifest->segments_len; i++) {
+		struct outcome outcome;
+		size_t fit = fitting(manifest, i, MANIFEST_MERGE_MAX, &outcome);
+
+		for (; fit > most; fit--) {
+			if (!is_rest_worth(manifest, i, fit))
+				continue;
+			*at = i;
+			*len = fit;
+			most = fit;
+		}
+	}
+	return most > 1;
 }

@@ -8,7 +8,7 @@
  *                u32 leaving, each u64 id     (replaced; their chunks are still there)
  *                u32 segments, each: u64 id, u32 level, u64 first, u64 end,
  *                u32 documents, u32 dead, u64 bytes, u64[SECTIONS] lengths,
- *                u64 id of its values, u64[2] attributes, u64 bytes, u64 lengths of
+ *                u64 digest of its cutting, u64 id of its values, u64[2] attributes, u64 bytes, u64 lengths of
  *                POSTINGS and TERMS
  *
  * Merge policy, in this order:
@@ -20,10 +20,15 @@
  *   a segment of whose documents a third are dead is written anew;
  *   from MANIFEST_CROWDED segments on neighbours of any level are joined, where
  *     that writes least for every segment saved.
+ * At rest, when no store is to come, a search's time counts more than what is
+ * written: neighbours are joined, most at once, of which the largest has at most
+ * MANIFEST_REST_SHARE times the bytes of the others. So a rest leaves few
+ * segments, and a little that came since the last one does not write anew all
+ * that was there.
  * Bytes are those of the segments and of their values. An outcome has at most
  * DISK_SEGMENT_DOCUMENTS_MAX documents and (about) MANIFEST_SEGMENT_BYTES_MAX,
  * and its numbers fit posting lists. Segments over
- * half of that are joined by the last rule only. So n documents are written
+ * half of that are joined in a crowd only. So n documents are written
  * about log8(n / those of a store) times, and at most MANIFEST_SEGMENTS_MAX
  * segments are ever there (a store waits for a merge at that).
  *
@@ -43,6 +48,7 @@
 #define MANIFEST_MERGE_MAX 16
 #define MANIFEST_SEGMENTS_MAX 128
 #define MANIFEST_CROWDED 48
+#define MANIFEST_REST_SHARE 8
 /* Of its own chunks and of its values'. */
 #define MANIFEST_IDS_A_SEGMENT 2
 #define MANIFEST_BUILDING_MAX 8
@@ -67,8 +73,6 @@ int manifest_decode(struct manifest *manifest, struct slice value, struct error 
 
 /* Of all chunks that its segments have. */
 uint64_t manifest_bytes(const struct manifest *manifest);
-/* The segment that covers a number; NULL. */
-struct disk_segment *manifest_find(struct manifest *manifest, uint64_t number);
 /* Behind the last one; false if there is no room. */
 bool manifest_add(struct manifest *manifest, const struct disk_segment *segment);
 /* `len` neighbours at `at` leave with their values; `segment` (NULL: nothing) stands in their place. False if `leaving` has no room. */
@@ -84,5 +88,7 @@ uint64_t manifest_live_bytes(const struct disk_segment *segment);
 /* What should be merged: `len` (1: written anew) neighbours at `at`; false if nothing, or if `leaving` has
  * no room for what a merge leaves. */
 bool manifest_merge_place(const struct manifest *manifest, size_t *at, size_t *len);
+/* The same of a replica at rest, for which that has nothing; `len` is at least 2. */
+bool manifest_rest_place(const struct manifest *manifest, size_t *at, size_t *len);
 
 #endif

@@ -1,20 +1,12 @@
-#include "shard/core/posting_list.h"
-
+#include "shard/core/posting_blocks.h"
+#include "shard/core/posting_list_private.h"
+#include "shard/core/varints.h"
 #include "shared/base/assert.h"
 
 #define LIST_BYTES_MAX (1U << 30)
 #define WRITER_BYTES_KEPT (1024U * 1024)
 
-/* A block as its head says it is. */
-struct block {
-	uint64_t first;
-	uint64_t last;
-	uint32_t documents;
-	struct slice distances;
-	struct slice places;
-};
-
-static int damaged(struct error *error, const char *what)
+int posting_damaged(struct error *error, const char *what)
 {
 	return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "a posting list %s", what);
 }
@@ -25,7 +17,7 @@ static bool is_near(uint64_t base, uint64_t number)
 }
 
 /* A list of one document has no heads. */
-static void block_alone(const struct posting_list *list, struct reader *rest, struct block *block)
+static void block_alone(const struct posting_list *list, struct reader *rest, struct posting_span *block)
 {
 	block->first = list->base + reader_varint(rest);
 	block->last = block->first;
@@ -34,34 +26,57 @@ static void block_alone(const struct posting_list *list, struct reader *rest, st
 	block->places = reader_take(rest, reader_left(rest));
 }
 
-/* The block that `rest` begins with; `previous`: the last number before it, `left`: documents from it on. */
-static int block_read(const struct posting_list *list, struct reader *rest, uint64_t previous, uint32_t left,
-                      struct block *block)
+int posting_block_read(const struct posting_list *list, struct reader *rest, uint64_t previous, uint32_t left,
+                       struct posting_block *block)
 {
 	uint64_t documents;
-	size_t distances;
-	size_t places;
+
+	block->first = previous + reader_varint(rest);
+	block->last = block->first + reader_varint(rest);
+	documents = reader_varint(rest) + 1;
+	block->distances = reader_varint(rest);
+	block->places = reader_varint(rest);
+	if (reader_failed(rest) || documents == 0 || documents > left || documents > POSTING_BLOCK_MAX ||
+	    !is_near(list->base, block->first) || !is_near(list->base, block->last) ||
+	    block->last < block->first || block->last - block->first < documents - 1 ||
+	    (documents == 1 && (block->last > block->first || block->distances > 0)))
+		return ERROR_DAMAGED;
+	block->documents = (uint32_t)documents;
+	return 0;
+}
+
+int posting_span_read(const struct posting_list *list, struct reader *rest, uint64_t previous, uint32_t left,
+                      struct posting_span *block)
+{
+	struct posting_block head;
 
 	if (list->count == 1) {
 		block_alone(list, rest, block);
-	} else {
-		block->first = previous + reader_varint(rest);
-		block->last = block->first + reader_varint(rest);
-		documents = reader_varint(rest) + 1;
-		distances = reader_varint(rest);
-		places = reader_varint(rest);
-		if (documents == 0 || documents > left || documents > POSTING_BLOCK_MAX)
-			return ERROR_DAMAGED;
-		block->documents = (uint32_t)documents;
-		block->distances = reader_take(rest, distances);
-		block->places = reader_take(rest, places);
+		return reader_failed(rest) || !is_near(list->base, block->first) ? ERROR_DAMAGED : 0;
 	}
-	if (reader_failed(rest) || !is_near(list->base, block->first) || !is_near(list->base, block->last) ||
-	    block->last < block->first || block->last - block->first < block->documents - 1 ||
-	    (block->documents == 1 && (block->last > block->first || block->distances.len > 0)) ||
-	    (block->documents == left && reader_left(rest) > 0))
+	if (posting_block_read(list, rest, previous, left, &head) != 0)
 		return ERROR_DAMAGED;
-	return 0;
+	block->first = head.first;
+	block->last = head.last;
+	block->documents = head.documents;
+	block->distances = reader_take(rest, head.distances);
+	block->places = reader_take(rest, head.places);
+	return reader_failed(rest) || (block->documents == left && reader_left(rest) > 0) ? ERROR_DAMAGED : 0;
+}
+
+void posting_cursor_block(struct posting_cursor *cursor, const struct posting_list *list,
+                          const struct posting_block *block, struct slice bytes)
+{
+	struct reader reader = reader_of(bytes);
+
+	*cursor = (struct posting_cursor){.list = {list->base, block->documents, bytes, NULL},
+	                                  .number = block->first,
+	                                  .block_last = block->last,
+	                                  .left = block->documents - 1,
+	                                  .unread = 1,
+	                                  .given = 1};
+	cursor->distances = reader_of(reader_take(&reader, block->distances));
+	cursor->places = reader_of(reader_take(&reader, block->places));
 }
 
 void posting_cursor_init(struct posting_cursor *cursor, const struct posting_list *list)
@@ -70,15 +85,30 @@ void posting_cursor_init(struct posting_cursor *cursor, const struct posting_lis
 		.list = *list, .blocks = reader_of(list->bytes), .block_last = list->base};
 }
 
+/* The bytes of the next block, where they are to be read. */
+static int cursor_load(struct posting_cursor *cursor, struct error *error)
+{
+	struct posting_blocks *blocks = cursor->list.blocks;
+	struct slice bytes;
+
+	if (blocks->read(blocks, cursor->stop, &bytes, error) != 0)
+		return error->code;
+	cursor->blocks = reader_of(bytes);
+	cursor->stop++;
+	return 0;
+}
+
 static int cursor_block(struct posting_cursor *cursor, struct error *error)
 {
-	struct block block;
+	struct posting_span block;
 
+	if (cursor->list.blocks != NULL && cursor_load(cursor, error) != 0)
+		return error->code;
 	/* only the first block begins at the base itself */
-	if (block_read(&cursor->list, &cursor->blocks, cursor->block_last, cursor->list.count - cursor->given,
-	               &block) != 0 ||
+	if (posting_span_read(&cursor->list, &cursor->blocks, cursor->block_last,
+	                      cursor->list.count - cursor->given, &block) != 0 ||
 	    (cursor->given > 0 && block.first <= cursor->block_last))
-		return damaged(error, "has a block that does not follow the one before");
+		return posting_damaged(error, "has a block that does not follow the one before");
 	cursor->number = block.first;
 	cursor->block_last = block.last;
 	cursor->distances = reader_of(block.distances);
@@ -103,25 +133,66 @@ int posting_cursor_next(struct posting_cursor *cursor, uint64_t *number, struct 
 	}
 	distance = reader_varint(&cursor->distances);
 	if (reader_failed(&cursor->distances) || distance >= cursor->block_last - cursor->number)
-		return damaged(error, "has a number beyond its block");
+		return posting_damaged(error, "has a number beyond its block");
 	cursor->number += distance + 1;
 	cursor->left--;
 	if (cursor->left == 0 &&
 	    (cursor->number != cursor->block_last || reader_left(&cursor->distances) > 0))
-		return damaged(error, "has a block that does not end where its head says");
+		return posting_damaged(error, "has a block that does not end where its head says");
 	cursor->unread++;
 	cursor->given++;
 	*number = cursor->number;
 	return 1;
 }
 
-/* Passes over the rest of a block that ends below. */
+/* Passes over the rest of a block that ends below, and over all that are known to. */
 static void cursor_pass(struct posting_cursor *cursor, uint64_t from)
 {
+	const struct posting_stops *stops;
+
 	if (cursor->block_last >= from)
 		return;
 	cursor->given += cursor->left;
 	cursor->left = 0;
+	if (cursor->list.blocks == NULL || cursor->given == cursor->list.count)
+		return;
+	stops = cursor->list.blocks->stops;
+	cursor->stop = posting_stops_seek(stops, cursor->stop, from - cursor->list.base);
+	cursor->block_last = cursor->list.base + stops->ptr[cursor->stop].last;
+	cursor->given = cursor->list.count - stops->ptr[cursor->stop].left;
+}
+
+/* Goes on in the block, which does not end below `from`, to the first number at or above it. */
+static int block_seek(struct posting_cursor *cursor, uint64_t from, struct error *error)
+{
+	struct reader reader; /* kept in registers */
+	uint64_t number;
+	uint32_t left;
+	uint32_t passed;
+
+	if (cursor->list.blocks != NULL && cursor->number < from && cursor->left > POSTING_MARK_DOCUMENTS)
+		posting_marks_seek(cursor, from);
+	reader = cursor->distances;
+	number = cursor->number;
+	left = cursor->left;
+	while (number < from && left > 0) {
+		uint64_t distance = reader_varint(&reader);
+
+		if (distance >= cursor->block_last - number)
+			return posting_damaged(error, "has a number beyond its block");
+		number += distance + 1;
+		left--;
+	}
+	if (reader_failed(&reader) ||
+	    (left == 0 && (number != cursor->block_last || reader_left(&reader) > 0)))
+		return posting_damaged(error, "has a block that does not end where its head says");
+	passed = cursor->left - left;
+	cursor->distances = reader;
+	cursor->number = number;
+	cursor->left = left;
+	cursor->unread += passed;
+	cursor->given += passed;
+	return 0;
 }
 
 int posting_cursor_seek(struct posting_cursor *cursor, uint64_t from, uint64_t *number, struct error *error)
@@ -129,13 +200,22 @@ int posting_cursor_seek(struct posting_cursor *cursor, uint64_t from, uint64_t *
 	int rc;
 
 	cursor_pass(cursor, from);
-	while ((rc = posting_cursor_next(cursor, number, error)) > 0 && *number < from)
+	rc = posting_cursor_next(cursor, number, error);
+	while (rc > 0 && cursor->block_last < from) {
 		cursor_pass(cursor, from);
-	return rc;
+		rc = posting_cursor_next(cursor, number, error);
+	}
+	if (rc <= 0)
+		return rc;
+	if (block_seek(cursor, from, error) != 0)
+		return error->code;
+	*number = cursor->number;
+	return 1;
 }
 
 /* One field's positions; false if they are not what a writer writes. */
-static bool group_read(struct reader *reader, uint16_t field, struct place *places, size_t max, size_t count)
+static inline bool group_read(struct reader *reader, uint16_t field, struct place *places, size_t max,
+                              size_t count)
 {
 	uint64_t position = 0;
 
@@ -143,76 +223,110 @@ static bool group_read(struct reader *reader, uint16_t field, struct place *plac
 		uint64_t distance = reader_varint(reader);
 
 		position += distance;
-		if (reader_failed(reader) || distance > UINT16_MAX || position > UINT16_MAX ||
-		    (i > 0 && distance == 0))
+		if (distance > UINT16_MAX || position > UINT16_MAX || (i > 0 && distance == 0))
 			return false;
 		if (i < max)
 			places[i] = (struct place){field, (uint16_t)position};
+		if (distance == 0 && reader_failed(reader))
+			return false;
 	}
+	return true;
+}
+
+/* A field in which a document has the word. */
+struct group {
+	uint16_t field;
+	size_t count; /* of positions */
+	bool more;    /* another group follows */
+};
+
+/* `*group` is the one before, or, of `first`, all zero. */
+static inline bool group_next(struct reader *reader, bool first, struct group *group)
+{
+	uint64_t head = reader_varint(reader);
+	uint64_t distance = reader_varint(reader);
+	uint64_t count = (head >> 1) + 1;
+
+	if (reader_failed(reader) || distance > UINT16_MAX || group->field + distance > UINT16_MAX ||
+	    (!first && distance == 0) || count > (uint64_t)UINT16_MAX + 1)
+		return false;
+	*group = (struct group){(uint16_t)(group->field + distance), (size_t)count, head & 1};
+	return true;
+}
+
+/* A field in which the word stands once, as mostly: its place. */
+static inline bool place_read(struct reader *reader, bool first, struct group *group, struct place *place)
+{
+	const uint8_t *ptr = reader->ptr;
+	uint32_t is_long;
+
+	if (reader->end - ptr < 4 || ptr[0] > 1 || ptr[1] > 0x7F || (!first && ptr[1] == 0) ||
+	    group->field + ptr[1] > UINT16_MAX || (ptr[2] > 0x7F && (ptr[3] > 0x7F || ptr[3] == 0)))
+		return false;
+	is_long = ptr[2] >> 7;
+	*group = (struct group){(uint16_t)(group->field + ptr[1]), 1, ptr[0]};
+	*place = (struct place){group->field, (uint16_t)((ptr[2] & 0x7F) | (ptr[3] & (0U - is_long)) << 7)};
+	reader->ptr = ptr + 3 + is_long;
 	return true;
 }
 
 /* The places of one document. */
-static bool places_read(struct reader *reader, struct place *places, size_t max, size_t *len)
+static bool places_read(struct reader *from, struct place *places, size_t max, size_t *len)
 {
-	uint64_t field = 0;
+	struct reader reader = *from; /* kept in registers */
+	struct group group = {0};
 	size_t written = 0;
-	bool more = true;
 
-	for (*len = 0; more;) {
-		uint64_t head = reader_varint(reader);
-		uint64_t distance = reader_varint(reader);
-		uint64_t count = (head >> 1) + 1;
-
-		more = head & 1;
-		field += distance;
-		if (reader_failed(reader) || distance > UINT16_MAX || field > UINT16_MAX ||
-		    (*len > 0 && distance == 0) || count > (uint64_t)UINT16_MAX + 1)
-			return false;
-		if (!group_read(reader, (uint16_t)field, max > 0 ? places + written : NULL, max - written,
-		                (size_t)count))
-			return false;
-		*len += (size_t)count;
+	*len = 0;
+	do {
+		if (written == max || !place_read(&reader, *len == 0, &group, &places[written])) {
+			if (!group_next(&reader, *len == 0, &group) ||
+			    !group_read(&reader, group.field, max > 0 ? places + written : NULL,
+			                max - written, group.count))
+				return false;
+		}
+		*len += group.count;
 		written = *len < max ? *len : max;
-	}
+	} while (group.more);
+	*from = reader;
 	return true;
 }
 
-int posting_cursor_places(struct posting_cursor *cursor, struct place *places, size_t max, size_t *len,
-                          struct error *error)
+/* Passes over the places of so many documents; their values are not looked at. */
+static bool places_pass(struct reader *from, uint32_t documents)
+{
+	struct reader reader = *from;
+
+	while (documents > 0) {
+		uint64_t head = reader_varint(&reader);
+		const uint8_t *ptr = reader.ptr;
+
+		/* the field, and each position: mostly one, and below 16,384 */
+		if (head < 2 && reader.end - ptr > 2 && ptr[0] < 0x80 && (ptr[1] < 0x80 || ptr[2] < 0x80))
+			reader.ptr = ptr + 2 + (ptr[1] >> 7);
+		else
+			reader.ptr = varints_pass(ptr, reader.end, (head >> 1) + 2);
+		if (reader_failed(&reader) || reader.ptr == NULL)
+			return false;
+		documents -= (head & 1) == 0;
+	}
+	*from = reader;
+	return true;
+}
+
+int posting_cursor_places_back(struct posting_cursor *cursor, uint32_t back, struct places_room room,
+                               size_t *len, struct error *error)
 {
 	size_t found = 0;
 
-	ASSERT(cursor->unread > 0);
-	for (; cursor->unread > 1; cursor->unread--)
-		if (!places_read(&cursor->places, places, 0, &found))
-			return damaged(error, "has places that are none");
-	if (!places_read(&cursor->places, places, max, &found) ||
-	    (cursor->left == 0 && reader_left(&cursor->places) > 0))
-		return damaged(error, "has places that are none");
-	cursor->unread = 0;
+	ASSERT(cursor->unread > back);
+	if (!places_pass(&cursor->places, cursor->unread - back - 1) ||
+	    !places_read(&cursor->places, room.places, room.max, &found) ||
+	    (back == 0 && cursor->left == 0 && reader_left(&cursor->places) > 0))
+		return posting_damaged(error, "has places that are none");
+	cursor->unread = back;
 	*len = found;
 	return 0;
-}
-
-int posting_list_numbers(const struct posting_list *list, struct postings *set, struct error *error)
-{
-	uint32_t distances[POSTING_BLOCK_MAX];
-	struct posting_cursor cursor;
-	uint64_t number;
-	size_t len = 0;
-	int rc;
-
-	posting_cursor_init(&cursor, list);
-	while ((rc = posting_cursor_next(&cursor, &number, error)) > 0) {
-		distances[len++] = (uint32_t)(number - list->base);
-		if (len < POSTING_BLOCK_MAX)
-			continue;
-		postings_add_rising(set, list->base, distances, len);
-		len = 0;
-	}
-	postings_add_rising(set, list->base, distances, len);
-	return rc;
 }
 
 int posting_list_rebase(const struct posting_list *list, uint64_t base, struct buffer *bytes,
@@ -222,7 +336,7 @@ int posting_list_rebase(const struct posting_list *list, uint64_t base, struct b
 	uint64_t first = list->base + reader_varint(&reader);
 
 	if (reader_failed(&reader) || !is_near(base, first))
-		return damaged(error, "begins below its base");
+		return posting_damaged(error, "begins below its base");
 	buffer_put_varint(bytes, first - base);
 	buffer_append(bytes, reader.ptr, reader_left(&reader));
 	return 0;
@@ -323,7 +437,7 @@ void posting_writer_add(struct posting_writer *writer, uint64_t number, const st
 	places_put(&writer->places, places, len);
 }
 
-static void writer_add_block(struct posting_writer *writer, const struct block *block)
+static void writer_add_block(struct posting_writer *writer, const struct posting_span *block)
 {
 	writer_reach(writer, block->first, block->documents);
 	buffer_append_slice(&writer->distances, block->distances);
@@ -332,7 +446,7 @@ static void writer_add_block(struct posting_writer *writer, const struct block *
 }
 
 /* True if one of the block's documents may be dead. */
-static bool has_dead(const struct postings *dead, const struct block *block)
+static bool has_dead(const struct postings *dead, const struct posting_span *block)
 {
 	uint64_t number;
 
@@ -344,7 +458,7 @@ static bool has_dead(const struct postings *dead, const struct block *block)
 }
 
 /* Those of a block's documents that live, their places as they stand. */
-static bool writer_add_living(struct posting_writer *writer, const struct block *block,
+static bool writer_add_living(struct posting_writer *writer, const struct posting_span *block,
                               const struct postings *dead)
 {
 	struct reader distances = reader_of(block->distances);
@@ -379,18 +493,18 @@ int posting_writer_append(struct posting_writer *writer, const struct posting_li
 	struct reader rest = reader_of(list->bytes);
 	uint64_t previous = list->base;
 	uint32_t left = list->count;
-	struct block block;
+	struct posting_span block;
 
 	for (; left > 0; left -= block.documents) {
-		if (block_read(list, &rest, previous, left, &block) != 0 ||
+		if (posting_span_read(list, &rest, previous, left, &block) != 0 ||
 		    !is_near(writer->base, block.first) || !is_near(writer->base, block.last) ||
 		    (writer->count > 0 && block.first <= writer->last) ||
 		    (left < list->count && block.first <= previous))
-			return damaged(error, "has a block that does not follow the one before");
+			return posting_damaged(error, "has a block that does not follow the one before");
 		if (!has_dead(dead, &block))
 			writer_add_block(writer, &block);
 		else if (!writer_add_living(writer, &block, dead))
-			return damaged(error, "has a block that is not as its head says");
+			return posting_damaged(error, "has a block that is not as its head says");
 		previous = block.last;
 	}
 	return 0;
@@ -409,6 +523,6 @@ int posting_writer_end(struct posting_writer *writer, struct posting_list *list,
 	}
 	if (buffer_failed(&writer->list))
 		return error_memory(error, writer->list.len);
-	*list = (struct posting_list){writer->base, writer->count, buffer_slice(&writer->list)};
+	*list = (struct posting_list){writer->base, writer->count, buffer_slice(&writer->list), NULL};
 	return 0;
 }

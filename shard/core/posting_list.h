@@ -35,11 +35,20 @@
 /* Numbers of one list lie within this of its base. */
 #define POSTING_DISTANCE_MAX UINT32_MAX
 
+struct posting_blocks;
+
 /* Borrowed. */
 struct posting_list {
 	uint64_t base;
 	uint32_t count; /* documents, at least 1 */
 	struct slice bytes;
+	struct posting_blocks *blocks; /* posting_blocks.h; NULL: all are in `bytes` */
+};
+
+/* Where places are written. */
+struct places_room {
+	struct place *places;
+	size_t max;
 };
 
 struct posting_cursor {
@@ -52,6 +61,7 @@ struct posting_cursor {
 	uint32_t left;   /* documents of the block after it */
 	uint32_t unread; /* documents whose places were not passed, up to it */
 	uint32_t given;
+	size_t stop; /* of the block behind the one at hand, in `list.blocks` */
 };
 
 void posting_cursor_init(struct posting_cursor *cursor, const struct posting_list *list);
@@ -59,9 +69,38 @@ void posting_cursor_init(struct posting_cursor *cursor, const struct posting_lis
 int posting_cursor_next(struct posting_cursor *cursor, uint64_t *number, struct error *error);
 /* The first number at or above `from` behind the one given last; blocks before it are passed over unseen. */
 int posting_cursor_seek(struct posting_cursor *cursor, uint64_t from, uint64_t *number, struct error *error);
-/* The places of the document given last, at most `max` written, rising; returns how many there are. Once a document. */
-int posting_cursor_places(struct posting_cursor *cursor, struct place *places, size_t max, size_t *len,
-                          struct error *error);
+/* The document given last and those that follow it in its block below `end`, which is above it: `*len` of them. The
+ * last of these counts as given last. */
+int posting_cursor_batch(struct posting_cursor *cursor, uint64_t end, uint64_t numbers[POSTING_BLOCK_MAX],
+                         size_t *len, struct error *error);
+/* The places of the document given `back` before the last one, and behind all whose places were read: at most
+ * `room.max` written, rising; `*len` is how many there are. Once a document. */
+int posting_cursor_places_back(struct posting_cursor *cursor, uint32_t back, struct places_room room,
+                               size_t *len, struct error *error);
+/* The same of the document given last. */
+static inline int posting_cursor_places(struct posting_cursor *cursor, struct place *places, size_t max,
+                                        size_t *len, struct error *error)
+{
+	return posting_cursor_places_back(cursor, 0, (struct places_room){places, max}, len, error);
+}
+/* One block of a list of several documents, for who reads it where it lies. */
+#define POSTING_HEAD_BYTES_MAX 50
+
+struct posting_block {
+	uint64_t first;
+	uint64_t last;
+	uint32_t documents;
+	uint64_t distances; /* bytes, right behind the head */
+	uint64_t places;    /* bytes behind these */
+};
+
+/* Reads the head of a block; the list's bytes are not looked at. `previous`: the last number before it, the base if
+ * it is the first; `left`: documents from it on. ERROR_DAMAGED, without a text. */
+int posting_block_read(const struct posting_list *list, struct reader *rest, uint64_t previous, uint32_t left,
+                       struct posting_block *block);
+/* A cursor that has given the first number of the block, and ends with it; `bytes` are what follows the head. */
+void posting_cursor_block(struct posting_cursor *cursor, const struct posting_list *list,
+                          const struct posting_block *block, struct slice bytes);
 /* Adds all numbers to a set, without looking at the places. */
 int posting_list_numbers(const struct posting_list *list, struct postings *set, struct error *error);
 

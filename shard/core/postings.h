@@ -48,7 +48,6 @@ void postings_add(struct postings *set, uint64_t number);
 void postings_add_rising(struct postings *set, uint64_t base, const uint32_t *numbers, size_t len);
 /* from, from + 1, … up to and without `to`. */
 void postings_add_range(struct postings *set, uint64_t from, uint64_t to);
-void postings_remove(struct postings *set, uint64_t number);
 /* Removes what is at or above `from` and below `to`. */
 void postings_remove_range(struct postings *set, uint64_t from, uint64_t to);
 bool postings_contains(const struct postings *set, uint64_t number);

@@ -24,14 +24,10 @@ int replica_failed(struct replica *replica, const struct error *error)
 	return error->code;
 }
 
-int replica_check_serving(const struct replica *replica, bool stale_ok, struct error *error)
+int replica_check_serving(const struct replica *replica, struct error *error)
 {
 	if (replica->state == REPLICA_STATE_STOPPED)
 		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s", replica->stop_reason);
-	if (replica->state == REPLICA_STATE_RECOVERING && !stale_ok && !KNOCKOUT(RECOVERING_IGNORED))
-		return error_set(error, ERROR_STATE, ERROR_ACTION_RETRY,
-		                 "the replica is recovering: it has received up to offset %lld",
-		                 (long long)replica->now.received);
 	return 0;
 }
 
@@ -172,6 +168,7 @@ static int segments_load(struct replica *replica, struct kv_txn *txn, struct err
 		return error_memory(error, sizeof *ref);
 	if (replica_manifest_read(txn, &ref->manifest, error) != 0 ||
 	    replica_dead_read(txn, &replica->deleted, error) != 0 ||
+	    replica_cuttings_load(replica, txn, &ref->manifest, error) != 0 ||
 	    replica_segments_check(&ref->manifest, &replica->deleted, &replica->now, error) != 0) {
 		manifest_ref_release(ref);
 		return error->code;
@@ -249,6 +246,16 @@ static int replica_load(struct replica *replica, struct error *error)
 }
 
 static const struct attributes no_attributes;
+static const struct text_settings no_settings;
+
+/* By the defaults. */
+static bool cuttings_init(struct replica *replica)
+{
+	struct error error;
+
+	replica->cuttings.len = cutting_new(&no_settings, &replica->cuttings.list[0], &error) == 0 ? 1 : 0;
+	return replica->cuttings.len > 0;
+}
 
 static struct replica *replica_new(const struct replica_identity *identity, uint64_t session)
 {
@@ -272,7 +279,7 @@ static struct replica *replica_new(const struct replica_identity *identity, uint
 	if (replica->attributes != NULL)
 		replica->attributes_stored = attributes_hold(replica->attributes);
 	if (replica->attributes == NULL || replica->words == NULL || replica->fields == NULL ||
-	    replica->builder == NULL || replica->manifest == NULL) {
+	    replica->builder == NULL || replica->manifest == NULL || !cuttings_init(replica)) {
 		replica_close(replica);
 		return NULL;
 	}
@@ -313,6 +320,7 @@ void replica_close(struct replica *replica)
 	dictionary_builder_free(replica->keys);
 	attributes_release(replica->attributes);
 	attributes_release(replica->attributes_stored);
+	cuttings_deinit(&replica->cuttings);
 	fields_free(replica->fields);
 	words_free(replica->words);
 	if (replica->kv != NULL)
@@ -347,6 +355,16 @@ int replica_check_cluster(struct kv *kv, const char *cluster_id, struct error *e
 	return rc;
 }
 
+/* A segment that was cut by those rules, and covers this, has no words by the rules in force, or lacks an attribute. */
+static bool is_lacking(const struct replica *replica, uint64_t cutting, const struct value_cover *cover)
+{
+	uint64_t in_force = replica->cuttings.list[0]->digest;
+	struct value_cover wanted = words_beside_wanted(replica->attributes, cutting);
+
+	return !value_cover_holds(cover, &wanted) ||
+	       (cutting != in_force && words_beside_find(&replica->attributes->attributes, in_force) == NULL);
+}
+
 static void status_of_disk(const struct replica *replica, struct replica_status *status)
 {
 	const struct manifest *manifest = &replica->manifest->manifest;
@@ -356,8 +374,8 @@ static void status_of_disk(const struct replica *replica, struct replica_status 
 	status->disk_bytes = manifest_bytes(manifest);
 	for (size_t i = 0; i < manifest->segments_len; i++) {
 		status->disk_value_sets += manifest->segments[i].values.id != 0;
-		status->disk_lacking +=
-			!value_cover_holds(&manifest->segments[i].values.cover, &replica->attributes->wanted);
+		status->disk_lacking += is_lacking(replica, manifest->segments[i].cutting,
+		                                   &manifest->segments[i].values.cover);
 		status->disk_dead += manifest->segments[i].dead;
 	}
 }
@@ -388,8 +406,13 @@ void replica_status(const struct replica *replica, struct replica_status *status
 		.has_identities = replica_has_identities(replica),
 		.has_origins = replica->now.has_origins,
 	};
-	for (size_t i = 0; i < replica->segments_len; i++)
-		status->memory_bytes += replica->segments[i]->bytes;
+	for (size_t i = 0; i < replica->segments_len; i++) {
+		const struct segment *segment = replica->segments[i];
+
+		status->memory_bytes += segment->bytes;
+		status->memory_lacking +=
+			segment->puts_len > 0 && is_lacking(replica, segment->cutting, &segment->cover);
+	}
 	status->memory_bytes += replica->overlay.count * sizeof(struct map_entry);
 	status_of_disk(replica, status);
 	memcpy(status->stop_reason, replica->stop_reason, sizeof status->stop_reason);

@@ -25,8 +25,8 @@
  * State: RECOVERING from every (re)start until received >= a log end that was
  * read after this session began (a range's log_end counts only if it names
  * this session); then ACTIVE until the session ends, with the process or by
- * replica_pause. A search or get on a recovering replica answers only when
- * the asker accepts stale answers. STOPPED: something is damaged; nothing is served, `stop_reason` says why.
+ * replica_pause. Who may read a recovering one, serving.h says. STOPPED:
+ * something is damaged; nothing is served, `stop_reason` says why.
  *
  * Seals: whenever `received` stands exactly at a multiple of RANGE_SEAL, the
  * digest of the fold up to there is kept, the last REPLICA_SEALS_MAX of them,
@@ -54,7 +54,8 @@
  * built or removed; replica_compact_run does a slice of it in one transaction of
  * bounded size (any thread); replica_compact_end notes the outcome, or gives
  * the job up, which is allowed between any two slices. At most one job at a
- * time, beside a store: stores may run between its slices.
+ * time, beside a store: stores may run between its slices. A replica that was
+ * told to be at rest ends with fewer segments (manifest.h).
  *
  * Attributes: replica_attributes_set names the paths whose values are kept
  * beside the words (values.h), of every document that is received from then on,
@@ -62,6 +63,13 @@
  * build them, a segment at a time. A snapshot answers for an attribute when all of
  * its segments cover it (snapshot_values.h), in the end, when all is stored and no
  * compaction begins any more, for every one.
+ *
+ * Words: replica_cutting_set says by which rules texts are cut into words
+ * (cutting.h): those in force, and those that are coming, whose words are built
+ * beside (words_beside.h) as the values of an attribute are. Once they are in
+ * force searches find those, until compactions have cut each segment's own words
+ * anew. A search finds words by its own rules only: where a segment has none it
+ * fails with ERROR_VERSION (RETRY).
  *
  * One thing at a time: nothing of a replica's jobs begins, runs or ends while
  * another run of it goes on; no slice runs between a store's begin and its end;
@@ -77,7 +85,7 @@
 #include "shared/record/batch.h"
 
 /* Changes whenever stored bytes or ICU's rules do; another one: rebuild. */
-#define REPLICA_FORMAT 4
+#define REPLICA_FORMAT 6
 
 enum replica_state {
 	REPLICA_STATE_RECOVERING = 1,
@@ -100,6 +108,7 @@ struct replica_identity {
 };
 
 struct replica;
+struct text_settings;
 struct replica_store_job;
 struct replica_compact_job;
 
@@ -133,8 +142,9 @@ struct replica_status {
 	size_t memory_bytes;   /* of segments not yet stored */
 	size_t segments;       /* in memory */
 	size_t disk_segments;
-	size_t disk_value_sets;    /* segments that have keys of attributes */
-	size_t disk_lacking;       /* segments that lack an attribute, which is built */
+	size_t disk_value_sets; /* segments that have keys of attributes */
+	size_t disk_lacking; /* segments that lack an attribute, or were cut by other rules: they are built */
+	size_t memory_lacking;
 	uint64_t disk_bytes;       /* of their chunks, as written */
 	uint64_t disk_dead;        /* documents that they list still */
 	size_t disk_leaving;       /* segments whose chunks are to be removed */
@@ -168,11 +178,16 @@ size_t replica_seals(const struct replica *replica, struct seal seals[REPLICA_SE
 int replica_receive(struct replica *replica, const struct range *range, struct range_answer *answer,
                     struct error *error);
 /* At any time, without a call of the store: the next store or compaction that ends has put it on disk; after a restart
- * replica_attributes_version may be an older one. `paths` are distinct, at most VALUE_ATTRIBUTES_MAX; those that are
- * there already keep what was built. ERROR_LIMIT (RETRY): too many were dropped whose values have not gone yet. */
+ * replica_attributes_version may be an older one. `paths` are distinct, at most VALUE_PATHS_MAX; those that are
+ * there already keep what was built; what is set already costs nothing. ERROR_LIMIT (RETRY): too many were dropped
+ * whose values have not gone yet. */
 int replica_attributes_set(struct replica *replica, uint64_t version, const struct slice *paths, size_t len,
                            struct error *error);
 uint64_t replica_attributes_version(const struct replica *replica);
+/* At any time, as the attributes; copied. `coming` NULL: none are. ERROR_LIMIT (RETRY): the coming ones, or both, wait
+ * until segments that are cut by too many others, or by the coming ones, have been cut anew. */
+int replica_cutting_set(struct replica *replica, const struct text_settings *in_force,
+                        const struct text_settings *coming, struct error *error);
 /* Only the state, as an answer; result ALREADY. */
 void replica_answer(const struct replica *replica, struct range_answer *answer);
 /* Appends one page of marks as of received: identities at or above `from`, and the origins too where that is not
@@ -189,6 +204,8 @@ int replica_store_run(struct replica_store_job *job, struct error *error);
 void replica_store_end(struct replica *replica, struct replica_store_job *job, int result,
                        const struct error *error);
 
+/* Whether no store is to come for now; at first it is not known. */
+void replica_rest(struct replica *replica, bool at_rest);
 /* NULL if nothing is to be done, a compaction runs, or memory failed. */
 struct replica_compact_job *replica_compact_begin(struct replica *replica);
 /* Pages and words that a slice looks at while it writes little. */
@@ -198,41 +215,5 @@ int replica_compact_run(struct replica_compact_job *job, size_t steps, bool *mor
 /* `result` is what replica_compact_run returned last; a job that has more to do is given up. Frees the job. */
 void replica_compact_end(struct replica *replica, struct replica_compact_job *job, int result,
                          const struct error *error);
-
-struct document {
-	struct slice id;
-	struct slice body;
-	struct insertion_key key;
-	uint32_t score; /* number of query words matched exactly */
-};
-
-/* Documents of one answer; everything in it is owned by the arena it was asked with. */
-struct document_page {
-	struct document *documents;
-	size_t count;
-	uint64_t total; /* matches in the whole replica */
-};
-
-/* What is asked for: documents after the first `offset`, at most `limit`. */
-struct document_request {
-	uint64_t offset;
-	size_t limit;
-	bool stale_ok;       /* a recovering replica answers too */
-	bool keys_only;      /* listing: bodies stay empty; get those that are needed */
-	struct arena *arena; /* where the answer goes */
-};
-
-/* ERROR_NOT_FOUND; ERROR_STATE (RETRY) while recovering unless `stale_ok`; ERROR_DAMAGED stops the replica. */
-int replica_get(struct replica *replica, struct slice id, bool stale_ok, struct arena *arena,
-                struct document *document, struct error *error);
-/* Live documents in insertion order. */
-int replica_list(struct replica *replica, const struct document_request *request, struct document_page *page,
-                 struct error *error);
-/* All words of `query`, the last as a prefix unless a separator follows it (an empty query matches everything);
- * by score (descending), then insertion key. `offset` must be 0: who merges shards skips. */
-int replica_search(struct replica *replica, struct slice query, const struct document_request *request,
-                   struct document_page *page, struct error *error);
-/* Reads every stored document and mark, checks checksums, and compares digest and counts. ERROR_DAMAGED. */
-int replica_verify(struct replica *replica, struct error *error);
 
 #endif

@@ -42,16 +42,26 @@ static int number_choose(const struct replica *replica, struct slice path, struc
 	                 SLICE_ARGS(path));
 }
 
-int replica_attributes_set(struct replica *replica, uint64_t version, const struct slice *paths, size_t len,
-                           struct error *error)
+static bool is_set(const struct replica *replica, uint64_t version, const struct slice *paths, size_t len)
+{
+	if (replica->attributes->version != version || replica->attributes->attributes.len != len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (attributes_find(replica->attributes, paths[i]) == NULL)
+			return false;
+	return true;
+}
+
+int replica_attributes_change(struct replica *replica, uint64_t version, const struct slice *paths,
+                              size_t len, struct error *error)
 {
 	struct value_cover used = numbers_in_use(replica);
 	struct attributes attributes = {.len = len};
 	struct attributes_ref *made;
 
 	ASSERT(len <= VALUE_ATTRIBUTES_MAX);
-	if (replica->state == REPLICA_STATE_STOPPED)
-		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s", replica->stop_reason);
+	if (is_set(replica, version, paths, len))
+		return 0;
 	for (size_t i = 0; i < len; i++) {
 		ASSERT(paths[i].len > 0 && paths[i].len <= ATTRIBUTE_PATH_BYTES_MAX);
 		attributes.list[i].path = paths[i];
@@ -71,6 +81,24 @@ int replica_attributes_set(struct replica *replica, uint64_t version, const stru
 	return 0;
 }
 
+int replica_attributes_set(struct replica *replica, uint64_t version, const struct slice *paths, size_t len,
+                           struct error *error)
+{
+	const struct attributes *now = &replica->attributes->attributes;
+	struct slice all[VALUE_ATTRIBUTES_MAX];
+	uint64_t digest;
+
+	ASSERT(len <= VALUE_PATHS_MAX);
+	if (replica->state == REPLICA_STATE_STOPPED)
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL, "%s", replica->stop_reason);
+	for (size_t i = 0; i < len; i++)
+		all[i] = paths[i];
+	for (size_t i = 0; i < now->len; i++)
+		if (words_beside_read(now->list[i].path, &digest))
+			all[len++] = now->list[i].path;
+	return replica_attributes_change(replica, version, all, len, error);
+}
+
 struct attributes_ref *replica_attributes_unstored(const struct replica *replica)
 {
 	return replica->attributes == replica->attributes_stored ? NULL
@@ -83,6 +111,11 @@ void replica_attributes_accept(struct replica *replica, struct attributes_ref *a
 		return;
 	attributes_release(replica->attributes_stored);
 	replica->attributes_stored = attributes;
+	if (replica->compaction == NULL)
+		return;
+	/* what a removal is still to store is older */
+	attributes_release(replica->compaction->unstored);
+	replica->compaction->unstored = NULL;
 }
 
 uint64_t replica_attributes_version(const struct replica *replica)

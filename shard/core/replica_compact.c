@@ -26,11 +26,13 @@ static void job_free(struct replica_compact_job *job)
 	if (job == NULL)
 		return;
 	compact_merge_deinit(job);
-	compact_build_free(job->build);
+	compact_cut_free(job->cut);
 	terms_writer_free(job->values_terms);
 	section_writer_free(job->values_sections);
 	attributes_release(job->attributes);
 	attributes_release(job->unstored);
+	cuttings_deinit(&job->rules);
+	buffer_deinit(&job->cuttings.bytes);
 	manifest_ref_release(job->manifest);
 	buffer_deinit(&job->scratch);
 	free(job);
@@ -57,19 +59,22 @@ static struct replica_compact_job *job_new(const struct replica *replica)
 	job->kv = replica->kv;
 	job->attributes = attributes_hold(replica->attributes);
 	job->unstored = replica_attributes_unstored(replica);
+	cuttings_copy(&job->rules, &replica->cuttings);
+	buffer_init(&job->cuttings.bytes, STORED_VALUE_BYTES_MAX);
+	replica_cuttings_unstored(replica, &job->cuttings);
 	job->unwanted = unwanted(replica);
 	buffer_init(&job->scratch, STORED_VALUE_BYTES_MAX);
 	compact_merge_init(job);
 	job->manifest = manifest_ref_new();
-	if (job->manifest == NULL) {
+	if (job->manifest == NULL || buffer_failed(&job->cuttings.bytes)) {
 		job_free(job);
 		return NULL;
 	}
 	return job;
 }
 
-/* True if there is something to remove that nobody reads, attributes to store, or something that nobody wants any
- * more. */
+/* True if there is something to remove that nobody reads, attributes or rules to store, or something that nobody wants
+ * any more. */
 static bool removal_choose(struct replica_compact_job *job, struct replica *replica)
 {
 	const struct manifest *manifest = &replica->manifest->manifest;
@@ -78,7 +83,8 @@ static bool removal_choose(struct replica_compact_job *job, struct replica *repl
 	for (size_t i = 0; i < manifest->leaving_len; i++)
 		if (!replica_is_read(replica, manifest->leaving[i]))
 			job->removed[job->removed_len++] = manifest->leaving[i];
-	return job->removed_len > 0 || job->unstored != NULL || !value_cover_is_empty(&job->unwanted);
+	return job->removed_len > 0 || job->unstored != NULL || job->cuttings.bytes.len > 0 ||
+	       !value_cover_is_empty(&job->unwanted);
 }
 
 /* Room on disk for the outcome; a full map costs the job. Only here nothing of the replica is open. */
@@ -102,6 +108,12 @@ static bool has_room(const struct manifest *manifest, size_t segments)
 	       MANIFEST_LEAVING_MAX;
 }
 
+/* Digest of the rules for a segment's own words. */
+static uint64_t in_force(const struct replica_compact_job *job)
+{
+	return job->rules.list[0]->digest;
+}
+
 static void merge_prepare(struct replica_compact_job *job, struct replica *replica, size_t at, size_t len)
 {
 	const struct manifest *manifest = &replica->manifest->manifest;
@@ -109,11 +121,12 @@ static void merge_prepare(struct replica_compact_job *job, struct replica *repli
 
 	job->kind = COMPACT_KIND_MERGE;
 	job->parts_len = len;
-	job->cover = job->attributes->wanted;
+	job->cover = words_beside_wanted(job->attributes, in_force(job));
 	for (size_t i = 0; i < len; i++) {
 		job->parts[i] = manifest->segments[at + i];
 		bytes += disk_segment_bytes(&job->parts[i]);
 		value_cover_and(&job->cover, &job->parts[i].values.cover);
+		job->recut = job->recut || job->parts[i].cutting != in_force(job);
 	}
 	job->id = replica->disk_segment_next++;
 	job->values_id = replica->disk_segment_next++;
@@ -125,8 +138,8 @@ static void build_prepare(struct replica_compact_job *job, struct replica *repli
 {
 	job->kind = COMPACT_KIND_BUILD;
 	job->parts_len = 1;
-	job->cover = job->attributes->wanted;
 	job->parts[0] = replica->manifest->manifest.segments[at];
+	job->cover = words_beside_wanted(job->attributes, job->parts[0].cutting);
 	job->values_id = replica->disk_segment_next++;
 	replica->builds_next = false;
 	/* keys may take as much as their documents, and hardly more */
@@ -134,11 +147,15 @@ static void build_prepare(struct replica_compact_job *job, struct replica *repli
 }
 
 /* The first segment that lacks what is wanted; false if none does. */
-static bool lacking_find(const struct manifest *manifest, const struct value_cover *wanted, size_t *at)
+static bool lacking_find(const struct manifest *manifest, const struct attributes_ref *attributes, size_t *at)
 {
-	for (*at = 0; *at < manifest->segments_len; ++*at)
-		if (!value_cover_holds(&manifest->segments[*at].values.cover, wanted))
+	for (*at = 0; *at < manifest->segments_len; ++*at) {
+		const struct disk_segment *segment = &manifest->segments[*at];
+		struct value_cover wanted = words_beside_wanted(attributes, segment->cutting);
+
+		if (!value_cover_holds(&segment->values.cover, &wanted))
 			return true;
+	}
 	return false;
 }
 
@@ -157,23 +174,57 @@ static bool loss_find(const struct manifest *manifest, size_t at, size_t len,
 	return false;
 }
 
-/* A merge, or a build; false if there is neither. */
+/* The first segment whose words were cut by other rules. */
+static bool outdated_find(const struct manifest *manifest, uint64_t digest, size_t *at)
+{
+	for (*at = 0; *at < manifest->segments_len; ++*at)
+		if (manifest->segments[*at].cutting != digest)
+			return true;
+	return false;
+}
+
+/* By the policy, or at rest beyond it, which `*rests` says. */
+static bool merge_find(const struct replica *replica, size_t *at, size_t *len, bool *rests)
+{
+	const struct manifest *manifest = &replica->manifest->manifest;
+	bool found = manifest_merge_place(manifest, at, len);
+
+	*rests = !found && replica->at_rest && manifest_rest_place(manifest, at, len);
+	return (found || *rests) && has_room(manifest, *len);
+}
+
+/* A merge, or a build, of words before one of values; false if there is neither. */
 static bool work_choose(struct replica_compact_job *job, struct replica *replica)
 {
 	const struct manifest *manifest = &replica->manifest->manifest;
-	const struct value_cover *wanted = &job->attributes->wanted;
+	const struct value_cover kept = words_beside_wanted(job->attributes, in_force(job));
 	size_t at = 0;
 	size_t len = 0;
 	size_t lacking = 0;
-	bool merges = manifest_merge_place(manifest, &at, &len) && has_room(manifest, len);
-	bool builds = has_room(manifest, 1) && lacking_find(manifest, wanted, &lacking);
-	bool loses = builds && merges && loss_find(manifest, at, len, wanted, &lacking);
+	size_t loss = 0;
+	size_t outdated = 0;
+	bool rests = false;
+	bool merges = merge_find(replica, &at, &len, &rests);
+	bool room = has_room(manifest, 1);
+	bool recuts = room && outdated_find(manifest, in_force(job), &outdated);
+	bool builds = room && lacking_find(manifest, job->attributes, &lacking);
+	bool loses = builds && merges && loss_find(manifest, at, len, &kept, &loss);
 
-	if (builds && (!merges || loses || replica->builds_next))
-		build_prepare(job, replica, lacking);
-	else if (merges)
+	if (recuts && !loses && (!merges || replica->builds_next)) {
+		merge_prepare(job, replica, outdated, 1);
+		replica->builds_next = false;
+	} else if (builds && (!merges || loses || replica->builds_next)) {
+		build_prepare(job, replica, loses ? loss : lacking);
+	} else if (merges) {
 		merge_prepare(job, replica, at, len);
-	return builds || merges;
+		job->rests = rests;
+	}
+	return recuts || builds || merges;
+}
+
+void replica_rest(struct replica *replica, bool at_rest)
+{
+	replica->at_rest = at_rest;
 }
 
 struct replica_compact_job *replica_compact_begin(struct replica *replica)
@@ -230,6 +281,9 @@ static int removal_slice(struct replica_compact_job *job, struct error *error)
 	uint64_t segment;
 	bool left;
 
+	if (job->cuttings.bytes.len > 0 &&
+	    cuttings_write(job->txn, buffer_slice(&job->cuttings.bytes), error) != 0)
+		return error->code;
 	if (job->unstored != NULL && attributes_write(job->txn, job->unstored, &job->scratch, error) != 0)
 		return error->code;
 	if (job->removed_len == 0) {
@@ -271,6 +325,7 @@ int replica_compact_run(struct replica_compact_job *job, size_t steps, bool *mor
 
 	ASSERT(!job->done && steps > 0);
 	job->steps = steps;
+	job->sliced = 0;
 	if (kv_begin(job->kv, true, &job->txn, error) != 0)
 		return error->code;
 	rc = slice(job, error);
@@ -295,6 +350,8 @@ static void job_accept(struct replica *replica, struct replica_compact_job *job)
 	job->manifest = NULL;
 	replica_attributes_accept(replica, job->unstored);
 	job->unstored = NULL;
+	if (job->kind == COMPACT_KIND_REMOVAL)
+		replica_cuttings_accept(replica, &job->cuttings);
 	if (job->kind == COMPACT_KIND_MERGE && !job->vain) {
 		postings_and_not(&replica->deleted, &job->dead);
 		replica->merges++;

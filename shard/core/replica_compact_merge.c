@@ -82,16 +82,9 @@ static int source_view(struct replica_compact_job *job, size_t part, struct erro
 	return source->view == NULL ? error_memory(error, sizeof *source) : 0;
 }
 
-static bool slice_is_full(const struct replica_compact_job *job)
-{
-	return job->steps == 0 ||
-	       section_writer_txn_bytes(job->sections) + section_writer_txn_bytes(job->values_sections) >=
-	               COMPACT_SLICE_BYTES;
-}
-
 static int documents_merge(struct replica_compact_job *job, struct error *error)
 {
-	for (; !slice_is_full(job); job->steps--) {
+	for (; !compact_slice_is_full(job); job->steps--) {
 		while (job->part < job->parts_len && job->page == disk_pages(&job->parts[job->part])) {
 			job->part++;
 			job->page = 0;
@@ -239,7 +232,7 @@ static int words_merge(struct replica_compact_job *job, struct error *error)
 	for (size_t i = 0; i < job->parts_len; i++)
 		if (source_open(job, i, error) != 0)
 			return error->code;
-	for (; !slice_is_full(job); job->steps--) {
+	for (; !compact_slice_is_full(job); job->steps--) {
 		if (!word_choose(job))
 			return words_end(job, error);
 		if (word_merge(job, error) != 0)
@@ -248,14 +241,32 @@ static int words_merge(struct replica_compact_job *job, struct error *error)
 	return 0;
 }
 
+/* The words that the documents' bodies are cut into now. */
+static int words_cut(struct replica_compact_job *job, struct error *error)
+{
+	bool done;
+
+	if (job->cut == NULL && compact_cut_begin(job, job->sections, job->terms, error) != 0)
+		return error->code;
+	if (compact_cut_go_on(job, &done, error) != 0)
+		return error->code;
+	return done ? words_end(job, error) : 0;
+}
+
+/* One above the highest of its parts; what a rest joins to a single one of the highest leaves that as it was. */
 static uint32_t outcome_level(const struct replica_compact_job *job)
 {
 	uint32_t level = 0;
+	size_t highest = 0;
 
-	for (size_t i = 0; i < job->parts_len; i++)
-		if (job->parts[i].level > level)
+	for (size_t i = 0; i < job->parts_len; i++) {
+		if (job->parts[i].level > level) {
 			level = job->parts[i].level;
-	return job->parts_len > 1 ? level + 1 : level;
+			highest = 0;
+		}
+		highest += job->parts[i].level == level;
+	}
+	return highest > 1 || (job->parts_len > 1 && !job->rests) ? level + 1 : level;
 }
 
 static int merge_check(const struct replica_compact_job *job, struct error *error)
@@ -299,7 +310,8 @@ static int merge_switch(struct replica_compact_job *job, size_t at, struct error
 	                               .level = outcome_level(job),
 	                               .first = parts_first(job),
 	                               .end = parts_end(job),
-	                               .documents = documents_writer_len(job->documents)};
+	                               .documents = documents_writer_len(job->documents),
+	                               .cutting = job->rules.list[0]->digest};
 	bool empty;
 
 	if (merge_check(job, error) != 0 || section_writer_finish(job->sections, error) != 0 ||
@@ -328,6 +340,7 @@ static int phase_go_on(struct replica_compact_job *job, size_t at, struct error 
 	case COMPACT_PHASE_ORDER:
 		return order_merge(job, error);
 	case COMPACT_PHASE_WORDS:
+		return job->recut ? words_cut(job, error) : words_merge(job, error);
 	case COMPACT_PHASE_VALUES:
 		return words_merge(job, error);
 	case COMPACT_PHASE_SWITCH:
@@ -342,7 +355,7 @@ static int merge_go_on(struct replica_compact_job *job, size_t at, struct error 
 		return error->code;
 	section_writer_use(job->sections, job->txn);
 	section_writer_use(job->values_sections, job->txn);
-	while (!job->done && !slice_is_full(job))
+	while (!job->done && !compact_slice_is_full(job))
 		if (phase_go_on(job, at, error) != 0)
 			return error->code;
 	return 0;

@@ -303,12 +303,17 @@ static bool collect_word(void *context, struct slice word, struct place place)
 	return dictionary_builder_add(intake->replica->builder, word, intake->number, place);
 }
 
-static bool collect_key(void *context, struct slice key)
+static bool collect_beside(void *context, struct slice key, struct place place)
 {
 	struct intake *intake = context;
 
 	intake->has_keys = true;
-	return dictionary_builder_add(intake->replica->keys, key, intake->number, (struct place){0, 0});
+	return dictionary_builder_add(intake->replica->keys, key, intake->number, place);
+}
+
+static bool collect_key(void *context, struct slice key)
+{
+	return collect_beside(context, key, (struct place){0, 0});
 }
 
 static void previous_leave(struct intake *intake, const struct previous *previous)
@@ -325,6 +330,11 @@ static int version_enter(struct intake *intake, struct version *version, struct 
 	struct replica *replica = intake->replica;
 	struct words_sink sink = {collect_word, intake};
 	struct values_sink keys = {collect_key, intake};
+	struct words_sink placed = {collect_beside, intake};
+	struct words_beside beside = {.attributes = &replica->attributes->attributes,
+	                              .cuttings = &replica->cuttings,
+	                              .own = replica->cuttings.list[0]->digest,
+	                              .fields = replica->fields};
 
 	version->number = intake->now.number_next;
 	version->digest = document_digest(replica->identity.index_id, version->id, version->body,
@@ -332,9 +342,10 @@ static int version_enter(struct intake *intake, struct version *version, struct 
 	if (buffer_failed(&replica->scratch))
 		return error_memory(error, version->body.len);
 	intake->number = version->number;
-	if (words_of_body(replica->words, NULL, version->body, replica->fields, &sink, error) != 0 ||
-	    values_of_body(words_text(replica->words), version->body, &replica->attributes->attributes, &keys,
-	                   error) != 0)
+	if (words_of_body(replica->words, replica->cuttings.list[0]->rules, version->body, replica->fields,
+	                  &sink, error) != 0 ||
+	    words_beside_of_body(replica->words, &beside, version->body, &placed, error) != 0 ||
+	    values_of_body(words_text(replica->words), version->body, beside.attributes, &keys, error) != 0)
 		return error->code;
 	intake->now.number_next++;
 	intake->now.documents++;

@@ -189,7 +189,7 @@ int replica_marks(struct replica *replica, int64_t from, struct buffer *buffer, 
 	struct page page = {.replica = replica, .next = -1};
 	int rc;
 
-	if (replica_check_serving(replica, true, error) != 0)
+	if (replica_check_serving(replica, error) != 0)
 		return error->code;
 	if (kv_begin(replica->kv, false, &page.txn, error) != 0)
 		return replica_failed(replica, error);

@@ -2,7 +2,7 @@
  * What the parts of a replica share: replica.c (life and state),
  * replica_receive.c with replica_fold.c and replica_barrier.c (intake.h),
  * replica_store.c with its parts (store_job.h), replica_compact.c with its
- * parts (compact_job.h), replica_read.c, replica_search.c, walk.c, figures.c, and
+ * parts (compact_job.h), walk.c, figures.c, and
  * what copies one (copy.h). Nobody else includes this.
  *
  * The newest state of an id is its version in `overlay` if there is one, else
@@ -24,13 +24,14 @@
 #ifndef MILLRACE_SHARD_CORE_REPLICA_PRIVATE_H
 #define MILLRACE_SHARD_CORE_REPLICA_PRIVATE_H
 
-#include "shard/core/attributes.h"
 #include "shard/core/fields.h"
 #include "shard/core/manifest.h"
 #include "shard/core/postings.h"
 #include "shard/core/segment.h"
 #include "shard/core/snapshot.h"
 #include "shard/core/views.h"
+#include "shard/core/word_table.h"
+#include "shard/core/words_beside.h"
 #include "shared/base/map.h"
 
 #define STORED_VALUE_BYTES_MAX (64U * 1024 * 1024)
@@ -41,6 +42,7 @@ struct manifest_ref {
 	struct manifest_ref *next; /* in the list of the retired */
 	struct manifest manifest;
 	atomic_bool unknown; /* it is still to be read, by a copy: it may list anything that is on disk */
+	_Atomic(struct word_table *) words[MANIFEST_SEGMENTS_MAX]; /* by segment; NULL: not yet asked for */
 };
 
 struct replica {
@@ -57,6 +59,7 @@ struct replica {
 	uint64_t builds; /* of values on disk, likewise */
 	uint64_t built_bytes;
 	bool builds_next; /* the last one was a merge */
+	bool at_rest;
 	int64_t stored;
 	int64_t log_end;  /* newest known in this session, -1 none */
 	int64_t level_at; /* first known in this session: received >= it makes the replica active */
@@ -68,6 +71,9 @@ struct replica {
 	struct dictionary_builder *builder;
 	struct attributes_ref *attributes; /* never NULL, as the next one */
 	struct attributes_ref *attributes_stored;
+	struct cuttings cuttings; /* the first one is in force */
+	uint64_t cuttings_changes;
+	uint64_t cuttings_stored;        /* so many of them are on disk */
 	struct dictionary_builder *keys; /* of the range's documents in them; NULL: never needed */
 	struct buffer scratch;
 	struct map overlay; /* id → struct version *, in a segment */
@@ -87,7 +93,7 @@ struct replica {
 /* Passes on an error code; ERROR_DAMAGED and FATAL errors stop the replica. */
 int replica_failed(struct replica *replica, const struct error *error);
 /* 0, or the error of a replica that may not answer. */
-int replica_check_serving(const struct replica *replica, bool stale_ok, struct error *error);
+int replica_check_serving(const struct replica *replica, struct error *error);
 
 /* The newest version of an id in memory, NULL if none. */
 const struct version *overlay_get(const struct replica *replica, struct slice id);
@@ -103,6 +109,9 @@ void manifest_ref_release(struct manifest_ref *manifest);
 void replica_publish(struct replica *replica, struct manifest_ref *manifest);
 /* What it lists stays on disk as long as somebody else holds it. */
 void replica_keep(struct replica *replica, struct manifest_ref *manifest);
+/* The words of its i-th segment, of which `sections` are; borrowed as long as the manifest is held. Any thread. */
+int manifest_ref_words(struct manifest_ref *manifest, size_t i, struct section_reader *sections,
+                       const struct word_table **words, struct error *error);
 /* True if somebody holds another manifest than the replica's that lists the segment, or values of that id: it must not
  * be removed yet. */
 bool replica_is_read(struct replica *replica, uint64_t segment);
@@ -124,10 +133,29 @@ int replica_manifest_read(struct kv_txn *txn, struct manifest *manifest, struct 
 int replica_dead_read(struct kv_txn *txn, struct postings *dead, struct error *error);
 
 /* replica_attributes.c */
+/* What replica_attributes_set does, but that `paths` are all of them, words beside too; they may be the replica's own. */
+int replica_attributes_change(struct replica *replica, uint64_t version, const struct slice *paths,
+                              size_t len, struct error *error);
 /* Those that a job is to store, held; NULL if the disk has them. */
 struct attributes_ref *replica_attributes_unstored(const struct replica *replica);
 /* A job has stored them (NULL: none); takes the reference. */
 void replica_attributes_accept(struct replica *replica, struct attributes_ref *attributes);
+
+/* replica_cutting.c */
+/* Those that a job is to store: empty if the disk has them. */
+struct cuttings_value {
+	struct buffer bytes;
+	uint64_t changes;
+};
+/* As stored; every segment's must be among them. */
+int replica_cuttings_load(struct replica *replica, struct kv_txn *txn, const struct manifest *manifest,
+                          struct error *error);
+/* ERROR_DAMAGED (FATAL) if a segment's are not among them. */
+int cuttings_check(const struct cuttings *cuttings, const struct manifest *manifest, struct error *error);
+/* Into an empty buffer; check it. */
+void replica_cuttings_unstored(const struct replica *replica, struct cuttings_value *value);
+/* A job has stored them. */
+void replica_cuttings_accept(struct replica *replica, const struct cuttings_value *value);
 
 /* replica_marks.c */
 /* What the store says of identities and origins. */

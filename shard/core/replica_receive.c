@@ -38,6 +38,7 @@ static int segment_add(struct intake *intake, struct error *error)
 	struct replica *replica = intake->replica;
 	struct dictionary *dictionary = NULL;
 	struct dictionary *keys = NULL;
+	struct value_cover cover;
 	struct segment *segment;
 
 	if (is_covered(intake)) {
@@ -59,7 +60,9 @@ static int segment_add(struct intake *intake, struct error *error)
 		dictionary_free(keys);
 		return error_memory(error, sizeof *segment);
 	}
-	segment_set_values(segment, keys, &replica->attributes->wanted);
+	segment->cutting = replica->cuttings.list[0]->digest;
+	cover = words_beside_wanted(replica->attributes, segment->cutting);
+	segment_set_values(segment, keys, &cover);
 	intake->chunk = NULL;
 	replica->segments[replica->segments_len++] = segment;
 	return 0;

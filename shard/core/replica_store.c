@@ -25,6 +25,7 @@ static void job_free(struct replica_store_job *job)
 	postings_deinit(&job->dropped);
 	postings_deinit(&job->killed);
 	attributes_release(job->attributes);
+	buffer_deinit(&job->cuttings.bytes);
 	manifest_ref_release(job->manifest);
 	buffer_deinit(&job->fields);
 	buffer_deinit(&job->scratch);
@@ -50,7 +51,8 @@ static size_t prefix_choose(const struct replica *replica, size_t *bytes)
 		size_t more = replica->segments[len]->body_bytes;
 
 		identities += identities_of(replica->segments[len]);
-		if (len > 0 && (*bytes + more > STORE_BYTES_MAX || identities > STORE_IDENTITIES_MAX))
+		if (len > 0 && (*bytes + more > STORE_BYTES_MAX || identities > STORE_IDENTITIES_MAX ||
+		                replica->segments[len]->cutting != replica->segments[0]->cutting))
 			break;
 		*bytes += more;
 		len++;
@@ -90,6 +92,7 @@ static bool job_fill(struct replica_store_job *job, const struct replica *replic
 	for (size_t i = 0; i < len; i++)
 		job->segments[i] = replica->segments[i];
 	job->attributes = replica_attributes_unstored(replica);
+	replica_cuttings_unstored(replica, &job->cuttings);
 	job->cover = replica->attributes->wanted;
 	for (size_t i = 0; i < len; i++)
 		value_cover_and(&job->cover, &job->segments[i]->cover);
@@ -98,7 +101,7 @@ static bool job_fill(struct replica_store_job *job, const struct replica *replic
 	job->fields_len = fields_len(replica->fields);
 	if (job->fields_len > replica->fields_stored)
 		stored_fields_encode(&job->fields, replica->fields, job->fields_len);
-	return job->manifest != NULL && !buffer_failed(&job->fields);
+	return job->manifest != NULL && !buffer_failed(&job->fields) && !buffer_failed(&job->cuttings.bytes);
 }
 
 /* Half of the documents of the last segment, as if its ranges could be cut. */
@@ -131,6 +134,7 @@ struct replica_store_job *replica_store_begin(struct replica *replica)
 	postings_init(&job->dropped);
 	postings_init(&job->killed);
 	buffer_init(&job->fields, STORED_VALUE_BYTES_MAX);
+	buffer_init(&job->cuttings.bytes, STORED_VALUE_BYTES_MAX);
 	buffer_init(&job->scratch, STORED_VALUE_BYTES_MAX);
 	if (!job_fill(job, replica, len)) {
 		job_free(job);
@@ -199,6 +203,9 @@ static int state_write(struct replica_store_job *job, struct error *error)
 
 	if (job->fields.len > 0 &&
 	    kv_put(job->txn, KV_TABLE_STATE, stored_key_slice(&key), buffer_slice(&job->fields), error) != 0)
+		return error->code;
+	if (job->cuttings.bytes.len > 0 &&
+	    cuttings_write(job->txn, buffer_slice(&job->cuttings.bytes), error) != 0)
 		return error->code;
 	if (job->attributes != NULL && attributes_write(job->txn, job->attributes, &job->scratch, error) != 0)
 		return error->code;
@@ -335,6 +342,7 @@ static void job_accept(struct replica *replica, struct replica_store_job *job)
 		replica->fields_stored = job->fields_len;
 	replica_attributes_accept(replica, job->attributes);
 	job->attributes = NULL;
+	replica_cuttings_accept(replica, &job->cuttings);
 	versions_release(replica, job, len);
 	deleted_release(replica, job);
 	segments_release(replica, len);

@@ -138,7 +138,10 @@ int segment_write(struct replica_store_job *job, struct disk_segment *segment, s
 {
 	struct put_cursor cursor = job_puts(job);
 
-	*segment = (struct disk_segment){.id = job->id, .first = job->first, .end = job->end.number_next};
+	*segment = (struct disk_segment){.id = job->id,
+	                                 .first = job->first,
+	                                 .end = job->end.number_next,
+	                                 .cutting = job->segments[0]->cutting};
 	if (job_put_next(&cursor) == NULL)
 		return 0;
 	job->sections = section_writer_new(job->id);

@@ -1,6 +1,7 @@
+/* A search of one snapshot: what matches, and the first of it in order. */
 #include "shard/core/search_private.h"
 
-#include "shard/core/walk.h"
+#include "shard/core/snapshot_filter.h"
 #include "shared/settings/settings.h"
 
 #include <stdlib.h>
@@ -70,103 +71,7 @@ static int fields_weigh(struct search *search, struct error *error)
 	return 0;
 }
 
-/* ---- hits ---- */
-
-static int hits_add(struct search *search, struct search_page *page, const struct search_scored *scored,
-                    const struct postings *set, size_t wanted, struct error *error)
-{
-	size_t before = search->reading.page.count;
-
-	if (reading_fill(&search->reading, set, wanted, 0, error) != 0)
-		return error->code;
-	for (size_t i = before; i < search->reading.page.count; i++) {
-		page->hits[i].document = search->reading.page.documents[i];
-		memcpy(page->hits[i].costs, scored->costs, sizeof scored->costs);
-	}
-	page->hits_len = search->reading.page.count;
-	return 0;
-}
-
-/* Those of equal costs together, by insertion key. */
-static int scores_take(struct search *search, const struct search_scores *scores, struct search_page *page,
-                       struct error *error)
-{
-	struct postings equal;
-	int rc = 0;
-
-	postings_init(&equal);
-	for (size_t i = 0, end; i < scores->len && rc == 0 && page->hits_len < search->reading.limit;
-	     i = end) {
-		for (end = i; end < scores->len && memcmp(scores->ptr[i].costs, scores->ptr[end].costs,
-		                                          sizeof scores->ptr[i].costs) == 0;
-		     end++)
-			postings_add(&equal, scores->ptr[end].number);
-		rc = hits_add(search, page, &scores->ptr[i], &equal, end - i, error);
-		postings_clear(&equal);
-	}
-	postings_deinit(&equal);
-	return rc;
-}
-
-/* The rules before exactness, which asks for the lengths of fields, and all of them. */
-struct plans {
-	struct rank_plan coarse;
-	struct rank_plan whole;
-};
-
-/* Only those that the coarse rules leave among the best are ranked by all. */
-static int group_rank(struct search *search, const struct plans *plans, const struct postings *group,
-                      struct search_scores *scores, struct error *error)
-{
-	struct search_scores coarse = {.wanted = scores->wanted};
-	struct postings best;
-	int rc;
-
-	if (plans->coarse.rules_len == 0)
-		return search_rank(search, &plans->whole, group, scores, error);
-	rc = search_rank(search, &plans->coarse, group, &coarse, error);
-	postings_init(&best);
-	for (size_t i = 0; i < coarse.len && rc == 0; i++)
-		postings_add(&best, coarse.ptr[i].number);
-	free(coarse.ptr);
-	if (rc == 0)
-		rc = search_rank(search, &plans->whole, &best, scores, error);
-	postings_deinit(&best);
-	return rc;
-}
-
-static int group_take(struct search *search, const struct plans *plans, const struct postings *group,
-                      struct search_page *page, struct error *error)
-{
-	struct search_scores scores = {.wanted = search->reading.limit - page->hits_len};
-	int rc = group_rank(search, plans, group, &scores, error);
-
-	if (rc == 0)
-		rc = scores_take(search, &scores, page, error);
-	free(scores.ptr);
-	return rc;
-}
-
-static int groups_take(struct search *search, const struct plans *plans, struct search_page *page,
-                       struct error *error)
-{
-	struct search_groups groups;
-	struct postings group;
-	int rc = 0;
-
-	search_groups_begin(search, &groups);
-	postings_init(&group);
-	while (rc == 0 && page->hits_len < search->reading.limit &&
-	       search_groups_next(search, &groups, &group)) {
-		rc = group_take(search, plans, &group, page, error);
-		postings_clear(&group);
-	}
-	postings_deinit(&group);
-	search_groups_end(&groups);
-	return rc;
-}
-
-/* ---- all of it ---- */
+/* ---- sets ---- */
 
 static void phrases_place(struct search *search)
 {
@@ -181,81 +86,79 @@ static void phrases_place(struct search *search)
 	}
 }
 
-static int terms_search(struct search *search, struct search_page *page, struct error *error)
+/* The document of an id, if it lives. */
+static int id_take(struct search *search, struct slice id, struct postings *numbers, struct error *error)
+{
+	const struct snapshot *snapshot = search->reading.snapshot;
+	const struct version *version = NULL;
+	struct disk_entry entry;
+	struct disk_view *view;
+	uint64_t number;
+
+	if (id.len == 0 || id.len > RECORD_ID_BYTES_MAX)
+		return 0;
+	for (size_t i = snapshot->segments_len; i-- > 0 && version == NULL;)
+		version = segment_find(snapshot->segments[i], id);
+	if (version != NULL) {
+		number = version->number;
+	} else {
+		int rc = views_find(&search->reading.views, id, &entry, &view, error);
+
+		if (rc != 0)
+			return rc == ERROR_NOT_FOUND ? 0 : rc;
+		number = entry.number;
+	}
+	if (!postings_contains(&snapshot->deleted, number))
+		postings_add(numbers, number);
+	return 0;
+}
+
+static int passing_find(struct search *search, struct error *error)
 {
 	const struct search_request *request = search->request;
-	struct rank_request asked = {.query = request->query,
-	                             .strategy = request->strategy,
-	                             .rarest = request->rarest,
-	                             .rules = request->rules,
-	                             .rules_len = request->rules_len,
-	                             .typos_allowed = search->typos_allowed,
-	                             .entries = request->searchable_len,
-	                             .by_attribute = request->by_attribute};
-	struct plans plans = {0};
-
-	if (search_words_find(search, error) != 0 || search_match(search, error) != 0)
-		return error->code;
-	page->known = search->known;
-	page->total = postings_count(&search->matches);
-	asked.known = request->all_known ? request->known : search->known;
-	asked.weights = search->weights;
-	asked.weights_len = search->fields_len;
-	rank_plan_init(&plans.whole, &asked);
-	asked.rules_len = 0;
-	while (asked.rules_len < request->rules_len && asked.rules[asked.rules_len] != RANK_EXACTNESS)
-		asked.rules_len++;
-	if (asked.rules_len > 0 && asked.rules_len < request->rules_len)
-		rank_plan_init(&plans.coarse, &asked);
-	return groups_take(search, &plans, page, error);
-}
-
-/* Nothing is asked for but what is to be left out. */
-static int rest_list(struct search *search, struct search_page *page, struct error *error)
-{
-	struct reading *reading = &search->reading;
-	struct located located;
-	struct walk *walk;
+	struct filter_cost cost = {.watch = request->watch};
+	struct postings numbers;
 	int rc = 0;
 
-	if (search_words_find(search, error) != 0 || search_match(search, error) != 0)
-		return error->code;
-	page->total = reading->snapshot->documents - postings_count(&search->excluded);
-	if (walk_open(reading, &walk, error) != 0)
-		return error->code;
-	while (page->hits_len < reading->limit && (rc = walk_next(walk, &located, error)) > 0) {
-		if (postings_contains(&search->excluded, located.number))
-			continue;
-		rc = reading_add(reading, &located, 0, error);
-		if (rc != 0)
-			break;
-		page->hits[page->hits_len].document = reading->page.documents[page->hits_len];
-		page->hits_len++;
+	search->has_passing = request->filter != NULL || request->has_ids;
+	if (request->filter != NULL)
+		rc = snapshot_filter(search->reading.snapshot, request->words, request->filter,
+		                     &search->passing, &cost, error);
+	if (rc != 0 || !request->has_ids)
+		return rc;
+	postings_init(&numbers);
+	for (size_t i = 0; i < request->ids_len && rc == 0; i++) {
+		rc = watch_step(request->watch, WATCH_FIND, error);
+		if (rc == 0)
+			rc = id_take(search, request->ids[i], &numbers, error);
 	}
-	walk_close(walk);
-	return rc < 0 ? rc : 0;
+	if (rc == 0 && request->filter == NULL)
+		postings_or(&search->passing, &numbers);
+	else if (rc == 0)
+		postings_and(&search->passing, &numbers);
+	postings_deinit(&numbers);
+	return rc;
 }
 
-static int search_begin(struct search *search, const struct snapshot *snapshot, struct search_page *page,
-                        struct error *error)
+int search_open(struct search *search, const struct snapshot *snapshot, const struct search_request *request,
+                struct error *error)
 {
-	struct document_request asked = {
-		.limit = search->request->limit, .keys_only = true, .arena = search->request->arena};
-	struct reading *reading = &search->reading;
-
-	*page = (struct search_page){0};
-	if (reading_begin(reading, snapshot, &asked, error) != 0)
+	*search = (struct search){.request = request, .arena = request->arena};
+	buffer_init(&search->joined, LIST_BYTES_MAX);
+	if (reading_open(&search->reading, snapshot, error) != 0)
 		return error->code;
-	page->hits = arena_alloc(search->arena, (reading->limit + 1) * sizeof *page->hits);
-	if (page->hits == NULL)
-		return error_memory(error, reading->limit * sizeof *page->hits);
-	memset(page->hits, 0, (reading->limit + 1) * sizeof *page->hits);
+	search->reading.arena = request->arena;
+	search->reading.watch = request->watch;
+	search->reading.keys_only = true;
 	search_typos_allow(search);
 	phrases_place(search);
-	return fields_weigh(search, error);
+	if (fields_weigh(search, error) != 0 || passing_find(search, error) != 0 ||
+	    search_words_open(search, error) != 0)
+		return error->code;
+	return search_match(search, error);
 }
 
-static void search_end(struct search *search)
+void search_close(struct search *search)
 {
 	for (size_t i = 0; i < QUERY_NODES_MAX; i++)
 		for (size_t typos = 0; typos < SEARCH_CLASSES; typos++)
@@ -263,6 +166,7 @@ static void search_end(struct search *search)
 	for (size_t i = 0; i < search->segments_len; i++) {
 		struct search_segment *segment = &search->segments[i];
 
+		section_reader_free(segment->beside);
 		for (size_t k = 0; k < segment->phrases.len; k++)
 			postings_deinit(&segment->phrases.ptr[k].numbers);
 		for (size_t k = 0; k < segment->excluded.len; k++)
@@ -270,26 +174,39 @@ static void search_end(struct search *search)
 	}
 	postings_deinit(&search->matches);
 	postings_deinit(&search->excluded);
+	postings_deinit(&search->passing);
 	buffer_deinit(&search->joined);
 	reading_end(&search->reading);
 }
 
-int snapshot_rank(const struct snapshot *snapshot, const struct search_request *request,
-                  struct search_page *page, struct error *error)
+/* Without words in the query everything that passes matches, but for what is to be left out. */
+static int rest_join(struct search *search, struct error *error)
 {
-	struct search *search = calloc(1, sizeof *search);
-	int rc;
+	const struct search_request *request = search->request;
+	bool lists = request->lists_counted || request->rules_len > 0 || search->excluded.len > 0;
+	struct filter_cost cost = {.watch = request->watch};
 
-	if (search == NULL)
-		return error_memory(error, sizeof *search);
-	search->request = request;
-	search->arena = request->arena;
-	buffer_init(&search->joined, LIST_BYTES_MAX);
-	rc = search_begin(search, snapshot, page, error);
-	if (rc == 0)
-		rc = request->query->terms_len == 0 ? rest_list(search, page, error)
-		                                    : terms_search(search, page, error);
-	search_end(search);
-	free(search);
-	return rc;
+	search->is_all = !search->has_passing && !lists;
+	search->total = search->reading.snapshot->documents;
+	if (search->is_all)
+		return 0;
+	if (search->has_passing)
+		postings_share(&search->matches, &search->passing);
+	else if (snapshot_filter(search->reading.snapshot, request->words, NULL, &search->matches, &cost,
+	                         error) != 0)
+		return error->code;
+	postings_and_not(&search->matches, &search->excluded);
+	search->total = postings_count(&search->matches);
+	return 0;
+}
+
+int search_join(struct search *search, uint8_t rarest, struct error *error)
+{
+	search->rarest = rarest;
+	if (search->request->query->terms_len == 0)
+		return rest_join(search, error);
+	if (search_match_join(search, error) != 0)
+		return error->code;
+	search->total = postings_count(&search->matches);
+	return 0;
 }

@@ -1,31 +1,43 @@
 /* Which documents match: sets of numbers for each node and number of typos, joined as the strategy says. */
 #include "shard/core/search_private.h"
 
-#include "shared/base/assert.h"
-
 #include <stdlib.h>
 
 /* Words of a phrase are told apart by distances up to this. */
 #define PHRASE_WINDOW 3
 #define DISTANCE_FAR 4
 
-int search_places_read(const struct search *search, struct posting_cursor *cursor, struct place *places,
-                       size_t *len, struct error *error)
+/* Those in fields that are not hidden, as many as are looked at. */
+static size_t places_keep(const struct search *search, struct place *places, size_t len)
 {
 	size_t kept = 0;
 
-	if (posting_cursor_places(cursor, places, SEARCH_PLACES_MAX, len, error) != 0)
-		return error->code;
-	if (*len > SEARCH_PLACES_MAX)
-		*len = SEARCH_PLACES_MAX;
+	if (len > SEARCH_PLACES_MAX)
+		len = SEARCH_PLACES_MAX;
 	if (!search->some_fields)
-		return 0;
-	for (size_t i = 0; i < *len; i++)
+		return len;
+	for (size_t i = 0; i < len; i++)
 		if (places[i].field < search->fields_len &&
 		    !(search->fields[places[i].field] & SEARCH_HIDDEN))
 			places[kept++] = places[i];
-	*len = kept;
+	return kept;
+}
+
+int search_places_back(const struct search *search, struct posting_cursor *cursor, uint32_t back,
+                       struct place *places, size_t *len, struct error *error)
+{
+	struct places_room room = {places, SEARCH_PLACES_MAX};
+
+	if (posting_cursor_places_back(cursor, back, room, len, error) != 0)
+		return error->code;
+	*len = places_keep(search, places, *len);
 	return 0;
+}
+
+int search_places_read(const struct search *search, struct posting_cursor *cursor, struct place *places,
+                       size_t *len, struct error *error)
+{
+	return search_places_back(search, cursor, 0, places, len, error);
 }
 
 bool search_places_count(const struct search *search, const struct place *places, size_t len, bool tolerant)
@@ -40,24 +52,50 @@ bool search_places_count(const struct search *search, const struct place *places
 	return len > 0 && !search->some_fields;
 }
 
+size_t search_numbers_seek(const uint64_t *numbers, size_t len, size_t from, uint64_t number)
+{
+	size_t low = from;
+	size_t step = 1;
+	size_t high;
+
+	while (low + step < len && numbers[low + step] < number) {
+		low += step;
+		step *= 2;
+	}
+	high = low + step < len ? low + step + 1 : len;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (numbers[middle] < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* ---- words ---- */
 
-/* Those of a list in a field that counts; `known`: in any that is searchable. */
-static int word_numbers(struct search *search, const struct search_word *word, bool known,
-                        struct postings *set, struct error *error)
+/* Those of a list in a field that counts. */
+static int word_numbers(struct search *search, const struct search_word *word, struct postings *set,
+                        struct error *error)
 {
+	struct watch *watch = search->request->watch;
 	struct posting_cursor cursor;
 	uint64_t number;
 	size_t len;
 	int rc;
 
+	if (watch_step(watch, word->list.count / WATCH_NUMBERS + 1, error) != 0)
+		return error->code;
 	if (!search->some_fields)
 		return posting_list_numbers(&word->list, set, error);
 	posting_cursor_init(&cursor, &word->list);
 	while ((rc = posting_cursor_next(&cursor, &number, error)) > 0) {
-		if (search_places_read(search, &cursor, search->places, &len, error) != 0)
+		if (watch_step(watch, 1, error) != 0 ||
+		    search_places_read(search, &cursor, search->places, &len, error) != 0)
 			return error->code;
-		if (known ? len > 0 : search_places_count(search, search->places, len, word->tolerant))
+		if (search_places_count(search, search->places, len, word->tolerant))
 			postings_add(set, number);
 	}
 	return rc;
@@ -73,6 +111,8 @@ struct row {
 	uint64_t *numbers;              /* where they stand */
 	struct place *places;           /* SEARCH_PLACES_MAX of each */
 	size_t *lens;
+	bool is_narrow; /* only documents of `common`, which have all words whose numbers are known */
+	struct postings common;
 };
 
 static struct places row_places_of(const struct row *row, size_t word)
@@ -125,22 +165,49 @@ static bool row_counts(const struct row *row)
 	return true;
 }
 
+static void row_narrow(struct row *row)
+{
+	for (size_t i = 0; i < row->phrase->len; i++) {
+		const struct posting_list *list = &row->phrase->lists[i];
+
+		if (list->count == 0 || list->blocks == NULL)
+			continue;
+		if (row->is_narrow)
+			postings_and(&row->common, list->blocks->numbers);
+		else
+			postings_share(&row->common, list->blocks->numbers);
+		row->is_narrow = true;
+	}
+}
+
+/* The first number at or above it that may do; false if there is none. */
+static bool row_passes(const struct row *row, uint64_t *number)
+{
+	return !row->is_narrow || postings_next(&row->common, *number, number);
+}
+
 /* Brings every word to the same document, at or above `number`; 0 if there is none. */
 static int row_align(struct row *row, uint64_t *number, struct error *error)
 {
+	if (!row_passes(row, number))
+		return 0;
 	for (size_t i = 0, agreeing = 0; agreeing < row->phrase->len; i = (i + 1) % row->phrase->len) {
 		agreeing++;
 		if (row->phrase->lists[i].count == 0 || row->numbers[i] == *number)
 			continue;
 		if (row->numbers[i] == UINT64_MAX || row->numbers[i] < *number) {
-			int rc = posting_cursor_seek(&row->cursors[i], *number, &row->numbers[i], error);
+			int rc = watch_step(row->search->request->watch, 1, error);
 
+			if (rc == 0)
+				rc = posting_cursor_seek(&row->cursors[i], *number, &row->numbers[i], error);
 			if (rc <= 0)
 				return rc;
 		}
 		if (row->numbers[i] > *number) {
 			*number = row->numbers[i];
-			agreeing = 1;
+			if (!row_passes(row, number))
+				return 0;
+			agreeing = row->numbers[i] == *number;
 		}
 	}
 	return 1;
@@ -178,52 +245,90 @@ static int phrase_match(struct search *search, struct search_phrase *phrase, str
 		if (phrase->lists[i].count > 0)
 			posting_cursor_init(&row.cursors[i], &phrase->lists[i]);
 	}
+	postings_init(&row.common);
+	row_narrow(&row);
 	rc = row_match(&row, &phrase->numbers, error);
+	postings_deinit(&row.common);
 	free(row.cursors);
 	return rc;
 }
 
 /* ---- sets ---- */
 
-static int segment_match(struct search *search, struct search_segment *segment, struct error *error)
+/* What was found last: words and phrases from there on. */
+static int found_match(struct search *search, struct search_segment *segment, size_t words, size_t phrases,
+                       struct error *error)
 {
-	for (size_t i = 0; i < segment->words.len; i++) {
+	for (size_t i = words; i < segment->words.len; i++) {
 		const struct search_word *word = &segment->words.ptr[i];
 
-		if (word_numbers(search, word, false, &search->sets[word->node][word->typos], error) != 0)
+		if (word_numbers(search, word, &search->sets[word->node][word->typos], error) != 0)
 			return error->code;
 	}
-	for (size_t i = 0; i < segment->phrases.len; i++) {
+	for (size_t i = phrases; i < segment->phrases.len; i++) {
 		struct search_phrase *phrase = &segment->phrases.ptr[i];
 
 		if (phrase_match(search, phrase, error) != 0)
 			return error->code;
 		postings_or(&search->sets[phrase->node][phrase->typos], &phrase->numbers);
 	}
-	for (size_t i = 0; i < segment->excluded.len; i++) {
-		if (phrase_match(search, &segment->excluded.ptr[i], error) != 0)
-			return error->code;
-		postings_or(&search->excluded, &segment->excluded.ptr[i].numbers);
-	}
 	return 0;
 }
 
-/* Of a node that is a word as typed: whether a live document has it in a field that can be searched. */
-static int known_find(struct search *search, const struct search_word *word, struct error *error)
+static int excluded_match(struct search *search, struct error *error)
 {
-	const struct query_node *node = &search->request->query->nodes[word->node];
-	struct postings numbers;
+	for (size_t i = 0; i < search->segments_len; i++) {
+		struct search_phrases *excluded = &search->segments[i].excluded;
+
+		for (size_t k = 0; k < excluded->len; k++) {
+			if (phrase_match(search, &excluded->ptr[k], error) != 0)
+				return error->code;
+			postings_or(&search->excluded, &excluded->ptr[k].numbers);
+		}
+	}
+	postings_and_not(&search->excluded, &search->reading.snapshot->deleted);
+	return 0;
+}
+
+/* Whether a live document has the word in a field that can be searched. */
+static int word_is_known(struct search *search, const struct posting_list *list, bool *known,
+                         struct error *error)
+{
+	struct posting_cursor cursor;
+	uint64_t number;
+	size_t len = 1;
 	int rc;
 
-	if (!word->exact || (search->known & 1U << node->first) != 0)
-		return 0;
-	postings_init(&numbers);
-	rc = word_numbers(search, word, true, &numbers, error);
-	postings_and_not(&numbers, &search->reading.snapshot->deleted);
-	if (numbers.len > 0)
-		search->known |= (uint16_t)(1U << node->first);
-	postings_deinit(&numbers);
+	posting_cursor_init(&cursor, list);
+	while ((rc = posting_cursor_next(&cursor, &number, error)) > 0) {
+		if (watch_step(search->request->watch, 1, error) != 0)
+			return error->code;
+		if (postings_contains(&search->reading.snapshot->deleted, number))
+			continue;
+		if (search->some_fields &&
+		    search_places_read(search, &cursor, search->places, &len, error) != 0)
+			return error->code;
+		*known = len > 0;
+		if (*known)
+			return 0;
+	}
 	return rc;
+}
+
+static int known_find(struct search *search, struct error *error)
+{
+	const struct query *query = search->request->query;
+
+	for (size_t i = 0; i < query->nodes_len; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < search->segments_len && !known; k++)
+			if (search->segments[k].exact[i].count > 0 &&
+			    word_is_known(search, &search->segments[k].exact[i], &known, error) != 0)
+				return error->code;
+		search->known |= (uint16_t)((unsigned)known << query->nodes[i].first);
+	}
+	return 0;
 }
 
 /* Documents that have a node, with any typos. */
@@ -267,10 +372,74 @@ static bool phrases_join(struct search *search, struct postings *set)
 	return some;
 }
 
+/* In how many live documents a term is found by itself. */
+static void term_count(struct search *search, size_t node)
+{
+	struct postings numbers;
+
+	postings_init(&numbers);
+	node_join(search, node, &numbers);
+	search->frequencies[search->request->query->nodes[node].first] = postings_count(&numbers);
+	postings_deinit(&numbers);
+}
+
+int search_classes_find(struct search *search, size_t node, unsigned classes, struct error *error)
+{
+	unsigned more = classes & ~(unsigned)search->classes[node];
+
+	for (size_t i = 0; i < search->segments_len && more != 0; i++) {
+		struct search_segment *segment = &search->segments[i];
+		size_t words = segment->words.len;
+		size_t phrases = segment->phrases.len;
+
+		if (search_words_find(search, segment, node, more, error) != 0 ||
+		    found_match(search, segment, words, phrases, error) != 0)
+			return error->code;
+	}
+	for (size_t typos = 0; typos < SEARCH_CLASSES; typos++)
+		if (more >> typos & 1)
+			postings_and_not(&search->sets[node][typos], &search->reading.snapshot->deleted);
+	if (search->request->strategy == RANK_FREQUENCY && search->request->query->nodes[node].terms == 1)
+		term_count(search, node);
+	for (size_t typos = 0; typos < SEARCH_CLASSES; typos++) {
+		if (!(more >> typos & 1))
+			continue;
+		postings_and_not(&search->sets[node][typos], &search->excluded);
+		if (search->has_passing)
+			postings_and(&search->sets[node][typos], &search->passing);
+	}
+	search->classes[node] |= (uint8_t)more;
+	return 0;
+}
+
+/* What groups may leave unfound: where the last terms may lack, the first one says alone what matches. Details of a score
+ * show more than the order depends on. */
+static unsigned classes_at_once(const struct search_request *request, const struct query_node *node)
+{
+	if (request->shows_scores || !search_is_by_words(request) ||
+	    (request->strategy == RANK_LAST && node->first == 0))
+		return SEARCH_ALL_CLASSES;
+	return 0;
+}
+
+int search_match(struct search *search, struct error *error)
+{
+	const struct query *query = search->request->query;
+
+	if (excluded_match(search, error) != 0 || known_find(search, error) != 0)
+		return error->code;
+	for (size_t i = 0; i < query->nodes_len; i++)
+		if (search_classes_find(search, i, classes_at_once(search->request, &query->nodes[i]),
+		                        error) != 0)
+			return error->code;
+	return 0;
+}
+
 /* Those that have all terms; or the mandatory ones. */
-static void matches_join(struct search *search)
+int search_match_join(struct search *search, struct error *error)
 {
 	const struct search_request *request = search->request;
+	int rc = 0;
 
 	if (request->strategy == RANK_ALL) {
 		struct search_groups groups;
@@ -280,142 +449,14 @@ static void matches_join(struct search *search)
 		groups.by_words = groups.by_typos = true;
 		groups.words = request->query->terms_len;
 		postings_init(&group);
-		while (search_groups_next(search, &groups, &group)) {
+		while ((rc = search_groups_next(search, &groups, &group, error)) > 0) {
 			postings_or(&search->matches, &group);
 			postings_clear(&group);
 		}
 		postings_deinit(&group);
 		search_groups_end(&groups);
 	} else if (!phrases_join(search, &search->matches)) {
-		term_join(search, request->strategy == RANK_LAST ? 0 : request->rarest, &search->matches);
+		term_join(search, request->strategy == RANK_LAST ? 0 : search->rarest, &search->matches);
 	}
-}
-
-int search_match(struct search *search, struct error *error)
-{
-	const struct postings *dead = &search->reading.snapshot->deleted;
-	const struct query *query = search->request->query;
-
-	for (size_t i = 0; i < search->segments_len; i++) {
-		struct search_segment *segment = &search->segments[i];
-
-		if (segment_match(search, segment, error) != 0)
-			return error->code;
-		for (size_t k = 0; k < segment->words.len; k++)
-			if (known_find(search, &segment->words.ptr[k], error) != 0)
-				return error->code;
-	}
-	postings_and_not(&search->excluded, dead);
-	for (size_t i = 0; i < query->nodes_len; i++)
-		for (size_t typos = 0; typos < SEARCH_CLASSES; typos++) {
-			postings_and_not(&search->sets[i][typos], dead);
-			postings_and_not(&search->sets[i][typos], &search->excluded);
-		}
-	matches_join(search);
-	return 0;
-}
-
-/* ---- groups ---- */
-
-void search_groups_begin(struct search *search, struct search_groups *groups)
-{
-	const struct search_request *request = search->request;
-	bool drops_last = request->strategy == RANK_LAST;
-
-	*groups = (struct search_groups){.words = request->query->terms_len};
-	for (size_t i = 0; i < request->query->terms_len; i++)
-		if (request->query->terms[i].is_phrase && drops_last)
-			drops_last = false;
-	groups->by_words = request->strategy == RANK_ALL ||
-	                   (drops_last && request->rules_len > 0 && request->rules[0] == RANK_WORDS);
-	groups->by_typos = groups->by_words && ((request->strategy == RANK_ALL && request->rules_len > 0 &&
-	                                         request->rules[0] == RANK_TYPO) ||
-	                                        (request->rules_len > 1 && request->rules[0] == RANK_WORDS &&
-	                                         request->rules[1] == RANK_TYPO));
-}
-
-void search_groups_end(struct search_groups *groups)
-{
-	postings_deinit(&groups->placed);
-	for (size_t i = 0; i <= QUERY_TERMS_MAX; i++)
-		for (size_t typos = 0; typos <= SEARCH_TYPOS_MAX; typos++)
-			postings_deinit(&groups->sums[i][typos]);
-}
-
-/* Documents with a path through the first `terms` that costs just so many typos; the node is the last of it. */
-static void sum_add(struct search *search, struct search_groups *groups, size_t node, size_t at,
-                    uint32_t typos)
-{
-	const struct query_node *last = &search->request->query->nodes[node];
-	uint32_t joined = last->terms > 1 ? last->terms : 0;
-	size_t before = at - last->terms;
-
-	for (uint32_t own = 0; own < SEARCH_CLASSES && own + joined <= typos; own++) {
-		uint32_t rest = typos - own - joined;
-		struct postings set;
-
-		if (search->sets[node][own].len == 0 || (before == 0 && rest > 0))
-			continue;
-		postings_init(&set);
-		postings_share(&set, &search->sets[node][own]);
-		if (before > 0)
-			postings_and(&set, &groups->sums[before][rest]);
-		postings_or(&groups->sums[at][typos], &set);
-		postings_deinit(&set);
-	}
-}
-
-static void sums_fill(struct search *search, struct search_groups *groups, size_t terms, uint32_t typos)
-{
-	const struct query *query = search->request->query;
-
-	for (size_t at = 1; at <= terms; at++)
-		for (uint32_t cost = 0; cost <= typos; cost++) {
-			if (groups->summed[at][cost])
-				continue;
-			groups->summed[at][cost] = true;
-			for (size_t i = 0; i < query->nodes_len; i++)
-				if ((size_t)query->nodes[i].first + query->nodes[i].terms == at)
-					sum_add(search, groups, i, at, cost);
-		}
-}
-
-/* The next step of words and typos; false behind the last. */
-static bool groups_step(const struct search *search, struct search_groups *groups)
-{
-	if (groups->typos < SEARCH_TYPOS_MAX) {
-		groups->typos++;
-		return true;
-	}
-	groups->typos = 0;
-	groups->words--;
-	return groups->words > 0 && search->request->strategy != RANK_ALL;
-}
-
-bool search_groups_next(struct search *search, struct search_groups *groups, struct postings *group)
-{
-	ASSERT(group->len == 0);
-	if (!groups->by_words) {
-		if (groups->ended)
-			return false;
-		groups->ended = true;
-		postings_share(group, &search->matches);
-		return group->len > 0;
-	}
-	while (!groups->ended) {
-		size_t words = groups->words;
-		struct postings more;
-
-		sums_fill(search, groups, words, groups->typos);
-		postings_init(&more);
-		postings_share(&more, &groups->sums[words][groups->typos]);
-		postings_and_not(&more, &groups->placed);
-		postings_or(&groups->placed, &more);
-		postings_or(group, &more);
-		postings_deinit(&more);
-		groups->ended = !groups_step(search, groups);
-		if (group->len > 0 && (groups->by_typos || groups->ended || groups->words != words))
-			return true;
-	}
-	return group->len > 0;
+	return rc;
 }

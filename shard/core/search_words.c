@@ -1,7 +1,6 @@
-/* What each segment of a snapshot has of a query's words, read in the transaction of the reading. */
+/* What each segment of a snapshot has of a query's words, found as it is asked for, in the transaction of the reading. */
+#include "shard/core/search_nodes.h"
 #include "shard/core/search_private.h"
-
-#include "shard/core/words.h"
 
 /* Memory of one growing array at first. */
 #define FOUND_FIRST 16
@@ -48,64 +47,20 @@ static int phrase_add(struct search *search, struct search_phrases *phrases,
 	return 0;
 }
 
-static size_t characters_of(struct slice text)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < text.len; i++)
-		count += (text.ptr[i] & 0xC0) != 0x80;
-	return count;
-}
-
-static bool slice_is_among(struct slice text, const struct slice *list, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (slice_equal(text, list[i]))
-			return true;
-	return false;
-}
-
-/* Of digits and ASCII punctuation alone. */
-static bool is_number_like(struct slice word)
-{
-	for (size_t i = 0; i < word.len; i++) {
-		uint8_t byte = word.ptr[i];
-
-		if (byte <= ' ' || byte > '~' || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z'))
-			return false;
-	}
-	return word.len > 0;
-}
-
-static uint8_t word_typos(const struct search_typos *typos, struct slice text)
-{
-	size_t characters = characters_of(text);
-
-	if (!typos->enabled || characters < typos->one ||
-	    slice_is_among(text, typos->words, typos->words_len))
-		return 0;
-	return characters < typos->two ? 1 : 2;
-}
-
 void search_typos_allow(struct search *search)
 {
 	const struct query *query = search->request->query;
 
-	for (size_t i = 0; i < query->nodes_len; i++) {
-		const struct query_node *node = &query->nodes[i];
-		uint8_t allowed =
-			node->text.ptr == NULL ? 0 : word_typos(&search->request->typos, node->text);
-
-		search->typos_allowed[i] = allowed >= node->terms ? (uint8_t)(allowed + 1 - node->terms) : 0;
-	}
+	for (size_t i = 0; i < query->nodes_len; i++)
+		search->typos_allowed[i] = search_node_typos(&search->request->typos, &query->nodes[i]);
 }
 
-/* One segment that is looked through. */
+/* What is looked for in one segment. */
 struct finding {
 	struct search *search;
 	struct search_segment *segment;
-	struct lexicon lexicon;
 	uint8_t node;
+	uint8_t classes;
 	bool is_joined; /* the node is an n-gram */
 	struct slice text;
 };
@@ -120,21 +75,42 @@ static int similar_take(void *context, struct slice word, unsigned typos, struct
 	                            .exact = !finding->is_joined && slice_equal(word, finding->text),
 	                            .tolerant = finding->is_joined || typos > 0};
 
-	if (found.tolerant && search->request->typos.numbers_exact && is_number_like(word))
+	if (!(finding->classes >> typos & 1) ||
+	    (found.tolerant && search_word_is_spared(&search->request->typos, word)))
 		return 0;
-	if (lexicon_list(&finding->lexicon, &found.list, error) != 0)
+	if (found.exact)
+		found.list = finding->segment->exact[finding->node];
+	else if (lexicon_list(&finding->segment->lexicon, &found.list, error) != 0)
 		return error->code;
 	return word_add(search, &finding->segment->words, &found, error);
 }
 
 static int similar_find(struct finding *finding, const struct query_node *node, struct error *error)
 {
-	struct typo_source source = lexicon_source(&finding->lexicon);
 	struct typo_sink sink = {similar_take, finding};
+	unsigned most = finding->search->typos_allowed[finding->node];
 	struct typo typo;
 
-	typo_init(&typo, node->text, finding->search->typos_allowed[finding->node], node->is_prefix);
-	return typo_scan(&typo, &source, &sink, error);
+	while (most > 0 && !(finding->classes >> most & 1))
+		most--;
+	if (most == 0 && !(finding->classes & 1))
+		return 0;
+	typo_init(&typo, node->text, most, node->is_prefix);
+	return lexicon_similar(&finding->segment->lexicon, &typo, &sink, error);
+}
+
+/* 1 if the segment has all the words; lists are long, and most cuts of a word give none. */
+static int words_are_there(struct finding *finding, struct query_phrase words, struct error *error)
+{
+	for (size_t i = words.len; i-- > 0;) {
+		int rc = 1;
+
+		if (words.words[i].ptr != NULL)
+			rc = lexicon_has(&finding->segment->lexicon, words.words[i], error);
+		if (rc <= 0)
+			return rc;
+	}
+	return 1;
 }
 
 /* Words in a row; what the segment lacks of them ends it. */
@@ -142,7 +118,12 @@ static int phrase_find(struct finding *finding, struct query_phrase words, struc
                        struct search_phrases *phrases, struct error *error)
 {
 	struct arena *arena = finding->search->arena;
+	int found = watch_step(finding->segment->lexicon.watch, WATCH_SEEK, error);
 
+	if (found == 0)
+		found = words_are_there(finding, words, error);
+	if (found <= 0)
+		return found;
 	phrase.len = words.len;
 	phrase.lists = arena_alloc(arena, words.len * sizeof *phrase.lists);
 	if (phrase.lists == NULL)
@@ -152,7 +133,8 @@ static int phrase_find(struct finding *finding, struct query_phrase words, struc
 
 		phrase.lists[i].count = 0;
 		if (words.words[i].ptr != NULL)
-			rc = lexicon_find(&finding->lexicon, words.words[i], &phrase.lists[i], error);
+			rc = lexicon_find(&finding->segment->lexicon, words.words[i], &phrase.lists[i],
+			                  error);
 		if (rc <= 0)
 			return rc;
 	}
@@ -183,117 +165,158 @@ static int splits_find(struct finding *finding, const struct query_node *node, s
 	return 0;
 }
 
-/* True if a node's terms are the words of a synonym's key. */
-static bool is_key(const struct query *query, const struct query_node *node, struct query_phrase key)
-{
-	if (key.len != node->terms)
-		return false;
-	for (size_t i = 0; i < key.len; i++)
-		if (!slice_equal(key.words[i], query->terms[node->first + i].phrase.words[0]))
-			return false;
-	return true;
-}
-
 static int synonyms_find(struct finding *finding, const struct query_node *node, struct error *error)
 {
 	const struct search_request *request = finding->search->request;
 	struct search_phrase phrase = {.node = finding->node};
 
 	for (size_t i = 0; i < request->synonyms_len; i++)
-		if (is_key(request->query, node, request->synonyms[i].of) &&
+		if (search_synonym_is_of(&request->synonyms[i], request->query, node) &&
 		    phrase_find(finding, request->synonyms[i].synonym, phrase, &finding->segment->phrases,
 		                error) != 0)
 			return error->code;
 	return 0;
 }
 
-static int node_find(struct finding *finding, struct error *error)
+int search_words_find(struct search *search, struct search_segment *segment, size_t node, unsigned classes,
+                      struct error *error)
 {
-	const struct query *query = finding->search->request->query;
-	const struct query_node *node = &query->nodes[finding->node];
-	struct search_phrase phrase = {.node = finding->node, .is_term = true};
+	const struct query_node *of = &search->request->query->nodes[node];
+	const struct query_term *term = &search->request->query->terms[of->first];
+	struct finding finding = {.search = search,
+	                          .segment = segment,
+	                          .node = (uint8_t)node,
+	                          .classes = (uint8_t)classes,
+	                          .is_joined = of->terms > 1,
+	                          .text = of->text};
+	struct search_phrase phrase = {.node = finding.node, .is_term = true};
 
-	if (query->terms[node->first].is_phrase)
-		return phrase_find(finding, query->terms[node->first].phrase, phrase,
-		                   &finding->segment->phrases, error);
-	finding->text = node->text;
-	finding->is_joined = node->terms > 1;
-	if (similar_find(finding, node, error) != 0 || synonyms_find(finding, node, error) != 0)
+	if (term->is_phrase)
+		return classes & 1 ? phrase_find(&finding, term->phrase, phrase, &segment->phrases, error)
+		                   : 0;
+	if (similar_find(&finding, of, error) != 0 ||
+	    ((classes & 1) && synonyms_find(&finding, of, error) != 0))
 		return error->code;
-	return splits_find(finding, node, error);
+	return classes >> 1 & 1 ? splits_find(&finding, of, error) : 0;
 }
 
-static int segment_words(struct finding *finding, struct error *error)
+/* Words as typed, which the snapshot may know, and what excludes. */
+static int typed_find(struct search *search, struct search_segment *segment, struct error *error)
 {
-	const struct query *query = finding->search->request->query;
-	struct search_segment *segment = finding->segment;
-	int rc;
+	const struct query *query = search->request->query;
+	struct finding finding = {.search = search, .segment = segment};
 
+	segment->exact = arena_alloc(search->arena, (query->nodes_len + 1) * sizeof *segment->exact);
+	if (segment->exact == NULL)
+		return error_memory(error, query->nodes_len * sizeof *segment->exact);
+	memset(segment->exact, 0, query->nodes_len * sizeof *segment->exact);
 	for (size_t i = 0; i < query->nodes_len; i++) {
-		finding->node = (uint8_t)i;
-		if (node_find(finding, error) != 0)
-			return error->code;
+		const struct query_node *node = &query->nodes[i];
+		int rc = 0;
+
+		if (node->terms == 1 && !query->terms[node->first].is_phrase)
+			rc = lexicon_find(&segment->lexicon, node->text, &segment->exact[i], error);
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			segment->exact[i].count = 0;
 	}
 	for (size_t i = 0; i < query->excluded_len; i++)
-		if (phrase_find(finding, query->excluded[i], (struct search_phrase){0}, &segment->excluded,
+		if (phrase_find(&finding, query->excluded[i], (struct search_phrase){0}, &segment->excluded,
 		                error) != 0)
 			return error->code;
-	rc = lexicon_find(&finding->lexicon, slice_string(WORD_FIELD_LENGTH), &segment->lengths, error);
-	if (rc == 0)
-		segment->lengths.count = 0;
-	return rc < 0 ? rc : 0;
+	return 0;
 }
 
-static int disk_find_all(struct search *search, struct error *error)
+/* ---- where they stand ---- */
+
+static int wordless(uint64_t cutting, struct error *error)
+{
+	return error_set(error, ERROR_VERSION, ERROR_ACTION_RETRY,
+	                 "a segment has no words by the rules %016llx", (unsigned long long)cutting);
+}
+
+/* The head of words beside, by the rules asked for; false if they are not covered. */
+static bool beside_find(const struct search *search, const struct value_cover *cover, struct wordlist *list)
+{
+	const struct attribute *beside = words_beside_find(&search->reading.snapshot->attributes->attributes,
+	                                                   search->request->cutting);
+
+	if (beside == NULL || !value_cover_has(cover, beside->number))
+		return false;
+	list->is_beside = true;
+	list->head = words_beside_head(beside->number);
+	return true;
+}
+
+static int words_on_disk(struct search *search, size_t i, struct search_segment *segment, struct error *error)
 {
 	struct views *views = &search->reading.views;
+	const struct disk_segment *from = &views->manifest->segments[i];
+	struct disk_view *view;
 
-	for (size_t i = 0; i < views->manifest->segments_len; i++) {
-		struct search_segment *segment = &search->segments[search->segments_len++];
-		struct finding finding = {.search = search, .segment = segment};
-		struct disk_view *view;
-
+	*segment = (struct search_segment){
+		.first = from->first, .end = from->end, .wordlist = {.base = from->first}};
+	if (search->request->any_cutting || from->cutting == search->request->cutting) {
 		if (views_at(views, i, &view, error) != 0)
 			return error->code;
-		*segment = (struct search_segment){.first = views->manifest->segments[i].first,
-		                                   .end = views->manifest->segments[i].end};
-		lexicon_of_disk(&finding.lexicon, view, search->arena, &search->joined);
-		if (segment_words(&finding, error) != 0)
-			return error->code;
+		segment->wordlist.sections = disk_view_sections(view);
+		return manifest_ref_words(search->reading.snapshot->manifest, i, segment->wordlist.sections,
+		                          &segment->wordlist.table, error);
 	}
-	return 0;
+	if (!beside_find(search, &from->values.cover, &segment->wordlist))
+		return wordless(search->request->cutting, error);
+	if (from->values.id == 0)
+		return 0;
+	segment->beside = section_reader_new(search->reading.txn, from->values.id, from->values.lengths);
+	segment->wordlist.sections = segment->beside;
+	return segment->beside == NULL ? error_memory(error, sizeof *from) : 0;
 }
 
-static int memory_find_all(struct search *search, struct error *error)
+static int words_in_memory(const struct search *search, const struct segment *from,
+                           struct search_segment *segment, struct error *error)
+{
+	*segment = (struct search_segment){.first = from->number_first,
+	                                   .end = from->number_first + from->puts_len};
+	segment->wordlist.dictionary = from->dictionary;
+	if (search->request->any_cutting || from->cutting == search->request->cutting)
+		return 0;
+	segment->wordlist.dictionary = from->values;
+	return beside_find(search, &from->cover, &segment->wordlist)
+	               ? 0
+	               : wordless(search->request->cutting, error);
+}
+
+/* Without words in the query no segment has any that count, whatever it was cut by. */
+static bool has_words(const struct search_request *request)
+{
+	return request->query->nodes_len + request->query->excluded_len > 0;
+}
+
+int search_words_open(struct search *search, struct error *error)
 {
 	const struct snapshot *snapshot = search->reading.snapshot;
-
-	for (size_t i = 0; i < snapshot->segments_len; i++) {
-		const struct segment *from = snapshot->segments[i];
-		struct search_segment *segment = &search->segments[search->segments_len];
-		struct finding finding = {.search = search, .segment = segment};
-
-		if (from->puts_len == 0)
-			continue;
-		search->segments_len++;
-		*segment = (struct search_segment){.first = from->number_first,
-		                                   .end = from->number_first + from->puts_len};
-		lexicon_of_memory(&finding.lexicon, from->dictionary);
-		if (segment_words(&finding, error) != 0)
-			return error->code;
-	}
-	return 0;
-}
-
-int search_words_find(struct search *search, struct error *error)
-{
-	size_t most = search->reading.views.manifest->segments_len + search->reading.snapshot->segments_len;
+	size_t on_disk = search->reading.views.manifest->segments_len;
+	size_t most = on_disk + snapshot->segments_len;
 
 	search->segments = arena_alloc(search->arena, (most + 1) * sizeof *search->segments);
 	search->segments_len = 0;
 	if (search->segments == NULL)
 		return error_memory(error, most * sizeof *search->segments);
-	if (disk_find_all(search, error) != 0)
-		return error->code;
-	return memory_find_all(search, error);
+	for (size_t i = 0; i < most && has_words(search->request); i++) {
+		const struct segment *memory = i < on_disk ? NULL : snapshot->segments[i - on_disk];
+		struct search_segment *segment = &search->segments[search->segments_len];
+
+		if (memory != NULL && memory->puts_len == 0)
+			continue;
+		search->segments_len++;
+		if ((memory == NULL ? words_on_disk(search, i, segment, error)
+		                    : words_in_memory(search, memory, segment, error)) != 0)
+			return error->code;
+		lexicon_init(&segment->lexicon, &segment->wordlist, search->arena, &search->joined);
+		segment->lexicon.watch = search->request->watch;
+		if (typed_find(search, segment, error) != 0)
+			return error->code;
+	}
+	return 0;
 }

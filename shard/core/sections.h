@@ -88,6 +88,8 @@ struct section_reader;
 struct section_reader *section_reader_new(struct kv_txn *txn, uint64_t segment,
                                           const uint64_t lengths[SECTIONS]);
 void section_reader_free(struct section_reader *reader);
+/* Bytes of a section, as the segment says. */
+uint64_t section_reader_length(const struct section_reader *reader, enum section section);
 /* Bytes of a section. */
 struct span {
 	enum section section;

@@ -63,6 +63,11 @@ void section_reader_free(struct section_reader *reader)
 	free(reader);
 }
 
+uint64_t section_reader_length(const struct section_reader *reader, enum section section)
+{
+	return reader->lengths[section];
+}
+
 static int damaged(const struct section_reader *reader, enum section section, const char *what,
                    struct error *error)
 {

@@ -209,6 +209,8 @@ bool segment_merge_place(struct segment *const *segments, size_t len, size_t fro
 
 		if (segments[i]->bytes >= SEGMENT_BYTES_KEPT)
 			run = 0;
+		else if (i + 1 < len && segments[i]->cutting != segments[i + 1]->cutting)
+			run = 1;
 		else
 			run = size == previous || crowded ? run + 1 : 1;
 		previous = size;
@@ -315,6 +317,7 @@ struct segment *segment_merge(struct segment *const *segments, size_t len)
 		return NULL;
 	}
 	merged->number_first = segments[0]->number_first;
+	merged->cutting = segments[0]->cutting;
 	for (size_t i = 0; i < len; i++)
 		segment_absorb(merged, segments[i]);
 	for (size_t i = 0; i < len; i++)

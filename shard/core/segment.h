@@ -72,6 +72,7 @@ struct segment {
 	struct dictionary *dictionary;
 	struct dictionary *values; /* keys of the documents in attributes; NULL: none */
 	struct value_cover cover;  /* of these attributes; keys of others mean nothing */
+	uint64_t cutting;          /* digest of the rules that its words were cut by */
 	uint64_t number_first;     /* puts[i] has number_first + i; without puts the next one's */
 	size_t puts_len;
 	const struct version **puts;
@@ -105,7 +106,7 @@ void segment_note(struct segment *segment, struct notes *notes);
 /* An empty range after the segment's last: only the mark moves. */
 void segment_cover(struct segment *segment, const struct mark *end);
 
-/* Where SEGMENT_FANOUT neighbours at or after `from` should be merged; false if nowhere. */
+/* Where SEGMENT_FANOUT neighbours at or after `from`, all cut by the same rules, should be merged; false if nowhere. */
 bool segment_merge_place(struct segment *const *segments, size_t len, size_t from, size_t *at);
 /* One segment of `len` (1..SEGMENT_FANOUT) neighbours, which lose their notes to it and stay the caller's to
  * release; NULL when out of memory, then nothing changed. */

@@ -19,9 +19,47 @@ struct manifest_ref *manifest_ref_new(void)
 
 void manifest_ref_release(struct manifest_ref *manifest)
 {
-	if (manifest != NULL &&
-	    atomic_fetch_sub_explicit(&manifest->references, 1, memory_order_acq_rel) == 1)
-		free(manifest);
+	if (manifest == NULL || atomic_fetch_sub_explicit(&manifest->references, 1, memory_order_acq_rel) > 1)
+		return;
+	for (size_t i = 0; i < MANIFEST_SEGMENTS_MAX; i++)
+		word_table_release(atomic_load_explicit(&manifest->words[i], memory_order_acquire));
+	free(manifest);
+}
+
+int manifest_ref_words(struct manifest_ref *manifest, size_t i, struct section_reader *sections,
+                       const struct word_table **words, struct error *error)
+{
+	struct word_table *found = atomic_load_explicit(&manifest->words[i], memory_order_acquire);
+	struct word_table *made;
+
+	if (found == NULL) {
+		if (word_table_read(sections, manifest->manifest.segments[i].first, &made, error) != 0)
+			return error->code;
+		if (atomic_compare_exchange_strong(&manifest->words[i], &found, made))
+			found = made;
+		else
+			word_table_release(made); /* another thread was first */
+	}
+	*words = found;
+	return 0;
+}
+
+/* Segments that stay keep their words. */
+static void words_carry(struct manifest_ref *to, const struct manifest_ref *from)
+{
+	for (size_t i = 0, at = 0; i < to->manifest.segments_len; i++) {
+		const struct disk_segment *segment = &to->manifest.segments[i];
+		struct word_table *words;
+
+		while (at < from->manifest.segments_len && from->manifest.segments[at].first < segment->first)
+			at++;
+		if (at == from->manifest.segments_len)
+			return;
+		if (from->manifest.segments[at].id != segment->id)
+			continue;
+		words = atomic_load_explicit(&from->words[at], memory_order_acquire);
+		atomic_store_explicit(&to->words[i], word_table_hold(words), memory_order_release);
+	}
 }
 
 void replica_touch(struct replica *replica)
@@ -52,6 +90,7 @@ void replica_publish(struct replica *replica, struct manifest_ref *manifest)
 	struct manifest_ref *before = replica->manifest;
 
 	replica_touch(replica);
+	words_carry(manifest, before);
 	replica->manifest = manifest;
 	before->next = replica->retired;
 	replica->retired = before;
@@ -158,4 +197,15 @@ void snapshot_release(struct snapshot *snapshot)
 int64_t snapshot_received(const struct snapshot *snapshot)
 {
 	return snapshot->received;
+}
+
+bool snapshot_has_field(const struct snapshot *snapshot, struct slice path)
+{
+	for (size_t i = 0; i < snapshot->fields->len; i++) {
+		struct slice field = snapshot->fields->paths[i];
+
+		if (slice_starts_with(field, path) && (field.len == path.len || field.ptr[path.len] == '.'))
+			return true;
+	}
+	return false;
 }

@@ -22,6 +22,27 @@
 struct snapshot;
 struct words;
 
+struct document {
+	struct slice id;
+	struct slice body;
+	struct insertion_key key;
+};
+
+/* Documents of one answer; everything in it is owned by the arena it was asked with. */
+struct document_page {
+	struct document *documents;
+	size_t count;
+	uint64_t total; /* matches in the whole replica */
+};
+
+/* What is asked for: documents after the first `offset`, at most `limit`. */
+struct document_request {
+	uint64_t offset;
+	size_t limit;
+	bool keys_only;      /* bodies stay empty; get those that are needed */
+	struct arena *arena; /* where the answer goes */
+};
+
 /* As of received; the same one as long as nothing has changed. NULL when out of memory. The caller releases it. */
 struct snapshot *replica_snapshot(struct replica *replica);
 /* Stops the replica for what a snapshot's call said, if that says so. */
@@ -34,15 +55,16 @@ void snapshot_release(struct snapshot *snapshot);
 
 /* Received as of the snapshot. */
 int64_t snapshot_received(const struct snapshot *snapshot);
-/* As replica_get, _list and _search; the replica's state and `stale_ok` count for nothing. `words` is the calling
- * thread's. */
+/* Whether a document has, or had once, text at the path or at one that is nested in it. */
+bool snapshot_has_field(const struct snapshot *snapshot, struct slice path);
+/* ERROR_NOT_FOUND if there is none. */
 int snapshot_get(const struct snapshot *snapshot, struct slice id, struct arena *arena,
                  struct document *document, struct error *error);
+/* Live documents in insertion order. */
 int snapshot_list(const struct snapshot *snapshot, const struct document_request *request,
                   struct document_page *page, struct error *error);
-int snapshot_search(const struct snapshot *snapshot, struct words *words, struct slice query,
-                    const struct document_request *request, struct document_page *page, struct error *error);
-/* As replica_verify, of what is committed when it begins. */
+/* Reads every stored document and mark of what is committed when it begins, checks checksums, and compares digest and
+ * counts. ERROR_DAMAGED. `words` is the calling thread's. */
 int snapshot_verify(const struct snapshot *snapshot, struct words *words, struct error *error);
 
 #endif

@@ -15,47 +15,15 @@ static void verdict_deinit(struct verdict *verdict)
 	postings_deinit(&verdict->open);
 }
 
-/* All but the dead of a segment's numbers, of which none has left it yet, or else those that it lists. */
-static int disk_listed(struct filtering *filtering, size_t i, struct postings *numbers, struct error *error)
-{
-	const struct disk_segment *segment = filtering->sources.list[i].segment;
-	struct disk_entry entry;
-	struct disk_view *view;
-
-	if (segment->end - segment->first == segment->documents) {
-		postings_add_range(numbers, segment->first, segment->end);
-		return 0;
-	}
-	if (views_at(&filtering->reading.views, i, &view, error) != 0)
-		return error->code;
-	for (uint32_t place = 0; place < segment->documents; place++) {
-		if (disk_entry_at(view, place, &entry, error) != 0)
-			return error->code;
-		postings_add(numbers, entry.number);
-	}
-	return 0;
-}
-
 int filtering_listed(struct filtering *filtering, size_t i, const struct postings **numbers,
                      struct error *error)
 {
-	const struct snapshot *snapshot = filtering->snapshot;
-	size_t on_disk = snapshot->manifest->manifest.segments_len;
 	struct postings *listed = &filtering->listed[i];
 
 	*numbers = listed;
-	if (listed->len > 0)
-		return 0;
-	if (i < on_disk) {
-		if (disk_listed(filtering, i, listed, error) != 0)
-			return error->code;
-	} else {
-		const struct segment *segment = snapshot->segments[i - on_disk];
-
-		postings_add_range(listed, segment->number_first, segment->number_first + segment->puts_len);
-	}
-	postings_and_not(listed, &snapshot->deleted);
-	return 0;
+	return listed->len > 0
+	               ? 0
+	               : values_sources_listed(&filtering->sources, &filtering->reading, i, listed, error);
 }
 
 static int add_all(struct filtering *filtering, struct postings *numbers, struct error *error)
@@ -231,7 +199,8 @@ static int add_matching(struct filtering *filtering, const struct filter *filter
 
 	for (uint64_t from = 0; postings_next(open, from, &number); from = number + 1) {
 		filtering->cost.bodies++;
-		if (reading_locate(&filtering->reading, number, &located, error) != 0 ||
+		if (watch_step(filtering->cost.watch, WATCH_BODY, error) != 0 ||
+		    reading_locate(&filtering->reading, number, &located, error) != 0 ||
 		    located_body(&located, &body, error) != 0 ||
 		    body_matches(filtering, filter, body, &matches) != 0)
 			return error->code;
@@ -263,7 +232,9 @@ static int verdict_settle(struct filtering *filtering, const struct filter *filt
 static int filtering_open(struct filtering *filtering, const struct snapshot *snapshot, struct words *words,
                           struct error *error)
 {
-	*filtering = (struct filtering){.snapshot = snapshot, .words = words, .error = error};
+	filtering->snapshot = snapshot;
+	filtering->words = words;
+	filtering->error = error;
 	if (reading_open(&filtering->reading, snapshot, error) != 0 ||
 	    values_sources_init(&filtering->sources, snapshot, filtering->reading.txn, error) != 0)
 		return error->code;
@@ -283,7 +254,7 @@ static void filtering_close(struct filtering *filtering)
 int snapshot_filter(const struct snapshot *snapshot, struct words *words, const struct filter *filter,
                     struct postings *numbers, struct filter_cost *cost, struct error *error)
 {
-	struct filtering filtering;
+	struct filtering filtering = {.cost.watch = cost->watch};
 	struct verdict verdict;
 	struct postings found;
 	int rc = filtering_open(&filtering, snapshot, words, error);

@@ -19,7 +19,8 @@
  * Cost (measured, 100,000 documents with 1,000 values in one disk segment): = 5 µs, IN of ten 49, a
  * tenth of the values 0.5 ms, a body that is read 0.8 µs. NOT and != take nothing but at the top,
  * where all live documents are listed (a disk segment that some have left is
- * read for it: 50 bytes a document). CONTAINS looks at every string.
+ * read for it: 50 bytes a document). CONTAINS looks at every string, a condition
+ * on places at every POINT of `_geo` between the latitudes that it holds for: 0.15 µs each.
  *
  * One transaction a call, on any thread; `words` is the calling thread's.
  * Recursion as deep as the tree, FILTER_DEPTH_MAX. Memory: sets of numbers,
@@ -30,12 +31,14 @@
 
 #include "shard/core/postings.h"
 #include "shard/core/snapshot.h"
+#include "shard/core/watch.h"
 #include "shared/filter/filter.h"
 
-/* What an answer took. */
+/* What an answer may take, and took. */
 struct filter_cost {
-	uint64_t keys;   /* looked at, in all segments */
-	uint64_t bodies; /* read, because keys did not tell */
+	struct watch *watch; /* NULL: as long as it does */
+	uint64_t keys;       /* looked at, in all segments */
+	uint64_t bodies;     /* read, because keys did not tell */
 };
 
 /* Adds the numbers of those that match; NULL matches all. The filter was parsed with text_fold. `cost` counts up. */

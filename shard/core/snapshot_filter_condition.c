@@ -71,6 +71,8 @@ static enum answer key_holds(const struct filter *filter, struct slice key)
 	struct value value;
 
 	ASSERT(value_read(key, &value));
+	if (value.kind == VALUE_KIND_POINT)
+		return filter_place_holds(filter, &value.point) ? ANSWER_YES : ANSWER_NO;
 	if (value.kind == VALUE_KIND_NUMBER)
 		return number_holds(filter, value.number) ? ANSWER_YES : ANSWER_NO;
 	if (value.kind != VALUE_KIND_STRING)
@@ -104,7 +106,8 @@ static int source_range(struct condition *condition, struct value_source *source
 		enum answer answer = key_holds(condition->filter, source->key);
 
 		filtering->cost.keys++;
-		if (answer != ANSWER_NO)
+		rc = watch_step(filtering->cost.watch, 1, error);
+		if (rc == 0 && answer != ANSWER_NO)
 			rc = value_source_list(&filtering->sources, source, &list, error);
 		if (answer != ANSWER_NO && rc == 0)
 			rc = posting_list_numbers(
@@ -251,6 +254,29 @@ static int add_starts(struct condition *condition, struct error *error)
 	return add_range(condition, &range, error);
 }
 
+/* Points whose latitude is from `low` to `high`, as far as keys tell; key_holds looks at each. */
+static int add_points(struct condition *condition, double low, double high, struct error *error)
+{
+	struct value_range range;
+
+	value_key_point(&range.from, condition->attribute, &(struct point){low, -INFINITY});
+	value_key_point(&range.to, condition->attribute, &(struct point){high, INFINITY});
+	return add_range(condition, &range, error);
+}
+
+/* What is beyond the poles comes down again somewhere else. */
+static int add_place(struct condition *condition, struct error *error)
+{
+	double low;
+	double high;
+
+	filter_place_band(condition->filter, &low, &high);
+	if (add_points(condition, low, high, error) != 0 ||
+	    add_points(condition, -INFINITY, fmin(low, -90), error) != 0)
+		return error->code;
+	return add_points(condition, fmax(high, 90), INFINITY, error);
+}
+
 static int condition_add(struct condition *condition, struct error *error)
 {
 	const struct filter_literal *literals = condition->filter->literals;
@@ -277,6 +303,9 @@ static int condition_add(struct condition *condition, struct error *error)
 		return add_kind(condition, VALUE_KIND_EXISTS, error);
 	case FILTER_KIND_NULL:
 		return add_kind(condition, VALUE_KIND_NULL, error);
+	case FILTER_KIND_RADIUS:
+	case FILTER_KIND_BOX:
+		return add_place(condition, error);
 	default:
 		ASSERT(condition->filter->kind == FILTER_KIND_EMPTY);
 		return add_kind(condition, VALUE_KIND_EMPTY, error);
@@ -306,6 +335,8 @@ int filtering_condition(struct filtering *filtering, const struct filter *filter
 	struct condition condition = {.filtering = filtering, .filter = filter, .verdict = verdict};
 
 	verdict->inverted = filter->kind == FILTER_KIND_NOT_EQUAL;
+	if (filter->kind == FILTER_KIND_POLYGON)
+		return 0; /* holds for none */
 	if (attribute != NULL) {
 		condition.attribute = attribute->number;
 		if (condition_add(&condition, error) != 0)

@@ -3,14 +3,9 @@
 
 #include <stdlib.h>
 
-/* A step of a walk costs about a quarter of finding a document's key and id by its number. */
+/* A step of a walk that has not marked what it wants costs about a quarter of finding a document's key and id by its
+ * number. */
 #define WALK_STEPS_A_FETCH 4
-
-struct filling {
-	const struct postings *set;
-	size_t end; /* documents that the page then has */
-	uint32_t score;
-};
 
 /* A hit on its way into the page. */
 struct candidate {
@@ -54,10 +49,10 @@ static int candidates_order(struct candidate *tied, size_t len, struct arena *ar
 	return 0;
 }
 
-/* Few hits: find them all, and take the first in insertion order. */
-static int page_from_hits(struct reading *reading, const struct filling *filling, struct error *error)
+/* Few hits: find them all, and take the first in insertion order, until the page has `end` documents. */
+static int page_from_hits(struct reading *reading, const struct postings *set, size_t end,
+                          struct error *error)
 {
-	const struct postings *set = filling->set;
 	size_t len = (size_t)postings_count(set);
 	uint64_t *numbers = arena_alloc(reading->arena, (len + 1) * sizeof *numbers);
 	struct candidate *found = arena_alloc(reading->arena, (len + 1) * sizeof *found);
@@ -68,36 +63,36 @@ static int page_from_hits(struct reading *reading, const struct filling *filling
 	postings_list(set, numbers);
 	for (size_t i = 0; i < len; i++) {
 		found[i].id = slice_of("", 0);
-		if (reading_locate(reading, numbers[i], &found[i].located, error) != 0)
+		if (watch_step(reading->watch, WATCH_FIND, error) != 0 ||
+		    reading_locate(reading, numbers[i], &found[i].located, error) != 0)
 			return error->code;
 	}
 	qsort(found, len, sizeof *found, candidate_compare);
-	for (size_t i = 0; i < len && reading->page.count < filling->end; i++) {
+	for (size_t i = 0; i < len && reading->page.count < end; i++) {
 		if (i == ordered) {
 			while (ordered < len && candidates_tie(&found[i], &found[ordered]))
 				ordered++;
 			if (candidates_order(&found[i], ordered - i, reading->arena, error) != 0)
 				return error->code;
 		}
-		if (reading_add(reading, &found[i].located, filling->score, error) != 0)
+		if (reading_add(reading, &found[i].located, error) != 0)
 			return error->code;
 	}
 	return 0;
 }
 
 /* Many hits: walk the documents in insertion order until there are enough. */
-static int page_from_walk(struct reading *reading, const struct filling *filling, struct error *error)
+static int page_from_walk(struct reading *reading, const struct postings *set, size_t end,
+                          struct error *error)
 {
 	struct located located;
 	struct walk *walk;
 	int rc = 0;
 
-	if (walk_open(reading, &walk, error) != 0)
+	if (walk_open(reading, set, &walk, error) != 0)
 		return error->code;
-	while (reading->page.count < filling->end && (rc = walk_next(walk, &located, error)) > 0) {
-		if (!postings_contains(filling->set, located.number))
-			continue;
-		rc = reading_add(reading, &located, filling->score, error);
+	while (reading->page.count < end && (rc = walk_next(walk, &located, error)) > 0) {
+		rc = reading_add(reading, &located, error);
 		if (rc != 0)
 			break;
 	}
@@ -105,20 +100,18 @@ static int page_from_walk(struct reading *reading, const struct filling *filling
 	return rc < 0 ? rc : 0;
 }
 
-int reading_fill(struct reading *reading, const struct postings *set, size_t wanted, uint32_t score,
-                 struct error *error)
+int reading_fill(struct reading *reading, const struct postings *set, struct error *error)
 {
 	uint64_t room = reading->limit - reading->page.count;
 	uint64_t hits = postings_count(set);
-	struct filling filling = {.set = set, .score = score};
+	size_t end;
 
-	room = wanted < room ? wanted : room;
 	room = hits < room ? hits : room;
 	if (room == 0)
 		return 0;
-	filling.end = reading->page.count + (size_t)room;
+	end = reading->page.count + (size_t)room;
 	/* the walk takes about room * documents / hits steps */
 	if (hits < UINT32_MAX && hits * hits <= room * reading->snapshot->documents / WALK_STEPS_A_FETCH)
-		return page_from_hits(reading, &filling, error);
-	return page_from_walk(reading, &filling, error);
+		return page_from_hits(reading, set, end, error);
+	return page_from_walk(reading, set, end, error);
 }

@@ -74,20 +74,13 @@ int reading_open(struct reading *reading, const struct snapshot *snapshot, struc
 	return 0;
 }
 
-int reading_begin(struct reading *reading, const struct snapshot *snapshot,
-                  const struct document_request *request, struct error *error)
+int reading_page(struct reading *reading, size_t limit, struct error *error)
 {
-	size_t limit = request->limit;
-
-	if (reading_open(reading, snapshot, error) != 0)
-		return error->code;
-	if (limit > snapshot->documents)
-		limit = (size_t)snapshot->documents;
-	reading->arena = request->arena;
 	reading->limit = limit;
-	reading->keys_only = request->keys_only;
-	reading->page.documents = arena_alloc(request->arena, (limit + 1) * sizeof *reading->page.documents);
-	if (reading->page.documents == NULL)
+	reading->page.count = 0;
+	reading->page.documents = arena_alloc(reading->arena, (limit + 1) * sizeof *reading->page.documents);
+	reading->numbers = arena_alloc(reading->arena, (limit + 1) * sizeof *reading->numbers);
+	if (reading->page.documents == NULL || reading->numbers == NULL)
 		return error_memory(error, limit * sizeof *reading->page.documents);
 	return 0;
 }
@@ -100,14 +93,15 @@ void reading_end(struct reading *reading)
 	kv_abort(reading->txn);
 }
 
-int reading_add(struct reading *reading, const struct located *located, uint32_t score, struct error *error)
+int reading_add(struct reading *reading, const struct located *located, struct error *error)
 {
 	struct document_page *page = &reading->page;
 
 	if (document_copy(&page->documents[page->count], located, reading->keys_only, reading->arena,
 	                  error) != 0)
 		return error->code;
-	page->documents[page->count++].score = score;
+	reading->numbers[page->count] = located->number;
+	page->count++;
 	return 0;
 }
 
@@ -171,19 +165,34 @@ int reading_list(struct reading *reading, uint64_t offset, struct error *error)
 	int rc = 0;
 
 	reading->page.total = reading->snapshot->documents;
-	if (walk_open(reading, &walk, error) != 0)
+	if (walk_open(reading, NULL, &walk, error) != 0)
 		return error->code;
 	while (reading->page.count < reading->limit && (rc = walk_next(walk, &located, error)) > 0) {
 		if (offset > 0) {
 			offset--;
 			continue;
 		}
-		rc = reading_add(reading, &located, 0, error);
+		rc = reading_add(reading, &located, error);
 		if (rc != 0)
 			break;
 	}
 	walk_close(walk);
 	return rc < 0 ? rc : 0;
+}
+
+/* With room for the documents asked for, at most as many as there are. */
+static int reading_begin(struct reading *reading, const struct snapshot *snapshot,
+                         const struct document_request *request, struct error *error)
+{
+	size_t limit = request->limit;
+
+	if (reading_open(reading, snapshot, error) != 0)
+		return error->code;
+	if (limit > snapshot->documents)
+		limit = (size_t)snapshot->documents;
+	reading->arena = request->arena;
+	reading->keys_only = request->keys_only;
+	return reading_page(reading, limit, error);
 }
 
 int snapshot_list(const struct snapshot *snapshot, const struct document_request *request,

@@ -105,7 +105,8 @@ static int source_offer(struct sorting *sorting, struct value_source *source, st
 			return 0;
 	}
 	offer.value.number = value.number;
-	if (value_source_list(&sorting->sources, source, &list, error) != 0)
+	if (value_source_list(&sorting->sources, source, &list, error) != 0 ||
+	    watch_step(sorting->request->watch, list.count, error) != 0)
 		return error->code;
 	posting_cursor_init(&cursor, &list);
 	while ((rc = posting_cursor_next(&cursor, &number, error)) > 0) {
@@ -210,6 +211,10 @@ static int cut_choose(struct sorting *sorting, struct error *error)
 		if (entry->value.kind != SORT_KIND_STRING || entry->value.text.len < VALUE_TEXT_BYTES_MAX)
 			continue;
 		sorting->bodies++;
+		if (watch_step(sorting->request->watch, WATCH_BODY, error) != 0) {
+			rc = error->code;
+			break;
+		}
 		rc = reading_locate(&sorting->reading, entry->number, &located, error);
 		if (rc == 0)
 			rc = located_body(&located, &body, error);
@@ -240,7 +245,7 @@ static int entries_make(struct sorting *sorting, struct error *error)
 int snapshot_sort(const struct snapshot *snapshot, const struct sort_request *request,
                   struct sort_entry **entries, uint64_t *bodies, struct error *error)
 {
-	struct values_wish wish = {request->words, request->path, request->within};
+	struct values_wish wish = {request->words, request->path, request->within, request->watch};
 	struct sorting sorting = {.request = request};
 	uint16_t attribute;
 	int rc = reading_open(&sorting.reading, snapshot, error);

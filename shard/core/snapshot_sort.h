@@ -23,6 +23,7 @@
 #include "shard/core/postings.h"
 #include "shard/core/snapshot.h"
 #include "shard/core/values.h"
+#include "shard/core/watch.h"
 
 enum sort_kind {
 	SORT_KIND_NUMBER = 0,
@@ -46,6 +47,7 @@ struct sort_request {
 	struct slice path;
 	bool falling;
 	const struct postings *within; /* live documents */
+	struct watch *watch;           /* NULL: it takes as long as it does */
 	struct arena *arena;           /* where the answer goes */
 };
 

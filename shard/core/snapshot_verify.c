@@ -10,7 +10,9 @@ struct verification {
 	struct kv_txn *txn;
 	struct mark mark; /* as the store says */
 	struct attributes_ref *attributes;
-	struct attributes covered; /* those that the segment at hand covers */
+	struct cuttings cuttings;
+	const struct cutting *own; /* of the segment at hand */
+	struct attributes covered; /* those that it covers */
 	struct value_cover cover;
 	struct manifest manifest;
 	struct views views;
@@ -90,10 +92,16 @@ static int words_collect(struct verification *verification, uint64_t number, str
 {
 	struct words_sink sink = {collect_word, verification};
 	struct values_sink keys = {collect_key, verification};
+	struct words_beside beside = {.attributes = &verification->covered,
+	                              .cuttings = &verification->cuttings,
+	                              .own = verification->own->digest,
+	                              .fields = verification->fields};
 
 	verification->number = number;
 	verification->collected_bytes += body.len;
-	if (words_of_body(verification->words, NULL, body, verification->fields, &sink, error) != 0)
+	if (words_of_body(verification->words, verification->own->rules, body, verification->fields, &sink,
+	                  error) != 0 ||
+	    words_beside_of_body(verification->words, &beside, body, &sink, error) != 0)
 		return error->code;
 	if (values_of_body(words_text(verification->words), body, &verification->covered, &keys, error) != 0)
 		return error->code;
@@ -278,6 +286,7 @@ static int segment_verify(struct verification *verification, size_t i, struct er
 	verification->found = 0;
 	postings_clear(&verification->listed);
 	cover_choose(verification, segment);
+	verification->own = cuttings_find(&verification->cuttings, segment->cutting);
 	if (views_at(&verification->views, i, &view, error) != 0 ||
 	    documents_verify(verification, view, error) != 0 || collected_add(verification, error) != 0 ||
 	    order_verify(view, error) != 0 ||
@@ -335,6 +344,9 @@ static int store_verify(struct verification *verification, struct error *error)
 	    stored_state_decode(value, &identity, &verification->mark, error) != 0 ||
 	    attributes_read(verification->txn, &verification->attributes, error) != 0 ||
 	    replica_manifest_read(verification->txn, &verification->manifest, error) != 0 ||
+	    cuttings_read(verification->txn, &verification->cuttings, error) != 0 ||
+	    cuttings_check(&verification->cuttings, &verification->manifest, error) != 0 ||
+	    words_beside_check(&verification->attributes->attributes, &verification->cuttings, error) != 0 ||
 	    replica_dead_read(verification->txn, &verification->dead, error) != 0 ||
 	    segments_verify(verification, error) != 0 ||
 	    replica_marks_verify(verification->txn, verification->mark.received, error) != 0)
@@ -370,6 +382,7 @@ static void verification_free(struct verification *verification)
 	dictionary_builder_free(verification->builder);
 	fields_free(verification->fields);
 	attributes_release(verification->attributes);
+	cuttings_deinit(&verification->cuttings);
 	free(verification);
 }
 

@@ -46,6 +46,7 @@ struct replica_store_job {
 	uint64_t values_id; /* of its values */
 	struct value_cover cover;
 	struct attributes_ref *attributes; /* to be stored; NULL: the disk has them */
+	struct cuttings_value cuttings;
 	/* what failed jobs left in `building` */
 	uint64_t orphans[MANIFEST_BUILDING_MAX];
 	size_t orphans_len;

@@ -95,7 +95,7 @@ int terms_list(struct section_reader *reader, const struct term *term, uint64_t 
 	if (bytes.ptr == NULL && section_read(reader, (struct span){SECTION_POSTINGS, term->at, term->bytes},
 	                                      joined, &bytes, error) != 0)
 		return error->code;
-	*list = (struct posting_list){base, term->documents, bytes};
+	*list = (struct posting_list){base, term->documents, bytes, NULL};
 	return 0;
 }
 
@@ -174,22 +174,4 @@ int terms_cursor_seek(struct terms_cursor *cursor, struct slice word, struct err
 		return out_of_place(error);
 	cursor->has_found = rc > 0;
 	return rc < 0 ? rc : 0;
-}
-
-int terms_cursor_resume(struct terms_cursor *cursor, struct section_reader *reader, struct error *error)
-{
-	uint8_t word[TERM_BYTES_MAX];
-	size_t len = cursor->chunk.word_len;
-	bool had_found = cursor->has_found;
-
-	cursor->reader = reader;
-	if (!cursor->begun || cursor->ended)
-		return 0;
-	memcpy(word, cursor->chunk.word, len);
-	if (terms_cursor_seek(cursor, slice_of(word, len), error) != 0)
-		return error->code;
-	if (!cursor->has_found || !slice_equal(cursor->found.word, slice_of(word, len)))
-		return out_of_place(error);
-	cursor->has_found = had_found;
-	return 0;
 }

@@ -89,13 +89,15 @@ int value_source_next(struct value_source *source, struct error *error)
 	} else {
 		rc = terms_cursor_next(&source->cursor, &source->term, error);
 		source->key = source->term.word;
-		if (rc > 0 && !value_read(source->key, &value))
-			return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
-			                 "a segment's values have a key of %zu bytes that is none",
-			                 source->key.len);
 	}
+	if (rc < 0)
+		return rc;
 	source->has_key = rc > 0 && slice_compare(source->key, source->to) <= 0;
-	return rc < 0 ? rc : 0;
+	/* behind the range may stand words (words_beside.h) */
+	if (source->has_key && !value_read(source->key, &value))
+		return error_set(error, ERROR_DAMAGED, ERROR_ACTION_FATAL,
+		                 "a segment's values have a key of %zu bytes that is none", source->key.len);
+	return 0;
 }
 
 int value_source_list(struct values_sources *sources, struct value_source *source, struct posting_list *list,
@@ -159,6 +161,44 @@ int values_sources_pass(struct values_sources *sources, struct error *error)
 	return 0;
 }
 
+/* All but the dead of a segment's numbers, of which none has left it yet, or else those that it lists. */
+static int disk_listed(const struct disk_segment *segment, struct reading *reading, size_t i,
+                       struct postings *numbers, struct error *error)
+{
+	struct disk_entry entry;
+	struct disk_view *view;
+
+	if (segment->end - segment->first == segment->documents) {
+		postings_add_range(numbers, segment->first, segment->end);
+		return 0;
+	}
+	if (views_at(&reading->views, i, &view, error) != 0)
+		return error->code;
+	for (uint32_t place = 0; place < segment->documents; place++) {
+		if (disk_entry_at(view, place, &entry, error) != 0)
+			return error->code;
+		postings_add(numbers, entry.number);
+	}
+	return 0;
+}
+
+int values_sources_listed(const struct values_sources *sources, struct reading *reading, size_t i,
+                          struct postings *numbers, struct error *error)
+{
+	const struct snapshot *snapshot = reading->snapshot;
+	const struct segment *segment;
+
+	if (sources->list[i].segment != NULL) {
+		if (disk_listed(sources->list[i].segment, reading, i, numbers, error) != 0)
+			return error->code;
+	} else {
+		segment = snapshot->segments[i - snapshot->manifest->manifest.segments_len];
+		postings_add_range(numbers, segment->number_first, segment->number_first + segment->puts_len);
+	}
+	postings_and_not(numbers, &snapshot->deleted);
+	return 0;
+}
+
 /* ---- keys from bodies ---- */
 
 struct making {
@@ -184,24 +224,20 @@ static int make_document(struct making *making, struct error *error)
 	struct slice body;
 
 	making->bodies++;
-	if (reading_locate(making->reading, making->number, &located, error) != 0 ||
+	if (watch_step(making->wish->watch, WATCH_BODY, error) != 0 ||
+	    reading_locate(making->reading, making->number, &located, error) != 0 ||
 	    located_body(&located, &body, error) != 0)
 		return error->code;
 	return values_of_body(words_text(making->wish->words), body, &making->attributes, &sink, error);
 }
 
-/* Of the documents with numbers in [first, end). */
-static int make_keys(struct making *making, struct value_source *source, uint64_t first, uint64_t end,
+static int make_keys(struct making *making, struct value_source *source, const struct postings *within,
                      struct error *error)
 {
-	uint64_t from = first;
-
 	dictionary_builder_clear(making->builder);
-	while (postings_next(making->wish->within, from, &making->number) && making->number < end) {
+	for (uint64_t from = 0; postings_next(within, from, &making->number); from = making->number + 1)
 		if (make_document(making, error) != 0)
 			return error->code;
-		from = making->number + 1;
-	}
 	source->made = dictionary_build(making->builder);
 	if (source->made == NULL)
 		return error_memory(error, sizeof *source);
@@ -209,25 +245,51 @@ static int make_keys(struct making *making, struct value_source *source, uint64_
 	return 0;
 }
 
+/* Those of which the i-th source lacks keys. */
+static int making_within(const struct making *making, const struct values_sources *sources, size_t i,
+                         struct postings *within, struct error *error)
+{
+	const struct snapshot *snapshot = making->reading->snapshot;
+	const struct disk_segment *on_disk = sources->list[i].segment;
+	uint64_t first;
+	uint64_t end;
+
+	if (making->wish->within == NULL)
+		return values_sources_listed(sources, making->reading, i, within, error);
+	if (on_disk != NULL) {
+		first = on_disk->first;
+		end = on_disk->end;
+	} else {
+		const struct segment *segment =
+			snapshot->segments[i - snapshot->manifest->manifest.segments_len];
+
+		first = segment->number_first;
+		end = first + segment->puts_len;
+	}
+	postings_add_range(within, first, end);
+	postings_and(within, making->wish->within);
+	return 0;
+}
+
 static int make_sources(struct values_sources *sources, struct making *making, bool known,
                         struct error *error)
 {
-	const struct snapshot *snapshot = making->reading->snapshot;
-	size_t on_disk = snapshot->manifest->manifest.segments_len;
+	struct postings within;
+	int rc = 0;
 
-	for (size_t i = 0; i < sources->len; i++) {
+	postings_init(&within);
+	for (size_t i = 0; i < sources->len && rc == 0; i++) {
 		struct value_source *source = &sources->list[i];
-		uint64_t first = source->segment != NULL ? source->segment->first
-		                                         : snapshot->segments[i - on_disk]->number_first;
-		uint64_t end = source->segment != NULL ? source->segment->end
-		                                       : first + snapshot->segments[i - on_disk]->puts_len;
 
 		if (known && value_cover_has(source->cover, making->attributes.list[0].number))
 			continue;
-		if (make_keys(making, source, first, end, error) != 0)
-			return error->code;
+		postings_clear(&within);
+		rc = making_within(making, sources, i, &within, error);
+		if (rc == 0)
+			rc = make_keys(making, source, &within, error);
 	}
-	return 0;
+	postings_deinit(&within);
+	return rc;
 }
 
 int values_sources_complete(struct values_sources *sources, struct reading *reading,
@@ -250,10 +312,23 @@ int values_sources_complete(struct values_sources *sources, struct reading *read
 	return rc;
 }
 
+/* The last key that begins so. */
+static void key_last(struct value_key *key)
+{
+	memset(key->bytes + key->len, 0xFF, VALUE_KEY_BYTES_MAX - key->len);
+	key->len = VALUE_KEY_BYTES_MAX;
+}
+
 void value_range_scalars(struct value_range *range, uint16_t attribute)
 {
 	value_key_kind(&range->from, attribute, VALUE_KIND_NUMBER);
 	value_key_kind(&range->to, attribute, VALUE_KIND_STRING);
-	memset(range->to.bytes + range->to.len, 0xFF, VALUE_KEY_BYTES_MAX - range->to.len);
-	range->to.len = VALUE_KEY_BYTES_MAX;
+	key_last(&range->to);
+}
+
+void value_range_spellings(struct value_range *range, uint16_t attribute, struct slice folded)
+{
+	value_key_spelling(&range->from, attribute, folded, slice_of("", 0));
+	range->to = range->from;
+	key_last(&range->to);
 }

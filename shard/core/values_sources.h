@@ -15,6 +15,7 @@
 
 #include "shard/core/reading.h"
 #include "shard/core/snapshot_values.h"
+#include "shard/core/watch.h"
 
 /* The keys of one segment, and the next one of the range. */
 struct value_source {
@@ -59,11 +60,16 @@ int values_sources_seek(struct values_sources *sources, const struct value_range
 struct value_source *values_sources_least(const struct values_sources *sources);
 int values_sources_pass(struct values_sources *sources, struct error *error);
 
+/* Adds the live documents of the i-th source. */
+int values_sources_listed(const struct values_sources *sources, struct reading *reading, size_t i,
+                          struct postings *numbers, struct error *error);
+
 /* What values are asked for. */
 struct values_wish {
 	struct words *words;
 	struct slice path;
-	const struct postings *within; /* live documents */
+	const struct postings *within; /* live documents; NULL: all */
+	struct watch *watch;           /* NULL: it takes as long as it does */
 };
 
 /* The path's number, with keys for all documents of `within` in every source; adds to `bodies` those that were read for
@@ -73,5 +79,7 @@ int values_sources_complete(struct values_sources *sources, struct reading *read
                             struct error *error);
 /* All NUMBERs and STRINGs of an attribute. */
 void value_range_scalars(struct value_range *range, uint16_t attribute);
+/* All SPELLINGs of a value. */
+void value_range_spellings(struct value_range *range, uint16_t attribute, struct slice folded);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* One segment, and its next live document. */
+/* One segment, and its next document that is wanted. */
 struct head {
 	const struct segment *segment; /* in memory; NULL: on disk */
 	struct disk_view *view;
@@ -10,10 +10,16 @@ struct head {
 	struct located next;
 	struct slice id;
 	uint8_t *copy; /* on disk: room for the id, which is borrowed until another one is read */
+	/* on disk, of a walk for some documents: */
+	uint64_t wanted;  /* how many are in the segment */
+	uint64_t steps;   /* taken, until … */
+	uint64_t *places; /* … these are marked: a bit of each place that is wanted; NULL: not yet */
 };
 
 struct walk {
 	const struct snapshot *snapshot;
+	const struct postings *only; /* NULL: all */
+	struct watch *watch;
 	struct head *heads;
 	size_t heads_len;
 	struct head **heap; /* the smallest first */
@@ -45,18 +51,68 @@ static void heap_down(struct walk *walk, size_t at)
 	walk->heap[at] = moved;
 }
 
-static bool memory_step(struct walk *walk, struct head *head)
+static bool is_wanted(const struct walk *walk, uint64_t number)
+{
+	if (walk->only != NULL)
+		return postings_contains(walk->only, number);
+	return !postings_contains(&walk->snapshot->deleted, number);
+}
+
+static int memory_step(struct walk *walk, struct head *head, struct error *error)
 {
 	while (head->at < head->segment->puts_len) {
 		const struct version *version = head->segment->order[head->at++];
 
-		if (postings_contains(&walk->snapshot->deleted, version->number))
+		if (watch_step(walk->watch, 1, error) != 0)
+			return error->code;
+		if (!is_wanted(walk, version->number))
 			continue;
 		head->next = located_version(version);
 		head->id = version->id;
-		return true;
+		return 1;
 	}
-	return false;
+	return 0;
+}
+
+/* Finds the places of all that are wanted. */
+static int places_mark(const struct walk *walk, struct head *head, struct error *error)
+{
+	const struct disk_segment *segment = disk_view_segment(head->view);
+	size_t size = segment->documents / 64 + 1;
+	uint64_t number = segment->first;
+
+	head->places = calloc(size, sizeof *head->places);
+	if (head->places == NULL)
+		return error_memory(error, size * sizeof *head->places);
+	for (; postings_next(walk->only, number, &number) && number < segment->end; number++) {
+		uint32_t place;
+
+		if (watch_step(walk->watch, 1, error) != 0)
+			return error->code;
+		if (disk_place(head->view, number, &place, error) == 0)
+			head->places[place / 64] |= 1ULL << place % 64;
+		else if (error->code != ERROR_NOT_FOUND)
+			return error->code;
+	}
+	return 0;
+}
+
+/* The next document of the segment that may be wanted: 1, 0 at the end, or negative. Who wants those that stand late in
+ * the order would look at every document; after as many steps as there are wanted ones, these are marked, and a step
+ * costs next to nothing. */
+static int place_next(const struct walk *walk, struct head *head, uint32_t *place, struct error *error)
+{
+	do {
+		if (head->at == disk_view_segment(head->view)->documents)
+			return 0;
+		if (head->places == NULL && walk->only != NULL && head->steps++ == head->wanted &&
+		    places_mark(walk, head, error) != 0)
+			return error->code;
+		if (watch_step(walk->watch, 1, error) != 0 ||
+		    disk_order_at(head->view, (uint32_t)head->at++, place, error) != 0)
+			return error->code;
+	} while (head->places != NULL && !(head->places[*place / 64] >> *place % 64 & 1));
+	return 1;
 }
 
 static int disk_step(struct walk *walk, struct head *head, struct error *error)
@@ -64,14 +120,15 @@ static int disk_step(struct walk *walk, struct head *head, struct error *error)
 	struct disk_entry entry;
 	struct slice id;
 	uint32_t place;
+	int rc;
 
 	do {
-		if (head->at == disk_view_segment(head->view)->documents)
-			return 0;
-		if (disk_order_at(head->view, (uint32_t)head->at++, &place, error) != 0 ||
-		    disk_entry_at(head->view, place, &entry, error) != 0)
+		rc = place_next(walk, head, &place, error);
+		if (rc <= 0)
+			return rc;
+		if (disk_entry_at(head->view, place, &entry, error) != 0)
 			return error->code;
-	} while (postings_contains(&walk->snapshot->deleted, entry.number));
+	} while (!is_wanted(walk, entry.number));
 	if (disk_id(head->view, &entry, &id, error) != 0)
 		return error->code;
 	if (id.len > RECORD_ID_BYTES_MAX)
@@ -84,12 +141,12 @@ static int disk_step(struct walk *walk, struct head *head, struct error *error)
 	return 1;
 }
 
-/* To the segment's next live document: 1, 0 at its end, or negative. */
+/* To the segment's next document that is wanted: 1, 0 at its end, or negative. */
 static int head_step(struct walk *walk, struct head *head, struct error *error)
 {
 	if (head->segment == NULL)
 		return disk_step(walk, head, error);
-	return memory_step(walk, head);
+	return memory_step(walk, head, error);
 }
 
 /* The head added last, if there is something in it. */
@@ -123,6 +180,9 @@ static int walk_begin(struct walk *walk, struct views *views, struct error *erro
 		struct head *head = &walk->heads[walk->heads_len];
 
 		head->copy = walk->copies + i * RECORD_ID_BYTES_MAX;
+		if (walk->only != NULL)
+			head->wanted = postings_count_range(walk->only, views->manifest->segments[i].first,
+			                                    views->manifest->segments[i].end);
 		if (views_at(views, i, &head->view, error) != 0 || head_begin(walk, error) != 0)
 			return error->code;
 	}
@@ -131,13 +191,15 @@ static int walk_begin(struct walk *walk, struct views *views, struct error *erro
 	return 0;
 }
 
-int walk_open(struct reading *reading, struct walk **out, struct error *error)
+int walk_open(struct reading *reading, const struct postings *only, struct walk **out, struct error *error)
 {
 	struct walk *walk = calloc(1, sizeof *walk);
 
 	if (walk == NULL)
 		return error_memory(error, sizeof *walk);
 	walk->snapshot = reading->snapshot;
+	walk->only = only;
+	walk->watch = reading->watch;
 	if (walk_begin(walk, &reading->views, error) != 0) {
 		walk_close(walk);
 		return error->code;
@@ -150,6 +212,8 @@ void walk_close(struct walk *walk)
 {
 	if (walk == NULL)
 		return;
+	for (size_t i = 0; i < walk->heads_len; i++)
+		free(walk->heads[i].places);
 	free(walk->heads);
 	free(walk->heap);
 	free(walk->copies);

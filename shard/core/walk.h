@@ -1,9 +1,10 @@
 /*
  * Walk: a snapshot's live documents in insertion order, memory and disk
- * together.
+ * together, or some of them.
  *
  * Merges the orders of the memory segments with those of the disk segments by
- * (insertion key, id). What is dead is passed over.
+ * (insertion key, id). What is dead, or not wanted, is passed over: the time is
+ * looked at as the reading says.
  *
  * Lives as long as its reading.
  */
@@ -14,7 +15,8 @@
 
 struct walk;
 
-int walk_open(struct reading *reading, struct walk **walk, struct error *error);
+/* `only`: documents that live, which are wanted; NULL: all that live. */
+int walk_open(struct reading *reading, const struct postings *only, struct walk **walk, struct error *error);
 void walk_close(struct walk *walk);
 /* 1 and a document, 0 at the end, or negative. Reads ids through the reading's views. */
 int walk_next(struct walk *walk, struct located *located, struct error *error);

@@ -64,23 +64,37 @@ static struct format_field *field_of(struct format *format, struct slice name)
 	return &format->fields[format->fields_len++];
 }
 
+/* Behind the last colon; 0 without one. */
+static size_t crop_colon(struct slice entry)
+{
+	size_t colon = entry.len;
+
+	while (colon > 0 && entry.ptr[colon - 1] != ':')
+		colon--;
+	return colon;
+}
+
+struct slice format_crop_name(struct slice entry)
+{
+	size_t colon = crop_colon(entry);
+
+	return colon > 0 ? slice_of(entry.ptr, colon - 1) : entry;
+}
+
 /* `name:words`; what follows the last colon and is no number, or nothing, stands for the request's. */
 static void add_crop(struct format *format, struct slice entry)
 {
 	uint64_t words = 0;
-	size_t colon = entry.len;
+	size_t colon = crop_colon(entry);
 	size_t at;
 
-	while (colon > 0 && entry.ptr[colon - 1] != ':')
-		colon--;
 	for (at = colon; at < entry.len && entry.ptr[at] >= '0' && entry.ptr[at] <= '9'; at++)
 		if (words <= UINT32_MAX)
 			words = 10 * words + (uint64_t)(entry.ptr[at] - '0');
 	if (colon == 0 || at < entry.len || colon == entry.len)
 		words = format->request.crop_words;
-	if (colon > 0)
-		entry.len = colon - 1;
-	field_of(format, entry)->style.crop_words = words > UINT32_MAX ? UINT32_MAX : (uint32_t)words;
+	field_of(format, format_crop_name(entry))->style.crop_words =
+		words > UINT32_MAX ? UINT32_MAX : (uint32_t)words;
 }
 
 static bool is_shown(const struct format *format, struct slice name)

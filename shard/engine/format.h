@@ -87,6 +87,8 @@ struct format_request {
 	const struct format_cutter *cutter;
 };
 
+/* The name in an entry of `crop`. */
+struct slice format_crop_name(struct slice entry);
 /* ERROR_LIMIT for too many names. */
 int format_new(const struct format_request *request, struct format **format, struct error *error);
 void format_free(struct format *format);

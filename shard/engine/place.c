@@ -9,7 +9,8 @@ uint32_t places_distance(struct places from, struct places to, uint32_t least)
 {
 	size_t k = 0;
 
-	for (size_t i = 0; i < from.len; i++) {
+	/* none is below 1 */
+	for (size_t i = 0; i < from.len && least > 1; i++) {
 		uint32_t key = place_key(from.ptr[i]);
 
 		while (k < to.len && place_key(to.ptr[k]) <= key)

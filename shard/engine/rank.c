@@ -4,8 +4,6 @@
 
 #define FAR 3 /* cost of neighbours that are not near each other */
 #define POSITION_COST_MAX 10
-#define ATTRIBUTE_SHIFT 7
-#define EXACTNESS_SHIFT 4
 #define MATCH_TYPES 3
 #define EDGE_UNKNOWN UINT8_MAX
 
@@ -68,23 +66,31 @@ static void choice_narrow_exact(const struct ranking *ranking, size_t node)
 
 /* ---- proximity ---- */
 
+/* Words count in both directions. */
+static uint32_t words_pair_cost(const struct rank_plan *plan, struct places left, struct places right)
+{
+	uint32_t least;
+
+	if (plan->by_attribute)
+		return places_share_field(left, right) ? 0 : FAR;
+	least = places_distance(left, right, FAR + 1) - 1;
+	return least > 1 ? places_distance(right, left, least) : least;
+}
+
 /* Phrases count by their outer words, and only forward. */
 static uint32_t class_pair_cost(const struct ranking *ranking, const struct rank_class *left,
                                 const struct rank_class *right)
 {
 	const struct places *ends[] = {&left->words, &left->lasts};
 	const struct places *begins[] = {&right->words, &right->firsts};
-	uint32_t least = FAR + 1;
+	uint32_t least = words_pair_cost(ranking->plan, left->words, right->words);
 
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 1; i < 4 && (left->lasts.len > 0 || right->firsts.len > 0); i++) {
 		if (!ranking->plan->by_attribute)
-			least = places_distance(*ends[i / 2], *begins[i % 2], least);
+			least = places_distance(*ends[i / 2], *begins[i % 2], least + 1) - 1;
 		else if (places_share_field(*ends[i / 2], *begins[i % 2]))
-			least = 1;
+			least = 0;
 	}
-	least--;
-	if (!ranking->plan->by_attribute && least > 1)
-		least = places_distance(right->words, left->words, least);
 	return least;
 }
 
@@ -94,21 +100,31 @@ static uint32_t edge_cost(const struct ranking *ranking, size_t left, size_t rig
 	const struct rank_plan *plan = ranking->plan;
 	const struct rank_choice *a = &ranking->work->choices[left];
 	const struct rank_choice *b = &ranking->work->choices[right];
-	uint8_t *known = &ranking->work->edges[right][plan->nodes[left].size - 1];
 	uint32_t least = FAR;
 
 	if (!rank_adjacent(&plan->nodes[left], &plan->nodes[right]))
 		return 0;
-	if (*known != EDGE_UNKNOWN)
-		return *known;
 	for (size_t i = 0; i < a->classes_len; i++)
 		for (size_t k = 0; k < b->classes_len && least > 0; k++) {
 			uint32_t cost = class_pair_cost(ranking, a->classes[i], b->classes[k]);
 
 			least = cost < least ? cost : least;
 		}
-	*known = (uint8_t)least;
 	return least;
+}
+
+/* The same, found once where several paths have the two. */
+static uint32_t edge_known(const struct ranking *ranking, size_t left, size_t right)
+{
+	const struct rank_node *nodes = ranking->plan->nodes;
+	uint8_t *known = &ranking->work->edges[right][nodes[left].size - 1];
+
+	/* of those that are, one at most has the size */
+	if (!rank_adjacent(&nodes[left], &nodes[right]))
+		return 0;
+	if (*known == EDGE_UNKNOWN)
+		*known = (uint8_t)edge_cost(ranking, left, right);
+	return *known;
 }
 
 /* ---- attributeRank and wordPosition ---- */
@@ -118,6 +134,8 @@ static uint32_t weight_of(const struct rank_plan *plan, const struct places *pla
 	for (size_t i = 0; i < places->len && least > 0; i++) {
 		uint32_t field = places->ptr[i].field;
 
+		if (i > 0 && places->ptr[i - 1].field == field)
+			continue;
 		/* RANK_UNSEARCHED is above every weight */
 		if (field < plan->weights_len && plan->weights[field] < least)
 			least = plan->weights[field];
@@ -141,16 +159,49 @@ static uint32_t weight_cost(const struct ranking *ranking, const struct rank_cho
 static uint32_t table_cost(uint32_t difference)
 {
 	static const uint16_t greatest[POSITION_COST_MAX] = {0, 1, 4, 7, 11, 16, 24, 64, 256, 1024};
-	uint32_t cost = 0;
+	static const uint8_t near[25] = {0, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5,
+	                                 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6};
+	uint32_t cost = 7;
 
+	if (difference < sizeof near)
+		return near[difference];
 	while (cost < POSITION_COST_MAX && difference > greatest[cost])
 		cost++;
 	return cost;
 }
 
+/* Of one term near the beginning of the query, where positions are exact below it: the nearest places on both sides
+ * decide. */
+static uint32_t early_cost(uint32_t start, const struct places *places, uint32_t least)
+{
+	uint32_t above = UINT32_MAX;
+	uint32_t below = 0; /* the position behind it */
+	uint32_t cost;
+
+	for (size_t i = 0; i < places->len; i++) {
+		uint32_t position = places->ptr[i].position;
+
+		if (position >= start)
+			above = position < above ? position : above;
+		else
+			below = position + 1 > below ? position + 1 : below;
+	}
+	if (above != UINT32_MAX) {
+		cost = table_cost(rank_bucket(above) - start);
+		least = cost < least ? cost : least;
+	}
+	if (below > 0) {
+		cost = table_cost(start + 1 - below);
+		least = cost < least ? cost : least;
+	}
+	return least;
+}
+
 /* The words of an n-gram are taken to follow each other from where it stands, all measured from its first place. */
 static uint32_t position_cost_of(const struct rank_node *node, const struct places *places, uint32_t least)
 {
+	if (node->size == 1 && node->start < 16)
+		return early_cost(node->start, places, least);
 	for (size_t i = 0; i < places->len && least > 0; i++) {
 		uint32_t bucket = rank_bucket(places->ptr[i].position);
 		uint32_t cost = 0;
@@ -175,6 +226,44 @@ static uint32_t position_cost(const struct rank_node *node, const struct rank_ch
 		least = position_cost_of(node, &choice->classes[i]->firsts, least);
 	}
 	return least;
+}
+
+struct rank_single rank_term_costs(const struct rank_plan *plan, size_t term, const struct places *places)
+{
+	const struct rank_node *node = &plan->nodes[plan->single_at[term]];
+
+	return (struct rank_single){.attribute = weight_of(plan, places, plan->weight_max),
+	                            .position = position_cost_of(node, places, POSITION_COST_MAX)};
+}
+
+struct rank_single rank_single_costs(const struct rank_plan *plan, const struct places *places)
+{
+	return rank_term_costs(plan, 0, places);
+}
+
+bool rank_terms_adjoin(const struct rank_plan *plan, size_t term)
+{
+	return term + 1 < plan->query->terms_len &&
+	       rank_adjacent(&plan->nodes[plan->single_at[term]], &plan->nodes[plan->single_at[term + 1]]);
+}
+
+uint32_t rank_pair_cost(const struct rank_plan *plan, struct places left, struct places right)
+{
+	return words_pair_cost(plan, left, right);
+}
+
+uint32_t rank_single_position(uint32_t position)
+{
+	return table_cost(rank_bucket(position));
+}
+
+uint32_t rank_single_type(const struct rank_plan *plan, const struct places *exact, struct rank_fields fields)
+{
+	struct rank_found_node node = {.exact = *exact};
+	struct rank_found found = {.nodes = &node, .fields = fields};
+	struct ranking ranking = {.plan = plan, .found = &found};
+
+	return MATCH_TYPES - (plan->nodes[0].is_asked ? rank_match_type(&ranking, 1) : 1);
 }
 
 /* ---- a rule ---- */
@@ -222,7 +311,7 @@ static uint32_t path_cost(const struct ranking *ranking, enum rank_rule part, ui
 		node = path_next(&path);
 		cost += ranking->work->costs[node];
 		if (part == RANK_PROXIMITY)
-			cost += edge_cost(ranking, left, node);
+			cost += edge_known(ranking, left, node);
 	}
 	return cost;
 }
@@ -237,6 +326,23 @@ static uint32_t nodes_left(const struct rank_work *work)
 	return nodes;
 }
 
+/* Of the only path, which most documents have. */
+static uint32_t single_cost(const struct ranking *ranking, enum rank_rule part, uint32_t path)
+{
+	size_t node = path_next(&path);
+	uint32_t cost = node_cost(ranking, part, node);
+
+	while (path != 0) {
+		size_t left = node;
+
+		node = path_next(&path);
+		cost += node_cost(ranking, part, node);
+		if (part == RANK_PROXIMITY)
+			cost += edge_cost(ranking, left, node);
+	}
+	return cost;
+}
+
 /* The least cost; only the paths that have it stay, in their order. */
 static uint32_t keep_best(const struct ranking *ranking, enum rank_rule part)
 {
@@ -244,6 +350,8 @@ static uint32_t keep_best(const struct ranking *ranking, enum rank_rule part)
 	uint32_t least = UINT32_MAX;
 	size_t kept = 0;
 
+	if (work->paths_len == 1)
+		return single_cost(ranking, part, work->paths[0]);
 	for (uint32_t rest = nodes_left(work); rest != 0;) {
 		size_t node = path_next(&rest);
 
@@ -313,7 +421,7 @@ static void apply_exactness(const struct ranking *ranking, size_t rule, struct r
 		if (choice_is_exact(ranking, node))
 			choice_narrow_exact(ranking, node);
 	}
-	outcome->costs[rule] = (MATCH_TYPES - type) << EXACTNESS_SHIFT | cost;
+	outcome->costs[rule] = (MATCH_TYPES - type) << RANK_EXACTNESS_SHIFT | cost;
 	outcome->pairs[rule][0] = (struct rank_pair){type, MATCH_TYPES};
 	outcome->pairs[rule][1] = (struct rank_pair){terms - cost + 1, terms + 1};
 }
@@ -324,7 +432,7 @@ static void apply_attribute(const struct ranking *ranking, size_t rule, const ui
 	uint32_t weight = keep_best(ranking, RANK_ATTRIBUTE_RANK);
 	uint32_t position = keep_best(ranking, RANK_WORD_POSITION);
 
-	outcome->costs[rule] = weight << ATTRIBUTE_SHIFT | position;
+	outcome->costs[rule] = weight << RANK_ATTRIBUTE_SHIFT | position;
 	outcome->pairs[rule][0] = pair_of(weight, most[0]);
 	outcome->pairs[rule][1] = pair_of(position, most[1]);
 }
@@ -360,7 +468,7 @@ static void apply(const struct ranking *ranking, const struct rank_presence *pre
 		apply_exactness(ranking, rule, outcome);
 		return;
 	}
-	if (rule > 0) {
+	if (rule > 0 && !plan->costs_only) {
 		most[0] = path_cost_max(ranking, is_attribute ? RANK_ATTRIBUTE_RANK : name, path);
 		most[1] = is_attribute ? path_cost_max(ranking, RANK_WORD_POSITION, path) : 0;
 	}

@@ -30,6 +30,9 @@
 /* Fields of more words are never the query itself. */
 #define RANK_FIELD_WORDS_MAX 30
 #define RANK_UNSEARCHED UINT16_MAX
+/* Of the coarser part in the cost of a rule of two (rank_outcome). */
+#define RANK_ATTRIBUTE_SHIFT 7
+#define RANK_EXACTNESS_SHIFT 4
 
 enum rank_strategy {
 	RANK_LAST, /* drops terms from the end; with phrases any that is none */
@@ -59,6 +62,7 @@ struct rank_request {
 	size_t weights_len;           /* fields beyond are not searched on */
 	size_t entries;               /* of searchableAttributes, 1 to UINT16_MAX */
 	bool by_attribute;            /* precision of proximity */
+	bool costs_only;              /* the pairs of outcomes mean nothing */
 };
 
 /* A node as the rules see it. */
@@ -79,14 +83,17 @@ struct rank_plan {
 	size_t weights_len;
 	uint32_t weight_max;
 	bool by_attribute;
-	bool keeps_all;     /* RANK_ALL */
-	bool drops_last;    /* only from the end */
+	bool keeps_all;  /* RANK_ALL */
+	bool drops_last; /* only from the end */
+	bool costs_only;
 	uint16_t mandatory; /* terms, a bit each */
 	size_t rules_len;
 	enum rank_rule rules[RANK_RULES_MAX];
 	uint32_t
 		first_cost_max[2]; /* of the first rule's parts, over all paths of the query; RANK_ALL only */
 	uint8_t nodes_at[QUERY_TERMS_MAX + 1]; /* by term, where its nodes begin */
+	uint8_t single_at[QUERY_TERMS_MAX];    /* by term, the node that is it alone */
+	uint32_t singles;                      /* those nodes, a bit each */
 	struct rank_node nodes[QUERY_NODES_MAX];
 };
 
@@ -109,14 +116,20 @@ struct rank_field {
 	uint16_t words; /* 1 to RANK_FIELD_WORDS_MAX, stop words aside */
 };
 
+/* The short fields of the document at hand, in any order; asked for only where exactness depends on them, perhaps
+ * several times. */
+struct rank_fields {
+	size_t (*read)(void *context, const struct rank_field **fields);
+	void *context;
+};
+
 /* One document: borrowed during the call. */
 struct rank_found {
 	const struct rank_found_node *nodes; /* as many as the query has */
-	const struct rank_field *fields;     /* the short ones, in any order; for exactness only */
-	size_t fields_len;
+	struct rank_fields fields;
 };
 
-/* A part of the score: 1 ≤ rank ≤ highest. */
+/* A part of the score: 1 ≤ rank ≤ highest; the last one of a score may be {0, 1}, below all there are. */
 struct rank_pair {
 	uint32_t rank;
 	uint32_t highest;
@@ -186,6 +199,26 @@ bool rank_presence(const struct rank_plan *plan, const uint32_t nodes[RANK_TYPOS
 enum rank_verdict rank_document(const struct rank_plan *plan, const struct rank_found *found,
                                 struct rank_bound bound, struct rank_work *work,
                                 struct rank_outcome *outcome);
+
+/* A query of which only the first term is kept, a word: its costs follow from its own places. */
+struct rank_single {
+	uint32_t attribute; /* RANK_ATTRIBUTE_RANK */
+	uint32_t position;  /* RANK_WORD_POSITION */
+};
+
+/* Of all places of one word that stands for the term; of several words the least of each counts. */
+struct rank_single rank_single_costs(const struct rank_plan *plan, const struct places *places);
+/* The same of any term that is a word, for itself. */
+struct rank_single rank_term_costs(const struct rank_plan *plan, size_t term, const struct places *places);
+/* Whether RANK_PROXIMITY asks how near the term and the next one are, where both are kept by themselves. */
+bool rank_terms_adjoin(const struct rank_plan *plan, size_t term);
+/* What it says of two such terms where a word of each stands at these places; of several words the least counts. */
+uint32_t rank_pair_cost(const struct rank_plan *plan, struct places left, struct places right);
+/* `position` of a word whose first place in a field is there; the term is the query's first word. */
+uint32_t rank_single_position(uint32_t position);
+/* The match type of RANK_EXACTNESS, 0 to 2, where the word as typed stands at these places. */
+uint32_t rank_single_type(const struct rank_plan *plan, const struct places *exact,
+                          struct rank_fields fields);
 
 /* `_rankingScore` of the pairs of rules in order, between 0 and 1; exact to the last bit. */
 double rank_score(const struct rank_pair *pairs, size_t len);

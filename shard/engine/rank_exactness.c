@@ -52,19 +52,33 @@ static bool words_hold(const struct ranking *ranking, size_t terms, const uint16
 	return true;
 }
 
-static bool has_words(const struct rank_found *found, uint16_t field, uint32_t words)
+/* Fields of the document, read when first asked for. */
+struct fields {
+	const struct rank_fields *source;
+	const struct rank_field *ptr;
+	size_t len;
+	bool are_read;
+};
+
+static bool has_words(struct fields *fields, uint16_t field, uint32_t words)
 {
-	for (size_t i = 0; i < found->fields_len; i++)
-		if (found->fields[i].field == field)
-			return found->fields[i].words == words && words <= RANK_FIELD_WORDS_MAX;
+	if (words > RANK_FIELD_WORDS_MAX)
+		return false;
+	if (!fields->are_read)
+		fields->len = fields->source->read(fields->source->context, &fields->ptr);
+	fields->are_read = true;
+	for (size_t i = 0; i < fields->len; i++)
+		if (fields->ptr[i].field == field)
+			return fields->ptr[i].words == words;
 	return false;
 }
 
-static uint32_t match_type(const struct ranking *ranking, size_t terms)
+uint32_t rank_match_type(const struct ranking *ranking, size_t terms)
 {
 	const struct rank_plan *plan = ranking->plan;
 	const struct rank_found_node *first = &ranking->found->nodes[0];
 	const struct places *places = plan->nodes[0].is_phrase ? &first->typos[0].firsts : &first->exact;
+	struct fields fields = {.source = &ranking->found->fields};
 	uint32_t best = NO_EXACT_MATCH;
 	uint32_t words = 0;
 
@@ -78,7 +92,7 @@ static uint32_t match_type(const struct ranking *ranking, size_t terms)
 		if ((i > 0 && places->ptr[i - 1].field == field) || field >= plan->weights_len ||
 		    plan->weights[field] == RANK_UNSEARCHED || !words_hold(ranking, terms, &field))
 			continue;
-		if (has_words(ranking->found, field, words))
+		if (has_words(&fields, field, words))
 			return EXACT_MATCH;
 		best = MATCHES_START;
 	}
@@ -115,7 +129,7 @@ uint32_t rank_exact_attribute(const struct ranking *ranking)
 		size_t leading = leading_terms(ranking, ranking->work->paths[i]);
 
 		if (types[leading] == 0)
-			types[leading] = match_type(ranking, leading);
+			types[leading] = rank_match_type(ranking, leading);
 		best = types[leading] > best ? types[leading] : best;
 	}
 	return best;

@@ -115,6 +115,34 @@ static void choose(const struct covering *covering, size_t term, unsigned kept, 
 		choose(covering, term + 1, kept, drops - 1);
 }
 
+/* Where nothing stands for joined words there is one path, if any; false: it has to be looked for. */
+static bool plain_path(const struct rank_plan *plan, const uint32_t nodes[RANK_TYPOS_MAX + 1],
+                       struct rank_work *work, struct rank_presence *presence)
+{
+	uint32_t present = nodes[0] | nodes[1] | nodes[2];
+	struct reach reach = {0};
+	uint32_t path = 0;
+	size_t terms = plan->query->terms_len;
+
+	if ((present & ~plan->singles) != 0)
+		return false;
+	for (; reach.kept < terms; reach.kept++) {
+		uint32_t node = (uint32_t)1 << plan->single_at[reach.kept];
+
+		if (!(present & node))
+			break;
+		path |= node;
+		reach.typos += nodes[0] & node ? 0 : nodes[1] & node ? 1 : 2;
+	}
+	if (reach.kept == 0 || (reach.kept < terms && !plan->drops_last))
+		return false;
+	work->paths_len = 1;
+	work->paths[0] = path;
+	presence->words = plan->query->words - (uint32_t)(terms - reach.kept);
+	presence->typos = reach.typos;
+	return true;
+}
+
 bool rank_paths(const struct rank_plan *plan, const uint32_t nodes[RANK_TYPOS_MAX + 1],
                 struct rank_work *work, struct rank_presence *presence)
 {
@@ -123,6 +151,8 @@ bool rank_paths(const struct rank_plan *plan, const uint32_t nodes[RANK_TYPOS_MA
 	unsigned drops = 0;
 	size_t end;
 
+	if (plain_path(plan, nodes, work, presence))
+		return true;
 	if (!reach_end(plan, nodes, &best, &end))
 		return false;
 	for (size_t i = 0; i < plan->query->nodes_len; i++)

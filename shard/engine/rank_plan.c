@@ -111,6 +111,7 @@ void rank_plan_init(struct rank_plan *plan, const struct rank_request *request)
 		.weights_len = request->weights_len,
 		.weight_max = (uint32_t)request->entries - 1,
 		.by_attribute = request->by_attribute,
+		.costs_only = request->costs_only,
 		.keeps_all = request->strategy == RANK_ALL,
 		.mandatory = mandatory(request),
 		.rules_len = request->rules_len,
@@ -126,7 +127,12 @@ void rank_plan_init(struct rank_plan *plan, const struct rank_request *request)
 		plan->nodes[i] = node_of(request, i);
 		for (; term < plan->nodes[i].first; term++)
 			plan->nodes_at[term + 1] = (uint8_t)i;
+		if (plan->nodes[i].size > 1)
+			continue;
+		plan->single_at[plan->nodes[i].first] = (uint8_t)i;
+		plan->singles |= (uint32_t)1 << i;
 	}
+	ASSERT((size_t)__builtin_popcount(plan->singles) == query->terms_len);
 	for (; term < query->terms_len; term++)
 		plan->nodes_at[term + 1] = (uint8_t)query->nodes_len;
 	if (plan->keeps_all)

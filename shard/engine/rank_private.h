@@ -22,15 +22,11 @@ static inline bool rank_adjacent(const struct rank_node *left, const struct rank
 /* Positions are exact below 16, then 24, then powers of two. */
 static inline uint32_t rank_bucket(uint32_t position)
 {
-	uint32_t bucket = 32;
-
 	if (position < 16)
 		return position;
 	if (position < 24)
 		return 24;
-	while (bucket < position)
-		bucket *= 2;
-	return bucket;
+	return position <= 32 ? 32 : (uint32_t)1 << (32 - __builtin_clz(position - 1));
 }
 
 /* The greatest cost of a node under a rule of one part; `adjacent`: to the node before it. */
@@ -42,6 +38,8 @@ uint32_t rank_cost_max(const struct rank_plan *plan, enum rank_rule part, const 
 bool rank_paths(const struct rank_plan *plan, const uint32_t nodes[RANK_TYPOS_MAX + 1],
                 struct rank_work *work, struct rank_presence *presence);
 
+/* The same of the first `terms` terms, whose words as typed are asked for. */
+uint32_t rank_match_type(const struct ranking *ranking, size_t terms);
 /* How near a field comes to being the query, over all paths left: 1 (none), 2 (begins with it) or 3. */
 uint32_t rank_exact_attribute(const struct ranking *ranking);
 

@@ -7,17 +7,21 @@
 
 /* Changes with what this module does with ICU's data. */
 #define TEXT_VERSION 1
+/* Of one character's form, and what it takes to write it: NFKD makes 18 UTF-16 units of one at most. */
+#define CHARACTER_BYTES_MAX 256
 
 struct text {
 	struct text_rules *defaults;
 	struct unicode *unicode;
 	struct buffer plain; /* decomposed */
 	struct buffer form;
+	struct buffer character; /* its form */
 	const struct text_rules *rules;
 	const uint8_t *at;
 	const uint8_t *end;
 	const uint8_t *run_end; /* of a stretch without spaces, while its words are given out; else `at` */
 	enum script script;     /* of what stands before `at`; at the beginning, the first of all */
+	enum script last;       /* of the last token that is not ASCII */
 };
 
 struct text *text_new(void)
@@ -30,8 +34,10 @@ struct text *text_new(void)
 		return NULL;
 	buffer_init(&text->plain, UINT32_MAX);
 	buffer_init(&text->form, UINT32_MAX);
+	buffer_init(&text->character, CHARACTER_BYTES_MAX);
 	text->unicode = unicode_new();
-	if (text->unicode == NULL || text_rules_new(&none, &text->defaults, &error) != 0) {
+	if (text->unicode == NULL || buffer_grow(&text->character, CHARACTER_BYTES_MAX) == NULL ||
+	    text_rules_new(&none, &text->defaults, &error) != 0) {
 		text_free(text);
 		return NULL;
 	}
@@ -46,6 +52,7 @@ void text_free(struct text *text)
 	unicode_free(text->unicode);
 	buffer_deinit(&text->plain);
 	buffer_deinit(&text->form);
+	buffer_deinit(&text->character);
 	free(text);
 }
 
@@ -133,6 +140,7 @@ static int token_unicode(struct text *text, size_t len, enum script script, stru
 	token->text = piece;
 	token->form = buffer_slice(&text->form);
 	text->at += len;
+	text->last = script;
 	return 1;
 }
 
@@ -279,6 +287,46 @@ int text_next(struct text *text, struct token *token, struct error *error)
 	if (class & BYTE_LETTER)
 		return token_whole(text, 1, token, error);
 	return separator_next(text, class, token);
+}
+
+/* ---- the head of a token ---- */
+
+static size_t characters_of(struct slice text)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		count += (text.ptr[i] & 0xC0) != 0x80;
+	return count;
+}
+
+/* Characters of the form of one character. Memory for it is there: the token was decomposed before. */
+static size_t character_fold(struct text *text, struct slice character)
+{
+	struct error error;
+	bool folded;
+
+	if (*character.ptr < 0x80)
+		return !(text->rules->classes[*character.ptr] & BYTE_CONTROL);
+	buffer_clear(&text->character);
+	folded = unicode_decompose(text->unicode, character, &text->plain, &error) == 0 &&
+	         unicode_normalize(buffer_slice(&text->plain), text->last, &text->character);
+	ASSERT(folded);
+	return characters_of(buffer_slice(&text->character));
+}
+
+size_t text_head(struct text *text, const struct token *token, size_t characters)
+{
+	size_t count = 0;
+	size_t at = 0;
+
+	for (size_t len; at < token->text.len && count < characters; at += len) {
+		struct slice rest = slice_of(token->text.ptr + at, token->text.len - at);
+
+		(void)unicode_first(rest, &len);
+		count += character_fold(text, slice_of(rest.ptr, len));
+	}
+	return at;
 }
 
 /* ---- folding for filters ---- */

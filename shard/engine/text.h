@@ -80,6 +80,9 @@ uint32_t text_version(void);
 void text_begin(struct text *text, const struct text_rules *rules, struct slice bytes);
 /* 1 and the next token, 0 after the last, or an error, after which the text is begun anew or left. */
 int text_next(struct text *text, struct token *token, struct error *error);
+/* Bytes at the head of the token given last that make up so many characters of its form, each character folded by
+ * itself; all of them if it has fewer. */
+size_t text_head(struct text *text, const struct token *token, size_t characters);
 
 /* Appends `bytes` folded for a filter; invalid UTF-8 counts as U+FFFD. */
 int text_fold(struct text *text, struct slice bytes, struct buffer *folded, struct error *error);

@@ -9,7 +9,8 @@
 #define CHARACTER_MAX 0x10ffffU        /* of Unicode */
 #define NO_UTF8 0x110000U              /* plus the byte */
 #define NONE UINT32_MAX                /* no character; equals none */
-#define NEAR_STEPS 12 /* words stepped over before a seek, which costs about as much as 20 to 50 */
+#define LETTERS_AT_ONCE 16
+#define NEAR_STEPS 3 /* words stepped over before a seek, which costs about as much as some more */
 
 /* Distances of the first `depth` characters of a word to the typed word's first depth - 2 to depth + 2. Columns behind
  * the typed word's end count on as if something were typed that equals nothing: they are never the least alone. */
@@ -76,6 +77,12 @@ static size_t character_put(uint8_t bytes[4], uint32_t character)
 	return len;
 }
 
+size_t typo_first(const struct typo *typo, uint8_t bytes[4])
+{
+	ASSERT(typo->len > 0);
+	return character_put(bytes, typo->typed[TYPO_PAD]);
+}
+
 void typo_init(struct typo *typo, struct slice typed, unsigned typos_max, bool is_prefix)
 {
 	ASSERT(typed.len <= TYPO_BYTES_MAX && typos_max <= TYPO_TYPOS_MAX);
@@ -89,6 +96,75 @@ void typo_init(struct typo *typo, struct slice typed, unsigned typos_max, bool i
 	for (size_t i = 0; i < TYPO_PAD; i++)
 		typo->typed[TYPO_PAD + typo->len + i] = NONE;
 }
+
+/* ---- letters ---- */
+
+static uint32_t letter_of(uint32_t character)
+{
+	return 1U << (character & 31U);
+}
+
+uint32_t typo_letters(struct slice word)
+{
+	uint32_t letters = 0;
+
+	for (size_t at = 0; at < word.len;)
+		letters |= letter_of(character_next(word, &at));
+	return letters;
+}
+
+/* With another first character it is that which is too many, left out, replaced or swapped: all that follows stays. */
+struct typo_near typo_near(const struct typo *typo, bool same_first)
+{
+	struct typo_near near = {0};
+
+	ASSERT(typo->len > 0 && (same_first || typo->typos_max > 0));
+	for (size_t i = 1; i < typo->len; i++)
+		near.wanted |= letter_of(typo->typed[TYPO_PAD + i]);
+	near.allowed = near.wanted | letter_of(typo->typed[TYPO_PAD]);
+	near.lacking = same_first ? typo->typos_max : 0;
+	near.others = same_first ? typo->typos_max : typo->typos_max - 1;
+	if (same_first)
+		near.wanted = near.allowed;
+	if (typo->is_prefix)
+		near.allowed = UINT32_MAX;
+	return near;
+}
+
+/* Without the lowest `count` bits, at most two; no branch, so that several are looked at together. */
+static inline uint32_t bits_above(uint32_t bits, uint32_t count)
+{
+	bits &= bits - (count > 0);
+	return bits & (bits - (count > 1));
+}
+
+static inline bool is_near(const struct typo_near *near, uint32_t letters)
+{
+	return (bits_above(near->wanted & ~letters, near->lacking) |
+	        bits_above(letters & ~near->allowed, near->others)) == 0;
+}
+
+static bool some_are_near(const struct typo_near *near, const uint32_t *letters)
+{
+	uint32_t found = 0;
+
+	for (size_t i = 0; i < LETTERS_AT_ONCE; i++)
+		found |= is_near(near, letters[i]);
+	return found != 0;
+}
+
+size_t typo_near_next(const struct typo_near *near, const uint32_t *letters, size_t from, size_t to)
+{
+	const struct typo_near by = *near;
+
+	while (to - from >= LETTERS_AT_ONCE && !some_are_near(&by, letters + from))
+		from += LETTERS_AT_ONCE;
+	while (from < to && !is_near(&by, letters[from]))
+		from++;
+	return from;
+}
+
+/* ---- rows ---- */
 
 /* Distance of the word so far to the whole typed word. */
 static uint8_t row_last(const struct typo *typo, const struct row *row, size_t depth)

@@ -16,6 +16,10 @@
  * the smallest word above that can be, and goes on there: by steps if that
  * is near, else by a seek.
  *
+ * Who keeps all words in memory keeps the letters of each as well, and leaves
+ * it to them which words are compared at all: a typo takes one letter away at
+ * most, and brings one.
+ *
  * Pure, without allocation; about 5 KB of stack.
  */
 #ifndef MILLRACE_SHARD_ENGINE_TYPO_H
@@ -53,6 +57,23 @@ struct typo_sink {
 
 /* `typed` is UTF-8 of at most TYPO_BYTES_MAX bytes and is copied; `typos_max` is 0 to TYPO_TYPOS_MAX. */
 void typo_init(struct typo *typo, struct slice typed, unsigned typos_max, bool is_prefix);
+/* Letters of a word, a bit for all characters that are equal by their last five. */
+uint32_t typo_letters(struct slice word);
+
+/* What the letters of a similar word are like. */
+struct typo_near {
+	uint32_t wanted;  /* letters of what is typed, of which few may lack */
+	uint32_t allowed; /* letters that it may have, and few others */
+	uint8_t lacking;  /* how many, at most TYPO_TYPOS_MAX */
+	uint8_t others;
+};
+
+/* Writes the bytes of the first character that is typed, of which there is one; returns how many. */
+size_t typo_first(const struct typo *typo, uint8_t bytes[4]);
+/* Of words that begin with what is typed first, or with something else; something is typed. */
+struct typo_near typo_near(const struct typo *typo, bool same_first);
+/* Place of the first of words with these letters, from `from` on, that may be similar; `to` if there is none before. */
+size_t typo_near_next(const struct typo_near *near, const uint32_t *letters, size_t from, size_t to);
 /* 0 to typos_max, or -1: not similar. */
 int typo_between(const struct typo *typo, struct slice word);
 /* Every similar word in order; 0, what source or sink failed with, or ERROR_DAMAGED (FATAL): a seek found a word

@@ -169,16 +169,6 @@ void buffer_set_u32(struct buffer *buffer, size_t at, uint32_t value)
 		buffer->ptr[at + i] = (uint8_t)(value >> (8 * i));
 }
 
-bool reader_failed(const struct reader *reader)
-{
-	return reader->failed;
-}
-
-size_t reader_left(const struct reader *reader)
-{
-	return reader->failed ? 0 : (size_t)(reader->end - reader->ptr);
-}
-
 struct slice reader_take(struct reader *reader, size_t len)
 {
 	struct slice taken = {NULL, 0};

@@ -70,9 +70,17 @@ static inline struct reader reader_of(struct slice slice)
 	return (struct reader){slice.ptr, slice.len > 0 ? slice.ptr + slice.len : slice.ptr, false};
 }
 
-bool reader_failed(const struct reader *reader);
+static inline bool reader_failed(const struct reader *reader)
+{
+	return reader->failed;
+}
+
 /* Bytes not yet read; 0 after a failure. */
-size_t reader_left(const struct reader *reader);
+static inline size_t reader_left(const struct reader *reader)
+{
+	return reader->failed ? 0 : (size_t)(reader->end - reader->ptr);
+}
+
 uint8_t reader_u8(struct reader *reader);
 uint16_t reader_u16(struct reader *reader);
 uint32_t reader_u32(struct reader *reader);
@@ -82,9 +90,15 @@ int64_t reader_i64(struct reader *reader);
 uint64_t reader_long_varint(struct reader *reader);
 static inline uint64_t reader_varint(struct reader *reader)
 {
+	struct reader slow; /* a copy, so that a reader of loops is kept in registers */
+	uint64_t value;
+
 	if (reader->ptr < reader->end && *reader->ptr < 0x80)
 		return *reader->ptr++;
-	return reader_long_varint(reader);
+	slow = *reader;
+	value = reader_long_varint(&slow);
+	*reader = slow;
+	return value;
 }
 /* Borrowed from the slice that the reader is over; empty after a failure. */
 struct slice reader_take(struct reader *reader, size_t len);

@@ -25,7 +25,16 @@
  * its own: only EXISTS and EMPTY see it. A number that no double holds is none.
  *
  * Whether a field is filterable, or CONTAINS allowed, is the caller's to say:
- * the tree is open. Geo, vector and foreign filters are recognised and refused.
+ * the tree is open. Vector and foreign filters are recognised and refused, in
+ * searches vectors with Meilisearch's own words; so are places, but in searches
+ * (filter_parse_search):
+ *
+ *   _geoRadius(lat, lng, metres[, resolution])            no further away (filter_point.h)
+ *   _geoBoundingBox([top, right], [bottom, left])         inside or on the edge; one whose left is east of
+ *                                                         its right crosses the date line
+ *   _geoPolygon([lat, lng], …)                            holds for no document
+ *
+ * A document without a place is in none of them.
  *
  * Everything is deterministic: no locale, numbers read by yyjson alone, the
  * letters a fixed table (Unicode 15). What folding does is the caller's word.
@@ -69,7 +78,10 @@ enum filter_kind {
 	FILTER_KIND_STARTS_WITH, /* one literal */
 	FILTER_KIND_EXISTS,
 	FILTER_KIND_NULL,
-	FILTER_KIND_EMPTY
+	FILTER_KIND_EMPTY,
+	FILTER_KIND_RADIUS, /* three or four literals, numbers; the field of places is `_geo` */
+	FILTER_KIND_BOX,    /* four */
+	FILTER_KIND_POLYGON /* two a point */
 };
 
 struct filter_literal {
@@ -99,6 +111,7 @@ struct filter_fold {
 
 /* Why an expression is refused, in Meilisearch's words with its position; a long one is cut. */
 struct filter_refusal {
+	bool lacks_feature; /* Meilisearch knows it where an experimental feature is enabled, as none is here */
 	size_t len;
 	char text[FILTER_REFUSAL_BYTES_MAX]; /* NUL-terminated */
 };
@@ -108,6 +121,14 @@ struct filter_refusal {
  * ERROR_LIMIT after filling `refusal`, or ERROR_MEMORY. */
 int filter_parse(struct slice expression_json, const struct filter_fold *fold, struct arena *arena,
                  struct filter **filter, struct filter_refusal *refusal);
+
+/* As filter_parse, but places are known. Not for what stands in a log, whose meaning never changes. */
+int filter_parse_search(struct slice expression_json, const struct filter_fold *fold, struct arena *arena,
+                        struct filter **filter, struct filter_refusal *refusal);
+/* A text without White_Space at either end, which is what surrounds an expression. */
+struct slice filter_trim(struct slice text);
+/* Whether a condition on places is about such as there are on the globe: 0, or ERROR_FORMAT after filling `refusal`. */
+int filter_check_place(const struct filter *filter, struct filter_refusal *refusal);
 
 /* `document` is a JSON object from json_parse or json_parse_typed; `fold` the
  * one that the filter was parsed with. Fails with ERROR_MEMORY only. */

@@ -1,4 +1,5 @@
 /* Whether a document fulfils a condition, in what filter_value.h finds of it. */
+#include "shared/filter/filter_private.h"
 #include "shared/filter/filter_value.h"
 
 /* Of a folded string, and of a number, which may be written as long as its document. */
@@ -162,6 +163,18 @@ static bool path_holds(struct condition *condition, yyjson_val *document)
 	return filter_reach(document, condition->filter->field, &visitor);
 }
 
+static bool place_holds(struct matching *matching, const struct filter *filter, yyjson_val *document)
+{
+	struct point point;
+	bool found;
+
+	if (!point_of_document(document, &point, &found)) {
+		matching->failed = true;
+		return false;
+	}
+	return found && filter_place_holds(filter, &point);
+}
+
 static bool holds(struct matching *matching, const struct filter *filter, yyjson_val *document)
 {
 	struct condition condition = {matching, filter, filter->kind};
@@ -182,6 +195,10 @@ static bool holds(struct matching *matching, const struct filter *filter, yyjson
 	case FILTER_KIND_NOT_EQUAL:
 		condition.kind = FILTER_KIND_EQUAL;
 		return !path_holds(&condition, document);
+	case FILTER_KIND_RADIUS:
+	case FILTER_KIND_BOX:
+	case FILTER_KIND_POLYGON:
+		return place_holds(matching, filter, document);
 	default:
 		return path_holds(&condition, document);
 	}

@@ -5,7 +5,7 @@
 
 static int parse_or(struct filter_parser *parser, size_t depth, struct filter **filter);
 
-/* Geo, vectors, foreign keys: valid in Meilisearch, refused here. 0 if it is none of them. */
+/* Places in a log, vectors, foreign keys: valid in Meilisearch, refused here. 0 if it is none of them. */
 static int check_available(struct filter_parser *parser)
 {
 	static const struct {
@@ -15,6 +15,7 @@ static int check_available(struct filter_parser *parser)
 	            {"_geoBoundingBox", false},
 	            {"_geoPolygon", false},
 	            {"_foreign", true}};
+	static const char vectors[] = "_vectors";
 	struct filter_lexer *lexer = &parser->lexer;
 	struct complaint complaint = {.kind = COMPLAINT_NOT_AVAILABLE, .end = lexer->text.len};
 	size_t begin = lexer->at;
@@ -27,8 +28,13 @@ static int check_available(struct filter_parser *parser)
 			complaint.name = rows[i].word;
 		lexer->at = complaint.begin;
 	}
-	if (filter_lexer_word(lexer, "_vectors") || filter_lexer_text(lexer, "_vectors."))
-		complaint.name = "_vectors";
+	if (filter_lexer_word(lexer, vectors) || filter_lexer_text(lexer, "_vectors.")) {
+		complaint.name = vectors;
+		if (parser->knows_places) {
+			complaint.kind = COMPLAINT_VECTORS;
+			complaint.end = complaint.begin + strlen(vectors);
+		}
+	}
 	lexer->at = begin;
 	return complaint.name == NULL ? 0 : filter_complain(parser->refusal, lexer->text, &complaint);
 }
@@ -78,6 +84,9 @@ static int parse_primary(struct filter_parser *parser, size_t depth, struct filt
 	if (filter_lexer_text(lexer, "("))
 		return parse_group(parser, begin, depth, filter);
 	lexer->at = begin;
+	result = parser->knows_places ? filter_parser_place(parser, filter) : FILTER_ABSENT;
+	if (result != FILTER_ABSENT)
+		return result;
 	result = check_available(parser);
 	if (result == 0)
 		result = filter_parser_value(parser, &field, &complaint);
@@ -254,25 +263,41 @@ static int parse_json(struct filter_parser *parser, yyjson_val *json, struct fil
 	return result < 0 ? result : chain_join(parser, &chain, FILTER_KIND_AND, filter);
 }
 
-int filter_parse(struct slice expression_json, const struct filter_fold *fold, struct arena *arena,
-                 struct filter **filter, struct filter_refusal *refusal)
+static int parse(struct slice expression_json, struct filter_parser *parser, struct filter **filter)
 {
-	struct filter_parser parser = {.arena = arena, .fold = fold, .refusal = refusal};
 	struct filter *parsed = NULL;
 	struct error error;
 	yyjson_doc *doc;
 	int result;
 
 	if (expression_json.len > FILTER_EXPRESSION_BYTES_MAX)
-		return filter_complain_text(refusal, ERROR_LIMIT, "The filter is longer than one mebibyte.");
+		return filter_complain_text(parser->refusal, ERROR_LIMIT,
+		                            "The filter is longer than one mebibyte.");
 	result = json_parse(expression_json, JSON_DEPTH_MAX, &doc, &error);
 	if (result < 0)
-		return filter_complain_text(refusal, result, error.text);
-	buffer_init(&parser.scratch, FILTER_EXPRESSION_BYTES_MAX * FOLD_GROWTH_MAX);
-	result = parse_json(&parser, yyjson_doc_get_root(doc), &parsed);
-	buffer_deinit(&parser.scratch);
+		return filter_complain_text(parser->refusal, result, error.text);
+	buffer_init(&parser->scratch, FILTER_EXPRESSION_BYTES_MAX * FOLD_GROWTH_MAX);
+	result = parse_json(parser, yyjson_doc_get_root(doc), &parsed);
+	buffer_deinit(&parser->scratch);
 	yyjson_doc_free(doc);
 	if (result == 0)
 		*filter = parsed;
 	return result;
+}
+
+int filter_parse(struct slice expression_json, const struct filter_fold *fold, struct arena *arena,
+                 struct filter **filter, struct filter_refusal *refusal)
+{
+	struct filter_parser parser = {.arena = arena, .fold = fold, .refusal = refusal};
+
+	return parse(expression_json, &parser, filter);
+}
+
+int filter_parse_search(struct slice expression_json, const struct filter_fold *fold, struct arena *arena,
+                        struct filter **filter, struct filter_refusal *refusal)
+{
+	struct filter_parser parser = {
+		.arena = arena, .fold = fold, .refusal = refusal, .knows_places = true};
+
+	return parse(expression_json, &parser, filter);
 }

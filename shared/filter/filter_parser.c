@@ -102,22 +102,19 @@ static bool write_number(struct slice text, struct buffer *out)
 }
 
 /* As yyjson reads it, so that it equals a document's; what overflows is no number. */
-static int read_number(struct filter_parser *parser, struct filter_literal *literal)
+bool filter_text_number(struct slice text, struct buffer *scratch, double *number)
 {
-	struct buffer *scratch = &parser->scratch;
 	yyjson_val value;
 
 	buffer_clear(scratch);
-	if (!write_number(literal->text, scratch))
-		return 0;
+	if (!write_number(text, scratch))
+		return false;
 	buffer_put_u8(scratch, 0);
-	if (buffer_failed(scratch))
-		return filter_parser_complain_memory(parser);
-	if (yyjson_read_number((const char *)scratch->ptr, &value, YYJSON_READ_NOFLAG, NULL, NULL) == NULL)
-		return 0;
-	literal->is_number = true;
-	literal->number = yyjson_get_num(&value);
-	return 0;
+	if (buffer_failed(scratch) ||
+	    yyjson_read_number((const char *)scratch->ptr, &value, YYJSON_READ_NOFLAG, NULL, NULL) == NULL)
+		return false;
+	*number = yyjson_get_num(&value);
+	return true;
 }
 
 int filter_parser_literal(struct filter_parser *parser, struct slice text, struct filter_literal *literal)
@@ -132,7 +129,8 @@ int filter_parser_literal(struct filter_parser *parser, struct slice text, struc
 	if (!parser->fold->append(parser->fold->context, filter_trim(text), scratch) ||
 	    buffer_failed(scratch) || !arena_copy(parser->arena, buffer_slice(scratch), &literal->folded))
 		return filter_parser_complain_memory(parser);
-	return read_number(parser, literal);
+	literal->is_number = filter_text_number(literal->text, scratch, &literal->number);
+	return buffer_failed(scratch) ? filter_parser_complain_memory(parser) : 0;
 }
 
 /* A value, if there is one here; what cannot become right is refused. */

@@ -9,7 +9,7 @@
 #ifndef MILLRACE_FILTER_FILTER_PRIVATE_H
 #define MILLRACE_FILTER_FILTER_PRIVATE_H
 
-#include "shared/filter/filter.h"
+#include "shared/filter/filter_point.h"
 
 enum complaint_kind {
 	COMPLAINT_EXPECTED_VALUE = 1,
@@ -25,6 +25,10 @@ enum complaint_kind {
 	COMPLAINT_RESERVED_GEO,  /* `name` */
 	COMPLAINT_MISUSED,       /* `name` */
 	COMPLAINT_NOT_AVAILABLE, /* `name` */
+	COMPLAINT_VECTORS,
+	COMPLAINT_GEO_FORM,    /* `name` */
+	COMPLAINT_ARGUMENTS,   /* `name`, `count` */
+	COMPLAINT_COORDINATES, /* `count` */
 	COMPLAINT_DEPTH,
 	COMPLAINT_NODES,
 	COMPLAINT_FIELD_PARTS
@@ -36,6 +40,7 @@ struct complaint {
 	size_t end;
 	char delimiter;
 	const char *name;
+	size_t count;
 };
 
 struct filter_lexer {
@@ -85,6 +90,7 @@ struct filter_parser {
 	struct filter_refusal *refusal;
 	struct buffer scratch;
 	size_t nodes;
+	bool knows_places;
 };
 
 /* Refuses what stands from `begin` to `end`, or to the end of the expression. */
@@ -97,11 +103,16 @@ int filter_parser_negate(struct filter_parser *parser, struct filter *inside, st
 /* A value, if there is one here; what cannot become right is refused. */
 int filter_parser_value(struct filter_parser *parser, struct slice *value, struct complaint *complaint);
 int filter_parser_literal(struct filter_parser *parser, struct slice text, struct filter_literal *literal);
+/* A condition on places, if one stands here. */
+int filter_parser_place(struct filter_parser *parser, struct filter **filter);
 /* What follows a field. */
 int filter_parser_operator(struct filter_parser *parser, struct slice field, struct filter **filter);
 
-/* Without White_Space at either end. */
-struct slice filter_trim(struct slice text);
+/* Whether a text, as Rust reads numbers, is a finite double, and which; `scratch` has failed when out of memory. */
+bool filter_text_number(struct slice text, struct buffer *scratch, double *number);
+/* The last member of that name; NULL: there is none. */
+yyjson_val *filter_member(yyjson_val *object, struct slice name);
+
 /* The longest beginning of at most `len_max` bytes that ends between characters. */
 struct slice filter_cut(struct slice text, size_t len_max);
 /* The code point at `at` and its length; the text is valid UTF-8. */

@@ -1,5 +1,7 @@
 #include "shared/filter/filter_private.h"
 
+#include "shared/json/json_shown.h"
+
 #include <stdio.h>
 
 #define OPERATIONS \
@@ -129,6 +131,36 @@ static void say_name(struct filter_refusal *refusal, const char *name, const cha
 	say(refusal, after);
 }
 
+static void say_count(struct filter_refusal *refusal, size_t count)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof text, "%zu.", count);
+	say(refusal, text);
+}
+
+static void say_form(struct filter_refusal *refusal, const char *name)
+{
+	static const struct {
+		const char *name;
+		const char *before;
+		const char *after;
+	} forms[] = {
+		{"_geoRadius",
+	         "must be in the form: ", "(latitude, longitude, radius, optionalResolution)`."},
+		{"_geoBoundingBox",
+	         "expects two pairs of arguments: ", "([latitude, longitude], [latitude, longitude])`."},
+		{"_geoPolygon", "must be in the form: ", "([latitude, longitude], [latitude, longitude])`."}};
+	size_t form = 0;
+
+	while (strcmp(forms[form].name, name) != 0)
+		form++;
+	say(refusal, "The ");
+	say_name(refusal, name, "` filter ");
+	say(refusal, forms[form].before);
+	say_name(refusal, name, forms[form].after);
+}
+
 static void say_complaint(struct filter_refusal *refusal, const struct complaint *complaint,
                           struct slice found)
 {
@@ -153,6 +185,22 @@ static void say_complaint(struct filter_refusal *refusal, const struct complaint
 	case COMPLAINT_NOT_AVAILABLE:
 		say(refusal, "The ");
 		say_name(refusal, complaint->name, "` filter is not available in this version of Millrace.");
+		break;
+	case COMPLAINT_VECTORS:
+		say(refusal, "using a vector filter requires enabling the `multimodal` experimental feature. "
+		             "See https://github.com/orgs/meilisearch/discussions/846");
+		break;
+	case COMPLAINT_GEO_FORM:
+		say_form(refusal, complaint->name);
+		break;
+	case COMPLAINT_ARGUMENTS:
+		say(refusal, "Was expecting 3 or 4 arguments for ");
+		say_name(refusal, complaint->name, "`, but instead found ");
+		say_count(refusal, complaint->count);
+		break;
+	case COMPLAINT_COORDINATES:
+		say(refusal, "Was expecting 2 coordinates but instead found ");
+		say_count(refusal, complaint->count);
 		break;
 	case COMPLAINT_DEPTH:
 		say(refusal,
@@ -193,10 +241,17 @@ static void say_position(struct filter_refusal *refusal, struct slice expression
 	say_bytes(refusal, expression);
 }
 
+static void begin(struct filter_refusal *refusal)
+{
+	refusal->lacks_feature = false;
+	refusal->len = 0;
+}
+
 int filter_complain(struct filter_refusal *refusal, struct slice expression,
                     const struct complaint *complaint)
 {
-	refusal->len = 0;
+	begin(refusal);
+	refusal->lacks_feature = complaint->kind == COMPLAINT_VECTORS;
 	say_complaint(refusal, complaint,
 	              slice_of(expression.ptr + complaint->begin, complaint->end - complaint->begin));
 	say_position(refusal, expression, complaint);
@@ -206,19 +261,18 @@ int filter_complain(struct filter_refusal *refusal, struct slice expression,
 int filter_complain_shape(struct filter_refusal *refusal, const char *expected, yyjson_val *found)
 {
 	struct buffer text;
-	struct error error;
 	int result;
 
-	buffer_init(&text, FILTER_EXPRESSION_BYTES_MAX);
-	result = json_append_value(&text, found, &error);
-	if (result == 0) {
-		refusal->len = 0;
+	buffer_init(&text, SIZE_MAX);
+	json_append_shown(&text, found);
+	result = buffer_failed(&text) ? ERROR_MEMORY : ERROR_FORMAT;
+	if (result == ERROR_FORMAT) {
+		begin(refusal);
 		say(refusal, "Invalid syntax for the filter parameter: `expected ");
 		say(refusal, expected);
 		say(refusal, ", found: ");
 		say_bytes(refusal, buffer_slice(&text));
 		say(refusal, "`.");
-		result = ERROR_FORMAT;
 	}
 	buffer_deinit(&text);
 	return result;
@@ -226,7 +280,7 @@ int filter_complain_shape(struct filter_refusal *refusal, const char *expected, 
 
 int filter_complain_text(struct filter_refusal *refusal, int code, const char *text)
 {
-	refusal->len = 0;
+	begin(refusal);
 	say(refusal, text);
 	return code;
 }

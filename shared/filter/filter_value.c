@@ -2,7 +2,7 @@
 
 #include "shared/filter/filter_private.h"
 
-static yyjson_val *last_member(yyjson_val *object, struct slice name)
+yyjson_val *filter_member(yyjson_val *object, struct slice name)
 {
 	size_t at;
 	size_t len;
@@ -10,6 +10,8 @@ static yyjson_val *last_member(yyjson_val *object, struct slice name)
 	yyjson_val *value;
 	yyjson_val *last = NULL;
 
+	if (!yyjson_is_obj(object))
+		return NULL;
 	yyjson_obj_foreach(object, at, len, key, value)
 	{
 		if (slice_equal(json_string(key), name))
@@ -26,7 +28,7 @@ static bool object_reach(yyjson_val *object, struct slice path, const struct fil
 
 		if (len < path.len && path.ptr[len] != '.')
 			continue;
-		member = last_member(object, slice_of(path.ptr, len));
+		member = filter_member(object, slice_of(path.ptr, len));
 		if (member == NULL)
 			continue;
 		if (len == path.len)

@@ -92,7 +92,7 @@ struct http_server {
 
 	pthread_t sweeper;
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* a request completed, or the sweeper shall end */
+	pthread_cond_t changed; /* while stopping: a request completed, or the sweeper shall end */
 	bool sweeper_ends;
 	struct http_connection *connections;
 	unsigned connections_len;

@@ -131,7 +131,9 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
 	connection->phase = CONNECTION_PHASE_IDLE;
 	connection->since_ms = clock_monotonic_ms();
 	connection->received_bytes = socket_received_bytes(connection->fd);
-	(void)pthread_cond_broadcast(&server->changed);
+	/* nobody else waits for it, and the sweeper would look at every connection */
+	if (atomic_load(&server->stopping))
+		(void)pthread_cond_broadcast(&server->changed);
 	(void)pthread_mutex_unlock(&server->lock);
 	(void)pthread_mutex_lock(&request->lock);
 	request->state = REQUEST_STATE_ANSWERED; /* also if the peer went away in the middle */

@@ -191,34 +191,18 @@ void json_append_string(struct buffer *buffer, struct slice text)
 	buffer_put_u8(buffer, '"');
 }
 
-/* Takes `text` from yyjson's allocator. */
-static int append_written(struct buffer *buffer, char *text, size_t len, const yyjson_write_err *trouble,
-                          struct error *error)
-{
-	if (text == NULL && trouble->code == YYJSON_WRITE_ERROR_MEMORY_ALLOCATION)
-		return error_memory(error, len);
-	if (text == NULL)
-		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "JSON cannot be written: %s",
-		                 trouble->msg);
-	buffer_append(buffer, text, len);
-	free(text);
-	return buffer_failed(buffer) ? error_memory(error, len) : 0;
-}
-
 int json_append_value(struct buffer *buffer, yyjson_val *value, struct error *error)
 {
 	yyjson_write_err trouble = {0};
 	size_t len = 0;
 	char *text = yyjson_val_write_opts(value, YYJSON_WRITE_NOFLAG, NULL, &len, &trouble);
 
-	return append_written(buffer, text, len, &trouble, error);
-}
-
-int json_append_document(struct buffer *buffer, yyjson_mut_doc *doc, struct error *error)
-{
-	yyjson_write_err trouble = {0};
-	size_t len = 0;
-	char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, NULL, &len, &trouble);
-
-	return append_written(buffer, text, len, &trouble, error);
+	if (text == NULL && trouble.code == YYJSON_WRITE_ERROR_MEMORY_ALLOCATION)
+		return error_memory(error, len);
+	if (text == NULL)
+		return error_set(error, ERROR_FORMAT, ERROR_ACTION_REJECT, "JSON cannot be written: %s",
+		                 trouble.msg);
+	buffer_append(buffer, text, len);
+	free(text);
+	return buffer_failed(buffer) ? error_memory(error, len) : 0;
 }

@@ -37,7 +37,5 @@ bool json_get_bool(yyjson_val *object, const char *key, bool *out);
 void json_append_string(struct buffer *buffer, struct slice text);
 /* Appends the value compactly, raw numbers as they were. */
 int json_append_value(struct buffer *buffer, yyjson_val *value, struct error *error);
-/* Appends a document that was built with yyjson_mut_*; ERROR_MEMORY. */
-int json_append_document(struct buffer *buffer, yyjson_mut_doc *doc, struct error *error);
 
 #endif

@@ -102,6 +102,10 @@ enum log_event {
 /* Topics of one partition each, by suffix; waits (with log lines) until they exist. */
 int log_reader_open(const struct config *config, const char *const *suffixes, size_t suffixes_len,
                     struct log_reader **reader, struct error *error);
+/* One topic, from an offset on; from its start if that is above. Where the offset is above its end, it was re-created:
+ * log_reader_next says so. */
+int log_reader_open_from(const struct config *config, const char *suffix, int64_t from,
+                         struct log_reader **reader, struct error *error);
 void log_reader_close(struct log_reader *reader);
 /* Negative on an error that does not pass by itself (a topic was deleted or truncated: FATAL). On RECORD,
  * `*topic` is the index into suffixes and the record is borrowed until the next call. */

@@ -11,7 +11,8 @@
 
 struct source {
 	char name[TOPIC_NAME_BYTES];
-	int64_t end; /* when the reader opened */
+	int64_t from; /* where reading begins */
+	int64_t end;  /* when the reader opened */
 	bool reached;
 };
 
@@ -44,6 +45,9 @@ static int ask_ends(void *context, struct error *error)
 		if (status != 0)
 			return status;
 		reader->sources[i].end = ends.end;
+		/* where Kafka says the beginning is by then: more may have been trimmed */
+		if (reader->sources[i].from <= ends.start)
+			reader->sources[i].from = RD_KAFKA_OFFSET_BEGINNING;
 	}
 	return 0;
 }
@@ -55,7 +59,7 @@ static int reader_assign(struct log_reader *reader, struct error *error)
 
 	for (size_t i = 0; i < reader->sources_len; i++)
 		rd_kafka_topic_partition_list_add(list, reader->sources[i].name, 0)->offset =
-			RD_KAFKA_OFFSET_BEGINNING;
+			reader->sources[i].from;
 	err = rd_kafka_assign(reader->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0
@@ -90,31 +94,61 @@ static int reader_start(struct log_reader *reader, const struct config *config, 
 	return reader_assign(reader, error);
 }
 
+/* Nothing is read yet. */
+static int reader_new(const struct config *config, const char *const *suffixes, size_t suffixes_len,
+                      struct log_reader **reader, struct error *error)
+{
+	struct log_reader *made;
+
+	if (suffixes_len == 0 || suffixes_len > TOPICS_MAX)
+		return error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "a reader has 1 to %d topics",
+		                 TOPICS_MAX);
+	made = calloc(1, sizeof *made);
+	if (made == NULL)
+		return error_memory(error, sizeof *made);
+	made->fd = -1;
+	made->sources_len = suffixes_len;
+	for (size_t i = 0; i < suffixes_len; i++)
+		if (!log_name_print(config, suffixes[i], made->sources[i].name)) {
+			log_reader_close(made);
+			return error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
+			                 "`cluster` is too long");
+		}
+	*reader = made;
+	return 0;
+}
+
 int log_reader_open(const struct config *config, const char *const *suffixes, size_t suffixes_len,
                     struct log_reader **reader, struct error *error)
 {
-	struct log_reader *opened = calloc(1, sizeof *opened);
-	int status = 0;
+	struct log_reader *made;
+	int status = reader_new(config, suffixes, suffixes_len, &made, error);
 
-	if (opened == NULL)
-		return error_memory(error, sizeof *opened);
-	opened->fd = -1;
-	opened->sources_len = suffixes_len;
-	if (suffixes_len == 0 || suffixes_len > TOPICS_MAX)
-		status = error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT, "a reader has 1 to %d topics",
-		                   TOPICS_MAX);
-	for (size_t i = 0; status == 0 && i < suffixes_len; i++)
-		if (!log_name_print(config, suffixes[i], opened->sources[i].name))
-			status = error_set(error, ERROR_CONFIGURATION, ERROR_ACTION_FATAL,
-			                   "`cluster` is too long");
-	if (status == 0)
-		status = reader_start(opened, config, error);
-	if (status != 0) {
-		log_reader_close(opened);
+	if (status != 0)
 		return status;
-	}
-	*reader = opened;
-	return 0;
+	status = reader_start(made, config, error);
+	if (status == 0)
+		*reader = made;
+	else
+		log_reader_close(made);
+	return status;
+}
+
+int log_reader_open_from(const struct config *config, const char *suffix, int64_t from,
+                         struct log_reader **reader, struct error *error)
+{
+	struct log_reader *made;
+	int status = reader_new(config, &suffix, 1, &made, error);
+
+	if (status != 0)
+		return status;
+	made->sources[0].from = from;
+	status = reader_start(made, config, error);
+	if (status == 0)
+		*reader = made;
+	else
+		log_reader_close(made);
+	return status;
 }
 
 void log_reader_close(struct log_reader *reader)

@@ -2,6 +2,7 @@
 
 #include "shared/base/map.h"
 #include "shared/meta/catalog_record.h"
+#include "shared/meta/settings_records.h"
 #include "shared/meta/skips.h"
 #include "shared/meta/source.h"
 
@@ -32,9 +33,9 @@ struct catalog {
 	struct catalog_names names;
 	struct map shards; /* SHARD_KEY_BYTES → struct shard_entry */
 	struct skips skips;
+	struct settings_records settings;
 	struct cluster_record cluster;
 	bool has_cluster;
-	bool has_meta;
 	struct unreadable *unreadable;
 	size_t unreadable_len;
 };
@@ -60,6 +61,7 @@ void catalog_free(struct catalog *catalog)
 	for (size_t i = 0; i < catalog->indexes_len; i++)
 		index_record_deinit(&catalog->indexes[i]);
 	skips_deinit(&catalog->skips);
+	settings_records_deinit(&catalog->settings);
 	while ((entry = map_next(&catalog->shards, &at)) != NULL)
 		free((void *)(uintptr_t)entry->value); /* NOLINT(performance-no-int-to-ptr) */
 	map_deinit(&catalog->shards);
@@ -226,6 +228,8 @@ enum key_kind {
 	KEY_KIND_NAMES,
 	KEY_KIND_INDEX,
 	KEY_KIND_SKIP,
+	KEY_KIND_SETTINGS,
+	KEY_KIND_SETTINGS_NEXT,
 	KEY_KIND_CLUSTER,
 	KEY_KIND_SHARD
 };
@@ -261,18 +265,27 @@ static bool shard_name_parse(struct slice text, struct slice prefix, struct key 
 	                       &key->partition);
 }
 
+/* `prefix` and an index id. */
+static bool index_name_parse(struct slice text, struct slice prefix, struct key *key)
+{
+	return slice_starts_with(text, prefix) &&
+	       index_id_parse(slice_of(text.ptr + prefix.len, text.len - prefix.len), &key->index_id);
+}
+
 static struct key key_parse(enum catalog_topic topic, struct slice text)
 {
-	struct slice index = slice_string("index/");
 	struct key key = {0};
 
 	if (topic == CATALOG_TOPIC_META && slice_equal(text, slice_string("names")))
 		key.kind = KEY_KIND_NAMES;
 	else if (topic == CATALOG_TOPIC_TOPOLOGY && slice_equal(text, slice_string("cluster")))
 		key.kind = KEY_KIND_CLUSTER;
-	else if (topic == CATALOG_TOPIC_META && slice_starts_with(text, index) &&
-	         index_id_parse(slice_of(text.ptr + index.len, text.len - index.len), &key.index_id))
+	else if (topic == CATALOG_TOPIC_META && index_name_parse(text, slice_string("index/"), &key))
 		key.kind = KEY_KIND_INDEX;
+	else if (topic == CATALOG_TOPIC_META && index_name_parse(text, slice_string("settings/"), &key))
+		key.kind = KEY_KIND_SETTINGS;
+	else if (topic == CATALOG_TOPIC_META && index_name_parse(text, slice_string("settings-next/"), &key))
+		key.kind = KEY_KIND_SETTINGS_NEXT;
 	else if (topic == CATALOG_TOPIC_META && shard_name_parse(text, slice_string("skip/"), &key))
 		key.kind = KEY_KIND_SKIP;
 	else if (topic == CATALOG_TOPIC_TOPOLOGY && shard_name_parse(text, slice_string("shard/"), &key))
@@ -326,8 +339,6 @@ int catalog_apply(struct catalog *catalog, enum catalog_topic topic, int64_t off
 	struct key parsed = key_parse(topic, key);
 	int status = 0;
 
-	if (topic == CATALOG_TOPIC_META)
-		catalog->has_meta = true;
 	if (value.len == 0) /* a tombstone is no order to forget */
 		return 0;
 	switch (parsed.kind) {
@@ -341,6 +352,13 @@ int catalog_apply(struct catalog *catalog, enum catalog_topic topic, int64_t off
 		break;
 	case KEY_KIND_SKIP:
 		status = skips_apply(&catalog->skips, parsed.index_id, parsed.partition, value, error);
+		break;
+	case KEY_KIND_SETTINGS:
+	case KEY_KIND_SETTINGS_NEXT:
+		status = settings_records_apply(&catalog->settings, parsed.index_id,
+		                                parsed.kind == KEY_KIND_SETTINGS ? SETTINGS_STAGE_IN_FORCE
+		                                                                 : SETTINGS_STAGE_NEXT,
+		                                value, error);
 		break;
 	case KEY_KIND_CLUSTER:
 		status = cluster_apply(catalog, value, error);
@@ -361,11 +379,6 @@ int catalog_apply(struct catalog *catalog, enum catalog_topic topic, int64_t off
 }
 
 /* ---- lookups ---- */
-
-bool catalog_is_empty(const struct catalog *catalog)
-{
-	return !catalog->has_meta;
-}
 
 const struct index_record *catalog_index(const struct catalog *catalog, uint64_t index_id)
 {
@@ -414,6 +427,20 @@ const struct shard_record *catalog_shard(const struct catalog *catalog, uint64_t
 const int64_t *catalog_skips(const struct catalog *catalog, uint64_t index_id, int32_t partition, size_t *len)
 {
 	return skips_find(&catalog->skips, index_id, partition, len);
+}
+
+const struct settings_record *catalog_settings(const struct catalog *catalog, uint64_t index_id)
+{
+	return settings_records_find(&catalog->settings, index_id, SETTINGS_STAGE_IN_FORCE);
+}
+
+const struct settings_record *catalog_settings_next(const struct catalog *catalog, uint64_t index_id)
+{
+	const struct settings_record *now = catalog_settings(catalog, index_id);
+	const struct settings_record *next =
+		settings_records_find(&catalog->settings, index_id, SETTINGS_STAGE_NEXT);
+
+	return next != NULL && (now == NULL || next->version > now->version) ? next : NULL;
 }
 
 const struct placement *catalog_placement(const struct shard_record *shard, const char *node)
@@ -518,7 +545,6 @@ struct catalog *catalog_copy(const struct catalog *catalog)
 		return NULL;
 	copy->cluster = catalog->cluster;
 	copy->has_cluster = catalog->has_cluster;
-	copy->has_meta = catalog->has_meta;
 	copy->names.task = catalog->names.task;
 	copy->names.names =
 		copy_array(catalog->names.names, catalog->names.len, sizeof *copy->names.names, &ok);
@@ -527,45 +553,15 @@ struct catalog *catalog_copy(const struct catalog *catalog)
 		copy_array(catalog->unreadable, catalog->unreadable_len, sizeof *copy->unreadable, &ok);
 	copy->unreadable_len = catalog->unreadable_len;
 	if (ok && copy_indexes(copy, catalog) && copy_shards(copy, catalog) &&
-	    skips_copy(&copy->skips, &catalog->skips))
+	    skips_copy(&copy->skips, &catalog->skips) &&
+	    settings_records_copy(&copy->settings, &catalog->settings))
 		return copy;
 	catalog_free(copy);
 	return NULL;
 }
 
-/* ---- names, written ---- */
-
-static void append_name(struct buffer *value, bool *first, struct slice uid, uint64_t index_id)
-{
-	char id[17];
-
-	index_id_print(index_id, id);
-	if (!*first)
-		buffer_append_string(value, ",");
-	*first = false;
-	json_append_string(value, uid);
-	buffer_printf(value, ":\"%s\"", id);
-}
-
 void catalog_write_names(struct buffer *value, const struct catalog *catalog, int64_t task, struct slice uid,
                          uint64_t index_id)
 {
-	bool first = true;
-	bool added = index_id == 0;
-
-	buffer_printf(value, "{\"v\":%d,\"task\":%" PRId64 ",\"names\":{", CATALOG_VERSION, task);
-	for (size_t i = 0; i < catalog->names.len; i++) {
-		const struct catalog_name *name = &catalog->names.names[i];
-		int order = slice_compare(slice_string(name->uid), uid);
-
-		if (!added && order >= 0) {
-			append_name(value, &first, uid, index_id);
-			added = true;
-		}
-		if (order != 0)
-			append_name(value, &first, slice_string(name->uid), name->index_id);
-	}
-	if (!added)
-		append_name(value, &first, uid, index_id);
-	buffer_append_string(value, "}}");
+	names_record_write(value, &catalog->names, task, uid, index_id);
 }

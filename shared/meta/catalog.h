@@ -13,6 +13,10 @@
  *                              "accepts_loss":true and "lives_ended":N are absent for 0 and false
  *            key `skip/<id>/<p>` {"v":1,"task":N,"offsets":[o,...]}: offsets of that shard's log, rising, that
  *                              every feeder skips. It only grows, and before anybody has applied them.
+ *            key `settings/<id>` {"v":1,"task":N,"index":"<id>","version":V,"settings":{…}}: what settings_parse
+ *                              reads, in force
+ *            key `settings-next/<id>` the same, while replicas are being built for it: it counts while its version
+ *                              is above the one in force
  * topology:  key `cluster`    {"v":1,"epoch":N,"task":N,"kafka":"<cluster id>","rf":1,
  *                              "nodes":[{"id","group","url","incarnation","format"}],"oldest_task":N,
  *                              "controller":"<url>"}
@@ -145,6 +149,14 @@ struct cluster_record {
 	char controller[NODE_URL_BYTES_MAX + 1]; /* admin listener of the one in office; "": not known */
 };
 
+/* Settings of an index. */
+struct settings_record {
+	uint64_t index_id;
+	int64_t task;
+	int64_t version;       /* of the settings: the taskUid of the request that made them */
+	struct slice settings; /* canonical text for settings_parse; the catalog's */
+};
+
 enum catalog_topic {
 	CATALOG_TOPIC_META = 1,
 	CATALOG_TOPIC_TOPOLOGY
@@ -163,8 +175,6 @@ int catalog_apply(struct catalog *catalog, enum catalog_topic topic, int64_t off
                   struct slice value, struct error *error);
 /* The reason why this index's record could not be read, or NULL. */
 const char *catalog_unreadable(const struct catalog *catalog, uint64_t index_id);
-/* True if no meta record at all has been applied. */
-bool catalog_is_empty(const struct catalog *catalog);
 
 /* Pointers stay valid until the next catalog_apply. NULL if absent. */
 const struct index_record *catalog_index(const struct catalog *catalog, uint64_t index_id);
@@ -176,6 +186,10 @@ const struct shard_record *catalog_shard(const struct catalog *catalog, uint64_t
 /* The offsets to skip in that shard's log, rising; NULL and 0 if there are none. */
 const int64_t *catalog_skips(const struct catalog *catalog, uint64_t index_id, int32_t partition,
                              size_t *len);
+/* In force; NULL: nobody has set any, their version is -1. */
+const struct settings_record *catalog_settings(const struct catalog *catalog, uint64_t index_id);
+/* Being built, of a higher version than those in force; NULL: none. */
+const struct settings_record *catalog_settings_next(const struct catalog *catalog, uint64_t index_id);
 /* The shard's replica on that node. */
 const struct placement *catalog_placement(const struct shard_record *shard, const char *node);
 bool placement_copy_is_set(const struct placement_copy *copy);
@@ -192,6 +206,7 @@ bool catalog_topic_used(const struct catalog *catalog, const char *topic);
 void catalog_write_index(struct buffer *value, const struct index_record *index);
 void catalog_write_shard(struct buffer *value, const struct shard_record *shard);
 void catalog_write_skips(struct buffer *value, int64_t task, const int64_t *offsets, size_t len);
+void catalog_write_settings(struct buffer *value, const struct settings_record *record);
 void catalog_write_cluster(struct buffer *value, const struct cluster_record *cluster);
 /* The catalog's names with one added (index_id != 0) or removed (0), on behalf of `task`. */
 void catalog_write_names(struct buffer *value, const struct catalog *catalog, int64_t task, struct slice uid,

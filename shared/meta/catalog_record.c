@@ -137,6 +137,41 @@ out:
 	return status;
 }
 
+static void append_name(struct buffer *value, bool *first, struct slice uid, uint64_t index_id)
+{
+	char id[17];
+
+	index_id_print(index_id, id);
+	if (!*first)
+		buffer_append_string(value, ",");
+	*first = false;
+	json_append_string(value, uid);
+	buffer_printf(value, ":\"%s\"", id);
+}
+
+void names_record_write(struct buffer *value, const struct catalog_names *names, int64_t task,
+                        struct slice uid, uint64_t index_id)
+{
+	bool first = true;
+	bool added = index_id == 0;
+
+	buffer_printf(value, "{\"v\":%d,\"task\":%" PRId64 ",\"names\":{", CATALOG_VERSION, task);
+	for (size_t i = 0; i < names->len; i++) {
+		const struct catalog_name *name = &names->names[i];
+		int order = slice_compare(slice_string(name->uid), uid);
+
+		if (!added && order >= 0) {
+			append_name(value, &first, uid, index_id);
+			added = true;
+		}
+		if (order != 0)
+			append_name(value, &first, slice_string(name->uid), name->index_id);
+	}
+	if (!added)
+		append_name(value, &first, uid, index_id);
+	buffer_append_string(value, "}}");
+}
+
 /* ---- index ---- */
 
 static bool state_parse(struct slice text, enum index_state *state)

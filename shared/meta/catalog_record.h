@@ -1,6 +1,6 @@
 /*
  * Catalog records: the values of meta and topology, read. catalog.c alone
- * uses this; writing, and the texts of ids, are part of catalog.h.
+ * uses this; other writing, and the texts of ids, are part of catalog.h.
  *
  * Every reader checks the version first (ERROR_VERSION for another one), then
  * every member's presence, type and bounds (ERROR_FORMAT), and writes its
@@ -26,6 +26,9 @@ struct catalog_names {
 };
 
 int names_record_read(struct slice value, struct catalog_names *names, struct error *error);
+/* These names with one added (index_id != 0) or removed (0), on behalf of `task`. */
+void names_record_write(struct buffer *value, const struct catalog_names *names, int64_t task,
+                        struct slice uid, uint64_t index_id);
 /* What the index owns is allocated: index_record_deinit. */
 int index_record_read(struct slice value, struct index_record *index, struct error *error);
 void index_record_deinit(struct index_record *index);

@@ -14,6 +14,7 @@ static const char *const type_names[] = {
 	[TASK_TYPE_RECORD_SKIP] = "recordSkip",         [TASK_TYPE_SOURCE_ADDITION] = "sourceAddition",
 	[TASK_TYPE_SOURCE_UPDATE] = "sourceUpdate",     [TASK_TYPE_INDEX_REBUILD] = "indexRebuild",
 	[TASK_TYPE_SOURCE_DELETION] = "sourceDeletion", [TASK_TYPE_INDEX_RESTORE] = "indexRestore",
+	[TASK_TYPE_SETTINGS_UPDATE] = "settingsUpdate",
 };
 
 #define TYPES (sizeof type_names / sizeof *type_names)
@@ -80,6 +81,18 @@ static void write_update(struct buffer *value, const struct task_request *reques
 		buffer_printf(value, ",\"start_ms\":%" PRId64, request->start_ms);
 }
 
+static void write_settings(struct buffer *value, const struct task_request *request)
+{
+	if (request->setting[0] != 0)
+		append_member(value, "setting", request->setting);
+	if (request->reset) {
+		buffer_append_string(value, ",\"reset\":true");
+		return;
+	}
+	buffer_append_string(value, ",\"body\":");
+	buffer_append_slice(value, request->body);
+}
+
 void task_request_write(struct buffer *value, const struct task_request *request)
 {
 	buffer_printf(value, "{\"v\":%d,\"type\":\"%s\",\"nonce\":\"%s\"", TASK_VERSION,
@@ -114,6 +127,9 @@ void task_request_write(struct buffer *value, const struct task_request *request
 		break;
 	case TASK_TYPE_INDEX_RESTORE:
 		write_restore(value, request);
+		break;
+	case TASK_TYPE_SETTINGS_UPDATE:
+		write_settings(value, request);
 		break;
 	}
 	buffer_append_string(value, "}");
@@ -218,6 +234,35 @@ static int update_fill(yyjson_val *root, struct task_request *request, struct er
 	return 0;
 }
 
+static int body_take(yyjson_val *body, struct slice *text, struct error *error)
+{
+	struct buffer written;
+	int status;
+
+	if (body == NULL)
+		return malformed(error, "body");
+	buffer_init(&written, SIZE_MAX); /* not longer than the record */
+	status = json_append_value(&written, body, error);
+	if (status == 0 && written.len > TASK_BODY_BYTES_MAX)
+		status = error_set(error, ERROR_LIMIT, ERROR_ACTION_REJECT,
+		                   "a body of %zu bytes; at most %zu are allowed", written.len,
+		                   TASK_BODY_BYTES_MAX);
+	if (status == 0)
+		text->ptr = buffer_take(&written, &text->len);
+	buffer_deinit(&written);
+	return status;
+}
+
+static int settings_fill(yyjson_val *root, struct task_request *request, struct error *error)
+{
+	if (yyjson_obj_get(root, "setting") != NULL &&
+	    !meta_record_text(root, "setting", request->setting, sizeof request->setting))
+		return malformed(error, "setting");
+	if (!flag_fill(root, "reset", &request->reset))
+		return malformed(error, "reset");
+	return request->reset ? 0 : body_take(yyjson_obj_get(root, "body"), &request->body, error);
+}
+
 /* The sources of a creation, the one of an addition: read from the record's text, so that numbers in rules stay as
  * written. */
 static int sources_fill(yyjson_val *root, struct slice value, struct task_request *request,
@@ -273,6 +318,8 @@ static int request_fill(yyjson_val *root, struct task_request *request, struct e
 		return restore_fill(root, request, error);
 	case TASK_TYPE_SOURCE_UPDATE:
 		return update_fill(root, request, error);
+	case TASK_TYPE_SETTINGS_UPDATE:
+		return settings_fill(root, request, error);
 	case TASK_TYPE_SOURCE_DELETION:
 		return meta_record_text(root, "name", request->source, sizeof request->source)
 		               ? 0
@@ -307,6 +354,7 @@ void task_request_deinit(struct task_request *request)
 {
 	free(request->sources);
 	free(request->shards);
+	free((void *)(uintptr_t)request->body.ptr); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 void task_final_write(struct buffer *value, const struct task_final *final)

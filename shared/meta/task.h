@@ -20,11 +20,17 @@
  *   {"v":1,"type":"sourceDeletion","nonce":"…","uid":"…","enqueued_at":ms,"name":"…"}
  *   {"v":1,"type":"indexRestore","nonce":"…","uid":"…","enqueued_at":ms,
  *    "index":"<id>","shards":[…]}: shards as restore.h reads them
+ *   {"v":1,"type":"settingsUpdate","nonce":"…","uid":"…","enqueued_at":ms,
+ *    "setting":"stop-words"|absent: all, "reset":true|absent,
+ *    "body":JSON: what a user sent, absent with a reset}
  *   final: key = taskUid in decimal,
  *   {"v":1,"task":N,"kind":"final","status":"succeeded"|"failed","error":{"code","message"}|absent,
  *    "started_at":ms,"finished_at":ms}
  *
- * Plain values, but for the sources and shards of a request. Pure core.
+ * Plain values, but for the sources, shards and body of a request. What a
+ * setting's body means is not checked here (settings.h). Bounds: a body of
+ * TASK_BODY_BYTES_MAX, so that its record is one Kafka takes;
+ * TASK_RECORD_BYTES_MAX a request. Pure core.
  */
 #ifndef MILLRACE_META_TASK_H
 #define MILLRACE_META_TASK_H
@@ -41,9 +47,13 @@ enum task_type {
 	TASK_TYPE_SOURCE_UPDATE,
 	TASK_TYPE_INDEX_REBUILD,
 	TASK_TYPE_SOURCE_DELETION,
-	TASK_TYPE_INDEX_RESTORE
+	TASK_TYPE_INDEX_RESTORE,
+	TASK_TYPE_SETTINGS_UPDATE
 };
 #define TASK_REASON_BYTES_MAX 255
+#define TASK_SETTING_BYTES_MAX 63
+#define TASK_BODY_BYTES_MAX ((size_t)512 * 1024) /* compact */
+#define TASK_RECORD_BYTES_MAX (TASK_BODY_BYTES_MAX + (size_t)8 * 1024)
 
 struct task_request {
 	enum task_type type;
@@ -76,6 +86,10 @@ struct task_request {
 	bool paused;
 	bool has_start;
 	int64_t start_ms;
+	/* update of settings */
+	char setting[TASK_SETTING_BYTES_MAX + 1]; /* a path of settings_route_find; "": all */
+	bool reset;
+	struct slice body; /* JSON, one allocation; NULL with a reset */
 };
 
 struct task_final {

@@ -47,6 +47,7 @@
 #define SETTINGS_ATTRIBUTES_MAX 1000 /* of one list of attributes or patterns, and of filterable rules */
 #define SETTINGS_WORDS_MAX 50000     /* of one list of words, and of keys of synonyms */
 #define SETTINGS_RULES_MAX 100       /* ranking rules */
+#define SETTINGS_SORTS_MAX 8 /* of them, those that sort by a field; and of the criteria of a search */
 #define SETTINGS_PATH_BYTES_MAX 1024 /* of an attribute or pattern */
 #define SETTINGS_ECHO_BYTES_MAX 512  /* of what was sent, in a refusal */
 #define SETTINGS_REFUSAL_BYTES_MAX 2048

@@ -222,6 +222,7 @@ int settings_read_rules(struct reading *reading, const struct place *place, yyjs
 	struct settings_rule *list;
 	int rc = begin_list(reading, place, value, SETTINGS_RULES_MAX);
 	yyjson_val *item;
+	size_t sorts = 0;
 	size_t at;
 	size_t len;
 
@@ -237,7 +238,12 @@ int settings_read_rules(struct reading *reading, const struct place *place, yyjs
 		rc = read_rule(reading, &here, item, &list[at]);
 		if (rc < 0)
 			return rc;
+		sorts += list[at].field.ptr != NULL;
 	}
+	if (sorts > SETTINGS_SORTS_MAX)
+		return settings_refuse(reading, place, ERROR_LIMIT,
+		                       "Millrace allows %d rules that sort by a field, but found %zu",
+		                       SETTINGS_SORTS_MAX, sorts);
 	*(struct settings_rules *)member = (struct settings_rules){list, yyjson_arr_size(value)};
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "shared/base/assert.h"
 #include "shared/base/expected_names.h"
+#include "shared/json/json_shown.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,27 +108,11 @@ int settings_refuse_missing(struct reading *reading, const struct place *place, 
 	return ERROR_FORMAT;
 }
 
-static const char *kind_name(yyjson_val *value)
-{
-	if (yyjson_is_bool(value))
-		return "a boolean";
-	if (yyjson_is_str(value))
-		return "a string";
-	if (yyjson_is_arr(value))
-		return "an array";
-	if (yyjson_is_obj(value))
-		return "an object";
-	if (yyjson_is_uint(value))
-		return "a positive integer";
-	return yyjson_is_sint(value) ? "a negative integer" : "a number";
-}
-
 int settings_refuse_type(struct reading *reading, const struct place *place, const char *expected,
                          yyjson_val *value)
 {
 	struct buffer compact;
-	struct error error;
-	int rc = 0;
+	int result;
 
 	buffer_init(&compact, SIZE_MAX);
 	begin(reading, "Invalid value type");
@@ -138,13 +123,14 @@ int settings_refuse_type(struct reading *reading, const struct place *place, con
 	if (yyjson_is_null(value)) {
 		say(reading->refusal, "null");
 	} else {
-		rc = json_append_value(&compact, value, &error);
-		say(reading->refusal, kind_name(value));
+		json_append_shown(&compact, value);
+		say(reading->refusal, json_shown_kind(value));
 		say(reading->refusal, ": ");
 		say_echo(reading->refusal, buffer_slice(&compact));
 	}
+	result = buffer_failed(&compact) ? ERROR_MEMORY : ERROR_FORMAT;
 	buffer_deinit(&compact);
-	return rc == ERROR_MEMORY ? ERROR_MEMORY : ERROR_FORMAT;
+	return result;
 }
 
 /* ---- names ---- */

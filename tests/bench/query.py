@@ -48,6 +48,7 @@ RF = 2
 ONE, MANY = "one", "packages"
 ROUNDS = 3
 LOAD_SECONDS = 5
+LOAD_S = 600
 LOAD_CONNECTIONS = 8
 HOT_CONNECTIONS = 100
 HOT_MS_MIN = 2
@@ -65,16 +66,17 @@ class Load:
         self._directory = directory
         assert self._binary.exists(), f"{self._binary} is not built: cmake --build --preset release --target bench_load"
 
-    def start(self, place, path, bodies, connections, seconds, hold=False):
+    def start(self, place, path, bodies, connections, seconds, mode=None):
+        """`seconds`, or the rounds of all bodies as "3x"; without bodies it asks for the path alone."""
         file = self._directory / "bodies.ndjson"
         file.write_text("".join(json.dumps(body) + "\n" for body in bodies))
         host, port = place.rsplit(":", 1)
-        command = [self._binary, host, port, path, file, connections, seconds, *(["hold"] if hold else [])]
+        command = [self._binary, host, port, path, file if bodies else "-", connections, seconds, *([mode] if mode else [])]
         return subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def run(self, place, path, bodies, connections, seconds=LOAD_SECONDS):
-        """{answers, errors, per_second, p50_ms, p99_ms}"""
-        output, _ = self.start(place, path, bodies, connections, seconds).communicate(timeout=seconds + 90)
+    def run(self, place, path, bodies, connections, seconds=LOAD_SECONDS, mode=None):
+        """{answers, errors, per_second, p50_ms, p99_ms}, with mode "list" also took_us"""
+        output, _ = self.start(place, path, bodies, connections, seconds, mode).communicate(timeout=LOAD_S)
         result = json.loads(output)
         assert result["errors"] == 0, result
         return result
@@ -245,7 +247,7 @@ def measure_hot(env, load):
 def measure_connections(env, words, load):
     gateway = start_gateway(env, "query-open", {"query.timeout_ms": 30000})
     before, _ = memory_of(gateway)
-    process = load.start(gateway.listen, search_path(MANY), [{"q": word} for word in words], OPEN_CONNECTIONS, 1, hold=True)
+    process = load.start(gateway.listen, search_path(MANY), [{"q": word} for word in words], OPEN_CONNECTIONS, 1, "hold")
     result = json.loads(process.stdout.readline())
     after, peak = memory_of(gateway)
     process.communicate(timeout=30)

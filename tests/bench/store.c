@@ -21,6 +21,7 @@
  * environment takes to open. A line of JSON says how it went.
  */
 #include "tests/bench/store_bare.h"
+#include "tests/unit/replica_asked.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -125,14 +126,13 @@ static void bare(struct bed *bed, size_t documents)
 
 static uint64_t search(struct bed *bed, const char *word)
 {
-	struct document_page page;
-	struct document_request request = {.limit = SEARCH_LIMIT, .stale_ok = true};
 	struct arena arena;
+	struct asked_search asked = {.query = word, .limit = SEARCH_LIMIT, .arena = &arena};
+	struct asked_page page;
 	struct error error;
 
 	arena_init(&arena, 4096);
-	request.arena = &arena;
-	if (replica_search(bed->replica, slice_string(word), &request, &page, &error) != 0)
+	if (asked_replica(bed->replica, &asked, &page, &error) != 0)
 		fail(word, error.text);
 	arena_deinit(&arena);
 	return page.total;

@@ -187,10 +187,10 @@ static inline void bed_open(struct bed *bed)
 /* The paths whose values the replica keeps from here on. */
 static inline void bed_attributes(struct bed *bed, char *const *paths, size_t len)
 {
-	struct slice attributes[VALUE_ATTRIBUTES_MAX];
+	struct slice attributes[VALUE_PATHS_MAX];
 	struct error error;
 
-	if (len > VALUE_ATTRIBUTES_MAX)
+	if (len > VALUE_PATHS_MAX)
 		fail("attributes", "there are too many");
 	for (size_t i = 0; i < len; i++)
 		attributes[i] = slice_string(paths[i]);

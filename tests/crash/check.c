@@ -34,7 +34,7 @@ void check_contents(struct fold_model *model)
 
 	fold_check(model);
 	check_marks(model);
-	rc = replica_verify(model->replica, &error);
+	rc = reads_verify(model->replica, &error);
 	if (rc != 0)
 		fprintf(stderr, "%s\n", error.text);
 	CU_ASSERT_EQUAL_FATAL(rc, 0);

@@ -37,8 +37,7 @@ static void judge_gets(struct fold_model *model, const struct fold_document *wan
 	for (size_t i = 0; i < FOLD_IDS; i++) {
 		struct document document;
 		struct error error;
-		int rc = replica_get(model->replica, slice_string(model->ids[i]), true, arena, &document,
-		                     &error);
+		int rc = reads_get(model->replica, slice_string(model->ids[i]), arena, &document, &error);
 
 		judge(outcome, rc,
 		      wanted[i].exists ? rc == 0 && slice_equal(document.body, slice_string(wanted[i].text))
@@ -52,8 +51,10 @@ static enum flip_outcome judge_all(struct fold_model *model, int64_t stored)
 	struct replica_status status = fold_status(model);
 	enum flip_outcome outcome = status.stored == stored ? FLIP_RIGHT : FLIP_OLDER;
 	struct document_page page = {0};
+	struct asked_page found = {0};
 	struct arena arena;
-	struct document_request request = {0, FOLD_IDS, true, false, &arena};
+	struct asked_search asked = {.query = "rot ", .limit = FOLD_IDS, .arena = &arena};
+	struct document_request request = {0, FOLD_IDS, false, &arena};
 	struct error error;
 	uint64_t count = 0;
 	uint64_t red = 0;
@@ -67,12 +68,12 @@ static enum flip_outcome judge_all(struct fold_model *model, int64_t stored)
 		red += wanted[i].exists && filter_red(&wanted[i]);
 	}
 	arena_init(&arena, 4096);
-	rc = replica_search(model->replica, slice_string("rot "), &request, &page, &error);
-	judge(&outcome, rc, rc == 0 && page.total == red);
-	rc = replica_list(model->replica, &request, &page, &error);
+	rc = asked_replica(model->replica, &asked, &found, &error);
+	judge(&outcome, rc, rc == 0 && found.total == red && found.len == red);
+	rc = reads_list(model->replica, &request, &page, &error);
 	judge(&outcome, rc, rc == 0 && page.count == count);
 	judge_gets(model, wanted, &arena, &outcome);
-	rc = replica_verify(model->replica, &error);
+	rc = reads_verify(model->replica, &error);
 	judge(&outcome, rc, rc == 0);
 	arena_deinit(&arena);
 	return outcome;
@@ -137,6 +138,7 @@ static uint8_t *stored_file(struct fold_model *model, size_t *len)
 
 	fold_reopen(model);
 	workload_attributes(model, ATTRIBUTES);
+	workload_cutting(model, 1 | 2 << WORKLOAD_STOPS);
 	while (fold_status(model).received < model->end) {
 		int64_t to = fold_status(model).received + RANGE_RECORDS;
 
@@ -183,8 +185,9 @@ void flips_run(unsigned flips, unsigned counts[FLIP_OUTCOMES])
 		file_write(bytes, len);
 		outcome = flip(&model, model.end);
 		if (outcome == FLIP_WRONG || outcome == FLIP_CRASHED)
-			printf("FAILED: byte %zu of %zu changed by %u: %s\n", at, len, other,
-			       outcome == FLIP_WRONG ? "a wrong answer" : "ended by a signal");
+			printf("%s: byte %zu of %zu changed by %u\n",
+			       outcome == FLIP_WRONG ? "a wrong answer" : "ended by a signal", at, len,
+			       other);
 		counts[outcome]++;
 		bytes[at] ^= other;
 	}

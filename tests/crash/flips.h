@@ -5,7 +5,8 @@
  *
  * LMDB keeps no checksums of its own pages and follows what they say; what it
  * hands out is checked (shard/extent.h), what it follows itself is not, so a
- * number of flips may be found that ends the process: counted apart.
+ * number of flips may be found that ends the process (a node that claims to be a
+ * tree of its own, for one): counted apart.
  */
 #ifndef MILLRACE_TESTS_CRASH_FLIPS_H
 #define MILLRACE_TESTS_CRASH_FLIPS_H

@@ -102,8 +102,10 @@ static bool life(struct fold_model *model)
 
 		fold_receive(model, received, received + RANGE_RECORDS);
 		store(model);
-		if (received == FOLD_BASE)
+		if (received == FOLD_BASE) {
 			workload_attributes(model, ATTRIBUTES);
+			workload_cutting(model, 1 | 2 << WORKLOAD_STOPS);
+		}
 	}
 	compact(model);
 	CU_ASSERT_EQUAL_FATAL(fold_status(model).disk_lacking, 0);

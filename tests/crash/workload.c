@@ -1,5 +1,6 @@
 #include "tests/crash/workload.h"
 
+#include "shard/engine/text.h"
 #include "tests/crash/recorder.h"
 #include "tests/simulation/dice.h"
 
@@ -65,6 +66,25 @@ void workload_attributes(struct fold_model *model, unsigned which)
 	                                             replica_attributes_version(model->replica) + 1, paths,
 	                                             len, &error),
 	                      0);
+}
+
+void workload_cutting(struct fold_model *model, unsigned which)
+{
+	static const char *const stops[WORKLOAD_STOPS] = {"alpha", "e"};
+	struct slice words[2][WORKLOAD_STOPS];
+	struct text_settings settings[2] = {{.stop_words = words[0]}, {.stop_words = words[1]}};
+	struct error error;
+	int rc;
+
+	for (size_t i = 0; i < 2 * WORKLOAD_STOPS; i++) {
+		struct text_settings *of = &settings[i / WORKLOAD_STOPS];
+
+		if ((which >> i & 1) != 0)
+			words[i / WORKLOAD_STOPS][of->stop_words_len++] =
+				slice_string(stops[i % WORKLOAD_STOPS]);
+	}
+	rc = replica_cutting_set(model->replica, &settings[0], &settings[1], &error);
+	CU_ASSERT_TRUE_FATAL(rc == 0 || rc == ERROR_LIMIT); /* too many are not caught up with yet */
 }
 
 static void compaction_give_up(struct fold_model *model)
@@ -185,7 +205,7 @@ static void act(struct fold_model *model, struct dice *dice)
 {
 	int64_t received = fold_status(model).received;
 	int64_t to = received + dice_between(dice, 1, RANGE_RECORDS_MAX);
-	uint32_t what = dice_below(dice, 48);
+	uint32_t what = dice_below(dice, 50);
 
 	if (what < 16 && received < model->end)
 		fold_receive(model, received, to < model->end ? to : model->end);
@@ -199,6 +219,8 @@ static void act(struct fold_model *model, struct dice *dice)
 		rewrite_some(model, dice);
 	else if (what < 46)
 		workload_attributes(model, dice_below(dice, 1U << FOLD_MEMBERS));
+	else if (what < 48)
+		workload_cutting(model, dice_below(dice, 1U << 2 * WORKLOAD_STOPS));
 	else
 		reopen(model);
 }

@@ -1,7 +1,8 @@
 /*
  * Fuzz: a posting list of any bytes, as a disk segment may hold: read with and
- * without its places, and appended to a writer whole and without every third
- * number; what a writer takes in is read again as the same documents.
+ * without its places, one by one and block by block, and appended to a writer
+ * whole and without every third number; what a writer takes in is read again
+ * as the same documents.
  *
  * The input is u8 documents, u8 base, the list.
  */
@@ -39,6 +40,32 @@ static int64_t list_read(const struct posting_list *list, uint32_t step, struct 
 	}
 	ASSERT(rc == 0 || error.code == ERROR_DAMAGED);
 	ASSERT(rc < 0 || count == list->count);
+	return rc < 0 ? rc : count;
+}
+
+/* Its documents and all their places, block by block. */
+static int64_t batches_read(const struct posting_list *list)
+{
+	uint64_t numbers[POSTING_BLOCK_MAX];
+	struct place places[PLACES_MAX];
+	struct places_room room = {places, PLACES_MAX};
+	struct posting_cursor cursor;
+	struct error error;
+	uint64_t number;
+	int64_t count = 0;
+	size_t documents;
+	size_t len;
+	int rc;
+
+	posting_cursor_init(&cursor, list);
+	while ((rc = posting_cursor_next(&cursor, &number, &error)) > 0) {
+		rc = posting_cursor_batch(&cursor, UINT64_MAX, numbers, &documents, &error);
+		ASSERT(rc != 0 || (documents >= 1 && documents <= POSTING_BLOCK_MAX));
+		for (; rc == 0 && documents > 0; documents--, count++)
+			rc = posting_cursor_places_back(&cursor, (uint32_t)documents - 1, room, &len, &error);
+		if (rc != 0)
+			return rc;
+	}
 	return rc < 0 ? rc : count;
 }
 
@@ -82,13 +109,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
 	if (len < 2 || bytes[0] == 0)
 		return 0;
-	list = (struct posting_list){bytes[1], bytes[0], slice_of(bytes + 2, len - 2)};
+	list = (struct posting_list){bytes[1], bytes[0], slice_of(bytes + 2, len - 2), NULL};
 	postings_init(&set);
 	postings_init(&again);
 	postings_init(&dead);
 	(void)list_read(&list, 3, &set);
 	postings_clear(&set);
 	count = list_read(&list, 1, &set);
+	ASSERT(batches_read(&list) == count);
 	if (posting_list_numbers(&list, &again, &error) == 0)
 		ASSERT(count < 0 || postings_count(&again) == (uint64_t)count);
 	for (uint64_t from = 0; postings_next(&set, from, &number); from = number + 1, i++) {

@@ -3,6 +3,7 @@
  * object that is itself JSON.
  */
 #include "query/core/answer.h"
+#include "query/core/search_check.h"
 
 #include "shared/base/assert.h"
 
@@ -24,10 +25,35 @@ static void check_refusal(const struct error_answer *refusal)
 	buffer_deinit(&body);
 }
 
-/* Any document with any list of fields stays JSON. */
-static void check_fields(struct slice document, struct slice fields)
+/* What nodes are asked is JSON, and a refusal by settings is an error object. */
+static void check_request(const struct search_request *request, struct arena *arena)
 {
-	struct listing_request request = {.has_fields = true, .fields = fields};
+	struct error_answer refusal;
+	struct search_check check = {.settings = settings_default(),
+	                             .uid = slice_string("index"),
+	                             .arena = arena,
+	                             .refusal = &refusal};
+	int32_t partition = 0;
+	struct node_question question = {.partitions = &partition, .partitions_len = 1};
+	struct search_asking asking = {.index_id = 1};
+	struct buffer body;
+	struct error error;
+	yyjson_doc *doc;
+
+	if (search_check(&check, request) < 0)
+		check_refusal(&refusal);
+	buffer_init(&body, SIZE_MAX);
+	ask_search(&body, &question, request, &asking);
+	ASSERT(json_parse(buffer_slice(&body), JSON_DEPTH_MAX + 1, &doc, &error) == 0);
+	yyjson_doc_free(doc);
+	buffer_deinit(&body);
+}
+
+/* Any document with any list of fields stays JSON. */
+static void check_fields(struct slice document, struct slice field)
+{
+	struct listing_request request = {
+		.has_fields = true, .fields = &field, .fields_len = 1, .vectors = true};
 	struct buffer body;
 	struct error error;
 	yyjson_doc *doc;
@@ -61,8 +87,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	arena_init(&arena, 4096);
 	if (search_request_from_body(slice_of(bytes, len), &arena, &request, &refusal) < 0)
 		check_refusal(&refusal);
+	else
+		check_request(&request, &arena);
 	if (search_request_from_url(arguments, &arena, &request, &refusal) < 0)
 		check_refusal(&refusal);
+	else
+		check_request(&request, &arena);
 	if (index_request_from_body(slice_of(bytes, len), 1, &arena, &task, &refusal) < 0)
 		check_refusal(&refusal);
 	if (len > 0)

@@ -3,14 +3,14 @@
 #include "shared/base/assert.h"
 #include "shared/filter/filter.h"
 
-#define PATHS 4
+#define PATHS 5
 
-static const char *const paths[PATHS] = {"a", "b", "a.b", "a.b.c"};
+static const char *const paths[PATHS] = {"a", "b", "a.b", "a.b.c", "_geo"};
 static struct text *folder;
 
 struct found {
 	yyjson_val *document;
-	size_t kinds[PATHS][VALUE_KIND_STRING + 1];
+	size_t kinds[PATHS][VALUE_KIND_POINT + 1];
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -36,6 +36,7 @@ static bool matches(yyjson_val *document, const struct filter *filter)
 static bool check(void *context, struct slice key)
 {
 	struct found *found = context;
+	struct filter_literal place[4] = {{.is_number = true}};
 	struct filter_literal literal = {.is_number = false};
 	struct filter filter = {.kind = FILTER_KIND_EQUAL, .literals = &literal, .literals_len = 1};
 	struct value value;
@@ -43,7 +44,13 @@ static bool check(void *context, struct slice key)
 	ASSERT(key.len <= VALUE_KEY_BYTES_MAX && value_read(key, &value) && value.attribute < PATHS);
 	found->kinds[value.attribute][value.kind]++;
 	filter.field = slice_string(paths[value.attribute]);
-	if (value.kind == VALUE_KIND_NUMBER) {
+	if (value.kind == VALUE_KIND_POINT) {
+		filter.kind = FILTER_KIND_BOX;
+		filter.literals = place;
+		filter.literals_len = 4;
+		place[0].number = place[2].number = value.point.lat;
+		place[1].number = place[3].number = value.point.lng;
+	} else if (value.kind == VALUE_KIND_NUMBER) {
 		literal.is_number = true;
 		literal.number = value.number;
 		/* no text is above it */

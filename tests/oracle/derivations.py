@@ -49,6 +49,7 @@ class Vocabulary:
         self.settings = settings
         disabled = settings["typoTolerance"]["disableOnWords"]
         self.disabled_words = {lemma for word in disabled for lemma in tokenizer.lemmas(word)}
+        self.known_typos = {}
         self.synonyms = {}
         for key, values in settings["synonyms"].items():
             phrases = [tuple(tokenizer.lemmas(value)) for value in values]
@@ -59,6 +60,24 @@ class Vocabulary:
         if node.is_phrase:
             return 0
         return max(0, allowed_typos(self.settings, node.text, self.disabled_words) - (node.size - 1))
+
+    def reached(self, node, words):
+        """{word: typos at which it stands for a node}: none if it is what was typed or begins with it."""
+        known = self.known_typos.setdefault(node, {})
+        for word in words:
+            if word not in known:
+                known[word] = self.typos_to(node, word)
+        return {word: known[word] for word in words if known[word] is not None}
+
+    def typos_to(self, node, word):
+        """Typos at which a word stands for a node, None if it does not."""
+        typed, allowed = node.text, self.allowed(node)
+        if word == typed or node.is_prefix and word.startswith(typed):
+            return 0
+        if not allowed or len(typed) - len(word) > allowed or not node.is_prefix and len(word) - len(typed) > allowed:
+            return None
+        typos = typos_between(typed, word, node.is_prefix)
+        return typos if typos <= allowed else None
 
     def synonyms_of(self, node):
         """Synonyms of a word, or of two or three words in a row; phrases have none."""
@@ -108,15 +127,9 @@ class View:
 
     def add_words(self, node, found):
         """Words: as typed or begun with it at 0 typos, similar ones at 1 or 2."""
-        typed, allowed = node.text, self.vocabulary.allowed(node)
-        for word in self.document.words:
-            if word == typed or node.is_prefix and word.startswith(typed):
-                if self.fields_of(word, tolerant=node.is_ngram):
-                    found[0].add(Derivation((word,), exact=word == typed and not node.is_ngram))
-            elif allowed and abs(len(word) - len(typed)) <= 2 or node.is_prefix:
-                typos = typos_between(typed, word, node.is_prefix)
-                if typos <= allowed and self.fields_of(word, tolerant=True):
-                    found[typos].add(Derivation((word,)))
+        for word, typos in self.vocabulary.reached(node, self.document.words).items():
+            if self.fields_of(word, tolerant=node.is_ngram or typos > 0):
+                found[typos].add(Derivation((word,), exact=word == node.text and not node.is_ngram))
 
     def add_phrases(self, node, found):
         """Synonyms at 0 typos; the word, or the n-gram, cut into two neighbours at 1.
@@ -126,10 +139,8 @@ class View:
         for words in self.vocabulary.synonyms_of(node):
             if self.has_phrase(words):
                 found[0].add(Derivation(words, is_phrase=True))
-        for cut in range(1, len(node.text)):
-            pair = (node.text[:cut], node.text[cut:])
-            own = pair == tuple(term.text for term in node.terms)
-            if not own and self.document.pairs.get(pair) == 1 and all(self.fields_of(word) for word in pair):
+        for pair in node.cuts:
+            if self.document.pairs.get(pair) == 1 and all(self.fields_of(word) for word in pair):
                 found[1].add(Derivation(pair, is_phrase=True))
 
     def has_phrase(self, words):

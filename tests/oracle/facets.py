@@ -125,14 +125,14 @@ def search_in_facet(index, documents, field, query):
     """String values that begin like the query, give or take typos, with their counts."""
     _, counts = count_values(documents, field)
     spellings = spelling(index, field)
-    rows = [(form if query is None else folded(spellings[form]), form, count) for form, count in counts.items()]
+    rows = [(form if query is None else folded(form), form, count) for form, count in counts.items()]
     if query is not None:
         typed = folded(query)
         rows = [row for row in rows if min(distances(typed, row[0])) <= facet_typos(typed)]
     if order_by(index.settings, field) == "count":
-        rows.sort(key=lambda row: (row[2], row[0]), reverse=True)
+        rows.sort(key=lambda row: (row[2], row[0], row[1]), reverse=True)
     else:
-        rows.sort(key=lambda row: row[0].encode())
+        rows.sort(key=lambda row: (row[0].encode(), row[1].encode()))
     limit = index.settings["faceting"]["maxValuesPerFacet"]
     return [{"value": spellings[form], "count": count} for _, form, count in rows[:limit]]
 

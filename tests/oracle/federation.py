@@ -1,13 +1,14 @@
 """Several searches in one request: side by side, or merged into one list."""
+import heapq
 from collections import Counter
 
 from .errors import ApiError
 from .facets import check_facets, facets_answer
 from .filters import check_distinct
 from .parameters import BODY, DEFAULTS, check_value, check_vectors, checked_object, shown, wrong_type
-from .ranking import FieldSort, GeoSort
+from .ranking import FieldSort, GeoSort, resolve
 from .rules import fold
-from .search import Hits, answer, page_of, run
+from .search import Hits, answer, check_sort_syntax, page_of, run
 from .values import distinct_values
 
 QUERY = {"indexUid": ("string", False), **BODY, "federationOptions": ("any", True)}
@@ -17,7 +18,9 @@ FEDERATION = {
     "facetsByIndex": ("object", False), "mergeFacets": ("any", True), "distinct": ("string", True),
     "showPerformanceDetails": ("boolean", False), "personalize": ("any", True),
 }
+DISTINCT_CODE = "invalid_multi_search_distinct"
 FACETS_CODE, MERGE_CODE = "invalid_multi_search_facets_by_index", "invalid_multi_search_merge_facets"
+WORDS = "relevancy"
 PAGINATION = ("limit", "offset", "page", "hitsPerPage")
 
 
@@ -46,7 +49,7 @@ def checked_query(body, place):
     query = checked_object(body, QUERY, place, lambda name: "invalid_index_uid" if name == "indexUid" else None)
     if "indexUid" not in query:
         raise ApiError("missing_index_uid", f"Missing field `indexUid` inside `{place}`")
-    check_vectors(query, "hybrid")
+    check_vectors(query)
     return query
 
 
@@ -64,7 +67,7 @@ def check_options(options, place):
 
 def checked_federation(body):
     """The parameters of the merged list."""
-    codes = {"facetsByIndex": FACETS_CODE, "distinct": "invalid_multi_search_distinct"}
+    codes = {"facetsByIndex": FACETS_CODE, "distinct": DISTINCT_CODE}
     given = checked_object(body, FEDERATION, ".federation", codes.get)
     for uid, facets in given.get("facetsByIndex", {}).items():
         if facets is not None:
@@ -101,14 +104,19 @@ def one_result(server, number, query):
 class Part:
     """One query of a federated search with what it found."""
 
-    def __init__(self, server, federation, number, query):
+    def __init__(self, server, federation, number, query, before=()):
         place = f".queries[{number}]"
         self.index = index_of(server, query, place)
         self.position = number
         self.weight = (query.get("federationOptions") or {}).get("weight", 1)
         self.request = {**DEFAULTS, **query}
+        if "distinct" in federation:
+            self.request["distinct"] = federation["distinct"]
+        self.kinds = kinds_of_rules(self.index.settings, self.request)
         try:
             self.check(federation, query)
+            self.check_compatible(before)
+            self.check_settings(federation)
             self.found = run(self.index, self.request)
         except ApiError as error:
             raise error.named(self.index.uid).inside(place) from None
@@ -121,6 +129,20 @@ class Part:
                            "Using pagination options is not allowed in federated queries.")
         if query.get("facets"):
             raise ApiError("invalid_multi_search_query_facets", "Using facet options is not allowed in federated queries.")
+        if "distinct" in federation and "distinct" in query:
+            raise ApiError(DISTINCT_CODE, "Using `distinct` is not allowed in federated queries beside `federation.distinct`.")
+
+    def check_compatible(self, before):
+        """Rules that stand at the same place must be of one kind; compared with the query before that has most of them."""
+        if not before:
+            return
+        longest = max(before, key=lambda part: (len(part.kinds), part.position))
+        for kind, other in zip(self.kinds, longest.kinds):
+            if kind != other:
+                raise ApiError("invalid_multi_search_query_ranking_rules", incompatible(longest, other, self, kind))
+
+    def check_settings(self, federation):
+        """The facets and the distinct attribute of the whole."""
         uid = self.index.uid
         facets = federation.get("facetsByIndex", {}).get(uid) or []
         check_facets(self.index.settings, facets, f"Inside `.federation.facetsByIndex.{uid}`: ")
@@ -147,38 +169,96 @@ class Part:
         return {**self.hits.hit(ranked), "_federation": source}
 
 
+def kinds_of_rules(settings, request):
+    """By what the hits of a query are ordered, rule by rule; rules about words that stand together are one.
+
+    A query with any text at all is one about words. A malformed sort is refused later, by itself.
+    """
+    sort = request.get("sort") or []
+    try:
+        check_sort_syntax(sort)
+    except ApiError:
+        return []
+    rules = resolve(settings, sort, request.get("matchingStrategy") or "last", bool(request.get("q")))
+    kinds = [kind_of_rule(rule) for rule in rules]
+    return [kind for kind, before in zip(kinds, [None, *kinds]) if (kind, before) != (WORDS, WORDS)]
+
+
+def kind_of_rule(rule):
+    if isinstance(rule, str):
+        return WORDS
+    return ("descending " if rule.descending else "ascending ") + ("geo sort" if isinstance(rule, GeoSort) else "sort")
+
+
+def incompatible(one, kind, other, other_kind):
+    """Of two queries whose hits have no common order: which they are, and why."""
+    families = [WORDS if name == WORDS else "geosort" if "geo" in name else "sort" for name in (kind, other_kind)]
+    first, second = sorted(families, key=(WORDS, "sort", "geosort").index)
+    if first == second:
+        reason = f"cannot compare two {first} rules in opposite directions"
+    else:
+        reason = f"cannot compare a {first} rule with a {second} rule"
+    return (f"The results of queries #{one.position} and #{other.position} are incompatible: \n"
+            f"  1. `queries[{one.position}]`, `{one.index.uid}`: {kind}\n"
+            f"  2. `queries[{other.position}]`, `{other.index.uid}`: {other_kind}\n  - {reason}\n")
+
+
 def federated(server, federation, queries):
     """One list of all hits; a document found by several queries stands where it is best."""
-    parts = [Part(server, federation, number, query) for number, query in enumerate(queries)]
+    parts = []
+    for number, query in enumerate(queries):
+        parts.append(Part(server, federation, number, query, parts))
     for uid in federation.get("facetsByIndex", {}):
         if all(part.index.uid != uid for part in parts):
             raise ApiError("index_not_found", f"Index `{uid}` not found.").inside(f".federation.facetsByIndex.{uid}")
-    merged = [(part.key(ranked), part, ranked) for part in parts for ranked in part.found.ranked]
-    merged.sort(key=lambda row: row[0])
-    rows = without_repetitions(merged, federation.get("distinct"))
-    counted = counted_documents(federation, parts)
-    total = len(rows) if "distinct" in federation else sum(len(documents) for documents in counted.values())
+    rows = without_repetitions(merged(parts), federation.get("distinct"))
+    counted = listed_documents(parts, rows) if "distinct" in federation else counted_documents(federation, parts)
+    total = sum(len(documents) for documents in counted.values())
     offset, limit, paging = page_of(federation, total, max(len(rows), total))
     hits = [part.hit(ranked) for _, part, ranked in rows[offset:offset + limit]]
     return {"hits": hits, **paging, **merged_facets(federation, parts, counted)}
 
 
+def merged(parts):
+    """(key, part, hit): the best of what each query comes to next; hits of one query stay in its order, whatever they weigh."""
+    lists = [[(part.key(ranked), part, ranked) for ranked in part.found.ranked] for part in parts]
+    return heapq.merge(*lists, key=lambda row: row[0])
+
+
 def without_repetitions(rows, field):
-    """The first of the same document, and of the same value of the distinct field."""
+    """The first of the same document.
+
+    With a distinct field, of which each query has left out its own repetitions, the first of each value among the hits of an
+    index; and of those the first among all.
+    """
     seen, kept = set(), []
     for row in rows:
         _, part, ranked = row
-        marks = {(part.index.uid, ranked.document.sequence)}
-        if field:
-            marks |= distinct_values(ranked.document.source, field)
-        if not seen & marks:
+        document = ("document", part.index.uid, ranked.document.sequence)
+        values = distinct_values(ranked.document.source, field) if field else set()
+        in_index = {("in", part.index.uid, value) for value in values}
+        if document in seen:
+            continue
+        seen.add(document)
+        if seen & in_index:
+            continue
+        seen |= in_index
+        if not seen & values:
             kept.append(row)
-            seen |= marks
+            seen |= values
     return kept
 
 
+def listed_documents(parts, rows):
+    """{index: {place: document}} of a list in which nothing repeats."""
+    listed = {part.index.uid: {} for part in parts}
+    for _, part, ranked in rows:
+        listed[part.index.uid][ranked.document.sequence] = ranked.document
+    return listed
+
+
 def counted_documents(federation, parts):
-    """{index: {place: document}} of what the queries on an index found together."""
+    """The same of what the queries on an index count together."""
     by_page = "page" in federation or "hitsPerPage" in federation
     wanted = None if by_page else federation["offset"] + federation["limit"]
     counted = {}

@@ -1,7 +1,6 @@
 """Where the words of a query stand in a text: what is highlighted, and around what a text is cropped."""
 from dataclasses import dataclass
 
-from .derivations import typos_between
 from .tokenizer import normalize
 
 
@@ -64,10 +63,7 @@ class Highlighter:
 
     def derives(self, node, word):
         """Whether a word stands for a node by itself, exactly, as a prefix or with typos."""
-        if word == node.text or node.is_prefix and word.startswith(node.text):
-            return True
-        allowed = self.vocabulary.allowed(node)
-        return bool(allowed) and typos_between(node.text, word, node.is_prefix) <= allowed
+        return bool(self.vocabulary.reached(node, [word]))
 
 
 def match_of(words, at, node, prefix):

@@ -64,6 +64,7 @@ CODES = {
     "hybrid": "invalid_search_hybrid_query", "facetName": "invalid_facet_search_facet_name",
     "facetQuery": "invalid_facet_search_query", "exhaustiveFacetCount": "invalid_facet_search_exhaustive_facet_count",
 }
+HYBRID = {"semanticRatio": "ratio", "embedder": "string"}
 KINDS = {
     "string": "a string", "count": "a positive integer", "strings": "an array", "numbers": "an array",
     "array": "an array", "boolean": "a boolean", "strategy": "a string", "ratio": "a number", "hybrid": "an object",
@@ -76,6 +77,15 @@ def code_of(name):
     return CODES.get(name) or "invalid_search_" + re.sub(r"([A-Z])", r"_\1", name).lower()
 
 
+def float_text(value):
+    """A float as serde_json prints it: with an exponent, and its sign, below 1e-5 and from 1e16 on."""
+    if 1e-5 <= abs(value) < 1e-4:
+        digits, _, exponent = repr(value).partition("e")
+        sign = "-" if value < 0 else ""
+        return sign + "0." + "0" * (-int(exponent) - 1) + digits.lstrip("-").replace(".", "")
+    return number_text(value).replace("e", "e+").replace("e+-", "e-")
+
+
 def shown(value):
     """How an error shows a value: its JSON type and text."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
@@ -86,7 +96,7 @@ def shown(value):
     if isinstance(value, int) and -2**63 <= value < 2**64:
         return f"a {'positive' if value >= 0 else 'negative'} integer: `{text}`"
     if isinstance(value, (int, float)):
-        return f"a number: `{number_text(float(value)).replace('e', 'e+').replace('e+-', 'e-')}`"
+        return f"a number: `{float_text(float(value))}`"
     kind = {str: "a string", list: "an array", dict: "an object"}[type(value)]
     return f"{kind}: `{text}`"
 
@@ -128,9 +138,10 @@ def check_value(name, kind, value, place, code=None):
 
 def check_hybrid(value, place):
     """An object that names an embedder."""
-    for name, kind in (("embedder", "string"), ("semanticRatio", "ratio")):
-        if name in value:
-            check_value("hybrid" + name[0].upper() + name[1:], kind, value[name], f"{place}.{name}")
+    for name, inner in value.items():
+        if name not in HYBRID:
+            raise unknown("field", name, list(HYBRID), f" inside `{place}`", code_of("hybrid"))
+        check_value("hybrid" + name[0].upper() + name[1:], HYBRID[name], inner, f"{place}.{name}")
     if "embedder" not in value:
         raise ApiError(code_of("hybrid"), f"Missing field `embedder` inside `{place}`")
 
@@ -171,19 +182,27 @@ def checked_object(body, table, place="", code_of=code_of, code="bad_request"):
 def search_parameters(body):
     """The parameters of a search from a JSON body, with defaults."""
     given = checked_object(body, BODY)
-    check_vectors(given, "hybrid")
+    check_vectors(given)
     return {**DEFAULTS, **given}
 
 
-def check_vectors(given, hybrid):
-    """Vectors need an embedder, and an index here has none."""
-    if "vector" in given and hybrid not in given:
-        raise ApiError("missing_search_hybrid", "`hybridEmbedder` is mandatory when `vector` is present"
-                       if hybrid == "hybridEmbedder" else
+def check_vectors(given):
+    """What is not by words alone needs an embedder, and an index here has none."""
+    hybrid = given.get("hybrid")
+    nearness = "vector" in given or "media" in given
+    if "vector" in given and "media" in given:
+        raise ApiError("invalid_search_media_and_vector", "Invalid request: both `media` and `vector` parameters are present.")
+    if nearness and hybrid is None:
+        raise ApiError("missing_search_hybrid",
                        "Invalid request: missing `hybrid` parameter when `vector` or `media` are present.")
-    if hybrid in given:
-        name = given["hybrid"]["embedder"] if hybrid == "hybrid" else given[hybrid]
-        raise ApiError("invalid_search_embedder", f"Cannot find embedder with name `{name}`.")
+    if hybrid is None:
+        return
+    if hybrid.get("semanticRatio") != 0:
+        if nearness or given.get("q", "").strip():
+            raise ApiError("invalid_search_embedder", f"Cannot find embedder with name `{hybrid['embedder']}`.")
+    elif "media" in given:
+        raise ApiError("feature_not_enabled", "passing `media` in a search query requires enabling the `multimodal` "
+                       "experimental feature. See https://github.com/orgs/meilisearch/discussions/846")
 
 
 def url_parameters(query):
@@ -193,9 +212,14 @@ def url_parameters(query):
         if name not in URL:
             raise unknown("parameter", name, list(URL))
         given[name] = url_value(name, URL[name][0], text)
-    check_vectors(given, "hybridEmbedder")
-    if "hybridSemanticRatio" in given:
+    embedder, ratio = given.pop("hybridEmbedder", None), given.pop("hybridSemanticRatio", None)
+    if embedder is None and ratio is not None:
         raise ApiError(code_of("hybrid"), "`hybridEmbedder` is mandatory when `hybridSemanticRatio` is present")
+    if embedder is None and "vector" in given:
+        raise ApiError("missing_search_hybrid", "`hybridEmbedder` is mandatory when `vector` is present")
+    if embedder is not None:
+        given["hybrid"] = {"embedder": embedder, "semanticRatio": ratio}
+    check_vectors(given)
     return {**DEFAULTS, **given}
 
 
@@ -215,10 +239,7 @@ def url_value(name, kind, text, code_of=code_of):
     if kind == "strings":
         return text.split(",") if text else []
     if kind == "numbers":
-        try:
-            return [float(part) for part in text.split(",")]
-        except ValueError:
-            raise refuse("invalid float literal") from None
+        return [url_float(part, refuse) for part in text.split(",")] if text else []
     if kind == "ratio":
         return url_ratio(name, text, refuse)
     if kind == "strategy" and text not in STRATEGIES:
@@ -230,6 +251,15 @@ def url_value(name, kind, text, code_of=code_of):
         except ValueError:
             return text
     return text
+
+
+def url_float(text, refuse):
+    """A float in a list of a URL, nothing around it."""
+    if not text:
+        raise refuse("cannot parse float from empty string")
+    if not re.fullmatch(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity|nan))", text):
+        raise refuse("invalid float literal")
+    return float(text)
 
 
 def url_ratio(name, text, refuse):

@@ -48,8 +48,7 @@ def tilings(kept, nodes):
         yield ()
         return
     for node in nodes:
-        covered = tuple(range(node.first, node.first + node.size))
-        if kept[:node.size] == covered:
+        if node.first == kept[0] and kept[:node.size] == node.places:
             for rest in tilings(kept[node.size:], nodes):
                 yield (node, *rest)
 
@@ -61,6 +60,7 @@ class QueryPaths:
         self.terms = terms
         self.strategy = strategy
         self.nodes = nodes_of(terms)
+        self.graphs = {}
         everything = frozenset(range(len(terms)))
         phrases = frozenset(i for i in everything if terms[i].is_phrase)
         self.mandatory = everything
@@ -89,7 +89,9 @@ class QueryPaths:
 
     def graph(self, kept):
         """All ways to read the kept terms, whether documents hold them or not."""
-        return [tuple(Choice(node, ()) for node in row) for row in tilings(kept, self.nodes)]
+        if kept not in self.graphs:
+            self.graphs[kept] = [tuple(Choice(node, ()) for node in row) for row in tilings(kept, self.nodes)]
+        return self.graphs[kept]
 
     def in_document(self, view):
         """(number of terms, paths) of the largest sets of terms that the document holds, or None."""

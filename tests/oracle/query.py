@@ -1,5 +1,6 @@
 """Query parsing: text to terms (words and phrases) with positions, and negatives."""
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .tokenizer import HARD, HARD_GAP, WORD, WORD_BYTES_MAX
 
@@ -34,37 +35,55 @@ class Node:
     first: int
     terms: tuple
 
-    @property
+    def __hash__(self):
+        return self.hash
+
+    @cached_property
+    def hash(self):
+        return hash((self.first, self.terms))
+
+    @cached_property
     def size(self):
         return len(self.terms)
 
-    @property
+    @cached_property
     def is_ngram(self):
         return len(self.terms) > 1
 
-    @property
+    @cached_property
     def is_phrase(self):
         return self.terms[0].is_phrase
 
-    @property
+    @cached_property
     def start(self):
         return self.terms[0].start
 
-    @property
+    @cached_property
     def end(self):
         return self.terms[-1].end
 
-    @property
+    @cached_property
     def is_prefix(self):
         return self.terms[-1].is_prefix
 
-    @property
+    @cached_property
     def text(self):
         return "".join(term.text for term in self.terms)
 
-    @property
+    @cached_property
     def word_count(self):
         return sum(term.word_count for term in self.terms)
+
+    @cached_property
+    def places(self):
+        """The terms it covers."""
+        return tuple(range(self.first, self.first + self.size))
+
+    @cached_property
+    def cuts(self):
+        """Every way to cut its text in two, but into the very terms that it joins."""
+        pairs = [(self.text[:cut], self.text[cut:]) for cut in range(1, len(self.text))]
+        return [pair for pair in pairs if pair != tuple(term.text for term in self.terms)]
 
 
 @dataclass

@@ -154,18 +154,32 @@ static void node_read(struct search *search, yyjson_val *value, struct rank_foun
 	node->phrase = phrase;
 }
 
+struct short_fields {
+	struct rank_field *ptr;
+	size_t len;
+};
+
+static size_t fields_give(void *context, const struct rank_field **fields)
+{
+	const struct short_fields *given = context;
+
+	*fields = given->ptr;
+	return given->len;
+}
+
 static void document_read(struct search *search, yyjson_val *value, struct rank_found *found)
 {
 	yyjson_val *list = yyjson_obj_get(value, "nodes");
 	struct places fields = places_read(search, yyjson_obj_get(value, "fields"));
 	struct rank_found_node *nodes = allocate(search, yyjson_arr_size(list), sizeof(*nodes));
-	struct rank_field *short_fields = allocate(search, fields.len, sizeof(*short_fields));
+	struct short_fields *given = allocate(search, 1, sizeof(*given));
 
 	for (size_t i = 0; i < yyjson_arr_size(list); i++)
 		node_read(search, yyjson_arr_get(list, i), &nodes[i]);
+	*given = (struct short_fields){allocate(search, fields.len, sizeof(*given->ptr)), fields.len};
 	for (size_t i = 0; i < fields.len; i++)
-		short_fields[i] = (struct rank_field){fields.ptr[i].field, fields.ptr[i].position};
-	*found = (struct rank_found){nodes, short_fields, fields.len};
+		given->ptr[i] = (struct rank_field){fields.ptr[i].field, fields.ptr[i].position};
+	*found = (struct rank_found){nodes, {fields_give, given}};
 }
 
 /* How many costs of another document turn this one away; with fewer the outcome is what it is without. */

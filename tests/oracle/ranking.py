@@ -42,7 +42,7 @@ class FieldSort:
         choose = max if self.descending else min
         if numbers:
             kind, value = 0, choose(numbers)
-            shown = value
+            shown = float(value)
         elif strings:
             shown = choose(strings, key=str.encode)
             kind, value = 1, shown.encode()

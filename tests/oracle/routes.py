@@ -7,7 +7,7 @@ from .errors import ApiError
 from .facets import check_facet_name, search_in_facet
 from .federation import multi_search
 from .matching import Search
-from .parameters import FACET_SEARCH, checked_object, search_parameters, url_parameters
+from .parameters import FACET_SEARCH, check_vectors, checked_object, search_parameters, url_parameters
 from .search import answer, check_searched
 
 INDEX_UID = re.compile(r"[A-Za-z0-9_-]{1,400}")
@@ -83,6 +83,7 @@ def facet_search(index, body):
     given = checked_object({name: value for name, value in body.items() if name in FACET_SEARCH}, FACET_SEARCH)
     if "facetName" not in given:
         raise ApiError("missing_facet_search_facet_name", "Missing field `facetName`")
+    check_vectors(given)
     check_facet_name(index, given["facetName"])
     check_searched(index, given.get("attributesToSearchOn") or [])
     found = Search(index, given)

@@ -38,15 +38,26 @@ def check_searched(index, names):
 def check_sort(settings, criteria, code="invalid_search_sort"):
     """Every criterion must be well formed, and its field sortable."""
     for text in criteria:
-        name, _, direction = text.rpartition(":")
-        if direction not in ("asc", "desc"):
-            raise ApiError(code, "Invalid syntax for the sort parameter: expected expression ending by `:asc` or `:desc`, "
-                                 f"found `{text}`.")
-        check_criterion(settings, name, code)
+        name = checked_name(text, code)
+        if not is_sortable(settings, name):
+            available = ", ".join(sorted(settings["sortableAttributes"]))
+            rest = f"Available sortable attributes are: `{available}`." if available else \
+                "This index does not have configured sortable attributes."
+            raise ApiError(code, f"Attribute `{name}` is not sortable. {rest}", of_index=True)
 
 
-def check_criterion(settings, name, code):
-    """What stands before the direction: a point on the globe, or a sortable field."""
+def check_sort_syntax(criteria, code="invalid_search_sort"):
+    """The first half of it."""
+    for text in criteria:
+        checked_name(text, code)
+
+
+def checked_name(text, code):
+    """The field of a well formed criterion, `_geo` for a point on the globe."""
+    name, _, direction = text.rpartition(":")
+    if direction not in ("asc", "desc"):
+        raise ApiError(code, "Invalid syntax for the sort parameter: expected expression ending by `:asc` or `:desc`, "
+                             f"found `{text}`.")
     reserved = name.split("(")[0]
     if reserved in GEO_RESERVED:
         hint = "" if reserved == "_geoDistance" else \
@@ -61,17 +72,17 @@ def check_criterion(settings, name, code):
                                  f"`_geoPoint(latitude, longitude)` and ending by `:asc` or `:desc`, found `{name}`.") from None
         check_point(match.group(1), match.group(2), code)
         name = "_geo"
-    if not is_sortable(settings, name):
-        available = ", ".join(sorted(settings["sortableAttributes"]))
-        rest = f"Available sortable attributes are: `{available}`." if available else \
-            "This index does not have configured sortable attributes."
-        raise ApiError(code, f"Attribute `{name}` is not sortable. {rest}", of_index=True)
+    return name
 
 
 def answer(index, request):
     """The answer of a search whose parameters are known to be of the right types."""
+    return answer_of(index, request, run(index, request))
+
+
+def answer_of(index, request, found):
+    """The same of a search that has run."""
     facets = request.get("facets") or []
-    found = run(index, request)
     check_facets(index.settings, facets)
     by_page = "page" in request or "hitsPerPage" in request
     counted = found.counted(None if by_page else request["offset"] + request["limit"])

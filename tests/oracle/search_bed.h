@@ -6,6 +6,7 @@
 #define MILLRACE_TESTS_ORACLE_SEARCH_BED_H
 
 #include "shard/core/search.h"
+#include "shard/core/words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static inline _Noreturn void fail(const char *what, const char *why)
 
 struct bed {
 	struct replica *replica;
-	struct text *text;
+	struct words *words;
 	int64_t offset;
 };
 
@@ -44,9 +45,9 @@ static inline void bed_open(struct bed *bed, const char *directory)
 	if (kv_open(directory, &kv, &error) != 0 ||
 	    replica_open(kv, &identity, 1, &bed->replica, &error) != 0)
 		fail(directory, error.text);
-	bed->text = text_new();
-	if (bed->text == NULL)
-		fail("text", "out of memory");
+	bed->words = words_new();
+	if (bed->words == NULL)
+		fail("words", "out of memory");
 }
 
 static inline void bed_receive(struct bed *bed, struct memtable *memtable)
@@ -85,6 +86,18 @@ static inline void bed_put(struct bed *bed, struct memtable *memtable, struct sl
 	bed->offset++;
 }
 
+/* One document, received by itself. */
+static inline void bed_feed(struct bed *bed, const char *id, const char *body)
+{
+	struct memtable *memtable = memtable_new(bed->offset);
+
+	if (memtable == NULL)
+		fail("memtable", "out of memory");
+	bed_put(bed, memtable, slice_string(id), slice_string(body));
+	bed_receive(bed, memtable);
+	memtable_free(memtable);
+}
+
 static inline void bed_store(struct bed *bed)
 {
 	struct replica_store_job *job = replica_store_begin(bed->replica);
@@ -104,6 +117,30 @@ static inline void bed_store(struct bed *bed)
 		replica_compact_end(bed->replica, compaction, rc, &error);
 	if (rc != 0)
 		fail("store", error.text);
+}
+
+/* As a node searches one shard, with prefixes and typos as by default; `request` says the rest but for the query. */
+static inline void bed_search(struct bed *bed, const char *q, struct search_request request,
+                              struct search_answer *page)
+{
+	struct query_request parsed = {
+		.text = slice_string(q), .prefix_search = true, .arena = request.arena};
+	struct snapshot *snapshot = replica_snapshot(bed->replica);
+	struct query query;
+	struct error error;
+	size_t failed;
+
+	if (snapshot == NULL)
+		fail(q, "out of memory");
+	request.words = bed->words;
+	request.query = &query;
+	request.typos.enabled = true;
+	request.typos.one = 5;
+	request.typos.two = 9;
+	if (query_parse(words_text(bed->words), &parsed, &query, &error) != 0 ||
+	    snapshots_search(&snapshot, 1, &request, page, &failed, &error) != 0)
+		fail(q, error.text);
+	snapshot_release(snapshot);
 }
 
 #endif

@@ -3,7 +3,8 @@
  *
  * A line is a JSON object: {"documents":[…],"batch":N,"store":B} feeds them, N
  * a range, and stores and merges if B; {"search":{…}} answers {"total":N,
- * "hits":[{"id":"…","costs":[…]}]}.
+ * "hits":[{"id":"…","costs":[…]}]}. What no costs are asked of finds less, and
+ * must find the same hits: that is looked at here.
  */
 #include "tests/oracle/search_bed.h"
 
@@ -109,30 +110,62 @@ static size_t synonyms_of(yyjson_val *list, struct arena *arena, struct search_s
 	return yyjson_arr_size(list);
 }
 
-static void page_print(const struct search_page *page, size_t rules)
+static void page_print(const struct search_answer *page, size_t rules)
 {
 	(void)printf("{\"total\":%" PRIu64 ",\"known\":%u,\"hits\":[", page->total, page->known);
 	for (size_t i = 0; i < page->hits_len; i++) {
 		(void)printf("%s{\"id\":\"%.*s\",\"costs\":[", i == 0 ? "" : ",",
 		             SLICE_ARGS(page->hits[i].document.id));
 		for (size_t k = 0; k < rules; k++)
-			(void)printf("%s%" PRIu32, k == 0 ? "" : ",", page->hits[i].costs[k]);
+			(void)printf("%s%" PRIu32, k == 0 ? "" : ",", page->hits[i].costs[k].cost);
 		(void)printf("]}");
 	}
 	(void)printf("]}\n");
+}
+
+static void pages_compare(const struct search_answer *page, const struct search_answer *plain)
+{
+	if (page->total != plain->total || page->known != plain->known || page->hits_len != plain->hits_len)
+		fail("search", "it counts otherwise without costs");
+	for (size_t i = 0; i < page->hits_len; i++)
+		if (page->hits[i].number != plain->hits[i].number ||
+		    !slice_equal(page->hits[i].rank, plain->hits[i].rank))
+			fail("search", "its hits are others without costs");
+}
+
+/* Costs are shown; the same search without them is to agree. */
+static void page_ask(struct snapshot *snapshot, struct search_request *request)
+{
+	struct search_answer page;
+	struct search_answer plain;
+	struct error error;
+	size_t failed;
+
+	request->shows_scores = true;
+	if (snapshots_search(&snapshot, 1, request, &page, &failed, &error) != 0)
+		fail("search", error.text);
+	request->shows_scores = false;
+	if (snapshots_search(&snapshot, 1, request, &plain, &failed, &error) != 0)
+		fail("search", error.text);
+	pages_compare(&page, &plain);
+	page_print(&page, request->rules_len);
+	search_answer_deinit(&page);
+	search_answer_deinit(&plain);
 }
 
 static void search(struct bed *bed, yyjson_val *asked)
 {
 	struct slice lists[5][STRINGS_MAX];
 	struct search_synonym synonyms[STRINGS_MAX];
-	enum rank_rule rules[RANK_RULES_MAX];
-	struct search_request request = {
-		.rules = rules, .synonyms = synonyms, .searchable = lists[0], .search_on = lists[1]};
+	struct search_rule rules[SEARCH_RULES_MAX];
+	struct search_request request = {.words = bed->words,
+	                                 .rules = rules,
+	                                 .synonyms = synonyms,
+	                                 .searchable = lists[0],
+	                                 .search_on = lists[1]};
 	struct snapshot *snapshot = replica_snapshot(bed->replica);
 	struct query_request parsed = {.text = json_string(yyjson_obj_get(asked, "q")),
 	                               .prefix_search = yyjson_get_bool(yyjson_obj_get(asked, "prefix"))};
-	struct search_page page;
 	struct arena arena;
 	struct query query;
 	struct error error;
@@ -142,9 +175,10 @@ static void search(struct bed *bed, yyjson_val *asked)
 	request.query = &query;
 	request.strategy = (enum rank_strategy)number_of(asked, "strategy");
 	request.rarest = (uint8_t)number_of(asked, "rarest");
+	request.has_rarest = true;
 	request.rules_len = strings_of(yyjson_obj_get(asked, "rules"), lists[4]);
 	for (size_t i = 0; i < request.rules_len; i++)
-		rules[i] = rule_of(lists[4][i]);
+		rules[i] = (struct search_rule){SEARCH_RULE_RANK, .rank = rule_of(lists[4][i])};
 	request.searchable_len = strings_of(yyjson_obj_get(asked, "searchable"), lists[0]);
 	request.search_on_len = strings_of(yyjson_obj_get(asked, "searchOn"), lists[1]);
 	request.typos = (struct search_typos){
@@ -159,10 +193,10 @@ static void search(struct bed *bed, yyjson_val *asked)
 	request.synonyms_len = synonyms_of(yyjson_obj_get(asked, "synonyms"), &arena, synonyms);
 	request.by_attribute = yyjson_get_bool(yyjson_obj_get(asked, "byAttribute"));
 	request.limit = number_of(asked, "limit");
-	if (query_parse(bed->text, &parsed, &query, &error) != 0 ||
-	    snapshot_rank(snapshot, &request, &page, &error) != 0)
-		fail("search", error.text);
-	page_print(&page, request.rules_len);
+	if (query_parse(words_text(bed->words), &parsed, &query, &error) != 0)
+		fail("query", error.text);
+	request.rules_len = query.terms_len == 0 ? 0 : request.rules_len;
+	page_ask(snapshot, &request);
 	arena_deinit(&arena);
 	snapshot_release(snapshot);
 }
@@ -194,7 +228,7 @@ int main(int argc, char **argv)
 		(void)fflush(stdout);
 	}
 	free(line);
-	text_free(bed.text);
+	words_free(bed.words);
 	replica_close(bed.replica);
 	return 0;
 }

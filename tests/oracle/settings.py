@@ -30,9 +30,12 @@ ALL_FEATURES = {"facetSearch": True, "filter": {"equality": True, "comparison": 
 
 
 def complete(given):
-    """The given settings over the defaults; objects are merged, everything else is replaced."""
+    """The given settings over the defaults; objects are merged, everything else is replaced; `*` stands for all fields."""
     settings = copy.deepcopy(DEFAULTS)
     merge(settings, given or {})
+    for name in ("displayedAttributes", "searchableAttributes"):
+        if "*" in settings[name]:
+            settings[name] = ["*"]
     return settings
 
 

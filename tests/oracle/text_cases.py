@@ -18,11 +18,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from oracle.documents import Document  # noqa: E402
+from oracle.highlighting import characters_for  # noqa: E402
 from oracle.settings import complete  # noqa: E402
 from oracle.tokenizer import HARD, SOFT, STOP_WORD, WORD, Tokenizer  # noqa: E402
 
 DIFFERENCES_SHOWN = 5
 CASES_OF_SETTINGS = 40
+HEADS = 6
 KINDS = {1: WORD, 2: STOP_WORD, 3: SOFT, 4: HARD}
 FIELD_WORDS_MAX = 30
 # one of a row is drawn, then one of what is in it
@@ -108,11 +110,12 @@ class Dice(random.Random):
 
 
 def tokens_wanted(tokenizer, text):
-    """As the program says it: kind, first byte, byte behind, form."""
+    """As the program says it: kind, first byte, byte behind, form, bytes of heads."""
     at, wanted = 0, []
     for token in tokenizer.tokens(text):
         end = at + len(token.text.encode())
-        wanted.append([token.kind, at, end, token.lemma])
+        heads = [len(token.text[:characters_for(token, count)].encode()) for count in range(HEADS)]
+        wanted.append([token.kind, at, end, token.lemma, heads])
         at = end
     return wanted
 
@@ -162,6 +165,8 @@ class Comparison:
         self.counts["texts"] += 1
         self.counts.update(f"tokens: {token[0]}" for token in wanted)
         self.counts["words of another form"] += sum(token.is_word and token.lemma != token.text for token in tokenizer.tokens(text))
+        self.counts["heads of more or fewer characters"] += sum(
+            token.is_word and len(token.text) != len(token.lemma) for token in tokenizer.tokens(text))
         self.counts["words of several scripts"] += any(
             left.is_word and right.is_word for left, right in zip(tokenizer.tokens(text), tokenizer.tokens(text)[1:]))
         self.judge(json.dumps(text), settings, wanted, got)

@@ -3,7 +3,8 @@
  *
  *   {"settings": {"separatorTokens", "nonSeparatorTokens", "dictionary", "stopWords": [string, …]}}  for the lines that follow
  *     → {}
- *   {"text": string}  → {"tokens": [[enum token_kind, first byte, byte behind, form], …]}
+ *   {"text": string}  → {"tokens": [[enum token_kind, first byte, byte behind, form, [head, …]], …]}, a head for each
+ *                       number of characters from 0 to HEADS - 1
  *   {"document": …}   → {"words": [[path, position, word], …], "lengths": {path: words, …}}
  */
 #include "shard/core/words.h"
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 
 #define ARENA_BLOCK_BYTES 65536
+#define HEADS 6
 
 struct lines {
 	struct text *text;
@@ -72,7 +74,10 @@ static void text_show(struct lines *lines, struct slice bytes)
 		buffer_printf(&lines->out, "%s[%d,%zu,%zu,", comma, (int)token.kind, first,
 		              first + token.text.len);
 		json_append_string(&lines->out, token.form);
-		buffer_append_string(&lines->out, "]");
+		for (size_t i = 0; i < HEADS; i++)
+			buffer_printf(&lines->out, "%s%zu", i == 0 ? ",[" : ",",
+			              text_head(lines->text, &token, i));
+		buffer_append_string(&lines->out, "]]");
 		comma = ",";
 	}
 	ASSERT(rc == 0);

@@ -90,6 +90,21 @@ static int take_sum(void *context, struct slice word, unsigned typos, struct err
 	return 0;
 }
 
+/* What is similar must be so by its letters too. */
+static void letters_check(const struct typo *typo, struct slice word)
+{
+	uint32_t letters = typo_letters(word);
+	struct typo_near near;
+	uint8_t first[4];
+	size_t len;
+
+	if (typo->len == 0 || typo->typos_max == 0 || typo_between(typo, word) < 0)
+		return;
+	len = typo_first(typo, first);
+	near = typo_near(typo, word.len >= len && memcmp(word.ptr, first, len) == 0);
+	ASSERT(typo_near_next(&near, &letters, 0, 1) == 0);
+}
+
 static void answer(yyjson_val *request, struct buffer *line)
 {
 	yyjson_val *list = yyjson_obj_get(request, "words");
@@ -109,6 +124,7 @@ static void answer(yyjson_val *request, struct buffer *line)
 		words.list[words.len] = json_string(yyjson_arr_get(list, words.len));
 		buffer_printf(line, words.len == 0 ? "%d" : ",%d",
 		              typo_between(&typo, words.list[words.len]));
+		letters_check(&typo, words.list[words.len]);
 	}
 	buffer_append_string(line, "],\"found\":[");
 	ASSERT(typo_scan(&typo, &source, &sink, &error) == 0);

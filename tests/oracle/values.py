@@ -41,6 +41,6 @@ def normal_value(text):
 
 
 def distinct_values(document, path):
-    """What makes documents equal under distinct: numbers and strings apart."""
-    numbers, strings = field_values(document, path)
-    return {("number", float(n)) for n in numbers} | {("string", normal_value(s)) for s in strings}
+    """What makes documents equal under distinct: numbers and strings apart; an empty string is no value."""
+    numbers, strings = sort_values(document, path)
+    return {("number", float(n)) for n in numbers} | {("string", text) for text in strings}

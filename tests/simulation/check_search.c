@@ -1,5 +1,7 @@
 /* What a replica lists and finds is what the fold has. */
 #include "tests/simulation/sim.h"
+#include "tests/simulation/sim_find.h"
+#include "tests/unit/replica_reads.h"
 
 #include <inttypes.h>
 
@@ -44,13 +46,13 @@ void check_listing(struct sim *sim, struct replica *replica, const struct timeli
 	struct replica_status status;
 	struct error error;
 	struct arena arena;
-	struct document_request request = {.limit = PAGE_MAX, .stale_ok = true, .arena = &arena};
+	struct document_request request = {.limit = PAGE_MAX, .arena = &arena};
 	size_t len;
 
 	replica_status(replica, &status);
 	len = fold_documents(timeline, status.received, expected);
 	arena_init(&arena, 4096);
-	if (replica_list(replica, &request, &page, &error) != 0) {
+	if (reads_list(replica, &request, &page, &error) != 0) {
 		sim_violate(sim, "a listing succeeds", "shard %u: %s", shard, error.text);
 	} else if (page.count != len || page.total != len) {
 		sim_violate(sim, "state is the fold of the log up to received",
@@ -79,11 +81,11 @@ static void search_word(struct sim *sim, struct sim_replica *held, const struct 
 	struct document_page page;
 	struct error error;
 	struct arena arena;
-	struct document_request request = {.limit = 4, .stale_ok = true, .arena = &arena};
+	struct document_request request = {.limit = 4, .arena = &arena};
 	uint64_t hits = expected != NULL;
 
 	arena_init(&arena, 2048);
-	if (replica_search(held->replica, slice_string(entry->word), &request, &page, &error) != 0)
+	if (sim_find(held->replica, entry->word, &request, &page, &error) != 0)
 		sim_violate(sim, "a search succeeds", "%s", error.text);
 	else if (page.total != hits || page.count != hits)
 		sim_violate(sim, "a search finds the documents of the fold, and no other",
@@ -122,12 +124,12 @@ static void search_several(struct sim *sim, struct sim_replica *held,
 	struct document_page page = {0};
 	struct error error;
 	struct arena arena;
-	struct document_request request = {.limit = PAGE_MAX, .stale_ok = true, .arena = &arena};
+	struct document_request request = {.limit = PAGE_MAX, .arena = &arena};
 	size_t hits = 0;
 	bool same = true;
 
 	arena_init(&arena, 4096);
-	if (replica_search(held->replica, slice_string(queries[choice]), &request, &page, &error) != 0)
+	if (sim_find(held->replica, queries[choice], &request, &page, &error) != 0)
 		sim_violate(sim, "a search succeeds", "%s", error.text);
 	for (size_t i = 0; i < len; i++) {
 		const struct member *text = fold_member(expected[i], MEMBER_TEXT);

@@ -1,6 +1,7 @@
 /* The invariants of one replica, and of what is in memory. */
 #include "shared/base/assert.h"
 #include "tests/simulation/sim.h"
+#include "tests/unit/replica_reads.h"
 
 #include <inttypes.h>
 
@@ -230,7 +231,7 @@ void check_stored(struct sim *sim, struct sim_replica *held, uint32_t shard, boo
 		check_listing(sim, replica, timeline, shard);
 		if (!sim->violated)
 			check_marks(sim, replica, timeline);
-		if (!sim->violated && replica_verify(replica, &error) != 0)
+		if (!sim->violated && reads_verify(replica, &error) != 0)
 			sim_violate(sim, "what is stored is whole", "shard %u: %s", shard, error.text);
 	}
 	held->image.stored_durable = status.received;

@@ -134,7 +134,8 @@ static void read_all(struct sim *sim, struct sim_controller *controller)
 	controller->core = controller_new(&options);
 	ASSERT(controller->core != NULL);
 	for (int topic = 0; topic < SIM_TOPICS; topic++) {
-		controller->read[topic] = 0;
+		controller->read[topic] =
+			topic == SIM_TOPIC_TASKS ? (size_t)controller_oldest_task(controller->core) : 0;
 		feed(sim, controller, (enum sim_topic_number)topic);
 	}
 	if (controller_check(controller->core, &error) != 0)

@@ -422,6 +422,10 @@ static bool slice(struct sim *sim, struct sim_node *node, struct sim_replica *he
 /* Some slices between two stores; a compaction may be given up. False if the process has ended. */
 static bool compact(struct sim *sim, struct sim_node *node, struct sim_replica *held, uint32_t shard)
 {
+	struct replica_status status;
+
+	replica_status(held->replica, &status);
+	replica_rest(held->replica, status.received == status.stored);
 	for (int i = 0; i < SLICES_MAX && dice_chance(&sim->dice, 700); i++) {
 		if (held->compaction == NULL)
 			held->compaction = replica_compact_begin(held->replica);

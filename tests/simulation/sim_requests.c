@@ -121,8 +121,10 @@ static void report_replica(const struct sim *sim, const struct sim_replica *held
 	struct replica_status status = {.state = REPLICA_STATE_STOPPED};
 	struct seal seals[REPLICA_SEALS_MAX];
 
-	*report = (struct replica_report){
-		.index_id = sim->index.id, .generation = sim->index.generation, .partition = (int32_t)shard};
+	*report = (struct replica_report){.index_id = sim->index.id,
+	                                  .generation = sim->index.generation,
+	                                  .partition = (int32_t)shard,
+	                                  .settings = -1};
 	if (held->replica != NULL) {
 		replica_status(held->replica, &status);
 		report->seals_len = replica_seals(held->replica, seals);

@@ -15,14 +15,17 @@ from pathlib import Path
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "ThreadSanitizer:",
                    "assertion failed")
 
+# States of a thread that does nothing any more: stopped, ended.
+STANDING = {"T", "t", "Z", "X"}
 
-def wait_until(condition, deadline_s, what):
+
+def wait_until(condition, deadline_s, what, pause_max=0.1):
     """The first true value of condition(); an AssertionError naming `what` after deadline_s.
 
     It is asked once after the deadline, so that time in which this process itself stood still is nobody's fault.
     """
     end = time.monotonic() + deadline_s
-    pause = 0.005
+    pause = min(0.005, pause_max)
     while True:
         late = time.monotonic() >= end
         value = condition()
@@ -31,7 +34,7 @@ def wait_until(condition, deadline_s, what):
         if late:
             raise AssertionError(f"not within {deadline_s} s: {what}")
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+        pause = min(pause * 1.5, pause_max)
 
 
 def tail(path, lines=40):
@@ -40,6 +43,17 @@ def tail(path, lines=40):
     except FileNotFoundError:
         return []
     return text[-lines:]
+
+
+def states(pid):
+    """The states of a process's threads, as proc(5) names them."""
+    found = set()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            found.add(stat.read_text().rpartition(") ")[2][0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile
+    return found
 
 
 class Child:
@@ -73,9 +87,10 @@ class Child:
         self.process.wait()
 
     def stop(self):
-        """SIGSTOP: it stands still until cont()."""
+        """SIGSTOP: it stands still until cont(). The kernel stops its threads one by one; this waits for the last."""
         self.signal(signal.SIGSTOP)
         self.paused = True
+        wait_until(lambda: not self.running() or states(self.pid) <= STANDING, 60, f"{self.name} stands still")
 
     def cont(self):
         self.signal(signal.SIGCONT)

@@ -10,6 +10,7 @@
 #include "shard/core/stored.h"
 
 #include "shared/base/arena.h"
+#include "tests/unit/replica_reads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static struct slice body_make(struct replica *replica, char **words, struct aren
 	uint8_t *body;
 	size_t at = 0;
 
-	check(replica_get(replica, slice_string(words[0]), true, arena, &document, &error), &error);
+	check(reads_get(replica, slice_string(words[0]), arena, &document, &error), &error);
 	while (at + word.len <= document.body.len &&
 	       !slice_equal(slice_of(document.body.ptr + at, word.len), word))
 		at++;

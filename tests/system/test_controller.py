@@ -1,9 +1,8 @@
 """The controller with a real Kafka: what it records, whom it serves, and that a kill between any two steps is mended."""
 import json
-import os
 import random
+import re
 import shutil
-import signal
 
 import confluent_kafka
 from confluent_kafka import ConsumerGroupState
@@ -218,6 +217,12 @@ def test_the_other_controller_takes_over(env):
     assert all(len(found) == 1 for found in finals(env).values()), finals(env)
     epochs = [json.loads(message.value())["epoch"] for message in env.read_topic(f"{env.cluster}.topology") if message.key() == b"cluster"]
     assert epochs == sorted(epochs), epochs
+    oldest = [json.loads(message.value())["oldest_task"] for message in env.read_topic(f"{env.cluster}.topology") if message.key() == b"cluster"]
+    assert oldest == sorted(oldest), oldest
+    # whoever took over began where the one before had said, not at the beginning
+    begun = [int(re.search(r"tasks_from=(\d+)", line).group(1)) for name in ("rebalance", "rebalance2")
+             for line in env.programs[name].output().splitlines() if "took_office" in line]
+    assert max(begun) > 0, begun
 
 
 def test_office_is_left_and_taken_in_order(env):
@@ -242,13 +247,13 @@ def test_a_controller_that_stood_still(env):
     wait_until(lambda: len(controllers(env)) == 1, 60, "one controller is in office")
     before, other = sorted(("rebalance", "rebalance2"), key=lambda name: name not in controllers(env))
     env.millrace("index", "create", "books", "--wait")
-    os.kill(env.programs[before].pid, signal.SIGSTOP)
+    env.programs[before].stop()
     try:
         tasks = [create(env, f"papers{i}") for i in range(3)]
         assert all(final_of(env, task)["status"] == "succeeded" for task in tasks)
         wait_until(lambda: in_office(env, other), 60, f"{other} is in office")
     finally:
-        os.kill(env.programs[before].pid, signal.SIGCONT)
+        env.programs[before].cont()
     tasks += [create(env, f"letters{i}") for i in range(3)]
     assert all(final_of(env, task)["status"] == "succeeded" for task in tasks)
     wait_candidates(env, 2)

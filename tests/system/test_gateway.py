@@ -156,7 +156,9 @@ def test_errors(env):
     assert error["message"].startswith("Unknown field `marin`: expected one of `q`, `offset`, `limit`, "), error
     error = check_error(env.http("GET", path + "?marin=hello"), 400, "bad_request")
     assert error["message"].startswith("Unknown parameter `marin`: expected one of `q`, `offset`, `limit`, "), error
-    error = check_error(search(env, {"filter": "price = 1.10"}), 400, "bad_request")
+    check_error(search(env, {"filter": "price = 1.10"}), 400, "invalid_search_filter",
+                "Index `books`: Attribute `price` is not filterable. This index does not have configured filterable attributes.")
+    error = check_error(search(env, {"useNetwork": True}), 400, "bad_request")
     assert "not available in this version of Millrace" in error["message"], error
     assert search(env, {"filter": None, "attributesToRetrieve": ["*"], "matchingStrategy": "last"}).status == 200
 

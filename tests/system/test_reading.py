@@ -153,14 +153,14 @@ def test_a_replica_that_is_not_fed(env):
         error, message = delivered[-1]
         assert error is None, error
         token = f"1;{message.partition()}@{message.offset()}"
-        status, body, headers = reader.search(f"fresh{number}", token)
+        status, body, headers = reader.search(f'"fresh{number}"', token)
         assert status == 200 and [hit["id"] for hit in body["hits"]] == [id], (number, status, body)
         status, body, _ = reader.ask(f"/documents/{id}", token)
         assert status == 200 and body["id"] == id, (number, status, body)
         status, body, _ = reader.ask("/documents?limit=1000", token)
         assert status == 200 and id in [document["id"] for document in body["results"]], (number, status)
         # what an answer covers is a token too: the next read goes back behind no earlier one
-        status, body, _ = reader.search(f"fresh{number}", headers["X-Millrace-Token"])
+        status, body, _ = reader.search(f'"fresh{number}"', headers["X-Millrace-Token"])
         assert status == 200 and len(body["hits"]) == 1, (number, status, body)
     env.proxy.clear()
     # a token beyond the log's end is waited for until the deadline, and then refused

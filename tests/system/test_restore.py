@@ -211,7 +211,7 @@ def begin(env, directory):
 
 
 def reach(env, running, event, count):
-    wait_until(lambda: count_lines(env, event) >= count or running.poll() is not None, 60, f"{count} {event}")
+    wait_until(lambda: count_lines(env, event) >= count or running.poll() is not None, 60, f"{count} {event}", pause_max=0.005)
 
 
 def publish_keyed(env, index, numbers):

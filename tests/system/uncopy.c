@@ -7,6 +7,7 @@
  * documents, and their digest.
  */
 #include "shard/core/copy_head.h"
+#include "tests/unit/replica_reads.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -105,7 +106,7 @@ int main(int argc, char **argv)
 	check(kv_open(argv[3], &kv, &error), &error);
 	copy_put(kv, &identity, argv + 1, buffer_slice(&head));
 	check(replica_open(kv, &identity, 1, &replica, &error), &error);
-	check(replica_verify(replica, &error), &error);
+	check(reads_verify(replica, &error), &error);
 	replica_status(replica, &status);
 	hash128_print(status.digest, digest);
 	(void)printf("%" PRId64 " %" PRIu64 " %s\n", status.stored, (uint64_t)status.documents, digest);

@@ -38,6 +38,7 @@ struct told {
 	uint64_t digest;
 	int64_t seal; /* 0: none; its digest is seal_digest */
 	uint64_t seal_digest;
+	int64_t settings; /* that it is built for */
 };
 
 static inline struct incarnation bed_incarnation(uint64_t number)
@@ -214,6 +215,7 @@ static inline struct replica_report bed_replica(const struct told *told)
 	                                 .session = 7,
 	                                 .received = told->received,
 	                                 .stored = told->stored,
+	                                 .settings = told->settings,
 	                                 .digest = {told->digest, 0}};
 
 	replica.state = told->state[0] == 'a'   ? REPORT_STATE_ACTIVE

@@ -49,6 +49,7 @@ struct world {
 	int64_t unread;           /* of an old log, likewise */
 	struct rebuild_loss loss; /* in it */
 	int64_t appearing;        /* of sources, one each time the old log is looked at */
+	const char *url;          /* of the controller */
 	const char *refuse_topic; /* CREATE_TOPIC of it can never work */
 };
 
@@ -87,7 +88,7 @@ static inline void office_take(struct world *world)
 {
 	struct controller_options options = {.cluster = "millrace",
 	                                     .kafka_id = "K1",
-	                                     .url = "",
+	                                     .url = world->url,
 	                                     .rf = 1,
 	                                     .dedup_window = WORLD_DEDUP_WINDOW,
 	                                     .nodes = nodes,
@@ -109,7 +110,7 @@ static inline void office_take(struct world *world)
 			controller_read_final(world->controller, value);
 		CU_ASSERT_EQUAL(rc, 0);
 	}
-	for (size_t i = 0; i < world->tasks_len; i++)
+	for (size_t i = (size_t)controller_oldest_task(world->controller); i < world->tasks_len; i++)
 		CU_ASSERT_EQUAL(controller_read_task(world->controller, (int64_t)i,
 		                                     slice_string(world->tasks[i]), &error),
 		                0);
@@ -234,6 +235,7 @@ static inline struct world *world_new(void)
 
 	ASSERT(world != NULL);
 	world->start = 7;
+	world->url = "";
 	return world;
 }
 

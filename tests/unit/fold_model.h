@@ -9,8 +9,7 @@
 #ifndef MILLRACE_TESTS_UNIT_FOLD_MODEL_H
 #define MILLRACE_TESTS_UNIT_FOLD_MODEL_H
 
-#include "shard/core/replica.h"
-
+#include "tests/unit/replica_asked.h"
 #include "tests/unit/suite.h"
 
 #include <stdio.h>
@@ -325,7 +324,9 @@ static inline void fold_check(struct fold_model *model)
 	uint64_t red = 0;
 	struct document_page page;
 	struct arena arena;
-	struct document_request request = {0, FOLD_IDS, true, false, &arena};
+	struct document_request request = {0, FOLD_IDS, false, &arena};
+	struct asked_search asked = {.query = "rot ", .limit = FOLD_IDS, .arena = &arena};
+	struct asked_page found;
 	struct buffer scratch;
 	struct error error;
 
@@ -336,7 +337,7 @@ static inline void fold_check(struct fold_model *model)
 		const struct fold_document *wanted = &documents[i];
 		struct document document;
 		struct slice id = slice_string(model->ids[i]);
-		int rc = replica_get(model->replica, id, true, &arena, &document, &error);
+		int rc = reads_get(model->replica, id, &arena, &document, &error);
 
 		CU_ASSERT_EQUAL_FATAL(rc, wanted->exists ? 0 : ERROR_NOT_FOUND);
 		if (!wanted->exists)
@@ -352,16 +353,15 @@ static inline void fold_check(struct fold_model *model)
 	CU_ASSERT_TRUE_FATAL(hash128_equal(status.digest, digest));
 	CU_ASSERT_EQUAL_FATAL(status.documents, count);
 	CU_ASSERT_EQUAL_FATAL(status.body_bytes, body_bytes);
-	CU_ASSERT_EQUAL_FATAL(replica_list(model->replica, &request, &page, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(reads_list(model->replica, &request, &page, &error), 0);
 	CU_ASSERT_EQUAL_FATAL(page.count, count);
 	for (size_t i = 1; i < page.count; i++)
 		CU_ASSERT_TRUE_FATAL(insertion_key_compare(page.documents[i - 1].key,
 		                                           page.documents[i - 1].id, page.documents[i].key,
 		                                           page.documents[i].id) < 0);
-	CU_ASSERT_EQUAL_FATAL(replica_search(model->replica, slice_string("rot "), &request, &page, &error),
-	                      0);
-	CU_ASSERT_EQUAL_FATAL(page.total, red);
-	CU_ASSERT_EQUAL_FATAL(page.count, red);
+	CU_ASSERT_EQUAL_FATAL(asked_replica(model->replica, &asked, &found, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(found.total, red);
+	CU_ASSERT_EQUAL_FATAL(found.len, red);
 	buffer_deinit(&scratch);
 	arena_deinit(&arena);
 }

@@ -9,6 +9,7 @@
 #include "shard/core/replica.h"
 #include "shared/record/marks.h"
 
+#include "tests/unit/replica_reads.h"
 #include "tests/unit/suite.h"
 
 #include <stdio.h>
@@ -285,7 +286,7 @@ static inline size_t check(struct bed *bed)
 static inline void verify(struct bed *bed)
 {
 	struct error error;
-	int rc = replica_verify(bed->replica, &error);
+	int rc = reads_verify(bed->replica, &error);
 
 	if (rc != 0)
 		printf("%s\n", error.text);

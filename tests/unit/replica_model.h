@@ -6,9 +6,7 @@
 #ifndef MILLRACE_TESTS_UNIT_REPLICA_MODEL_H
 #define MILLRACE_TESTS_UNIT_REPLICA_MODEL_H
 
-#include "shard/core/snapshot.h"
-#include "shard/core/words.h"
-
+#include "tests/unit/replica_reads.h"
 #include "tests/unit/suite.h"
 
 #include <fcntl.h>
@@ -34,6 +32,8 @@ struct entry { /* one record of the model's log */
 	struct op op;
 	char body[256];
 	unsigned words; /* a bit a vocabulary word */
+	size_t words_len;
+	size_t first; /* of them */
 	size_t id;
 };
 
@@ -89,6 +89,8 @@ static inline void entry_make(struct model *model, int64_t offset)
 	for (size_t i = draw(model, WORDS_MAX); i-- > 0;) {
 		size_t word = draw(model, VOCABULARY);
 
+		if (entry->words_len++ == 0)
+			entry->first = word;
 		entry->words |= 1U << word;
 		len += (size_t)snprintf(entry->body + len, sizeof entry->body - len, "\"%s\",",
 		                        vocabulary[word][0]);
@@ -242,8 +244,7 @@ static inline void check_gets(const struct model *model, const struct live live[
 	for (size_t i = 0; i < IDS; i++) {
 		struct document document;
 		struct error error;
-		int rc = replica_get(model->replica, slice_string(model->ids[i]), true, &arena, &document,
-		                     &error);
+		int rc = reads_get(model->replica, slice_string(model->ids[i]), &arena, &document, &error);
 
 		CU_ASSERT_EQUAL_FATAL(rc, live[i].exists ? 0 : ERROR_NOT_FOUND);
 		if (rc != 0)

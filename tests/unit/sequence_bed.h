@@ -8,14 +8,15 @@
 #define MILLRACE_TESTS_UNIT_SEQUENCE_BED_H
 
 #include "tests/unit/sequence_check.h"
+#include "tests/unit/sequence_cutting.h"
 
 #include "tests/unit/kv_faults.h"
 
 #define REWRITE_SLICE_BYTES 3000
 #include "shard/kv_rewrite.c"
-#define BUILD_SLICE_BYTES 1000
-#define BUILD_BYTES_MAX 4000
-#include "shard/core/replica_compact_build.c"
+#define CUT_SLICE_BYTES 1000
+#define CUT_BYTES_MAX 4000
+#include "shard/core/replica_compact_cut.c"
 #define COPY_PAGE_BYTES 1500
 #include "shard/core/copy_source.c"
 #define COPY_TRANSACTION_BYTES 300
@@ -110,6 +111,7 @@ static void restart(struct sequence *sequence)
 	sequence->stored = stored;
 	sequence_rewind(sequence, stored);
 	attributes_again(sequence);
+	cutting_put(sequence);
 	sequence_check(sequence);
 }
 

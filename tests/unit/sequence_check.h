@@ -6,6 +6,7 @@
 #ifndef MILLRACE_TESTS_UNIT_SEQUENCE_CHECK_H
 #define MILLRACE_TESTS_UNIT_SEQUENCE_CHECK_H
 
+#include "tests/unit/replica_asked.h"
 #include "tests/unit/sequence_model.h"
 #include "tests/unit/sequence_values.h"
 
@@ -66,7 +67,7 @@ static inline void check_get(struct sequence *sequence, size_t id)
 	int rc;
 
 	arena_init(&arena, 4096);
-	rc = replica_get(sequence->replica, name, true, &arena, &document, &error);
+	rc = reads_get(sequence->replica, name, &arena, &document, &error);
 	CU_ASSERT_EQUAL_FATAL(rc, wanted->exists ? 0 : ERROR_NOT_FOUND);
 	if (rc == 0) {
 		CU_ASSERT_TRUE_FATAL(slice_equal(document.body, sequence_body(sequence, id)));
@@ -80,7 +81,7 @@ static inline void check_get(struct sequence *sequence, size_t id)
 struct expected {
 	struct sequence *sequence;
 	size_t id;
-	int score;
+	uint32_t begun; /* words that it has only as what one begins with */
 };
 
 static inline int expected_compare(const void *a, const void *b)
@@ -89,8 +90,8 @@ static inline int expected_compare(const void *a, const void *b)
 	const struct expected *right = b;
 	const struct sequence *sequence = left->sequence;
 
-	if (left->score != right->score)
-		return right->score - left->score;
+	if (left->begun != right->begun)
+		return left->begun < right->begun ? -1 : 1;
 	return insertion_key_compare(sequence->documents[left->id].key, sequence_id(sequence, left->id),
 	                             sequence->documents[right->id].key, sequence_id(sequence, right->id));
 }
@@ -107,7 +108,6 @@ static inline void check_page(struct sequence *sequence, const struct document_p
 
 		CU_ASSERT_TRUE_FATAL(slice_equal(document->id, sequence_id(sequence, expected[i].id)));
 		CU_ASSERT_TRUE_FATAL(slice_equal(document->body, body));
-		CU_ASSERT_EQUAL_FATAL(document->score, (uint32_t)expected[i].score);
 	}
 }
 
@@ -115,7 +115,7 @@ static inline void check_list(struct sequence *sequence)
 {
 	static struct expected expected[SEQUENCE_IDS_MAX];
 	struct arena arena;
-	struct document_request request = {0, SEQUENCE_IDS_MAX, true, false, &arena};
+	struct document_request request = {0, SEQUENCE_IDS_MAX, false, &arena};
 	struct document_page page;
 	struct error error = {0};
 	size_t len = 0;
@@ -124,9 +124,37 @@ static inline void check_list(struct sequence *sequence)
 		if (sequence->documents[i].exists)
 			expected[len++] = (struct expected){sequence, i, 0};
 	arena_init(&arena, 4096);
-	sequence_succeeded(replica_list(sequence->replica, &request, &page, &error), &error);
+	sequence_succeeded(reads_list(sequence->replica, &request, &page, &error), &error);
 	check_page(sequence, &page, expected, len);
 	arena_deinit(&arena);
+}
+
+static inline int begun_compare(const void *a, const void *b)
+{
+	struct asked_hit left = *(const struct asked_hit *)a;
+	struct asked_hit right = *(const struct asked_hit *)b;
+
+	left.cost &= (1U << RANK_EXACTNESS_SHIFT) - 1;
+	right.cost &= (1U << RANK_EXACTNESS_SHIFT) - 1;
+	return asked_compare(&left, &right);
+}
+
+/* By what exactness says of the words: that they are also a whole field is the oracle's to say. */
+static inline void check_found(struct sequence *sequence, const struct asked_page *page,
+                               struct expected *expected, size_t len)
+{
+	CU_ASSERT_EQUAL_FATAL(page->total, len);
+	CU_ASSERT_EQUAL_FATAL(page->len, len);
+	qsort(expected, len, sizeof expected[0], expected_compare);
+	qsort(page->hits, len, sizeof page->hits[0], begun_compare);
+	for (size_t i = 0; i < len; i++) {
+		const struct asked_hit *hit = &page->hits[i];
+		struct slice body = sequence_body(sequence, expected[i].id);
+
+		CU_ASSERT_TRUE_FATAL(slice_equal(hit->document.id, sequence_id(sequence, expected[i].id)));
+		CU_ASSERT_TRUE_FATAL(slice_equal(hit->document.body, body));
+		CU_ASSERT_EQUAL_FATAL(hit->cost & ((1U << RANK_EXACTNESS_SHIFT) - 1), expected[i].begun);
+	}
 }
 
 /* `first`, if any, is a whole word, `last` one unless `open`: then it begins one. */
@@ -134,10 +162,11 @@ static inline void check_search(struct sequence *sequence, const char *first, co
 {
 	static struct expected expected[SEQUENCE_IDS_MAX];
 	struct arena arena;
-	struct document_request request = {0, SEQUENCE_IDS_MAX, true, false, &arena};
-	struct document_page page;
-	struct error error = {0};
 	char query[64];
+	struct asked_search asked = {
+		.query = query, .ranked = true, .limit = SEQUENCE_IDS_MAX, .arena = &arena};
+	struct asked_page page;
+	struct error error = {0};
 	size_t len = 0;
 
 	for (size_t i = 0; i < sequence->ids_len; i++) {
@@ -152,13 +181,13 @@ static inline void check_search(struct sequence *sequence, const char *first, co
 		if (first != NULL)
 			before = sequence_has(sequence, i, first);
 		if (before == 2)
-			expected[len++] = (struct expected){sequence, i, (has == 2) + (first != NULL)};
+			expected[len++] = (struct expected){sequence, i, has != 2};
 	}
-	(void)snprintf(query, sizeof query, "%s %s%s", first == NULL ? "" : first, last, open ? "" : " ");
+	(void)snprintf(query, sizeof query, first == NULL ? "%s%s%s" : "\"%s\" %s%s",
+	               first == NULL ? "" : first, last, open ? "" : " ");
 	arena_init(&arena, 4096);
-	sequence_succeeded(replica_search(sequence->replica, slice_string(query), &request, &page, &error),
-	                   &error);
-	check_page(sequence, &page, expected, len);
+	sequence_succeeded(asked_replica(sequence->replica, &asked, &page, &error), &error);
+	check_found(sequence, &page, expected, len);
 	arena_deinit(&arena);
 }
 
@@ -308,7 +337,7 @@ static inline void sequence_check(struct sequence *sequence)
 	check_marks(sequence);
 	check_origins(sequence);
 	check_values(sequence);
-	sequence_succeeded(replica_verify(sequence->replica, &error), &error);
+	sequence_succeeded(reads_verify(sequence->replica, &error), &error);
 }
 
 /* Disk segments of which there are chunks: a chunk's key begins with its segment's number. */

@@ -17,7 +17,8 @@
 #define SEQUENCE_STEADY 4
 #define SEQUENCE_KEYS_MAX 20000
 
-static const char *const sequence_paths[] = {"n", "c", "t.x", "id", "t", "deep.er", "deep.er.a", "s", "text"};
+static const char *const sequence_paths[] = {"n",       "c",         "t.x", "id",   "t",
+                                             "deep.er", "deep.er.a", "s",   "text", "_geo"};
 #define SEQUENCE_PATHS (sizeof sequence_paths / sizeof sequence_paths[0])
 
 /* A key with how many documents have it. */
@@ -94,7 +95,7 @@ static inline struct value_range attribute_range(uint16_t number)
 	struct value_range range;
 
 	value_key_kind(&range.from, number, VALUE_KIND_EXISTS);
-	value_key_kind(&range.to, number, VALUE_KIND_STRING);
+	value_key_kind(&range.to, number, VALUE_KIND_POINT);
 	memset(range.to.bytes + range.to.len, 0xFF, VALUE_KEY_BYTES_MAX - range.to.len);
 	range.to.len = VALUE_KEY_BYTES_MAX;
 	return range;

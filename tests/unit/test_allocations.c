@@ -270,7 +270,7 @@ static void reopen_checked(struct fold_model *model)
 
 	fold_reopen(model);
 	fold_check(model);
-	CU_ASSERT_EQUAL(replica_verify(model->replica, &error), 0);
+	CU_ASSERT_EQUAL(reads_verify(model->replica, &error), 0);
 }
 
 static void test_store(void)
@@ -327,24 +327,63 @@ static void test_compact(void)
 	fold_model_deinit(&model);
 }
 
-/* With the attributes set that there were not when all was stored. */
-static void build_swept(struct fold_model *model)
+/* Attributes that there were not when all was stored; the n-th allocation fails, then none. */
+static void attributes_change(struct fold_model *model, long n)
 {
-	uint64_t version = 1;
+	uint64_t version = replica_attributes_version(model->replica);
+	struct error error;
 
+	CU_ASSERT_EQUAL_FATAL(attributes_try(model, version + 1, 2, &error), 0);
+	sweep_begin(n);
+	if (attributes_try(model, version + 2, 3, &error) != 0)
+		check_error(ERROR_MEMORY, &error);
+	sweep_end();
+	CU_ASSERT_EQUAL_FATAL(attributes_try(model, version + 2, 3, &error), 0);
+}
+
+/* And rules for words. */
+static void cutting_change(struct fold_model *model, long n)
+{
+	static bool alpha;
+	struct slice word = slice_string(alpha ? "alpha" : "e");
+	struct text_settings settings = {.stop_words = &word, .stop_words_len = 1};
+	struct error error;
+
+	alpha = !alpha;
+	sweep_begin(n);
+	if (replica_cutting_set(model->replica, &settings, NULL, &error) != 0)
+		check_error(ERROR_MEMORY, &error);
+	sweep_end();
+	CU_ASSERT_EQUAL_FATAL(replica_cutting_set(model->replica, &settings, NULL, &error), 0);
+}
+
+/* And rules that are coming. */
+static void coming_change(struct fold_model *model, long n)
+{
+	static bool alpha;
+	struct slice word = slice_string(alpha ? "alpha" : "e");
+	struct text_settings in_force = {.stop_words_len = 0};
+	struct text_settings coming = {.stop_words = &word, .stop_words_len = 1};
+	struct error error;
+
+	alpha = !alpha;
+	sweep_begin(n);
+	if (replica_cutting_set(model->replica, &in_force, &coming, &error) != 0)
+		check_error(ERROR_MEMORY, &error);
+	sweep_end();
+	CU_ASSERT_EQUAL_FATAL(replica_cutting_set(model->replica, &in_force, &coming, &error), 0);
+}
+
+/* The job that such a change asks for. */
+static void build_swept(struct fold_model *model, void (*change)(struct fold_model *model, long n))
+{
 	for (long n = 0;; n++) {
 		struct replica_status before;
+		struct replica_status after;
 		struct outcome outcome;
-		struct error error;
 
-		if (fold_status(model).disk_lacking == 0) {
-			CU_ASSERT_EQUAL_FATAL(attributes_try(model, ++version, 2, &error), 0);
-			sweep_begin(n);
-			if (attributes_try(model, ++version, 3, &error) != 0)
-				check_error(ERROR_MEMORY, &error);
-			sweep_end();
-			CU_ASSERT_EQUAL_FATAL(attributes_try(model, version, 3, &error), 0);
-		}
+		if (fold_status(model).disk_lacking == 0)
+			change(model, n);
 		before = fold_status(model);
 		sweep_begin(n);
 		outcome = compact_try(model);
@@ -352,7 +391,8 @@ static void build_swept(struct fold_model *model)
 		if (outcome.rc != 0)
 			check_error(outcome.rc, &outcome.error);
 		check_same(model, &before);
-		if (!has_failed && fold_status(model).builds > before.builds)
+		after = fold_status(model);
+		if (!has_failed && after.builds + after.merges > before.builds + before.merges)
 			break;
 		if (!has_failed)
 			n--; /* what left was removed */
@@ -361,19 +401,24 @@ static void build_swept(struct fold_model *model)
 
 static void test_build(void)
 {
-	struct fold_model model;
-	size_t before = failures;
+	static void (*const changes[])(struct fold_model * model, long n) = {attributes_change,
+	                                                                     cutting_change, coming_change};
 
-	model_init(&model, 11);
-	append(&model, 60);
-	fold_receive_all(&model, model.end);
-	fold_store(&model);
-	build_swept(&model);
-	printf("%zu failures ", failures - before);
-	CU_ASSERT_TRUE(failures - before > 60);
-	CU_ASSERT_EQUAL(fold_status(&model).disk_lacking, 0);
-	reopen_checked(&model);
-	fold_model_deinit(&model);
+	for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		struct fold_model model;
+		size_t before = failures;
+
+		model_init(&model, 11 + i);
+		append(&model, 60);
+		fold_receive_all(&model, model.end);
+		fold_store(&model);
+		build_swept(&model, changes[i]);
+		printf("%zu failures ", failures - before);
+		CU_ASSERT_TRUE(failures - before > 60);
+		CU_ASSERT_EQUAL(fold_status(&model).disk_lacking, 0);
+		reopen_checked(&model);
+		fold_model_deinit(&model);
+	}
 }
 
 enum reading {
@@ -423,29 +468,32 @@ static int read_one(struct fold_model *model, enum reading reading, uint64_t *an
 	struct buffer marks;
 	struct arena arena;
 	uint64_t values = 0;
-	struct document_request request = {0, FOLD_IDS, true, false, &arena};
+	struct document_request request = {0, FOLD_IDS, false, &arena};
+	struct asked_search whole = {.query = "rot ", .limit = FOLD_IDS, .arena = &arena};
+	struct asked_search prefix = {.query = "alpha b", .ranked = true, .limit = FOLD_IDS, .arena = &arena};
+	struct asked_page found = {0};
 	int rc = 0;
 
 	arena_init(&arena, 512);
 	buffer_init(&marks, 1 << 20);
 	if (reading == READING_GET)
-		rc = replica_get(model->replica, slice_string(model->ids[1]), true, &arena, &document, error);
+		rc = reads_get(model->replica, slice_string(model->ids[1]), &arena, &document, error);
 	else if (reading == READING_LIST)
-		rc = replica_list(model->replica, &request, &page, error);
+		rc = reads_list(model->replica, &request, &page, error);
 	else if (reading == READING_SEARCH)
-		rc = replica_search(model->replica, slice_string("rot "), &request, &page, error);
+		rc = asked_replica(model->replica, &whole, &found, error);
 	else if (reading == READING_PREFIX)
-		rc = replica_search(model->replica, slice_string("alpha b"), &request, &page, error);
+		rc = asked_replica(model->replica, &prefix, &found, error);
 	else if (reading == READING_MARKS)
 		rc = replica_marks(model->replica, 0, &marks, error);
 	else if (reading == READING_VALUES)
 		rc = values_read(model, &values, error);
 	else
-		rc = replica_verify(model->replica, error);
+		rc = reads_verify(model->replica, error);
 	*answer = rc != 0                    ? 0
 	          : reading == READING_GET   ? document.body.len
 	          : reading == READING_MARKS ? marks.len
-	                                     : values + page.total + page.count;
+	                                     : values + page.total + page.count + found.total + found.len;
 	buffer_deinit(&marks);
 	arena_deinit(&arena);
 	return rc;

@@ -115,53 +115,58 @@ static void test_refusals_pause(void)
 	chooser_free(chooser);
 }
 
+static const struct {
+	const char *name;
+	struct chooser_candidate candidates[3];
+	size_t len;
+	int64_t explore_us;
+	size_t expected;
+} picks[] = {
+	{"one", {{1000, 5, false, 0}}, 1, INT64_MIN, 0},
+	{"the cheapest", {{4000, 1, false, 0}, {1000, 9, false, 0}, {1600, 2, false, 0}}, 3, INT64_MIN, 1},
+	{"of equals the one asked longest ago",
+         {{1000, 9, false, 0}, {1500, 3, false, 0}, {1200, 5, false, 0}},
+         3,
+         INT64_MIN,
+         1},
+	{"of equals one that is asked anyway", {{1000, 1, false, 0}, {1500, 9, true, 0}}, 2, INT64_MIN, 1},
+	{"not one that is dear, though it is asked anyway",
+         {{1000, 9, false, 0}, {1501, 1, true, 0}},
+         2,
+         INT64_MIN,
+         0},
+	{"of several that are asked anyway the one for fewest shards",
+         {{1000, 1, true, 3}, {1500, 9, true, 2}, {1000, 0, false, 0}},
+         3,
+         INT64_MIN,
+         1},
+	{"exploring: the one asked longest ago",
+         {{1000, 9, false, 0}, {90000, 1, false, 0}},
+         2,
+         INT64_MAX,
+         1},
+	{"exploring, but all have been asked lately", {{1000, 9, false, 0}, {90000, 5, false, 0}}, 2, 5, 0},
+	{"never asked is longest ago", {{1000, 0, false, 0}, {1000, INT64_MIN, false, 0}}, 2, INT64_MIN, 1},
+	{"exploring does not take one that is away",
+         {{1000, 9, false, 0}, {CHOOSER_COST_AWAY + 1, 1, false, 0}},
+         2,
+         INT64_MAX,
+         0},
+	{"all are away",
+         {{CHOOSER_COST_AWAY * 2, 1, false, 0}, {CHOOSER_COST_AWAY + 1, 5, false, 0}},
+         2,
+         INT64_MIN,
+         1},
+};
+
 static void test_pick(void)
 {
-	static const struct {
-		const char *name;
-		struct chooser_candidate candidates[3];
-		size_t len;
-		int64_t explore_us;
-		size_t expected;
-	} rows[] = {
-		{"one", {{1000, 5, false}}, 1, INT64_MIN, 0},
-		{"the cheapest", {{4000, 1, false}, {1000, 9, false}, {1600, 2, false}}, 3, INT64_MIN, 1},
-		{"of equals the one asked longest ago",
-	         {{1000, 9, false}, {1500, 3, false}, {1200, 5, false}},
-	         3,
-	         INT64_MIN,
-	         1},
-		{"of equals one that is asked anyway", {{1000, 1, false}, {1500, 9, true}}, 2, INT64_MIN, 1},
-		{"not one that is dear, though it is asked anyway",
-	         {{1000, 9, false}, {1501, 1, true}},
-	         2,
-	         INT64_MIN,
-	         0},
-		{"exploring: the one asked longest ago",
-	         {{1000, 9, false}, {90000, 1, false}},
-	         2,
-	         INT64_MAX,
-	         1},
-		{"exploring, but all have been asked lately", {{1000, 9, false}, {90000, 5, false}}, 2, 5, 0},
-		{"never asked is longest ago", {{1000, 0, false}, {1000, INT64_MIN, false}}, 2, INT64_MIN, 1},
-		{"exploring does not take one that is away",
-	         {{1000, 9, false}, {CHOOSER_COST_AWAY + 1, 1, false}},
-	         2,
-	         INT64_MAX,
-	         0},
-		{"all are away",
-	         {{CHOOSER_COST_AWAY * 2, 1, false}, {CHOOSER_COST_AWAY + 1, 5, false}},
-	         2,
-	         INT64_MIN,
-	         1},
-	};
+	for (size_t i = 0; i < sizeof picks / sizeof picks[0]; i++) {
+		size_t picked = chooser_pick(picks[i].candidates, picks[i].len, picks[i].explore_us);
 
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		size_t picked = chooser_pick(rows[i].candidates, rows[i].len, rows[i].explore_us);
-
-		CU_ASSERT_EQUAL(picked, rows[i].expected);
-		if (picked != rows[i].expected)
-			printf("\n%s: %zu\n", rows[i].name, picked);
+		CU_ASSERT_EQUAL(picked, picks[i].expected);
+		if (picked != picks[i].expected)
+			printf("\n%s: %zu\n", picks[i].name, picked);
 	}
 }
 
@@ -182,7 +187,7 @@ static void test_load_spreads(void)
 
 			for (size_t n = 0; n < 2; n++)
 				candidates[n] = (struct chooser_candidate){
-					cost(n, now_us), chooser_asked_us(chooser, n), false};
+					cost(n, now_us), chooser_asked_us(chooser, n), false, 0};
 			picked = chooser_pick(candidates, 2, explore_us);
 			asked[row][picked]++;
 			ask(picked, now_us, latencies_us[row][picked]);

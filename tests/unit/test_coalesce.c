@@ -101,16 +101,43 @@ static struct hash128 fingerprint(const char *body, const struct coalesce_scope 
 
 static void test_fingerprint(void)
 {
-	static const char *const equal[] = {"{\"q\":\"a\"}", "{\"limit\":20,\"q\":\"a\"}",
+	static const char *const equal[] = {"{\"q\":\"a\"}",
+	                                    "{\"limit\":20,\"q\":\"a\"}",
 	                                    "{\"q\":\"\\u0061\",\"offset\":0}",
-	                                    "{\"q\":\"a\",\"limit\":null,\"facets\":null,\"page\":null}"};
+	                                    "{\"q\":\"a\",\"sort\":[],\"facets\":null,\"page\":null}",
+	                                    "{\"cropLength\":10,\"q\":\"a\",\"filter\":\"\"}",
+	                                    "{\"q\":\"a\",\"hybrid\":{\"embedder\":\"x\","
+	                                    "\"semanticRatio\":0}}"};
 	static const char *const different[] = {"{}",
 	                                        "{\"q\":\"b\"}",
 	                                        "{\"q\":\"a \"}",
 	                                        "{\"q\":\"A\"}",
 	                                        "{\"q\":\"a\",\"limit\":21}",
 	                                        "{\"q\":\"a\",\"offset\":20}",
-	                                        "{\"q\":\"a\",\"limit\":0,\"offset\":20}"};
+	                                        "{\"q\":\"a\",\"limit\":0,\"offset\":20}",
+	                                        "{\"q\":\"a\",\"page\":0,\"hitsPerPage\":20}",
+	                                        "{\"q\":\"a\",\"page\":1}",
+	                                        "{\"q\":\"a\",\"hitsPerPage\":1}",
+	                                        "{\"q\":\"a\",\"vector\":[1]}",
+	                                        "{\"q\":\"a\",\"hybrid\":{\"embedder\":\"x\"}}",
+	                                        "{\"q\":\"a\",\"hybrid\":{\"embedder\":\"y\"}}",
+	                                        "{\"q\":\"a\",\"attributesToRetrieve\":[]}",
+	                                        "{\"q\":\"a\",\"attributesToCrop\":[\"x\"]}",
+	                                        "{\"q\":\"a\",\"cropLength\":9}",
+	                                        "{\"q\":\"a\",\"cropMarker\":\"\"}",
+	                                        "{\"q\":\"a\",\"attributesToHighlight\":[\"x\"]}",
+	                                        "{\"q\":\"a\",\"highlightPreTag\":\"x\"}",
+	                                        "{\"q\":\"a\",\"highlightPostTag\":\"x\"}",
+	                                        "{\"q\":\"a\",\"showMatchesPosition\":true}",
+	                                        "{\"q\":\"a\",\"filter\":\"x\"}",
+	                                        "{\"q\":\"a\",\"sort\":[\"x\"]}",
+	                                        "{\"q\":\"a\",\"distinct\":\"x\"}",
+	                                        "{\"q\":\"a\",\"facets\":[\"x\"]}",
+	                                        "{\"q\":\"a\",\"matchingStrategy\":\"all\"}",
+	                                        "{\"q\":\"a\",\"attributesToSearchOn\":[\"x\"]}",
+	                                        "{\"q\":\"a\",\"rankingScoreThreshold\":0}",
+	                                        "{\"q\":\"a\",\"showRankingScore\":true}",
+	                                        "{\"q\":\"a\",\"showRankingScoreDetails\":true}"};
 	struct coalesce_scope scope = {7, 1, 0, slice_string(""), 99};
 	struct hash128 first = fingerprint(equal[0], &scope);
 

@@ -176,6 +176,49 @@ static void test_oldest_task(void)
 	world_free(world);
 }
 
+/* Who finds nothing new, and is another one, records the same. */
+static void test_oldest_task_stays(void)
+{
+	struct world *world = world_new();
+
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "e", NULL);
+	(void)run(world, -1);
+	office_take(world);
+	CU_ASSERT_EQUAL(controller_oldest_task(world->controller), 1);
+	world->url = "http://another";
+	CU_ASSERT_EQUAL(run(world, -1), 1);
+	CU_ASSERT_STRING_EQUAL(catalog_cluster(controller_catalog(world->controller))->controller,
+	                       "http://another");
+	CU_ASSERT_EQUAL(controller_oldest_task(world->controller), 1);
+	world_free(world);
+}
+
+/* However many are done, those that are not fit. */
+static void test_long_history(void)
+{
+	static const char cluster[] =
+		"{\"v\":1,\"epoch\":1,\"task\":-1,\"rf\":1,\"kafka\":\"K1\",\"nodes\":[],"
+		"\"oldest_task\":1000000}";
+	struct world *world = world_new();
+	struct error error;
+	int64_t task;
+	int rc = 0;
+
+	(void)request(world, TASK_TYPE_INDEX_CREATION, "g", NULL);
+	office_take(world);
+	CU_ASSERT_EQUAL(controller_oldest_task(world->controller), 0);
+	CU_ASSERT_EQUAL_FATAL(controller_read_topology(world->controller, 0, slice_string("cluster"),
+	                                               slice_string(cluster), &error),
+	                      0);
+	task = controller_oldest_task(world->controller);
+	CU_ASSERT_EQUAL(task, 1000000);
+	while (rc == 0)
+		rc = controller_read_task(world->controller, task++, slice_string(world->tasks[0]), &error);
+	CU_ASSERT_EQUAL(rc, ERROR_LIMIT);
+	CU_ASSERT_EQUAL(task - 1, 1000000 + TASKS_PENDING_MAX - 1); /* the world's own is pending too */
+	world_free(world);
+}
+
 /* A name is created and deleted, and its next creation is requested after `after` actions. */
 static void recreate(int after)
 {
@@ -250,6 +293,8 @@ int main(void)
 		{"adoption_of_too_many_partitions", test_adoption_of_too_many_partitions},
 		{"refused_requests", test_refused_requests},
 		{"oldest_task", test_oldest_task},
+		{"oldest_task_stays", test_oldest_task_stays},
+		{"long_history", test_long_history},
 		{"recreation_at_any_time", test_recreation_at_any_time},
 		{"another_kafka", test_another_kafka},
 		CU_TEST_INFO_NULL,

@@ -18,7 +18,7 @@ static const char answer[] =
 	"{\"index\":\"00000000000000aa\",\"uid\":\"books\",\"generation\":2,\"partition\":5,\"state\":"
 	"\"active\","
 	"\"incarnation\":\"00000000000000010000000000000002\",\"session\":\"00000000000000cd\","
-	"\"received\":12300,\"stored\":12000,\"log_end\":-1,\"anchor\":{\"offset\":12299},"
+	"\"received\":12300,\"stored\":12000,\"settings\":17,\"log_end\":-1,\"anchor\":{\"offset\":12299},"
 	"\"digest\":\"000000000000000a000000000000000b\","
 	"\"seals\":[{\"offset\":8192,\"digest\":\"00000000000000000000000000000008\"},"
 	"{\"offset\":12288,\"digest\":\"00000000000000070000000000000000\"}],\"documents\":7},"
@@ -66,6 +66,7 @@ static void test_an_answer(void)
 	CU_ASSERT_EQUAL(replica->session, 0xcd);
 	CU_ASSERT_EQUAL(replica->received, 12300);
 	CU_ASSERT_EQUAL(replica->stored, 12000);
+	CU_ASSERT_EQUAL(replica->settings, 17);
 	hash128_print(replica->digest, text);
 	CU_ASSERT_STRING_EQUAL(text, "000000000000000a000000000000000b");
 	CU_ASSERT_EQUAL(replica->seals_len, 2);
@@ -77,6 +78,7 @@ static void test_an_answer(void)
 	CU_ASSERT_EQUAL(replica->state, REPORT_STATE_STOPPED);
 	CU_ASSERT_TRUE(incarnation_is_none(replica->incarnation));
 	CU_ASSERT_EQUAL(replica->seals_len, 0);
+	CU_ASSERT_EQUAL(replica->settings, -1);
 	node_report_deinit(&report);
 	CU_ASSERT_EQUAL(report.replicas_len, 0);
 }
@@ -132,6 +134,8 @@ static const struct {
 	{"\"stored\":12000", "\"stored\":-1", "stored"},
 	{"\"000000000000000a000000000000000b\"", "\"0a\"", "digest"},
 	{"\"000000000000000a000000000000000b\"", "\"000000000000000a00000000000000zz\"", "digest"},
+	{"\"settings\":17", "\"settings\":-2", "settings"},
+	{"\"settings\":17", "\"settings\":\"17\"", "settings"},
 	{"\"seals\":[", "\"seals\":7,\"x\":[", "seals"},
 	{"{\"offset\":8192", "{\"offset\":12288", "seals"},
 	{"{\"offset\":12288", "{\"offset\":12301", "seals"},

@@ -4,6 +4,7 @@
  */
 #include "shard/core/dictionary.h"
 
+#include "shard/engine/typo.h"
 #include "tests/unit/suite.h"
 
 #include <stdio.h>
@@ -70,6 +71,10 @@ static void dictionary_print(const struct dictionary *dictionary, char *text, si
 	for (size_t i = 0; i < dictionary_len(dictionary); i++) {
 		struct dictionary_entry entry = dictionary_at(dictionary, i);
 
+		CU_ASSERT_EQUAL(entry.letters, typo_letters(entry.word));
+		CU_ASSERT_EQUAL(dictionary_letters(dictionary)[i], entry.letters);
+		CU_ASSERT_EQUAL(dictionary_seek(dictionary, entry.word), i);
+		CU_ASSERT_FALSE(dictionary_lacks(dictionary, entry.word));
 		len += entry_print(&entry, text + len, size - len);
 	}
 }
@@ -235,6 +240,9 @@ static void test_many(void)
 		entry_print(&left, a, sizeof a);
 		entry_print(&right, b, sizeof b);
 		CU_ASSERT_STRING_EQUAL(a, b);
+		CU_ASSERT_EQUAL(right.letters, typo_letters(right.word));
+		CU_ASSERT_EQUAL(dictionary_seek(merged, right.word), i);
+		CU_ASSERT_FALSE(dictionary_lacks(merged, right.word));
 	}
 	for (size_t i = 0; i < 100; i++)
 		dictionary_free(parts[i]);

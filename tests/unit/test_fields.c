@@ -38,7 +38,6 @@ static void test_numbers(void)
 	CU_ASSERT_EQUAL(numbered(fields, slice_of("a\0b", 3)), 3);
 	CU_ASSERT_EQUAL(fields_len(fields), 4);
 	CU_ASSERT_TRUE(slice_equal(fields_path(fields, 1), slice_string("a.b")));
-	CU_ASSERT_TRUE(fields_bytes(fields) > 4 * sizeof(struct slice));
 	fields_free(fields);
 }
 

@@ -2,6 +2,7 @@
  * Figures: what memory, each level on disk and the jobs have, as ranges,
  * stores and merges go on; and that the parts are the whole.
  */
+#include "tests/unit/replica_asked.h"
 #include "tests/unit/replica_model.h"
 
 #include "shard/core/figures.h"
@@ -129,6 +130,41 @@ static void test_memory(void)
 	model_free(model);
 }
 
+static void search(const struct model *model)
+{
+	struct arena arena;
+	struct asked_search asked = {.query = "a ", .limit = 1, .arena = &arena};
+	struct asked_page page;
+	struct error error;
+
+	arena_init(&arena, 1024);
+	CU_ASSERT_EQUAL_FATAL(asked_replica(model->replica, &asked, &page, &error), 0);
+	arena_deinit(&arena);
+}
+
+/* Words of a disk segment are kept from the first search on, as long as the segment is there. */
+static void test_tables(void)
+{
+	struct model *model = model_new("figures_tables");
+	size_t first;
+
+	model->end = BASE;
+	put(model, 0, IDS);
+	search(model);
+	CU_ASSERT_EQUAL(figures_of(model).tables_bytes, 0);
+	store_end(model, store_begin(model));
+	CU_ASSERT_EQUAL(figures_of(model).tables_bytes, 0);
+	search(model);
+	first = figures_of(model).tables_bytes;
+	CU_ASSERT_TRUE(first > 0 && first < figures_of(model).words_bytes + 4096);
+	put(model, 0, 1);
+	store_end(model, store_begin(model));
+	CU_ASSERT_EQUAL(figures_of(model).tables_bytes, first); /* the new segment's are not asked for */
+	search(model);
+	CU_ASSERT_TRUE(figures_of(model).tables_bytes > first);
+	model_free(model);
+}
+
 static void test_dead(void)
 {
 	struct model *model = model_new("figures_dead");
@@ -245,6 +281,43 @@ static void test_levels(void)
 	model_free(model);
 }
 
+static void check_one_segment(const struct model *model, uint32_t level, uint64_t merges)
+{
+	struct replica_figures figures = figures_of(model);
+
+	CU_ASSERT_EQUAL_FATAL(figures.levels_len, 1);
+	CU_ASSERT_EQUAL(figures.levels[0].level, level);
+	CU_ASSERT_EQUAL(figures.levels[0].segments, 1);
+	CU_ASSERT_EQUAL(figures.levels[0].dead, 0);
+	CU_ASSERT_EQUAL(status_of(model).merges, merges);
+}
+
+/* Fewer segments than the policy leaves; what joins a single one of its level leaves it there. */
+static void test_rest(void)
+{
+	struct model *model = model_new("figures_rest");
+
+	model->end = BASE;
+	for (size_t i = 0; i < MANIFEST_SMALL_FANOUT - 1; i++) {
+		put(model, i * PART, (i + 1) * PART);
+		store_end(model, store_begin(model));
+	}
+	CU_ASSERT_EQUAL(compact_all(model), 0);
+	CU_ASSERT_EQUAL(figures_of(model).levels[0].segments, MANIFEST_SMALL_FANOUT - 1);
+	replica_rest(model->replica, true);
+	CU_ASSERT_EQUAL(compact_all(model), MANIFEST_SMALL_FANOUT - 1);
+	check_one_segment(model, 1, 1);
+	put(model, 0, PART);
+	store_end(model, store_begin(model));
+	replica_rest(model->replica, false);
+	CU_ASSERT_EQUAL(compact_all(model), 1); /* for the dead */
+	CU_ASSERT_EQUAL(figures_of(model).levels_len, 2);
+	replica_rest(model->replica, true);
+	CU_ASSERT_EQUAL(compact_all(model), 2);
+	check_one_segment(model, 1, 3);
+	model_free(model);
+}
+
 /* Values of documents are bytes of their segments, and of what is merged. */
 static void test_values(void)
 {
@@ -276,7 +349,9 @@ int main(void)
 {
 	CU_TestInfo tests[] = {{"memory: active and immutable", test_memory},
 	                       {"dead documents and live bytes", test_dead},
+	                       {"words in memory", test_tables},
 	                       {"levels and merges", test_levels},
+	                       {"rest", test_rest},
 	                       {"values", test_values},
 	                       CU_TEST_INFO_NULL};
 

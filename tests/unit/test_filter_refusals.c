@@ -202,14 +202,14 @@ static const struct {
          "The `_vectors` filter is not available in this version of Millrace.", "1:29"},
 	{"_foreign(a, b = 1)", "The `_foreign` filter is not available in this version of Millrace.", "1:19"},
 	{"#[\"v = 5\",[\"\",{\"a\":[1.50]}]]",
-         "Invalid syntax for the filter parameter: `expected String, found: {\"a\":[1.50]}`.", NULL},
+         "Invalid syntax for the filter parameter: `expected String, found: {\"a\":[1.5]}`.", NULL},
 	{"#[\"v = 5\"", "not JSON: unexpected end of data at byte 8", NULL},
 };
 
 static void test_refusals(void)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct filter_refusal refusal = {0};
+		struct filter_refusal refusal = {.lacks_feature = true};
 		struct filter *filter = NULL;
 		struct buffer expected;
 		struct arena arena;
@@ -222,6 +222,7 @@ static void test_refusals(void)
 		buffer_put_u8(&expected, 0);
 		CU_ASSERT_EQUAL(filter_bed_parse(rows[i].expression, &arena, &filter, &refusal),
 		                ERROR_FORMAT);
+		CU_ASSERT_FALSE(refusal.lacks_feature);
 		CU_ASSERT_STRING_EQUAL(refusal.text, (const char *)expected.ptr);
 		CU_ASSERT_EQUAL(refusal.len, strlen(refusal.text));
 		CU_ASSERT_PTR_NULL(filter);

@@ -4,48 +4,15 @@
  */
 #include "shard/engine/format.h"
 
+#include "tests/unit/failing_allocations.h"
 #include "tests/unit/suite.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define SWEEP_MAX 1000
 #define LIST_MAX 8
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-
-/* Before that many allocations the next one fails; -1: none does. */
-static long allocations_left = -1;
-
-static bool fails(void)
-{
-	if (allocations_left < 0 || allocations_left-- > 0)
-		return false;
-	errno = ENOMEM;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size)
-{
-	return fails() ? NULL : __real_realloc(ptr, size);
-}
 
 /* Cuts ASCII: words of letters and digits, `the` a stop word; ! and ; are hard. */
 struct bed {

@@ -50,6 +50,37 @@ static void test_rows(void)
 	}
 }
 
+/* The first of each name, wherever it stands. */
+static void test_members(void)
+{
+	static const char *const names[3] = {"a", "b", "c"};
+	static const struct {
+		const char *text;
+		const char *values[3]; /* NULL: it has none */
+	} texts[] = {
+		{"{}", {NULL, NULL, NULL}},
+		{"[\"a\",1]", {NULL, NULL, NULL}},
+		{"{\"c\":{\"a\":0},\"a\":[\"b\"],\"x\":\"b\",\"c\":2}", {"[\"b\"]", NULL, "{\"a\":0}"}},
+		{"{\"aa\":1,\"\":2,\"\\u0062\":3,\"a\":null}", {"null", "3", NULL}},
+		{"{\"b\":1,\"c\":2,\"a\":3,\"a\":4}", {"3", "1", "2"}},
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		struct slice values[3];
+
+		json_text_members(slice_string(texts[i].text), names, 3, values);
+		for (size_t k = 0; k < 3; k++) {
+			struct slice value = slice_string("as before");
+			bool has = texts[i].values[k] != NULL;
+
+			CU_ASSERT_EQUAL_FATAL(values[k].ptr != NULL, has);
+			CU_ASSERT_TRUE(slice_equal(values[k], slice_string(has ? texts[i].values[k] : "")));
+			CU_ASSERT_EQUAL(json_text_member(slice_string(texts[i].text), names[k], &value), has);
+			CU_ASSERT_TRUE(slice_equal(value, has ? values[k] : slice_string("as before")));
+		}
+	}
+}
+
 static uint64_t below(uint64_t *random, uint64_t bound)
 {
 	*random = *random * 6364136223846793005ULL + 1442695040888963407ULL; /* Knuth's MMIX */
@@ -147,6 +178,7 @@ static void test_any_document(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {{"what lies between members", test_rows},
+	                       {"members by name", test_members},
 	                       {"any document, part by part", test_any_document},
 	                       CU_TEST_INFO_NULL};
 

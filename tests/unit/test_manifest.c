@@ -167,25 +167,15 @@ static void test_what_cannot_be(void)
 
 static void test_segments(void)
 {
-	static const struct {
-		uint64_t number;
-		uint64_t id; /* 0: none */
-	} rows[] = {{99, 0}, {100, 1}, {109, 1}, {110, 0}, {111, 2}, {120, 2}, {121, 3}, {130, 3}, {131, 0}};
 	struct manifest *manifest = manifest_new();
 	struct disk_segment joined;
 
-	CU_ASSERT_EQUAL(manifest_find(manifest, 7), NULL);
 	levels_add(manifest, "0 00", 10);
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct disk_segment *found = manifest_find(manifest, rows[i].number);
-
-		CU_ASSERT_EQUAL(found == NULL ? 0 : found->id, rows[i].id);
-	}
 	joined = segment_of(9, 1, 100, 121);
 	CU_ASSERT_TRUE(manifest_replace(manifest, 0, 2, &joined));
 	CU_ASSERT_EQUAL(manifest->segments_len, 2);
-	CU_ASSERT_EQUAL(manifest_find(manifest, 110)->id, 9);
-	CU_ASSERT_EQUAL(manifest_find(manifest, 125)->id, 3);
+	CU_ASSERT_EQUAL(manifest->segments[0].id, 9);
+	CU_ASSERT_EQUAL(manifest->segments[1].id, 3);
 	CU_ASSERT_TRUE(manifest_replace(manifest, 1, 1, NULL));
 	CU_ASSERT_EQUAL(manifest->segments_len, 1);
 	CU_ASSERT_EQUAL(manifest->leaving_len, 3);
@@ -292,6 +282,49 @@ static void test_merge_place(void)
 			CU_ASSERT_EQUAL(at, rows[i].at);
 			CU_ASSERT_EQUAL(len, rows[i].len);
 		}
+		free(manifest);
+	}
+}
+
+/* What a rest joins, for which the policy has nothing. */
+static void test_rest(void)
+{
+	static const struct {
+		const char *levels;
+		uint64_t documents; /* of each */
+		size_t larger_at;
+		uint64_t larger; /* times the others' bytes; 0: as they are */
+		size_t at;
+		size_t len; /* 0: nothing */
+	} rows[] = {
+		{"", 3000, 0, 0, 0, 0},
+		{"0", 3000, 0, 0, 0, 0},
+		{"00", 3000, 0, 0, 0, 2},
+		{"0000000", 3000, 0, 0, 0, 7},
+		{"3210", 3000, 0, 0, 0, 4},
+		{"00", 3000, 0, MANIFEST_REST_SHARE, 0, 2},
+		{"00", 3000, 0, MANIFEST_REST_SHARE + 1, 0, 0},
+		{"000", 3000, 0, 2 * MANIFEST_REST_SHARE, 0, 3},
+		{"000", 3000, 0, 2 * MANIFEST_REST_SHARE + 1, 1, 2}, /* those behind the large one */
+		{"000", 3000, 1, 2 * MANIFEST_REST_SHARE + 1, 0, 0},
+		{"43214321432143214", 3000, 0, 0, 0, MANIFEST_MERGE_MAX},
+		{"00000", DISK_SEGMENT_DOCUMENTS_MAX / 4, 0, 0, 0, 4},
+		{"00", DISK_SEGMENT_DOCUMENTS_MAX / 2 + 1, 0, 0, 0, 0},
+		{"0000", 3000, 2, MANIFEST_SEGMENT_BYTES_MAX, 0, 2}, /* one that is large already */
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct manifest *manifest = manifest_new();
+		size_t at = 99;
+		size_t len = 0;
+
+		levels_add(manifest, rows[i].levels, rows[i].documents);
+		if (rows[i].larger > 0)
+			manifest->segments[rows[i].larger_at].bytes *= rows[i].larger;
+		CU_ASSERT_EQUAL(manifest_rest_place(manifest, &at, &len), rows[i].len > 0);
+		CU_ASSERT_EQUAL(len, rows[i].len);
+		if (rows[i].len > 0)
+			CU_ASSERT_EQUAL(at, rows[i].at);
 		free(manifest);
 	}
 }
@@ -446,6 +479,7 @@ int main(void)
 	                       {"bounds", test_bounds},
 	                       {"live bytes", test_live_bytes},
 	                       {"what to merge", test_merge_place},
+	                       {"what a rest merges", test_rest},
 	                       {"values to merge", test_merge_of_values},
 	                       {"numbers too far apart", test_wide_merge},
 	                       {"a crowd", test_crowd},

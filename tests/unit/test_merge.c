@@ -1,246 +1,34 @@
 /*
- * Answers of nodes: what is believed, and how pages become one.
+ * How the pages of nodes become one, and what is asked and answered.
  */
 #include "query/core/answer.h"
 
 #include "tests/unit/suite.h"
 
 static const int32_t asked[] = {0, 2};
-static const struct node_question question = {asked, 2, 3, NULL};
+static const struct node_question question = {.partitions = asked, .partitions_len = 2, .hits_max = 3};
 
-#define RECEIVED \
-	"\"received\":[{\"p\":2,\"received\":5,\"state\":\"active\"},{\"p\":0,\"received\":7,\"state\":" \
-	"\"active\"}]"
-#define HIT(p, score, ts, id) \
-	"{\"p\":" p ",\"score\":" score ",\"ts\":" ts ",\"seq\":0,\"id\":\"" id "\",\"doc\":{\"id\":\"" id \
-	"\"}}"
-
-static int parse(const char *text, struct arena *arena, struct node_answer *answer)
-{
-	struct error error;
-
-	return node_answer_parse(slice_string(text), &question, arena, answer, &error);
-}
-
-static void test_answer_is_read(void)
-{
-	static const char text[] =
-		"{" RECEIVED
-		", \"total\" : 9 ,\"hits\":[\n{\"p\":0,\"score\":2,\"ts\":-4,\"seq\":1,\"id\":\"a\","
-		"\"doc\":{ \"n\": 1.10, \"s\":\"\\u00e9 ] }\" }} , " HIT("2", "1", "8", "b") "]}";
-	struct node_answer answer;
-	struct arena arena;
-
-	arena_init(&arena, 1024);
-	CU_ASSERT_EQUAL_FATAL(parse(text, &arena, &answer), 0);
-	CU_ASSERT_EQUAL(answer.total, 9);
-	CU_ASSERT_EQUAL(answer.stale_len, 0);
-	/* in the order of the question */
-	CU_ASSERT_EQUAL(answer.received[0], 7);
-	CU_ASSERT_EQUAL(answer.received[1], 5);
-	CU_ASSERT_EQUAL_FATAL(answer.hits_len, 2);
-	CU_ASSERT_EQUAL(answer.hits[0].partition, 0);
-	CU_ASSERT_EQUAL(answer.hits[0].score, 2);
-	CU_ASSERT_EQUAL(answer.hits[0].key.timestamp_ms, -4);
-	CU_ASSERT_EQUAL(answer.hits[0].key.seq, 1);
-	CU_ASSERT_TRUE(slice_equal(answer.hits[0].id, slice_string("a")));
-	/* every byte of the document, spaces, escapes and digits alike */
-	CU_ASSERT_TRUE(
-		slice_equal(answer.hits[0].document, slice_string("{ \"n\": 1.10, \"s\":\"\\u00e9 ] }\" }")));
-	CU_ASSERT_TRUE(slice_equal(answer.hits[1].document, slice_string("{\"id\":\"b\"}")));
-	arena_deinit(&arena);
-}
-
-static void test_stale_partitions(void)
-{
-	static const char text[] = "{\"received\":[{\"p\":0,\"received\":1,\"state\":\"recovering\"},"
-				   "{\"p\":2,\"received\":1,\"state\":\"active\"}],\"total\":0,\"hits\":[]}";
-	struct node_answer answer;
-	struct arena arena;
-
-	arena_init(&arena, 1024);
-	CU_ASSERT_EQUAL_FATAL(parse(text, &arena, &answer), 0);
-	CU_ASSERT_EQUAL_FATAL(answer.stale_len, 1);
-	CU_ASSERT_EQUAL(answer.stale[0], 0);
-	arena_deinit(&arena);
-}
-
-#define SHARE(p, total) "{\"p\":" p ",\"received\":9,\"state\":\"recovering\",\"total\":" total "}"
-
-/* One of two shards was answered by somebody else. */
-static void test_answer_in_part(void)
-{
-	static const bool second[] = {false, true};
-	static const struct {
-		const char *text;
-		bool usable;
-		int64_t total;
-		size_t hits_len;
-	} rows[] = {
-		/* everything is there: the rest is exact */
-		{"{\"received\":[" SHARE("0", "1") "," SHARE("2", "2") "],\"total\":3,\"hits\":[" HIT(
-			 "0", "3", "1", "a") "," HIT("2", "2", "1", "b") "," HIT("2", "1", "1", "c") "]}",
-	         true, 2, 2},
-		/* a page that was cut off, but it is the other shard's from end to end */
-		{"{\"received\":[" SHARE("0", "4") "," SHARE("2", "2") "],\"total\":6,\"hits\":[" HIT(
-			 "2", "3", "1", "a") "," HIT("2", "2", "1", "b") "]}",
-	         true, 2, 2},
-		/* cut off: behind the last hit there may be one that is needed now */
-		{"{\"received\":[" SHARE("0", "4") "," SHARE("2", "2") "],\"total\":6,\"hits\":[" HIT(
-			 "0", "3", "1", "a") "," HIT("2", "2", "1", "b") "]}",
-	         false, 0, 0},
-		/* nobody can say how much of the total is left */
-		{"{" RECEIVED ",\"total\":1,\"hits\":[" HIT("2", "3", "1", "a") "]}", false, 0, 0},
-	};
-
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct node_answer answer;
-		struct arena arena;
-
-		arena_init(&arena, 1024);
-		CU_ASSERT_EQUAL_FATAL(parse(rows[i].text, &arena, &answer), 0);
-		CU_ASSERT_EQUAL(node_answer_restrict(&answer, &question, second), rows[i].usable);
-		if (rows[i].usable) {
-			CU_ASSERT_EQUAL(answer.total, rows[i].total);
-			CU_ASSERT_EQUAL_FATAL(answer.hits_len, rows[i].hits_len);
-			for (size_t j = 0; j < answer.hits_len; j++)
-				CU_ASSERT_EQUAL(answer.hits[j].partition, 2);
-			CU_ASSERT_EQUAL_FATAL(answer.stale_len, 1);
-			CU_ASSERT_EQUAL(answer.stale[0], 2);
-		}
-		arena_deinit(&arena);
+#define MERGED(rank_, ts, seq, id_) \
+	{ \
+		.rank = {(const uint8_t *)(rank_), sizeof(rank_) - 1}, .key = {ts, seq}, \
+		.id = {(const uint8_t *)(id_), sizeof(id_) - 1}, .document = { \
+			(const uint8_t *)"{}", \
+			2 \
+		} \
 	}
-}
 
-static void test_documents(void)
-{
-	static const struct {
-		const char *text;
-		bool found;
-		int code;
-		const char *document; /* NULL: none */
-		int64_t received;
-		bool stale;
-	} rows[] = {
-		{"{\"doc\":{\"a\":1.0}}", true, 0, "{\"a\":1.0}", -1, false},
-		{"{\"received\":[{\"p\":2,\"received\":7,\"state\":\"active\"}],\"doc\":{}}", true, 0, "{}",
-	         7, false},
-		{"{\"received\":[{\"p\":2,\"received\":7,\"state\":\"recovering\"}],\"doc\":{}}", true, 0,
-	         "{}", 7, true},
-		{"{\"received\":[{\"p\":1,\"received\":7,\"state\":\"active\"}],\"doc\":{}}", true,
-	         ERROR_FORMAT, NULL, 0, false},
-		{"{\"received\":[],\"doc\":{}}", true, ERROR_FORMAT, NULL, 0, false},
-		{"{\"doc\":[]}", true, ERROR_FORMAT, NULL, 0, false},
-		{"{\"code\":\"document_not_found\"}", false, 0, NULL, -1, false},
-		{"{\"code\":\"document_not_found\",\"received\":[{\"p\":2,\"received\":7,\"state\":"
-	         "\"active\"}]}",
-	         false, 0, NULL, 7, false},
-		{"{\"code\":\"not_found\"}", false, ERROR_FORMAT, NULL, 0, false},
-		{"{}", false, ERROR_FORMAT, NULL, 0, false},
-	};
-
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct node_document document = {0};
-		struct error error;
-		int code =
-			node_document_parse(slice_string(rows[i].text), 2, rows[i].found, &document, &error);
-
-		CU_ASSERT_EQUAL(code, rows[i].code);
-		if (code != 0 || rows[i].code != 0)
-			continue;
-		CU_ASSERT_EQUAL(document.received, rows[i].received);
-		CU_ASSERT_EQUAL(document.stale, rows[i].stale);
-		CU_ASSERT_EQUAL(document.document.ptr == NULL, rows[i].document == NULL);
-		if (rows[i].document != NULL)
-			CU_ASSERT_TRUE(slice_equal(document.document, slice_string(rows[i].document)));
-	}
-}
-
-/* Whatever is not exactly an answer to the question is none. */
-static void test_malformed_answers(void)
-{
-	static const char *const texts[] = {
-		"",
-		"[]",
-		"{}",
-		"{" RECEIVED ",\"total\":0,\"hits\":[]",
-		"{" RECEIVED ",\"hits\":[]}",
-		"{" RECEIVED ",\"total\":0}",
-		"{" RECEIVED ",\"total\":0,\"hits\":{}}",
-		"{" RECEIVED ",\"total\":1.5,\"hits\":[]}",
-		"{" RECEIVED ",\"total\":-1,\"hits\":[]}",
-		"{" RECEIVED ",\"total\":0,\"hits\":[" HIT("0", "1", "1", "a") "]}",
-		"{" RECEIVED ",\"total\":9,\"hits\":[" HIT("1", "1", "1", "a") "]}",
-		"{" RECEIVED ",\"total\":9,\"hits\":[" HIT("0", "1", "1", "a b") "]}",
-		"{" RECEIVED ",\"total\":9,\"hits\":[" HIT("0", "1", "1", "") "]}",
-		"{" RECEIVED ",\"total\":9,\"hits\":[" HIT("0", "1.5", "1", "a") "]}",
-		"{" RECEIVED ",\"total\":9,\"hits\":[" HIT("0", "1", "99999999999999999999", "a") "]}",
-		"{" RECEIVED ",\"total\":9,\"hits\":[1]}",
-		"{" RECEIVED ",\"total\":9,\"hits\":[{\"p\":0,\"ts\":1,\"seq\":0,\"id\":\"a\",\"doc\":[]}]}",
-		"{" RECEIVED
-		",\"total\":9,\"hits\":[{\"p\":0,\"ts\":1,\"seq\":4294967296,\"id\":\"a\",\"doc\":{}}]}",
-		"{" RECEIVED ",\"total\":9,\"hits\":[" HIT("0", "1", "1", "a") "," HIT(
-			"0", "1", "1", "b") "," HIT("0", "1", "1", "c") "," HIT("0", "1", "1", "d") "]}",
-		"{\"received\":[{\"p\":0,\"received\":1,\"state\":\"active\"}],\"total\":0,\"hits\":[]}",
-		"{\"received\":[{\"p\":0,\"received\":1,\"state\":\"active\"},{\"p\":0,\"received\":1,"
-		"\"state\":\"active\"}],"
-		"\"total\":0,\"hits\":[]}",
-		"{\"received\":[{\"p\":0,\"received\":1,\"state\":\"active\"},{\"p\":1,\"received\":1,"
-		"\"state\":\"active\"}],"
-		"\"total\":0,\"hits\":[]}",
-	};
-
-	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-		struct node_answer answer;
-		struct arena arena;
-
-		arena_init(&arena, 1024);
-		CU_ASSERT_TRUE(parse(texts[i], &arena, &answer) < 0);
-		arena_deinit(&arena);
-	}
-}
-
-static void test_refusals(void)
-{
-	static const char text[] = "{\"code\":\"not_serving\",\"shards\":[{\"p\":2,\"state\":\"recovering\"},"
-				   "{\"p\":1,\"state\":\"absent\"},"
-				   "{\"p\":0,\"state\":\"stopped\",\"reason\":\"x\"}]}";
-	static const char others[] = "{\"shards\":[{\"p\":0,\"state\":\"absent\"},"
-				     "{\"p\":2,\"state\":\"behind\"}]}";
-	struct node_refusals refusals;
-	struct error error;
-	struct arena arena;
-
-	arena_init(&arena, 1024);
-	CU_ASSERT_EQUAL_FATAL(node_refusal_parse(slice_string(text), &question, &arena, &refusals, &error),
-	                      0);
-	CU_ASSERT_EQUAL_FATAL(refusals.len, 2);
-	CU_ASSERT_EQUAL(refusals.list[0].partition, 2);
-	CU_ASSERT_EQUAL(refusals.list[0].reason, NODE_REFUSAL_RECOVERING);
-	CU_ASSERT_EQUAL(refusals.list[1].partition, 0);
-	CU_ASSERT_EQUAL(refusals.list[1].reason, NODE_REFUSAL_STOPPED);
-	CU_ASSERT_EQUAL_FATAL(node_refusal_parse(slice_string(others), &question, &arena, &refusals, &error),
-	                      0);
-	CU_ASSERT_EQUAL_FATAL(refusals.len, 2);
-	CU_ASSERT_EQUAL(refusals.list[0].reason, NODE_REFUSAL_ABSENT);
-	CU_ASSERT_EQUAL(refusals.list[1].reason, NODE_REFUSAL_BEHIND);
-	CU_ASSERT_TRUE(node_refusal_parse(slice_string("{}"), &question, &arena, &refusals, &error) < 0);
-	CU_ASSERT_TRUE(node_refusal_parse(slice_string("410"), &question, &arena, &refusals, &error) < 0);
-	arena_deinit(&arena);
-}
-
-/* Two nodes' pages: by score, then time, then seq, then id; totals add up. */
+/* Two nodes' pages: by rank, then time, then seq, then id; totals add up. */
 static void test_order(void)
 {
 	struct node_hit first[] = {
-		{0, 2, {10, 0}, slice_string("d"), slice_string("{}")},
-		{0, 1, {5, 0}, slice_string("c"), slice_string("{}")},
-		{0, 1, {7, 0}, slice_string("e"), slice_string("{}")},
+		MERGED("00", 10, 0, "d"),
+		MERGED("00ff", 5, 0, "c"),
+		MERGED("00ff", 7, 0, "e"),
 	};
 	struct node_hit second[] = {
-		{1, 2, {9, 0}, slice_string("z"), slice_string("{}")},
-		{1, 1, {5, 0}, slice_string("b"), slice_string("{}")},
-		{1, 1, {7, 1}, slice_string("a"), slice_string("{}")},
+		MERGED("00", 9, 0, "z"),
+		MERGED("00ff", 5, 0, "b"),
+		MERGED("00ff", 7, 1, "a"),
 	};
 	static const char *const expected[] = {"z", "d", "b", "c", "e", "a"};
 	struct node_answer a = {.total = 700, .hits_len = 3, .hits = first};
@@ -255,6 +43,7 @@ static void test_order(void)
 		merge_init(&merge);
 		CU_ASSERT_EQUAL(merge_add(&merge, turn == 0 ? &a : &b, &error), 0);
 		CU_ASSERT_EQUAL(merge_add(&merge, turn == 0 ? &b : &a, &error), 0);
+		CU_ASSERT_EQUAL(merge_order(&merge, &error), 0);
 		CU_ASSERT_EQUAL(merge.total, 1300);
 		hits = merge_page(&merge, (struct page){0, 20}, &len);
 		CU_ASSERT_EQUAL_FATAL(len, 6);
@@ -271,20 +60,134 @@ static void test_order(void)
 	}
 }
 
-static void test_clipping(void)
+/* Of hits that share a value the first stays; who has none stays, and who was left out hides nobody. */
+static void test_distinct(void)
+{
+	static const struct slice red[] = {{(const uint8_t *)"aa", 2}};
+	static const struct slice both[] = {{(const uint8_t *)"aa", 2}, {(const uint8_t *)"bb", 2}};
+	static const struct slice blue[] = {{(const uint8_t *)"bb", 2}};
+	struct node_hit first[] = {MERGED("01", 1, 0, "red"), MERGED("05", 1, 0, "none")};
+	struct node_hit second[] = {MERGED("02", 1, 0, "both"), MERGED("03", 1, 0, "blue"),
+	                            MERGED("04", 1, 0, "red2")};
+	static const char *const expected[] = {"red", "blue", "none"};
+	struct node_answer a = {.total = 5, .hits_len = 2, .hits = first};
+	struct node_answer b = {.total = 3, .hits_len = 3, .hits = second};
+	const struct node_hit *hits;
+	struct error error;
+	struct merge merge;
+	size_t len;
+
+	first[0].distinct = red;
+	first[0].distinct_len = 1;
+	second[0].distinct = both;
+	second[0].distinct_len = 2;
+	second[1].distinct = blue;
+	second[1].distinct_len = 1;
+	second[2].distinct = red;
+	second[2].distinct_len = 1;
+	merge_init(&merge);
+	CU_ASSERT_EQUAL(merge_add(&merge, &b, &error), 0);
+	CU_ASSERT_EQUAL(merge_add(&merge, &a, &error), 0);
+	CU_ASSERT_EQUAL(merge_order(&merge, &error), 0);
+	hits = merge_page(&merge, (struct page){0, 20}, &len);
+	CU_ASSERT_EQUAL_FATAL(len, 3);
+	for (size_t i = 0; i < 3; i++)
+		CU_ASSERT_TRUE(slice_equal(hits[i].id, slice_string(expected[i])));
+	CU_ASSERT_EQUAL(merge.total, 6);
+	merge_deinit(&merge);
+}
+
+/* When nodes are asked again, and with what. */
+static void test_rounds(void)
 {
 	static const struct {
-		uint64_t offset;
-		uint64_t limit;
-		struct page page;
+		size_t answers;
+		size_t terms;
+		uint32_t known[3];
+		size_t frequencies; /* how many there are */
+		uint64_t counts[3][3];
+		bool again;
+		uint32_t all;
+		size_t rarest;
 	} rows[] = {
-		{0, 20, {0, 20}},     {0, 1000, {0, 1000}}, {0, 1001, {0, 1000}},
-		{990, 20, {990, 10}}, {1000, 1, {1000, 0}}, {UINT64_MAX, UINT64_MAX, {1000, 0}},
+		{1, 3, {5}, 0, {{0}}, false, 5, 0},
+		{1, 3, {5}, 3, {{3, 2, 1}}, false, 5, 2},
+		{2, 3, {5, 5}, 0, {{0}}, false, 5, 0},
+		{2, 3, {5, 4}, 0, {{0}}, true, 5, 0},
+		{3, 3, {0, 2, 2}, 0, {{0}}, true, 2, 0},
+		{3, 3, {1, 2, 3}, 0, {{0}}, true, 3, 0},
+		{2, 0, {0, 0}, 0, {{0}}, false, 0, 0},
+		{2, 3, {7, 7}, 3, {{3, 2, 1}, {0, 0, 2}}, true, 7, 1},
+		{2, 3, {7, 7}, 3, {{3, 2, 1}, {0, 1, 2}}, true, 7, 0},
+		/* what no document holds is not the rarest */
+		{2, 3, {6, 6}, 3, {{0, 2, 1}, {0, 0, 0}}, true, 6, 2},
+		{2, 2, {0, 0}, 2, {{0, 0}, {0, 0}}, true, 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct search_request request = {slice_string(""), rows[i].offset, rows[i].limit};
-		struct page page = page_of_search(&request);
+		struct merge_words words;
+		struct error error;
+		struct merge merge;
+
+		merge_init(&merge);
+		for (size_t n = 0; n < rows[i].answers; n++) {
+			struct node_answer answer = {.terms = rows[i].terms,
+			                             .known = rows[i].known[n],
+			                             .frequencies_len = rows[i].frequencies};
+
+			memcpy(answer.frequencies, rows[i].counts[n], sizeof rows[i].counts[n]);
+			CU_ASSERT_EQUAL_FATAL(merge_add(&merge, &answer, &error), 0);
+		}
+		CU_ASSERT_EQUAL(merge_wants(&merge, &words), rows[i].again);
+		CU_ASSERT_EQUAL(words.all_known, rows[i].terms > 0);
+		CU_ASSERT_EQUAL(words.known, rows[i].all);
+		CU_ASSERT_EQUAL(words.has_rarest, rows[i].frequencies > 0);
+		CU_ASSERT_EQUAL(words.rarest, rows[i].rarest);
+		merge_deinit(&merge);
+	}
+}
+
+static void test_answers_to_other_queries(void)
+{
+	struct node_answer two = {.terms = 2, .known = 3, .total = 1};
+	struct node_answer three = {.terms = 3, .known = 3, .total = 1};
+	struct node_answer frequent = {.terms = 2, .known = 3, .total = 1, .frequencies_len = 2};
+	struct error error;
+	struct merge merge;
+
+	merge_init(&merge);
+	CU_ASSERT_EQUAL(merge_add(&merge, &two, &error), 0);
+	CU_ASSERT_EQUAL(merge_add(&merge, &three, &error), ERROR_FORMAT);
+	CU_ASSERT_EQUAL(merge_add(&merge, &frequent, &error), ERROR_FORMAT);
+	CU_ASSERT_EQUAL(merge.total, 1);
+	CU_ASSERT_EQUAL(merge.answers, 1);
+	merge_deinit(&merge);
+}
+
+static void test_pages(void)
+{
+	static const struct {
+		struct search_request request;
+		uint64_t hits_max;
+		struct page page;
+	} rows[] = {
+		{{.offset = 0, .limit = 20}, 1000, {0, 20}},
+		{{.offset = 0, .limit = 1001}, 1000, {0, 1000}},
+		{{.offset = 990, .limit = 20}, 1000, {990, 10}},
+		{{.offset = 1000, .limit = 1}, 1000, {1000, 0}},
+		{{.offset = UINT64_MAX, .limit = UINT64_MAX}, 1000, {1000, 0}},
+		{{.offset = 15, .limit = 10}, 20, {15, 5}},
+		{{.by_page = true, .page = 1, .hits_per_page = 20, .offset = 5, .limit = 7}, 1000, {0, 20}},
+		{{.by_page = true, .page = 3, .hits_per_page = 20}, 1000, {40, 20}},
+		{{.by_page = true, .page = 3, .hits_per_page = 20}, 50, {40, 10}},
+		{{.by_page = true, .page = 0, .hits_per_page = 20}, 1000, {0, 0}},
+		{{.by_page = true, .page = 2, .hits_per_page = 0}, 1000, {0, 0}},
+		{{.by_page = true, .page = UINT64_MAX, .hits_per_page = 2}, 1000, {1000, 0}},
+		{{.by_page = true, .page = UINT64_MAX, .hits_per_page = UINT64_MAX}, 1000, {1000, 0}},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct page page = page_of_search(&rows[i].request, rows[i].hits_max);
 
 		CU_ASSERT_EQUAL(page.offset, rows[i].page.offset);
 		CU_ASSERT_EQUAL(page.limit, rows[i].page.limit);
@@ -300,33 +203,73 @@ static void check_text(const struct buffer *buffer, const char *expected)
 
 static void test_search_answer(void)
 {
-	struct node_hit hits[] = {
-		{0, 2, {10, 0}, slice_string("d"), slice_string("{ \"n\" : 1.10 }")},
-		{0, 1, {5, 0}, slice_string("c"), slice_string("{}")},
+	struct node_hit hits[] = {{.document = slice_string("{ \"n\" : 1.10 }")},
+	                          {.document = slice_string("{}")}};
+	static const struct slice facets[] = {{(const uint8_t *)"f", 1}};
+	static const struct {
+		struct search_request request;
+		const char *paging;
+	} rows[] = {
+		{{.offset = 1, .limit = 2000}, "\"limit\":2000,\"offset\":1,\"estimatedTotalHits\":1300"},
+		{{.by_page = true, .page = 2, .hits_per_page = 7},
+	         "\"hitsPerPage\":7,\"page\":2,\"totalPages\":186,\"totalHits\":1300"},
+		{{.by_page = true, .page = 2, .hits_per_page = 13},
+	         "\"hitsPerPage\":13,\"page\":2,\"totalPages\":100,\"totalHits\":1300"},
+		{{.by_page = true, .page = 1, .hits_per_page = 0},
+	         "\"hitsPerPage\":0,\"page\":1,\"totalPages\":0,\"totalHits\":1300"},
+		{{.limit = 20, .facets = {facets, 1}},
+	         "\"limit\":20,\"offset\":0,\"estimatedTotalHits\":1300,\"facetDistribution\":{},"
+	         "\"facetStats\":{}"},
 	};
-	struct search_request request = {slice_string("a\"b"), 1, 2000};
-	struct search_outcome outcome = {hits, 2, 1300, 4, "uid"};
-	struct buffer body;
+	struct facet_merge merge;
 
-	buffer_init(&body, 4096);
-	answer_search(&body, &request, &outcome);
-	check_text(
-		&body,
-		"{\"hits\":[{ \"n\" : 1.10 },{}],\"query\":\"a\\\"b\",\"processingTimeMs\":4,\"limit\":2000,"
-		"\"offset\":1,\"estimatedTotalHits\":1000,\"requestUid\":\"uid\"}");
-	buffer_deinit(&body);
+	facet_merge_init(&merge);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct search_outcome outcome = {hits, 2, 1300, &merge, settings_default(), 4, "uid"};
+		struct search_request request = rows[i].request;
+		struct buffer expected;
+		struct buffer body;
+
+		buffer_init(&body, 4096);
+		buffer_init(&expected, 4096);
+		request.q = slice_string("a\"b");
+		answer_search(&body, &request, &outcome);
+		buffer_printf(
+			&expected,
+			"{\"hits\":[{ \"n\" : 1.10 },{}],\"query\":\"a\\\"b\",\"processingTimeMs\":4,%s,"
+			"\"requestUid\":\"uid\"}",
+			rows[i].paging);
+		buffer_put_u8(&expected, 0);
+		check_text(&body, (const char *)expected.ptr);
+		buffer_deinit(&expected);
+		buffer_deinit(&body);
+	}
+	facet_merge_deinit(&merge);
 }
+
+#define SHARDS "\"shards\":[{\"index\":\"00000000000000ab\",\"partitions\":[0,2]}],"
 
 static void test_questions(void)
 {
-	struct search_request request = {slice_string("x y"), 0, 20};
+	struct search_request request = {.asked = slice_string(",\"q\":\"x y\",\"sort\":[\"a:asc\"]")};
+	struct search_asking asking = {.index_id = 0xab, .settings_version = -1, .stale = true};
 	struct buffer body;
 
 	buffer_init(&body, 4096);
-	ask_search(&body, 0xab, &question, &request, true);
-	check_text(&body, "{\"shards\":[{\"index\":\"00000000000000ab\",\"partitions\":[0,2]}],\"q\":\"x "
-	                  "y\",\"limit\":3,"
-	                  "\"stale\":true}");
+	ask_search(&body, &question, &request, &asking);
+	check_text(&body, "{" SHARDS
+	                  "\"settings\":-1,\"limit\":3,\"q\":\"x y\",\"sort\":[\"a:asc\"],\"stale\":true}");
+	buffer_clear(&body);
+	asking = (struct search_asking){
+		.index_id = 0xab,
+		.settings_version = 12,
+		.words = {.all_known = true, .known = 5, .has_rarest = true, .rarest = 2},
+		.has_cutoff = true};
+	request = (struct search_request){.by_page = true, .asked = slice_string("")};
+	ask_search(&body, &question, &request, &asking);
+	check_text(&body, "{\"cutoff\":0," SHARDS
+	                  "\"settings\":12,\"limit\":3,\"byPage\":true,\"known\":5,\"rarest\":2,"
+	                  "\"stale\":false}");
 	buffer_clear(&body);
 	ask_list(&body, 0xab, &question, (struct page){5, 6}, false);
 	check_text(&body, "{\"index\":\"00000000000000ab\",\"partitions\":[0,2],\"offset\":5,\"limit\":6,"
@@ -357,8 +300,9 @@ static void test_questions_with_a_token(void)
 	buffer_init(&body, 4096);
 	buffer_init(&expected, 4096);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct node_question with_token = {asked, 2, 3, rows[i].required};
+		struct node_question with_token = question;
 
+		with_token.required = rows[i].required;
 		buffer_clear(&body);
 		buffer_clear(&expected);
 		ask_list(&body, 0xab, &with_token, (struct page){5, 6}, false);
@@ -370,39 +314,6 @@ static void test_questions_with_a_token(void)
 	}
 	buffer_deinit(&expected);
 	buffer_deinit(&body);
-}
-
-static void test_fields(void)
-{
-	static const char document[] =
-		"{\"id\": 5, \"a\":{\"b\":1.0,\"c\":[1]},\"l\":[{\"b\":1,\"c\":2},3,{\"c\":4}],\"a.b\":7,"
-		"\"\\u0078\":8}";
-	static const struct {
-		const char *fields; /* NULL: all */
-		const char *expected;
-	} rows[] = {
-		{NULL, document},
-		{"id", "{\"id\":5}"},
-		{"id,nothing", "{\"id\":5}"},
-		{"", "{}"},
-		{"a", "{\"a\":{\"b\":1.0,\"c\":[1]}}"},
-		{"a.b", "{\"a\":{\"b\":1.0},\"a.b\":7}"},
-		{"l.c,id", "{\"id\":5,\"l\":[{\"c\":2},{\"c\":4}]}"},
-		{"x", "{\"\\u0078\":8}"},
-		{"id.x", "{}"},
-	};
-
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct listing_request request = {.has_fields = rows[i].fields != NULL};
-		struct buffer body;
-
-		if (rows[i].fields != NULL)
-			request.fields = slice_string(rows[i].fields);
-		buffer_init(&body, 4096);
-		answer_document(&body, &request, slice_string(document));
-		check_text(&body, rows[i].expected);
-		buffer_deinit(&body);
-	}
 }
 
 static void test_uuid(void)
@@ -417,18 +328,14 @@ static void test_uuid(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{"an answer is read", test_answer_is_read},
-		{"stale partitions", test_stale_partitions},
-		{"malformed answers", test_malformed_answers},
-		{"refusals", test_refusals},
-		{"an answer in part", test_answer_in_part},
-		{"documents", test_documents},
 		{"questions with a token", test_questions_with_a_token},
 		{"order", test_order},
-		{"clipping", test_clipping},
+		{"distinct", test_distinct},
+		{"rounds", test_rounds},
+		{"answers to other queries", test_answers_to_other_queries},
+		{"pages", test_pages},
 		{"a search's answer", test_search_answer},
 		{"questions to nodes", test_questions},
-		{"fields", test_fields},
 		{"a UUID of version 7", test_uuid},
 		CU_TEST_INFO_NULL,
 	};

@@ -2,115 +2,47 @@
  * Posting lists: literal bytes for every form, joining and leaving out against
  * a model, and what is cut short or changed.
  */
-#include "shard/core/posting_list.h"
-
-#include "shared/base/assert.h"
-#include "tests/unit/suite.h"
+#include "tests/unit/posting_bed.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#define DOCUMENTS_MAX 700
-#define PLACES_MAX 6
-
-struct document {
-	uint64_t number;
-	size_t len;
-	struct place places[PLACES_MAX];
-};
-
-struct model {
-	size_t len;
-	struct document documents[DOCUMENTS_MAX];
-};
-
-static uint32_t random_next(uint32_t *state)
-{
-	*state = *state * 1664525 + 1013904223;
-	return *state >> 8;
-}
-
-static void model_add(struct model *model, uint64_t number, const struct place *places, size_t len)
-{
-	struct document *document = &model->documents[model->len++];
-
-	ASSERT(model->len <= DOCUMENTS_MAX);
-	*document = (struct document){.number = number, .len = len};
-	for (size_t i = 0; i < len; i++)
-		document->places[i] = places[i];
-}
-
-/* `len` documents above `number`, near to each other or far. */
-static void model_fill(struct model *model, uint64_t number, size_t len, uint32_t seed)
-{
-	model->len = 0;
-	for (size_t i = 0; i < len; i++) {
-		struct place places[PLACES_MAX];
-		uint32_t field = random_next(&seed) % 3;
-		uint32_t position = random_next(&seed) % 200;
-		size_t count = 1 + random_next(&seed) % PLACES_MAX;
-
-		for (size_t k = 0; k < count; k++) {
-			places[k] = (struct place){(uint16_t)field, (uint16_t)position};
-			if (random_next(&seed) % 3 == 0) {
-				field += 1 + random_next(&seed) % 300;
-				position = random_next(&seed) % 300;
-			} else {
-				position += 1 + random_next(&seed) % 300;
-			}
-		}
-		number += 1 + random_next(&seed) % (random_next(&seed) % 4 == 0 ? 100000 : 3);
-		model_add(model, number, places, count);
-	}
-}
-
-/* The list's own copy of its bytes, of exactly their size, so that a byte read beyond is noticed. */
-static struct posting_list list_copy(const struct posting_list *list)
-{
-	struct posting_list copy = *list;
-	uint8_t *bytes = malloc(list->bytes.len + (list->bytes.len == 0));
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
-	if (list->bytes.len > 0)
-		memcpy(bytes, list->bytes.ptr, list->bytes.len);
-	copy.bytes.ptr = bytes;
-	return copy;
-}
-
-static void list_free(struct posting_list *list)
-{
-	free((uint8_t *)(uintptr_t)list->bytes.ptr);
-}
-
-static struct posting_list written(const struct model *model, uint64_t base)
-{
-	struct posting_writer writer;
-	struct posting_list list;
-	struct error error;
-
-	posting_writer_init(&writer);
-	posting_writer_begin(&writer, base);
-	for (size_t i = 0; i < model->len; i++)
-		posting_writer_add(&writer, model->documents[i].number, model->documents[i].places,
-		                   model->documents[i].len);
-	CU_ASSERT_EQUAL_FATAL(posting_writer_end(&writer, &list, &error), 0);
-	list = list_copy(&list);
-	posting_writer_deinit(&writer);
-	return list;
-}
-
-static void check_places(struct posting_cursor *cursor, const struct document *document)
+static void check_places(struct posting_cursor *cursor, uint32_t back, const struct document *document)
 {
 	struct place places[PLACES_MAX];
+	struct places_room room = {places, PLACES_MAX};
 	struct error error;
 	size_t len;
 
-	CU_ASSERT_EQUAL_FATAL(posting_cursor_places(cursor, places, PLACES_MAX, &len, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(posting_cursor_places_back(cursor, back, room, &len, &error), 0);
 	CU_ASSERT_EQUAL_FATAL(len, document->len);
 	for (size_t i = 0; i < len; i++) {
 		CU_ASSERT_EQUAL(places[i].field, document->places[i].field);
 		CU_ASSERT_EQUAL(places[i].position, document->places[i].position);
 	}
+}
+
+/* Blocks in batches that end `span` numbers on, with places of two documents in three. */
+static void check_batches(const struct posting_list *list, const struct model *model, uint64_t span)
+{
+	uint64_t numbers[POSTING_BLOCK_MAX];
+	struct posting_cursor cursor;
+	struct error error;
+	uint64_t number;
+	size_t at = 0;
+	size_t len;
+
+	posting_cursor_init(&cursor, list);
+	for (; posting_cursor_next(&cursor, &number, &error) > 0; at += len) {
+		CU_ASSERT_EQUAL_FATAL(posting_cursor_batch(&cursor, number + span, numbers, &len, &error), 0);
+		CU_ASSERT_TRUE_FATAL(len > 0 && at + len <= model->len);
+		for (size_t i = 0; i < len; i++) {
+			CU_ASSERT_EQUAL_FATAL(numbers[i], model->documents[at + i].number);
+			CU_ASSERT_TRUE(numbers[i] < number + span);
+			if ((at + i) % 3 != 1)
+				check_places(&cursor, (uint32_t)(len - 1 - i), &model->documents[at + i]);
+		}
+	}
+	CU_ASSERT_EQUAL(at, model->len);
 }
 
 /* Places are asked for of every `step`-th document. */
@@ -127,9 +59,11 @@ static void check_list(const struct posting_list *list, const struct model *mode
 		CU_ASSERT_EQUAL_FATAL(posting_cursor_next(&cursor, &number, &error), 1);
 		CU_ASSERT_EQUAL_FATAL(number, model->documents[i].number);
 		if (i % step == 0)
-			check_places(&cursor, &model->documents[i]);
+			check_places(&cursor, 0, &model->documents[i]);
 	}
 	CU_ASSERT_EQUAL(posting_cursor_next(&cursor, &number, &error), 0);
+	for (uint64_t span = 1; span <= UINT32_MAX; span *= 40)
+		check_batches(list, model, span);
 	postings_init(&set);
 	CU_ASSERT_EQUAL(posting_list_numbers(list, &set, &error), 0);
 	CU_ASSERT_EQUAL(postings_count(&set), model->len);
@@ -160,36 +94,20 @@ static void test_bytes(void)
 	list_free(&list);
 }
 
-static void test_lengths(void)
+static void check_all(const struct posting_list *list, const struct model *model)
 {
-	static const size_t lengths[] = {1, 2, 3, 127, 128, 129, 256, 257, 640};
-	struct model *model = malloc(sizeof *model);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-		struct posting_list list;
-
-		model_fill(model, 70000, lengths[i], (uint32_t)i + 1);
-		list = written(model, 70000);
-		check_list(&list, model, 1);
-		check_list(&list, model, 3);
-		list_free(&list);
-	}
-	free(model);
+	check_list(list, model, 1);
+	check_list(list, model, 3);
 }
 
-/* A few bounds of the format, and the base itself as the first number. */
+static void test_lengths(void)
+{
+	lengths_check(check_all);
+}
+
 static void test_edges(void)
 {
-	static const struct place places[] = {{0, 0}, {0, 65535}, {65535, 0}, {65535, 65535}};
-	struct posting_list list;
-	struct model model = {0};
-
-	model_add(&model, 5, places, 4);
-	model_add(&model, 5ULL + POSTING_DISTANCE_MAX, places + 1, 3);
-	list = written(&model, 5);
-	check_list(&list, &model, 1);
-	list_free(&list);
+	edges_check(check_all);
 }
 
 /* Appends `len` pieces of the model, each a list of its own with a base of its own. */
@@ -307,6 +225,41 @@ static int read_all(const struct posting_list *list)
 	return rc;
 }
 
+/* The same, block by block. */
+static int read_batches(const struct posting_list *list)
+{
+	uint64_t numbers[POSTING_BLOCK_MAX];
+	struct places_room none = {0};
+	struct posting_cursor cursor;
+	struct error error;
+	uint64_t number;
+	size_t len_read;
+	size_t len;
+	int rc;
+
+	posting_cursor_init(&cursor, list);
+	while ((rc = posting_cursor_next(&cursor, &number, &error)) > 0) {
+		rc = posting_cursor_batch(&cursor, UINT64_MAX, numbers, &len, &error);
+		for (; rc == 0 && len > 0; len--)
+			rc = posting_cursor_places_back(&cursor, (uint32_t)len - 1, none, &len_read, &error);
+		if (rc != 0)
+			return rc;
+	}
+	return rc;
+}
+
+static int read_numbers(const struct posting_list *list)
+{
+	struct postings set;
+	struct error error;
+	int rc;
+
+	postings_init(&set);
+	rc = posting_list_numbers(list, &set, &error);
+	postings_deinit(&set);
+	return rc;
+}
+
 /* Cut short or lengthened anywhere a list is damaged. */
 static void test_damaged(void)
 {
@@ -328,8 +281,11 @@ static void test_damaged(void)
 			struct posting_list cut = list_copy(&list);
 
 			CU_ASSERT_EQUAL(read_all(&cut), ERROR_DAMAGED);
+			CU_ASSERT_EQUAL(read_batches(&cut), ERROR_DAMAGED);
 			posting_writer_begin(&writer, 300);
-			/* a list of one is copied without a look at its places */
+			/* a list of one is copied without a look at its places, as its number is read */
+			if (documents > 1)
+				CU_ASSERT_EQUAL(read_numbers(&cut), ERROR_DAMAGED);
 			if (documents > 1)
 				CU_ASSERT_EQUAL(posting_writer_append(&writer, &cut, NULL, &error),
 				                ERROR_DAMAGED);
@@ -362,18 +318,33 @@ static void test_lies(void)
 		uint32_t count;
 		uint8_t len;
 		uint8_t bytes[24];
+		bool of_places; /* not of numbers */
 	} rows[] = {
-		{"a number beyond the block", 3, 16, {3, 9, 2, 2, 9, 0, 8, 0, 2, 5, 0, 2, 6, 0, 2, 6}},
-		{"a block that ends too early", 3, 16, {3, 9, 2, 2, 9, 0, 6, 0, 2, 5, 0, 2, 6, 0, 2, 6}},
-		{"a distance too many", 3, 17, {3, 9, 2, 3, 9, 0, 7, 0, 0, 2, 5, 0, 2, 6, 0, 2, 6}},
-		{"a document too many", 2, 16, {3, 9, 2, 2, 9, 0, 7, 0, 2, 5, 0, 2, 6, 0, 2, 6}},
-		{"a field twice", 3, 19, {3, 9, 2, 2, 12, 0, 7, 1, 2, 5, 0, 0, 5, 0, 2, 6, 0, 2, 6}},
-		{"a position twice", 3, 17, {3, 9, 2, 2, 10, 0, 7, 2, 2, 5, 0, 0, 2, 6, 0, 2, 6}},
-		{"a place too many", 3, 19, {3, 9, 2, 2, 12, 0, 7, 0, 2, 5, 0, 2, 6, 0, 2, 6, 0, 2, 7}},
-		{"a block at the one before", 2, 16, {0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0}},
+		{"a number beyond the block", 3, 16, {3, 9, 2, 2, 9, 0, 8, 0, 2, 5, 0, 2, 6, 0, 2, 6}, false},
+		{"a block that ends too early",
+	         3,
+	         16,
+	         {3, 9, 2, 2, 9, 0, 6, 0, 2, 5, 0, 2, 6, 0, 2, 6},
+	         false},
+		{"a distance too many", 3, 17, {3, 9, 2, 3, 9, 0, 7, 0, 0, 2, 5, 0, 2, 6, 0, 2, 6}, false},
+		{"a document too many", 2, 16, {3, 9, 2, 2, 9, 0, 7, 0, 2, 5, 0, 2, 6, 0, 2, 6}, false},
+		{"a field twice", 3, 19, {3, 9, 2, 2, 12, 0, 7, 1, 2, 5, 0, 0, 5, 0, 2, 6, 0, 2, 6}, true},
+		{"a position twice", 3, 17, {3, 9, 2, 2, 10, 0, 7, 2, 2, 5, 0, 0, 2, 6, 0, 2, 6}, true},
+		{"a place too many", 3, 19, {3, 9, 2, 2, 12, 0, 7, 0, 2, 5, 0, 2, 6, 0, 2, 6, 0, 2, 7}, true},
+		{"a position of a byte too many",
+	         3,
+	         17,
+	         {3, 9, 2, 2, 10, 0, 7, 0, 2, 0x85, 0, 0, 2, 6, 0, 2, 6},
+	         true},
+		{"a field above the highest",
+	         3,
+	         21,
+	         {3, 9, 2, 2, 14, 0, 7, 1, 0xff, 0xff, 3, 5, 0, 1, 6, 0, 2, 6, 0, 2, 6},
+	         true},
+		{"a block at the one before", 2, 16, {0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0}, false},
 	};
 	static const uint8_t sound[] = {3, 9, 2, 2, 9, 0, 7, 0, 2, 5, 0, 2, 6, 0, 2, 6};
-	struct posting_list list = {50, 3, slice_of(sound, sizeof sound)};
+	struct posting_list list = {50, 3, slice_of(sound, sizeof sound), NULL};
 	struct posting_writer writer;
 	struct postings dead;
 	struct error error;
@@ -386,10 +357,12 @@ static void test_lies(void)
 	posting_writer_begin(&writer, 50);
 	CU_ASSERT_EQUAL(posting_writer_append(&writer, &list, &dead, &error), 0);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		list = (struct posting_list){50, rows[i].count, slice_of(rows[i].bytes, rows[i].len)};
+		list = (struct posting_list){50, rows[i].count, slice_of(rows[i].bytes, rows[i].len), NULL};
 		if (read_all(&list) != ERROR_DAMAGED)
 			printf("\n%s\n", rows[i].name);
 		CU_ASSERT_EQUAL(read_all(&list), ERROR_DAMAGED);
+		CU_ASSERT_EQUAL(read_batches(&list), ERROR_DAMAGED);
+		CU_ASSERT_EQUAL(read_numbers(&list), rows[i].of_places ? 0 : ERROR_DAMAGED);
 		posting_writer_begin(&writer, 50);
 		CU_ASSERT_EQUAL(posting_writer_append(&writer, &list, &dead, &error), ERROR_DAMAGED);
 	}
@@ -443,7 +416,7 @@ static void test_rebase(void)
 		list = written(model, 1000000);
 		buffer_clear(&bytes);
 		CU_ASSERT_EQUAL(posting_list_rebase(&list, 7, &bytes, &error), 0);
-		moved = (struct posting_list){7, list.count, buffer_slice(&bytes)};
+		moved = (struct posting_list){7, list.count, buffer_slice(&bytes), NULL};
 		check_list(&moved, model, 1);
 		CU_ASSERT_EQUAL(posting_list_rebase(&list, model->documents[0].number + 1, &bytes, &error),
 		                ERROR_DAMAGED);

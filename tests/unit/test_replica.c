@@ -6,6 +6,7 @@
  * the log gives, and those of a snapshot that was taken some steps ago what it
  * gave then. SEED=n runs one.
  */
+#include "tests/unit/replica_asked.h"
 #include "tests/unit/replica_model.h"
 
 static struct words *query_words;
@@ -15,7 +16,7 @@ static unsigned compactions; /* begun */
 struct expected {
 	struct slice id;
 	const struct live *live;
-	uint32_t score;
+	uint32_t cost; /* in the ranking */
 };
 
 static int expected_compare(const void *a, const void *b)
@@ -23,8 +24,8 @@ static int expected_compare(const void *a, const void *b)
 	const struct expected *left = a;
 	const struct expected *right = b;
 
-	if (left->score != right->score)
-		return left->score > right->score ? -1 : 1;
+	if (left->cost != right->cost)
+		return left->cost < right->cost ? -1 : 1;
 	return insertion_key_compare(left->live->key, left->id, right->live->key, right->id);
 }
 
@@ -41,7 +42,6 @@ static void check_page(struct expected *expected, size_t len, const struct docum
 
 		CU_ASSERT_TRUE_FATAL(slice_equal(page->documents[i].id, one->id));
 		CU_ASSERT_TRUE_FATAL(slice_equal(page->documents[i].body, one->live->entry->op.body));
-		CU_ASSERT_EQUAL_FATAL(page->documents[i].score, one->score);
 	}
 }
 
@@ -51,7 +51,7 @@ static void check_list(struct model *model, const struct snapshot *snapshot, con
 	struct document_page page;
 	struct document_page keys;
 	struct arena arena;
-	struct document_request request = {draw(model, 20), draw(model, 50), true, false, &arena};
+	struct document_request request = {draw(model, 20), draw(model, 50), false, &arena};
 	struct error error;
 	size_t len = 0;
 
@@ -89,61 +89,103 @@ static void check_snapshot_gets(const struct model *model, const struct snapshot
 	arena_deinit(&arena);
 }
 
-/* 0 if the document lacks a word, else 1 + score. */
-static uint32_t match(const struct entry *entry, const size_t *words, size_t len, bool prefix)
-{
-	uint32_t score = 0;
+struct wish {
+	char query[64];
+	size_t words[2];
+	size_t len;
+	bool prefix;
+	size_t known; /* words, from the first on, that some document has */
+};
 
-	for (size_t i = 0; i < len; i++) {
-		const char *word = vocabulary[words[i]][1];
+static struct wish wish_draw(struct model *model, const struct live live[IDS])
+{
+	struct wish wish = {.prefix = draw(model, 2) == 0, .len = 1 + draw(model, 2)};
+	unsigned there = 0;
+
+	for (size_t i = 0; i < IDS; i++)
+		there |= live[i].exists ? live[i].entry->words : 0;
+	for (size_t i = 0; i < wish.len; i++) {
+		wish.words[i] = draw(model, VOCABULARY);
+		strcat(wish.query, vocabulary[wish.words[i]][0]);
+		if (i + 1 < wish.len || !wish.prefix)
+			strcat(wish.query, " ");
+		if (wish.known == i)
+			wish.known += there >> wish.words[i] & 1;
+	}
+	return wish;
+}
+
+/* Whether the document has the words, and how many of them as they are: all but the last, perhaps. */
+static bool match(const struct entry *entry, const struct wish *wish, uint32_t *exact)
+{
+	*exact = 0;
+	for (size_t i = 0; i < wish->len; i++) {
+		const char *word = vocabulary[wish->words[i]][1];
 		bool begins = false;
 
-		if (entry->words >> words[i] & 1) {
-			score++;
+		if (entry->words >> wish->words[i] & 1) {
+			(*exact)++;
 			continue;
 		}
 		for (size_t k = 0; k < VOCABULARY; k++)
 			begins = begins || ((entry->words >> k & 1) &&
 			                    strncmp(vocabulary[k][1], word, strlen(word)) == 0);
-		if (!begins || !prefix || i + 1 < len)
-			return 0;
+		if (!begins || !wish->prefix || i + 1 < wish->len)
+			return false;
 	}
-	return score + 1;
+	return true;
 }
 
-static void check_search(struct model *model, const struct snapshot *snapshot, const struct live live[IDS])
+/* What exactness says: whether the known words are a field, or where one begins, which two are never, for words of
+ * different strings are far apart; then how many are not as typed. */
+static uint32_t cost_of(const struct entry *entry, const struct wish *wish, uint32_t exact)
+{
+	bool begins = wish->known == 1 && exact > 0 && entry->first == wish->words[0];
+	uint32_t type = !begins ? 2 : entry->words_len > 1;
+
+	return type << RANK_EXACTNESS_SHIFT | (uint32_t)(wish->len - exact);
+}
+
+static void check_found(struct expected *expected, size_t len, const struct asked_page *page, size_t limit)
+{
+	qsort(expected, len, sizeof *expected, expected_compare);
+	CU_ASSERT_EQUAL_FATAL(page->total, len);
+	CU_ASSERT_EQUAL_FATAL(page->len, len < limit ? len : limit);
+	for (size_t i = 0; i < page->len; i++) {
+		const struct asked_hit *hit = &page->hits[i];
+
+		CU_ASSERT_TRUE_FATAL(slice_equal(hit->document.id, expected[i].id));
+		CU_ASSERT_TRUE_FATAL(slice_equal(hit->document.body, expected[i].live->entry->op.body));
+		CU_ASSERT_EQUAL_FATAL(hit->cost, expected[i].cost);
+	}
+}
+
+static void check_search(struct model *model, struct snapshot *snapshot, const struct live live[IDS])
 {
 	struct expected expected[IDS];
-	struct document_page page;
 	struct arena arena;
-	struct document_request request = {0, draw(model, 50), true, false, &arena};
+	struct asked_search asked = {.ranked = true, .limit = draw(model, 50), .arena = &arena};
+	struct asked_page page;
+	struct wish wish = wish_draw(model, live);
 	struct error error;
-	bool prefix = draw(model, 2) == 0;
-	size_t words[3];
-	size_t words_len = 1 + draw(model, 2);
-	char query[256] = "";
 	size_t len = 0;
 
-	for (size_t i = 0; i < words_len; i++) {
-		words[i] = draw(model, VOCABULARY);
-		strcat(query, vocabulary[words[i]][0]);
-		if (i + 1 < words_len || !prefix)
-			strcat(query, " ");
-	}
-	arena_init(&arena, 4096);
 	for (size_t i = 0; i < IDS; i++) {
-		uint32_t found = live[i].exists ? match(live[i].entry, words, words_len, prefix) : 0;
+		const struct entry *entry = live[i].entry;
+		uint32_t exact;
 
-		if (found > 0)
-			expected[len++] = (struct expected){slice_string(model->ids[i]), &live[i], found - 1};
+		if (live[i].exists && match(entry, &wish, &exact))
+			expected[len++] = (struct expected){slice_string(model->ids[i]), &live[i],
+			                                    cost_of(entry, &wish, exact)};
 	}
-	CU_ASSERT_EQUAL_FATAL(
-		snapshot_search(snapshot, query_words, slice_string(query), &request, &page, &error), 0);
-	check_page(expected, len, &page, 0, request.limit);
+	asked.query = wish.query;
+	arena_init(&arena, 4096);
+	CU_ASSERT_EQUAL_FATAL(asked_snapshot(snapshot, query_words, &asked, &page, &error), 0);
+	check_found(expected, len, &page, asked.limit);
 	arena_deinit(&arena);
 }
 
-static void check_snapshot(struct model *model, const struct snapshot *snapshot, const struct live live[IDS])
+static void check_snapshot(struct model *model, struct snapshot *snapshot, const struct live live[IDS])
 {
 	check_snapshot_gets(model, snapshot, live);
 	check_list(model, snapshot, live);
@@ -237,7 +279,7 @@ static void step_store(struct model *model, const char *directory)
 		CU_ASSERT_TRUE_FATAL(status_of(model).stored >= stored)
 	else
 		CU_ASSERT_EQUAL_FATAL(status_of(model).stored, stored);
-	CU_ASSERT_EQUAL_FATAL(replica_verify(model->replica, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(reads_verify(model->replica, &error), 0);
 	if (draw(model, 4) == 0) {
 		stored = status_of(model).stored;
 		reopen(model, directory);
@@ -260,11 +302,13 @@ static void store_now(struct model *model)
 /* A compaction in slices, with ranges and stores between them; it may be given up. */
 static void step_compact(struct model *model, const char *directory)
 {
-	struct replica_compact_job *job = replica_compact_begin(model->replica);
+	struct replica_compact_job *job;
 	struct error error = {.code = 0};
 	bool more = true;
 	int rc = 0;
 
+	replica_rest(model->replica, draw(model, 4) == 0);
+	job = replica_compact_begin(model->replica);
 	if (job == NULL)
 		return;
 	compactions++;
@@ -283,7 +327,7 @@ static void step_compact(struct model *model, const char *directory)
 	}
 	replica_compact_end(model->replica, job, rc, &error);
 	check(model);
-	CU_ASSERT_EQUAL_FATAL(replica_verify(model->replica, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(reads_verify(model->replica, &error), 0);
 	if (draw(model, 8) == 0)
 		reopen(model, directory);
 }

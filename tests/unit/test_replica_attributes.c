@@ -87,7 +87,7 @@ static void compact(struct model *model)
 
 static int attributes_of(struct model *model, uint64_t version, const char *const *names, size_t len)
 {
-	struct slice paths[VALUE_ATTRIBUTES_MAX];
+	struct slice paths[VALUE_PATHS_MAX];
 	struct error error;
 
 	for (size_t i = 0; i < len; i++)
@@ -190,7 +190,7 @@ static void check_documents(struct model *model)
 	CU_ASSERT_EQUAL(count_range(model, -1.5, 5), 3);
 	CU_ASSERT_EQUAL(count_range(model, 5.5, 70), 1);
 	CU_ASSERT_EQUAL(count_range(model, 6, 69), 0);
-	CU_ASSERT_EQUAL(replica_verify(model->replica, &error), 0);
+	CU_ASSERT_EQUAL(reads_verify(model->replica, &error), 0);
 }
 
 static void test_answers(void)
@@ -235,7 +235,7 @@ static void test_coming_and_going(void)
 	store(model);
 	CU_ASSERT_FALSE(is_answered(model, "other"));
 	check_keys(model, "tag", false, "exists:1 'blue':1 'red':1 ");
-	CU_ASSERT_EQUAL(replica_verify(model->replica, &error), 0);
+	CU_ASSERT_EQUAL(reads_verify(model->replica, &error), 0);
 	/* the last document that was received without it is replaced */
 	receive(model, 0, bodies[0]);
 	receive(model, 5, bodies[5]);
@@ -244,7 +244,7 @@ static void test_coming_and_going(void)
 	check_keys(model, "other", false, "exists:1 1:1 ");
 	CU_ASSERT_EQUAL(attributes_of(model, 3, names, 0), 0);
 	CU_ASSERT_FALSE(is_answered(model, "tag"));
-	CU_ASSERT_EQUAL(replica_verify(model->replica, &error), 0);
+	CU_ASSERT_EQUAL(reads_verify(model->replica, &error), 0);
 	model_free(model);
 }
 
@@ -417,23 +417,22 @@ static void test_kept(void)
 /* A number is another path's only when nothing covers it any more. */
 static void test_numbers(void)
 {
-	static char names[3 * VALUE_ATTRIBUTES_MAX][8];
-	const char *paths[3 * VALUE_ATTRIBUTES_MAX];
+	static char names[3 * VALUE_PATHS_MAX][8];
+	const char *paths[3 * VALUE_PATHS_MAX];
 	struct model *model = model_new("numbers");
 
-	for (size_t i = 0; i < 3 * VALUE_ATTRIBUTES_MAX; i++) {
+	for (size_t i = 0; i < 3 * VALUE_PATHS_MAX; i++) {
 		(void)snprintf(names[i], sizeof names[i], "p%zu", i);
 		paths[i] = names[i];
 	}
-	CU_ASSERT_EQUAL(attributes_of(model, 1, paths, VALUE_ATTRIBUTES_MAX), 0);
+	CU_ASSERT_EQUAL(attributes_of(model, 1, paths, VALUE_PATHS_MAX), 0);
 	receive(model, 0, "{\"p0\":\"old\",\"p64\":1}");
-	CU_ASSERT_EQUAL(attributes_of(model, 2, paths + VALUE_ATTRIBUTES_MAX, VALUE_ATTRIBUTES_MAX), 0);
+	CU_ASSERT_EQUAL(attributes_of(model, 2, paths + VALUE_PATHS_MAX, VALUE_PATHS_MAX), 0);
 	receive(model, 1, "{\"p0\":1,\"p64\":\"new\"}");
-	CU_ASSERT_EQUAL(attributes_of(model, 3, paths + 2 * VALUE_ATTRIBUTES_MAX, VALUE_ATTRIBUTES_MAX),
-	                ERROR_LIMIT);
+	CU_ASSERT_EQUAL(attributes_of(model, 3, paths + 2 * VALUE_PATHS_MAX, VALUE_PATHS_MAX), ERROR_LIMIT);
 	CU_ASSERT_EQUAL(replica_attributes_version(model->replica), 2);
 	store(model);
-	CU_ASSERT_EQUAL(attributes_of(model, 3, paths + 2 * VALUE_ATTRIBUTES_MAX, VALUE_ATTRIBUTES_MAX), 0);
+	CU_ASSERT_EQUAL(attributes_of(model, 3, paths + 2 * VALUE_PATHS_MAX, VALUE_PATHS_MAX), 0);
 	CU_ASSERT_FALSE(is_answered(model, "p128"));
 	compact(model);
 	CU_ASSERT_TRUE(is_answered(model, "p128"));
@@ -441,11 +440,11 @@ static void test_numbers(void)
 	CU_ASSERT_EQUAL(attributes_of(model, 4, paths + 128, 1), 0);
 	compact(model);
 	CU_ASSERT_EQUAL(status_of(model).builds, 1);
-	CU_ASSERT_EQUAL(attributes_of(model, 5, paths + 65, VALUE_ATTRIBUTES_MAX), 0);
-	CU_ASSERT_EQUAL(attributes_of(model, 6, paths, VALUE_ATTRIBUTES_MAX), 0);
-	CU_ASSERT_EQUAL(attributes_of(model, 7, paths + 65, VALUE_ATTRIBUTES_MAX), ERROR_LIMIT);
+	CU_ASSERT_EQUAL(attributes_of(model, 5, paths + 65, VALUE_PATHS_MAX), 0);
+	CU_ASSERT_EQUAL(attributes_of(model, 6, paths, VALUE_PATHS_MAX), 0);
+	CU_ASSERT_EQUAL(attributes_of(model, 7, paths + 65, VALUE_PATHS_MAX), ERROR_LIMIT);
 	compact(model);
-	CU_ASSERT_EQUAL(attributes_of(model, 7, paths + 65, VALUE_ATTRIBUTES_MAX), 0);
+	CU_ASSERT_EQUAL(attributes_of(model, 7, paths + 65, VALUE_PATHS_MAX), 0);
 	model_free(model);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "shared/record/marks.h"
 #include "tests/unit/kv_faults.h"
+#include "tests/unit/replica_asked.h"
 #include "tests/unit/replica_model.h"
 
 /* The real module, with transactions so short that a store of this test takes several. */
@@ -64,26 +65,28 @@ static void read_all(struct model *model)
 	struct arena arena;
 	struct document_page page;
 	struct document document;
-	struct document_request request = {0, 100, true, false, &arena};
+	struct document_request request = {0, 100, false, &arena};
+	struct asked_search asked = {.query = "al", .limit = 100, .arena = &arena};
+	struct asked_page found;
 	struct error error;
 	int rc;
 
 	arena_init(&arena, 4096);
 	do {
-		rc = replica_list(model->replica, &request, &page, &error);
+		rc = reads_list(model->replica, &request, &page, &error);
 		check_after(model, rc, &error);
 	} while (rc != 0);
 	CU_ASSERT_EQUAL_FATAL(page.count, status_of(model).documents);
 	do {
-		rc = replica_search(model->replica, slice_string("al"), &request, &page, &error);
+		rc = asked_replica(model->replica, &asked, &found, &error);
 		check_after(model, rc, &error);
 	} while (rc != 0);
 	do {
-		rc = replica_get(model->replica, page.documents[0].id, true, &arena, &document, &error);
+		rc = reads_get(model->replica, page.documents[0].id, &arena, &document, &error);
 		check_after(model, rc, &error);
 	} while (rc != 0);
 	do {
-		rc = replica_verify(model->replica, &error);
+		rc = reads_verify(model->replica, &error);
 		check_after(model, rc, &error);
 	} while (rc != 0);
 	arena_deinit(&arena);

@@ -42,7 +42,7 @@ static void step_store(struct fold_model *model)
 	}
 	replica_store_end(model->replica, job, rc, &error);
 	fold_check(model);
-	rc = replica_verify(model->replica, &error);
+	rc = reads_verify(model->replica, &error);
 	if (rc != 0)
 		printf("%s\n", error.text);
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
@@ -135,7 +135,7 @@ static struct document get_first(struct fold_model *model, struct arena *arena)
 	struct document document = {.body = slice_string("")};
 	struct error error;
 
-	if (replica_get(model->replica, slice_string(model->ids[0]), true, arena, &document, &error) != 0)
+	if (reads_get(model->replica, slice_string(model->ids[0]), arena, &document, &error) != 0)
 		document.body = slice_string("none");
 	return document;
 }

@@ -264,7 +264,7 @@ static void test_damage(void)
 	close_replica(bed);
 	damage("damage", slice_string("identities/"));
 	CU_ASSERT_EQUAL_FATAL(try_open(bed), 0);
-	CU_ASSERT_EQUAL(replica_verify(bed->replica, &error), ERROR_DAMAGED);
+	CU_ASSERT_EQUAL(reads_verify(bed->replica, &error), ERROR_DAMAGED);
 	CU_ASSERT_EQUAL(status_of(bed).state, REPLICA_STATE_STOPPED);
 	reopen(bed);
 	CU_ASSERT_EQUAL(ask(bed, 0, &bytes, &page), ERROR_DAMAGED);

@@ -172,6 +172,8 @@ static bool slice(struct sequence *sequence, struct replica_compact_job *job, st
 		end->killed = rewrite_once(sequence);
 	if (more && !end->killed && sequence_chance(sequence, 12))
 		step_attributes(sequence);
+	if (more && !end->killed && sequence_chance(sequence, 12))
+		step_cutting(sequence);
 	return more && !end->killed;
 }
 
@@ -318,6 +320,7 @@ static void copying_finish(struct sequence *sequence, struct copying *copying)
 	sequence->stored = copying->stored;
 	sequence_rewind(sequence, copying->stored);
 	attributes_again(sequence);
+	cutting_put(sequence);
 	sequence_check(sequence);
 	copies++;
 }
@@ -370,6 +373,19 @@ static void sequence_open(struct sequence *sequence, uint64_t seed)
 	step_attributes(sequence);
 }
 
+/* Rules that waited come when nothing is left to do by those before. */
+static struct replica_compact_job *compaction_begin(struct sequence *sequence)
+{
+	struct replica_compact_job *job = replica_compact_begin(sequence->replica);
+
+	if (job != NULL || !sequence->cutting_waits)
+		return job;
+	cutting_put(sequence);
+	job = replica_compact_begin(sequence->replica);
+	CU_ASSERT_TRUE_FATAL(job != NULL || !sequence->cutting_waits);
+	return job;
+}
+
 /* When all is stored, merged and built, every attribute is answered for, and nothing is left of what was tried, given
  * up or replaced. */
 static void check_left_over(struct sequence *sequence)
@@ -385,7 +401,7 @@ static void check_left_over(struct sequence *sequence)
 		sequence_succeeded(replica_store_run(store, &error), &error);
 		replica_store_end(sequence->replica, store, 0, &error);
 	}
-	for (int tries = 0; (job = replica_compact_begin(sequence->replica)) != NULL; tries++) {
+	for (int tries = 0; (job = compaction_begin(sequence)) != NULL; tries++) {
 		bool gives_up = tries < 8;
 		struct error error = {0};
 		bool more = true;
@@ -400,6 +416,7 @@ static void check_left_over(struct sequence *sequence)
 	sequence_check(sequence);
 	CU_ASSERT_EQUAL_FATAL(sequence_status(sequence).disk_lacking, 0);
 	check_all_answered(sequence);
+	check_cutting(sequence);
 	segments = segments_listed(sequence);
 	rewrite_give_up();
 	replica_close(sequence->replica);
@@ -420,7 +437,7 @@ static void sequence_run(uint64_t seed)
 
 	sequence_open(&sequence, seed);
 	for (uint64_t steps = 15 + sequence_draw(&sequence, 40); steps-- > 0;) {
-		uint64_t what = sequence_draw(&sequence, 26);
+		uint64_t what = sequence_draw(&sequence, 27);
 
 		if (what < 9)
 			step_receive_checked(&sequence);
@@ -436,6 +453,8 @@ static void sequence_run(uint64_t seed)
 			step_rewrite(&sequence);
 		else if (what < 25)
 			restart(&sequence);
+		else if (what < 26)
+			step_cutting(&sequence);
 		else
 			step_copy(&sequence);
 	}

@@ -51,6 +51,18 @@ static void test_failure_with_another_replica(void)
 	tear_down(&bed);
 }
 
+/* No more nodes than are needed, and of these none is asked for more shards than it must be. */
+static void test_shards_are_spread(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n3", "n2 n3"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	expect(&bed, start(), "n1:2,0 n2:3,1");
+	expect(&bed, failed(0), "n2:0 n3:2");
+	tear_down(&bed);
+}
+
 static void test_searches_alternate(void)
 {
 	static const char *const replicas[4] = {"n1 n2", "n2 n1", "n1 n2", "n1 n2"};
@@ -243,6 +255,7 @@ int main(void)
 		{"all answer", test_all_answer},
 		{"a failure without another replica", test_failure_without_another_replica},
 		{"a failure with another replica", test_failure_with_another_replica},
+		{"shards are spread", test_shards_are_spread},
 		{"searches alternate", test_searches_alternate},
 		{"recovering shards answer stale", test_recovering_answers_stale},
 		{"recovering with another replica", test_recovering_with_another_replica},

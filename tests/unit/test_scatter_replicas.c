@@ -125,6 +125,19 @@ static void test_group_with_a_node_away(void)
 
 /* ---- hedges ---- */
 
+/* Others ask it so many questions, which it answers in the usual time. */
+static void burden(struct bed *bed, const char *id, int questions)
+{
+	for (int i = 0; i < questions; i++)
+		chooser_sent(bed->chooser, chooser_node(bed->chooser, id), 0);
+}
+
+static void relieve(struct bed *bed, const char *id, int questions)
+{
+	for (int i = 0; i < questions; i++)
+		chooser_answered(bed->chooser, chooser_node(bed->chooser, id), CHOOSER_KIND_SEARCH, -1);
+}
+
 static void test_hedge_wins(void)
 {
 	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n3", "n1"};
@@ -133,10 +146,10 @@ static void test_hedge_wins(void)
 
 	set_up(&bed, replicas, &all);
 	teach(&bed, "n1", 30, 8 * MS);
-	teach(&bed, "n2", 30, 90 * MS);
-	teach(&bed, "n3", 30, 90 * MS);
+	teach(&bed, "n2", 30, 8 * MS);
+	teach(&bed, "n3", 30, 8 * MS);
 	expect(&bed, start(), "n1:3,0,1,2");
-	/* the 95th percentile of n1 */
+	/* the 95th percentile of all */
 	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), 8 * MS);
 	bed.now_us = 8 * MS - 1;
 	expect(&bed, tick(), "");
@@ -144,7 +157,7 @@ static void test_hedge_wins(void)
 	expect(&bed, tick(), "n2:0,1+ n3:2+");
 	/* only once */
 	expect(&bed, tick(), "");
-	CU_ASSERT_TRUE(scatter_wake_us(bed.scatter) > 90 * MS);
+	CU_ASSERT_TRUE(scatter_wake_us(bed.scatter) > bed.now_us);
 	expect(&bed, answered(2), "");
 	/* what the slow leg may still be used for: 3, 0 and 1, not 2 */
 	CU_ASSERT_EQUAL(scatter_wanted(bed.scatter, 0, wanted), 3);
@@ -169,12 +182,37 @@ static void test_hedge_of_a_slow_node(void)
 	set_up(&bed, replicas, &all);
 	teach(&bed, "n1", 30, 400 * MS);
 	teach(&bed, "n2", 30, 8 * MS);
-	for (int i = 0; i < 100; i++)
-		chooser_sent(bed.chooser, chooser_node(bed.chooser, "n2"), 0);
+	burden(&bed, "n2", 100);
 	expect(&bed, start(), "n1:0,1,2,3");
 	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), 8 * MS);
+	relieve(&bed, "n2", 100);
 	bed.now_us = 8 * MS;
 	expect(&bed, tick(), "n2:0,1,2,3+");
+	expect(&bed, answered(1), "FINISH");
+	tear_down(&bed);
+}
+
+/* A node with so much to do that it would take longer than the leg is out by now is not asked, until it would not. */
+static void test_hedge_of_busy_nodes(void)
+{
+	static const char *const replicas[4] = {"n1 n2", "n1 n2", "n1 n2", "n1 n2"};
+	struct bed bed;
+
+	set_up(&bed, replicas, &all);
+	teach(&bed, "n1", 30, 8 * MS);
+	teach(&bed, "n2", 30, 8 * MS);
+	burden(&bed, "n2", 3); /* 32 ms */
+	expect(&bed, start(), "n1:0,1,2,3");
+	bed.now_us = 8 * MS;
+	expect(&bed, tick(), "");
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), 18 * MS);
+	bed.now_us = 18 * MS;
+	expect(&bed, tick(), "");
+	CU_ASSERT_EQUAL(scatter_tally(bed.scatter).hedges_denied, 2);
+	CU_ASSERT_EQUAL(scatter_wake_us(bed.scatter), 36 * MS);
+	bed.now_us = 36 * MS;
+	expect(&bed, tick(), "n2:0,1,2,3+");
+	CU_ASSERT_EQUAL(scatter_tally(bed.scatter).hedges, 1);
 	expect(&bed, answered(1), "FINISH");
 	tear_down(&bed);
 }
@@ -346,6 +384,7 @@ int main(void)
 		{"a group with a node away", test_group_with_a_node_away},
 		{"a hedge wins", test_hedge_wins},
 		{"a hedge of a slow node", test_hedge_of_a_slow_node},
+		{"a hedge of busy nodes", test_hedge_of_busy_nodes},
 		{"the loser fails", test_loser_fails},
 		{"hedge and leg fail", test_hedge_and_leg_fail},
 		{"an answer that is not used", test_unused_answer},

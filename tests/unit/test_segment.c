@@ -30,8 +30,8 @@ static void test_sets(void)
 	postings_add(&a, 1);
 	postings_add(&a, 1);
 	CU_ASSERT_EQUAL(postings_count(&a), 4);
-	postings_remove(&a, 1);
-	postings_remove(&a, 2);
+	postings_remove_range(&a, 1, 2);
+	postings_remove_range(&a, 2, 3);
 	CU_ASSERT_FALSE(postings_contains(&a, 1));
 	CU_ASSERT_TRUE(postings_contains(&a, 65536));
 	CU_ASSERT_EQUAL_FATAL(postings_count(&a), 3);
@@ -86,7 +86,7 @@ static void change(struct postings *set, unsigned way)
 		postings_add(set, 1);
 		break;
 	case 1:
-		postings_remove(set, 65530);
+		postings_remove_range(set, 65530, 65531);
 		break;
 	case 2:
 		postings_remove_range(set, 65532, 70000);

@@ -5,6 +5,7 @@
  */
 #include "shared/settings/settings.h"
 
+#include "tests/unit/failing_allocations.h"
 #include "tests/unit/suite.h"
 
 #include <stdio.h>
@@ -12,36 +13,6 @@
 
 #define LEN(array) (sizeof(array) / sizeof *(array))
 #define SWEEP_MAX 5000
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-
-/* Before that many allocations the next one fails; -1: none does. */
-static long allocations_left = -1;
-
-static bool fails(void)
-{
-	return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size)
-{
-	return fails() ? NULL : __real_realloc(ptr, size);
-}
 
 #define DEFAULTS \
 	"{\"displayedAttributes\":[\"*\"],\"searchableAttributes\":[\"*\"],\"filterableAttributes\":[]," \
@@ -363,6 +334,11 @@ static void test_bounds(void)
 	            "Invalid value: Millrace allows 1000 entries, but found 1001");
 	fill(&body, "[", "\"words\"", SETTINGS_RULES_MAX + 1, "]");
 	check_bound("ranking-rules", &body, "Invalid value: Millrace allows 100 entries, but found 101");
+	fill(&body, "[", "\"a:asc\"", SETTINGS_SORTS_MAX, "]");
+	check_bound("ranking-rules", &body, NULL);
+	fill(&body, "[", "\"a:asc\"", SETTINGS_SORTS_MAX + 1, "]");
+	check_bound("ranking-rules", &body,
+	            "Invalid value: Millrace allows 8 rules that sort by a field, but found 9");
 	fill(&body, "[", "\"a\"", SETTINGS_WORDS_MAX, "]");
 	check_bound("stop-words", &body, NULL);
 	fill(&body, "[", "\"a\"", SETTINGS_WORDS_MAX + 1, "]");

@@ -28,14 +28,14 @@ static const char *const bodies[] = {
 
 static const struct {
 	const char *path;
-	const char *facets; /* value:documents:first document */
+	const char *facets; /* value:documents:spelling */
 	const char *rising; /* document=value */
 	const char *falling;
 } rows[] = {
-	{"n", "-1.5:1:1 5:2:0 12:1:5 70:1:3 '5':1:2 'aa':1:5 'true':1:4 'zz':1:4 ",
+	{"n", "-1.5:1 5:2 12:1 70:1 '5':1:'5' 'aa':1:'aa' 'true':1:'true' 'zz':1:'zz' ",
          "1=-1.5 0=5 3=5 5=12 2='5' 4='true' 6 7 ", "3=70 5=12 0=5 1=-1.5 4='zz' 2='5' 6 7 "},
-	{"tag", "'blue':1:0 'e\xcc\x81':1:4 'red':2:0 ", "0='blue' 4='e\xcc\x81' 1='red' 2 3 5 6 7 ",
-         "0='red' 1='red' 4='e\xcc\x81' 2 3 5 6 7 "},
+	{"tag", "'blue':1:'blue' 'e\xcc\x81':1:'\xc3\x89' 'red':2:' RED ' ",
+         "0='blue' 4='e\xcc\x81' 1='red' 2 3 5 6 7 ", "0='red' 1='red' 4='e\xcc\x81' 2 3 5 6 7 "},
 	{"nowhere", "", "0 1 2 3 4 5 6 7 ", "0 1 2 3 4 5 6 7 "},
 };
 
@@ -88,17 +88,64 @@ struct printing {
 	struct buffer text;
 };
 
-static bool print_facet(void *context, const struct facet *facet)
-{
-	struct printing *printing = context;
+/* Facets of one field, with copies of their texts. */
+struct listed {
+	struct facet_field *field;
+	struct arena *arena;
+	size_t len;
+	struct facet facets[4096];
+};
 
-	if (facet->value.kind == VALUE_KIND_NUMBER)
-		buffer_printf(&printing->text, "%g", facet->value.number);
-	else
-		buffer_printf(&printing->text, "'%.*s'", SLICE_ARGS(facet->value.text));
-	buffer_printf(&printing->text, ":%llu:%zu ", (unsigned long long)facet->documents,
-	              document_at(printing->numbers, facet->number));
+static bool list_facet(void *context, const struct facet *facet)
+{
+	struct listed *listed = context;
+	struct facet *one = &listed->facets[listed->len++];
+
+	CU_ASSERT_TRUE_FATAL(listed->len <= COUNT(listed->facets));
+	*one = *facet;
+	CU_ASSERT_TRUE_FATAL(arena_copy(listed->arena, facet->text, &one->text));
 	return true;
+}
+
+/* Opens the field: facet_field_close follows. */
+static void list_facets(struct listed *listed, struct world *world, const struct snapshot *snapshot,
+                        struct slice path, const struct postings *within)
+{
+	struct facet_visitor visitor = {list_facet, listed};
+	struct error error;
+
+	listed->len = 0;
+	CU_ASSERT_EQUAL_FATAL(facet_field_open(snapshot, world->words, path, NULL, &listed->field, &error),
+	                      0);
+	CU_ASSERT_EQUAL_FATAL(facet_field_count(listed->field, within, &visitor, &error), 0);
+}
+
+static void spell(struct listed *listed, const struct facet *facet, struct buffer *spelling)
+{
+	struct error error;
+
+	buffer_clear(spelling);
+	CU_ASSERT_EQUAL_FATAL(facet_field_spell(listed->field, facet->text, spelling, &error), 0);
+}
+
+static void print_facets(struct printing *printing, struct listed *listed)
+{
+	struct buffer spelling;
+
+	buffer_init(&spelling, 65536);
+	for (size_t i = 0; i < listed->len; i++) {
+		const struct facet *facet = &listed->facets[i];
+
+		if (facet->is_number) {
+			buffer_printf(&printing->text, "%g:%llu ", facet->number,
+			              (unsigned long long)facet->documents);
+			continue;
+		}
+		spell(listed, facet, &spelling);
+		buffer_printf(&printing->text, "'%.*s':%llu:'%.*s' ", SLICE_ARGS(facet->text),
+		              (unsigned long long)facet->documents, SLICE_ARGS(buffer_slice(&spelling)));
+	}
+	buffer_deinit(&spelling);
 }
 
 /* By value, then document. */
@@ -157,22 +204,24 @@ static void check_rows(struct world *world)
 	struct snapshot *snapshot = replica_snapshot(world->model->replica);
 	uint64_t numbers[IDS] = {0};
 	struct printing printing = {.numbers = numbers};
-	struct facet_visitor visitor = {print_facet, &printing};
+	struct listed *listed = malloc(sizeof *listed);
 	struct postings within;
 	struct arena arena;
-	struct error error;
 	size_t len;
 
+	CU_ASSERT_PTR_NOT_NULL_FATAL(listed);
+	listed->arena = &arena;
 	postings_init(&within);
 	arena_init(&arena, 4096);
 	buffer_init(&printing.text, 1 << 20);
 	len = (size_t)numbers_of(world, snapshot, &within, numbers);
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct facet_request facets = {world->words, slice_string(rows[i].path), &within};
-		struct sort_request sort = {world->words, facets.path, false, &within, &arena};
-		uint64_t read = 0;
+		struct slice path = slice_string(rows[i].path);
+		struct sort_request sort = {world->words, path, false, &within, NULL, &arena};
 
-		CU_ASSERT_EQUAL_FATAL(snapshot_facets(snapshot, &facets, &visitor, &read, &error), 0);
+		list_facets(listed, world, snapshot, path, &within);
+		print_facets(&printing, listed);
+		facet_field_close(listed->field);
 		printed(&printing, rows[i].facets);
 		print_sorted(&printing, sorted(snapshot, &sort), len, false);
 		printed(&printing, rows[i].rising);
@@ -180,6 +229,7 @@ static void check_rows(struct world *world)
 		print_sorted(&printing, sorted(snapshot, &sort), len, true);
 		printed(&printing, rows[i].falling);
 	}
+	free(listed);
 	buffer_deinit(&printing.text);
 	arena_deinit(&arena);
 	postings_deinit(&within);
@@ -210,10 +260,11 @@ static void test_answers(void)
 
 #define GATHERED_MAX 65536
 
-/* A value of a document; `text` is its own. */
+/* A value of a document; texts are its own. */
 struct gathered {
 	size_t document;
 	struct sort_value value;
+	struct slice spelling; /* of a string */
 };
 
 static struct gathered gathered[GATHERED_MAX];
@@ -244,6 +295,9 @@ static bool gather_scalar(void *context, yyjson_val *scalar)
 
 		CU_ASSERT_TRUE_FATAL(filter_value_text(scalar, &fold, &scratch, &text));
 		CU_ASSERT_TRUE_FATAL(arena_copy(gathering->arena, text, &one->value.text));
+		CU_ASSERT_TRUE_FATAL(arena_copy(gathering->arena,
+		                                yyjson_is_bool(scalar) ? text : json_string(scalar),
+		                                &one->spelling));
 		one->value.kind = SORT_KIND_STRING;
 		has = text.len > 0;
 	}
@@ -259,6 +313,7 @@ static bool gather_reached(void *context, yyjson_val *reached)
 	return filter_scalars(reached, &visitor);
 }
 
+/* Of the documents asked for; NULL: of all. */
 static void gather(struct world *world, const bool asked[IDS], const char *path, struct arena *arena)
 {
 	gathered_len = 0;
@@ -268,7 +323,7 @@ static void gather(struct world *world, const bool asked[IDS], const char *path,
 		struct error error;
 		yyjson_doc *doc;
 
-		if (world->bodies[i] == NULL || !asked[i])
+		if (world->bodies[i] == NULL || (asked != NULL && !asked[i]))
 			continue;
 		CU_ASSERT_EQUAL_FATAL(
 			json_parse(slice_string(world->bodies[i]), JSON_DEPTH_MAX, &doc, &error), 0);
@@ -320,44 +375,84 @@ static uint64_t gathered_next(struct comparing *comparing, size_t *first)
 	}
 }
 
-static bool compare_facet(void *context, const struct facet *facet)
+/* Documents that have the very text. */
+static uint64_t gathered_count(struct slice text)
 {
-	struct comparing *comparing = context;
+	uint64_t documents = 0;
+	size_t last = IDS;
+
+	for (size_t i = 0; i < gathered_len; i++)
+		if (gathered[i].value.kind == SORT_KIND_STRING && slice_equal(gathered[i].value.text, text) &&
+		    gathered[i].document != last) {
+			last = gathered[i].document;
+			documents++;
+		}
+	return documents;
+}
+
+static void compare_facet(struct comparing *comparing, const struct facet *facet)
+{
 	size_t at = 0;
 
 	comparing->facets++;
-	if (facet->value.is_cut) {
+	if (facet->text.len > VALUE_TEXT_BYTES_MAX) {
 		comparing->cut += facet->documents;
-		return true;
+		CU_ASSERT_EQUAL(gathered_count(facet->text), facet->documents);
+		return;
 	}
 	CU_ASSERT_EQUAL_FATAL(gathered_next(comparing, &at), facet->documents);
-	if (facet->value.kind == VALUE_KIND_NUMBER) {
+	if (facet->is_number) {
 		CU_ASSERT_EQUAL(gathered[at].value.kind, SORT_KIND_NUMBER);
-		CU_ASSERT_DOUBLE_EQUAL(gathered[at].value.number, facet->value.number, 0);
+		CU_ASSERT_DOUBLE_EQUAL(gathered[at].value.number, facet->number, 0);
 	} else {
-		CU_ASSERT_TRUE(slice_equal(gathered[at].value.text, facet->value.text));
+		CU_ASSERT_TRUE(slice_equal(gathered[at].value.text, facet->text));
 	}
-	return true;
 }
 
 static uint64_t facets_checked;
+static uint64_t spellings_checked;
 static uint64_t sorts_checked;
 static uint64_t bodies_read;
 
-static void check_facets(struct world *world, const struct snapshot *snapshot, struct slice path,
-                         const struct postings *within)
+/* The smallest of all documents. */
+static void compare_spelling(struct listed *listed, const struct facet *facet)
 {
-	struct facet_request request = {world->words, path, within};
+	struct slice smallest = slice_of(NULL, 0);
+	struct buffer spelling;
+
+	for (size_t i = 0; i < gathered_len; i++)
+		if (gathered[i].value.kind == SORT_KIND_STRING &&
+		    slice_equal(gathered[i].value.text, facet->text) &&
+		    (smallest.ptr == NULL || slice_compare(gathered[i].spelling, smallest) < 0))
+			smallest = gathered[i].spelling;
+	buffer_init(&spelling, 65536);
+	spell(listed, facet, &spelling);
+	CU_ASSERT_TRUE(slice_equal(buffer_slice(&spelling), smallest));
+	spellings_checked += !slice_equal(smallest, facet->text);
+	buffer_deinit(&spelling);
+}
+
+static void check_facets(struct world *world, const struct snapshot *snapshot, struct slice path,
+                         const struct postings *within, struct arena *arena)
+{
+	static struct listed listed;
 	struct comparing comparing = {.at = 0};
-	struct facet_visitor visitor = {compare_facet, &comparing};
-	struct error error;
 	size_t at;
 
+	listed.arena = arena;
+	list_facets(&listed, world, snapshot, path, within);
 	qsort(gathered, gathered_len, sizeof gathered[0], gathered_compare);
-	CU_ASSERT_EQUAL_FATAL(snapshot_facets(snapshot, &request, &visitor, &bodies_read, &error), 0);
+	for (size_t i = 0; i < listed.len; i++)
+		compare_facet(&comparing, &listed.facets[i]);
 	CU_ASSERT_EQUAL(gathered_next(&comparing, &at), 0);
 	CU_ASSERT_EQUAL(comparing.cut, comparing.cut_wanted);
 	facets_checked += comparing.facets;
+	gather(world, NULL, (const char *)path.ptr, arena);
+	for (size_t i = 0; i < listed.len; i++)
+		if (!listed.facets[i].is_number)
+			compare_spelling(&listed, &listed.facets[i]);
+	bodies_read += facet_field_bodies(listed.field);
+	facet_field_close(listed.field);
 }
 
 static void check_sort(const struct snapshot *snapshot, const struct sort_request *request,
@@ -396,12 +491,13 @@ static void check_random(struct world *world)
 	for (size_t i = 0; i < IDS; i++) {
 		asked[i] = dice(3) > 0;
 		if (!asked[i])
-			postings_remove(&within, numbers[i]);
+			postings_remove_range(&within, numbers[i], numbers[i] + 1);
 	}
 	gather(world, asked, path, &arena);
-	check_facets(world, snapshot, slice_string(path), &within);
+	check_facets(world, snapshot, slice_string(path), &within, &arena);
+	gather(world, asked, path, &arena);
 	for (int falling = 0; falling < 2; falling++) {
-		struct sort_request request = {world->words, slice_string(path), falling == 1, &within,
+		struct sort_request request = {world->words, slice_string(path), falling == 1, &within, NULL,
 		                               &arena};
 
 		check_sort(snapshot, &request, numbers);
@@ -429,8 +525,10 @@ static void test_random(void)
 		}
 		world_free(&world);
 	}
-	printf("\n%llu facets, %llu sort values, %llu read\n", (unsigned long long)facets_checked,
+	printf("\n%llu facets, %llu spelled otherwise, %llu sort values, %llu read\n",
+	       (unsigned long long)facets_checked, (unsigned long long)spellings_checked,
 	       (unsigned long long)sorts_checked, (unsigned long long)bodies_read);
+	CU_ASSERT_TRUE(spellings_checked > 100);
 	CU_ASSERT_TRUE(facets_checked > SEQUENCES * STEPS && sorts_checked > SEQUENCES * STEPS);
 	CU_ASSERT_TRUE(bodies_read > SEQUENCES * STEPS);
 }

@@ -137,7 +137,7 @@ static void check_rows(struct world *world, bool built)
 	struct snapshot *snapshot = replica_snapshot(world->model->replica);
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct filter_cost cost = {0, 0};
+		struct filter_cost cost = {0};
 		struct postings numbers;
 		struct buffer text;
 		struct arena arena;
@@ -287,7 +287,7 @@ static struct {
 
 static void check_tree(struct world *world, const struct snapshot *snapshot)
 {
-	struct filter_cost cost = {0, 0};
+	struct filter_cost cost = {0};
 	struct buffer expression;
 	struct postings numbers;
 	struct filter *filter;
@@ -389,7 +389,7 @@ static bool damaged_checked(size_t chunk, size_t at)
 	damaged = bed_damage(world.model->replica->kv, chunk, at, at % 3 == 0);
 	for (size_t i = 0; damaged && i < COUNT(rows); i++) {
 		struct snapshot *snapshot = replica_snapshot(world.model->replica);
-		struct filter_cost cost = {0, 0};
+		struct filter_cost cost = {0};
 		struct postings numbers;
 		struct filter *filter;
 		struct arena arena;
@@ -458,7 +458,7 @@ static size_t bench_receive(struct model *model, size_t first, size_t end)
 static void bench_row(struct world *world, const char *expression)
 {
 	struct snapshot *snapshot = replica_snapshot(world->model->replica);
-	struct filter_cost cost = {0, 0};
+	struct filter_cost cost = {0};
 	struct timespec before;
 	struct timespec after;
 	struct postings numbers;
@@ -474,7 +474,7 @@ static void bench_row(struct world *world, const char *expression)
 		double took;
 
 		postings_clear(&numbers);
-		cost = (struct filter_cost){0, 0};
+		cost = (struct filter_cost){0};
 		(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
 		CU_ASSERT_EQUAL_FATAL(
 			snapshot_filter(snapshot, world->words, filter, &numbers, &cost, &error), 0);

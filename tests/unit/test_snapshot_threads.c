@@ -3,6 +3,7 @@
  * compacts, others read snapshots, each of which must be the fold up to what
  * it says it has received. Under TSan and ASan it shows what is shared.
  */
+#include "tests/unit/replica_asked.h"
 #include "tests/unit/replica_model.h"
 
 #include <pthread.h>
@@ -85,13 +86,15 @@ static void must(bool right, const char *what)
 	abort();
 }
 
-static void snapshot_check(const struct snapshot *snapshot, const struct expected *expected,
-                           struct words *words, size_t id, const struct model *model)
+static void snapshot_check(struct snapshot *snapshot, const struct expected *expected, struct words *words,
+                           size_t id, const struct model *model)
 {
 	struct arena arena;
 	struct document_page page;
 	struct document document;
 	struct document_request request = {.limit = IDS, .arena = &arena};
+	struct asked_search asked = {.query = WORD " ", .limit = IDS, .arena = &arena};
+	struct asked_page found = {0};
 	struct error error;
 	int rc;
 
@@ -99,8 +102,8 @@ static void snapshot_check(const struct snapshot *snapshot, const struct expecte
 	must(snapshot_list(snapshot, &request, &page, &error) == 0 && page.total == expected->documents &&
 	             page.count == expected->documents,
 	     "a list is not the fold");
-	must(snapshot_search(snapshot, words, slice_string(WORD " "), &request, &page, &error) == 0 &&
-	             page.total == expected->with_word,
+	must(asked_snapshot(snapshot, words, &asked, &found, &error) == 0 &&
+	             found.total == expected->with_word && found.len == expected->with_word,
 	     "a search is not the fold");
 	rc = snapshot_get(snapshot, slice_string(model->ids[id]), &arena, &document, &error);
 	must(rc == (expected->exists[id] ? 0 : ERROR_NOT_FOUND), "a get is not the fold");

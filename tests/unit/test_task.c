@@ -70,6 +70,16 @@ static const char restore[] =
 	"\"packages\",\"enqueued_at\":1700000000000,\"index\":\"00000000000000aa\",\"shards\":["
 	"{\"partition\":0,\"head\":\"00112233445566778899aabbccddeeff\",\"stored\":7,\"from\":7},"
 	"{\"partition\":1023,\"head\":\"00000000000000000000000000000001\",\"stored\":0,\"from\":9}]}";
+static const char settings[] =
+	"{\"v\":1,\"type\":\"settingsUpdate\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\",\"enqueued_at\":1700000000000,\"body\":{\"stopWords\":[\"d\xc3\xa9j\xc3\xa0\"],\"x\":1."
+	"5}}";
+static const char setting_null[] =
+	"{\"v\":1,\"type\":\"settingsUpdate\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\",\"enqueued_at\":1700000000000,\"setting\":\"stop-words\",\"body\":null}";
+static const char setting_reset[] =
+	"{\"v\":1,\"type\":\"settingsUpdate\",\"nonce\":\"00112233445566778899aabbccddeeff\",\"uid\":"
+	"\"packages\",\"enqueued_at\":1700000000000,\"setting\":\"stop-words\",\"reset\":true}";
 static const char succeeded[] =
 	"{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"succeeded\",\"started_at\":1,\"finished_at\":2}";
 static const char failed[] = "{\"v\":1,\"task\":5,\"kind\":\"final\",\"status\":\"failed\",\"error\":{"
@@ -84,13 +94,12 @@ static void check_text(struct buffer *buffer, const char *expected)
 
 static void test_request_round_trips(void)
 {
-	static const char *const texts[] = {creation,       adoption,
-	                                    deletion,       import,
-	                                    skip,           addition,
-	                                    update,         pause,
-	                                    rebuild,        rebuild_as_before,
-	                                    rebuild_anyway, rebuild_cancelled,
-	                                    removal,        restore};
+	static const char *const texts[] = {
+		creation,     adoption,          deletion,       import,
+		skip,         addition,          update,         pause,
+		rebuild,      rebuild_as_before, rebuild_anyway, rebuild_cancelled,
+		removal,      restore,           settings,       setting_null,
+		setting_reset};
 	struct buffer buffer;
 
 	buffer_init(&buffer, 1 << 16);
@@ -135,6 +144,15 @@ static void test_request_members(void)
 	CU_ASSERT_EQUAL(request.partition, 1023);
 	CU_ASSERT_EQUAL(request.offset, INT64_MAX);
 	CU_ASSERT_STRING_EQUAL(request.reason, "it ended the \"worker\" 3 times");
+	task_request_deinit(&request);
+	CU_ASSERT_EQUAL(task_request_parse(slice_string(setting_null), &request, &error), 0);
+	CU_ASSERT_STRING_EQUAL(request.setting, "stop-words");
+	CU_ASSERT_FALSE(request.reset);
+	CU_ASSERT_TRUE(slice_equal(request.body, slice_string("null")));
+	task_request_deinit(&request);
+	CU_ASSERT_EQUAL(task_request_parse(slice_string(setting_reset), &request, &error), 0);
+	CU_ASSERT_TRUE(request.reset);
+	CU_ASSERT_PTR_NULL(request.body.ptr);
 	task_request_deinit(&request);
 	CU_ASSERT_EQUAL(task_request_parse(slice_string(restore), &request, &error), 0);
 	CU_ASSERT_EQUAL(request.type, TASK_TYPE_INDEX_RESTORE);
@@ -228,6 +246,11 @@ static const struct {
 	{restore, "00000000000000000000000000000001", "00000000000000000000000000000000", ERROR_FORMAT},
 	{restore, "\"from\":7", "\"from\":6", ERROR_FORMAT},
 	{restore, "\"stored\":0", "\"stored\":-1", ERROR_FORMAT},
+	{settings, "\"body\":", "\"x\":", ERROR_FORMAT},
+	{setting_null, "\"stop-words\"", "7", ERROR_FORMAT},
+	{setting_null, "\"stop-words\"", "\"\"", ERROR_FORMAT},
+	{setting_reset, ":true}", ":\"yes\"}", ERROR_FORMAT},
+	{setting_reset, ":true}", ":false}", ERROR_FORMAT},
 	{update, "\"start_ms\":0", "\"start_ms\":-1", ERROR_FORMAT},
 	{update, "\"start_ms\":0", "\"start_ms\":\"now\"", ERROR_FORMAT},
 };
@@ -248,6 +271,31 @@ static void test_refused_requests(void)
 			CU_FAIL("another answer than expected");
 		}
 		CU_ASSERT_EQUAL(error.action, ERROR_ACTION_REJECT);
+	}
+}
+
+/* The longest body is taken, one byte more is not. */
+static void test_longest_body(void)
+{
+	for (size_t more = 0; more < 2; more++) {
+		size_t len = TASK_BODY_BYTES_MAX - 2 + more;
+		struct task_request request = {0};
+		struct error error = {0};
+		struct buffer value;
+		uint8_t *text;
+
+		buffer_init(&value, TASK_RECORD_BYTES_MAX);
+		buffer_append(&value, setting_null, strlen(setting_null) - strlen("null}"));
+		buffer_put_u8(&value, '"');
+		text = buffer_grow(&value, len);
+		ASSERT(text != NULL);
+		memset(text, 'x', len);
+		buffer_append_string(&value, "\"}");
+		CU_ASSERT_EQUAL(task_request_parse(buffer_slice(&value), &request, &error),
+		                more == 0 ? 0 : ERROR_LIMIT);
+		CU_ASSERT_EQUAL(request.body.len, more == 0 ? TASK_BODY_BYTES_MAX : 0);
+		task_request_deinit(&request);
+		buffer_deinit(&value);
 	}
 }
 
@@ -291,6 +339,7 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{"request round trips", test_request_round_trips},
+		{"the longest body", test_longest_body},
 		{"request members", test_request_members},
 		{"final round trips", test_final_round_trips},
 		{"refused requests", test_refused_requests},

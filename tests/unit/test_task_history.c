@@ -13,6 +13,10 @@
 	"{\"v\":1,\"task\":" task ",\"kind\":\"final\",\"status\":\"" status \
 	"\",\"started_at\":2000,\"finished_at\":3000}"
 
+#define SETTINGS(members) \
+	"{\"v\":1,\"type\":\"settingsUpdate\",\"nonce\":\"0123456789abcdef0123456789abcdef\",\"uid\":" \
+	"\"a\",\"enqueued_at\":1000," members "}"
+
 static int request(struct task_history *history, int64_t offset, const char *value)
 {
 	struct error error;
@@ -72,6 +76,70 @@ static void test_first_final_wins(void)
 	task_history_free(history);
 }
 
+static const struct {
+	const char *request;
+	const char *details;
+} details_rows[] = {
+	{SETTINGS("\"body\":{\"stopWords\":[\"the\"],\"synonyms\":null}"),
+         "{\"stopWords\":[\"the\"],\"synonyms\":null}"},
+	{SETTINGS("\"setting\":\"stop-words\",\"body\":[\"the\"]"), "{\"stopWords\":[\"the\"]}"},
+	{SETTINGS("\"setting\":\"stop-words\",\"reset\":true"), "{\"stopWords\":null}"},
+	{SETTINGS("\"reset\":true"),
+         "{\"displayedAttributes\":null,\"searchableAttributes\":null,\"filterableAttributes\":null,"
+         "\"sortableAttributes\":null,\"rankingRules\":null,\"stopWords\":null,\"nonSeparatorTokens\":null,"
+         "\"separatorTokens\":null,\"dictionary\":null,\"synonyms\":null,\"distinctAttribute\":null,"
+         "\"proximityPrecision\":null,\"typoTolerance\":null,\"faceting\":null,\"pagination\":null,"
+         "\"embedders\":null,\"searchCutoffMs\":null,\"localizedAttributes\":null,\"facetSearch\":null,"
+         "\"prefixSearch\":null}"},
+	{CREATION("a"), ""},
+};
+
+static void test_details(void)
+{
+	for (size_t i = 0; i < sizeof details_rows / sizeof *details_rows; i++) {
+		struct task_history *history = task_history_new();
+		struct task_entry entry;
+
+		CU_ASSERT_EQUAL(request(history, 7, details_rows[i].request), 0);
+		CU_ASSERT_EQUAL(final(history, FINAL("7", "succeeded")), 0);
+		CU_ASSERT_TRUE_FATAL(task_history_find(history, 7, &entry));
+		CU_ASSERT_TRUE(slice_equal(entry.details, slice_string(details_rows[i].details)));
+		CU_ASSERT_STRING_EQUAL(entry.uid, "a");
+		task_history_free(history);
+	}
+}
+
+/* The oldest lose theirs where all take too much; one that comes late does not bring them back. */
+static void test_bound_of_details(void)
+{
+	struct task_history *history = task_history_new();
+	size_t len = TASK_BODY_BYTES_MAX - 1024;
+	size_t fit = TASK_DETAILS_BYTES_MAX / TASK_BODY_BYTES_MAX;
+	struct task_entry entry;
+	struct buffer value;
+	struct error error;
+	uint8_t *text;
+
+	buffer_init(&value, TASK_RECORD_BYTES_MAX);
+	buffer_append_string(&value, SETTINGS("\"body\":{\"x\":\"") "");
+	value.len--; /* the closing brace */
+	text = buffer_grow(&value, len);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+	memset(text, 'x', len);
+	buffer_append_string(&value, "\"}}");
+	for (int64_t task = 2; task < 2 + 2 * (int64_t)fit; task++)
+		CU_ASSERT_EQUAL(task_history_request(history, task, buffer_slice(&value), &error), 0);
+	CU_ASSERT_EQUAL(task_history_request(history, 1, buffer_slice(&value), &error), 0);
+	for (int64_t task = 1; task < 2 + 2 * (int64_t)fit; task++) {
+		CU_ASSERT_TRUE_FATAL(task_history_find(history, task, &entry));
+		CU_ASSERT_EQUAL(entry.details.len,
+		                task < 2 + (int64_t)fit ? 0 : len + strlen("{\"x\":\"\"}"));
+		CU_ASSERT_STRING_EQUAL(entry.uid, "a");
+	}
+	buffer_deinit(&value);
+	task_history_free(history);
+}
+
 static void test_newest_are_kept(void)
 {
 	struct task_history *history = task_history_new();
@@ -112,6 +180,10 @@ static void test_unreadable(void)
 	"\"writable\":true,\"rules\":{\"contract\":1,\"id_bytes_max\":511,\"document_bytes_max\":4194304," \
 	"\"depth_max\":128,\"dedup_window\":0},\"created_at\":1000,\"updated_at\":2000}"
 
+#define FORCE(version) \
+	"{\"v\":1,\"task\":" version ",\"index\":\"00000000000000aa\",\"version\":" version \
+	",\"settings\":{}}"
+
 static void apply(struct catalog *catalog, enum catalog_topic topic, const char *key, const char *value)
 {
 	struct error error;
@@ -148,6 +220,34 @@ static void test_reflected(void)
 	apply(catalog, CATALOG_TOPIC_META, "names", NAMES("9", ""));
 	CU_ASSERT_TRUE(task_entry_is_reflected(&deleted, catalog));
 	CU_ASSERT_TRUE(task_entry_is_reflected(&created, catalog));
+	catalog_free(catalog);
+}
+
+/* By the settings in force, or a deletion. */
+static void test_settings_are_reflected(void)
+{
+	struct task_entry entry = {.task = 7,
+	                           .type = TASK_TYPE_SETTINGS_UPDATE,
+	                           .uid = "a",
+	                           .has_final = true,
+	                           .final = {.succeeded = true}};
+	struct catalog *catalog = catalog_new();
+
+	CU_ASSERT_TRUE(task_entry_is_reflected(&entry, catalog)); /* deleted since */
+	apply(catalog, CATALOG_TOPIC_META, "index/00000000000000aa", INDEX("3", "active"));
+	apply(catalog, CATALOG_TOPIC_META, "names", NAMES("3", "\"a\":\"00000000000000aa\""));
+	CU_ASSERT_FALSE(task_entry_is_reflected(&entry, catalog));
+	apply(catalog, CATALOG_TOPIC_META, "settings-next/00000000000000aa", FORCE("7"));
+	CU_ASSERT_FALSE(task_entry_is_reflected(&entry, catalog));
+	apply(catalog, CATALOG_TOPIC_META, "settings/00000000000000aa", FORCE("6"));
+	CU_ASSERT_FALSE(task_entry_is_reflected(&entry, catalog));
+	apply(catalog, CATALOG_TOPIC_META, "settings/00000000000000aa", FORCE("7"));
+	CU_ASSERT_TRUE(task_entry_is_reflected(&entry, catalog));
+	apply(catalog, CATALOG_TOPIC_META, "settings/00000000000000aa", FORCE("9"));
+	CU_ASSERT_TRUE(task_entry_is_reflected(&entry, catalog));
+	entry.task = 10;
+	apply(catalog, CATALOG_TOPIC_META, "index/00000000000000aa", INDEX("11", "active"));
+	CU_ASSERT_TRUE(task_entry_is_reflected(&entry, catalog));
 	catalog_free(catalog);
 }
 
@@ -211,6 +311,9 @@ static void test_stats(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
+		{"details", test_details},
+		{"bound of details", test_bound_of_details},
+		{"settings are reflected", test_settings_are_reflected},
 		{"request and final in either order", test_either_order},
 		{"the first final wins", test_first_final_wins},
 		{"the newest tasks are kept", test_newest_are_kept},

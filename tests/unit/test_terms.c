@@ -1,8 +1,10 @@
 /*
  * Terms: literal bytes of a chunk and every way to damage it; words of a
- * segment in a real store, found, listed, sought, and walked over transactions.
+ * segment in a real store, found, listed, sought, walked over transactions, and
+ * read into a table.
  */
 #include "shard/core/terms.h"
+#include "shard/core/word_table.h"
 
 #include "tests/unit/suite.h"
 
@@ -286,28 +288,23 @@ static void test_find(void)
 	kv_close(kv);
 }
 
-/* A new reader and transaction for every `step` words. */
-static void check_walk(struct kv *kv, const uint64_t lengths[SECTIONS], size_t step)
+static void test_walk(void)
 {
-	struct section_reader *reader = NULL;
+	struct kv *kv = store_open();
+	uint64_t lengths[SECTIONS];
+	struct section_reader *reader;
 	struct terms_cursor cursor;
-	struct kv_txn *txn = NULL;
+	struct kv_txn *txn;
 	struct term term;
 	struct error error;
 	char word[300];
 	int rc;
 
+	segment_write(kv, WORDS, lengths);
+	CU_ASSERT_EQUAL_FATAL(kv_begin(kv, false, &txn, &error), 0);
+	reader = section_reader_new(txn, SEGMENT, lengths);
+	terms_cursor_init(&cursor, reader);
 	for (size_t i = 0; i <= WORDS; i++) {
-		if (i % step == 0) {
-			section_reader_free(reader);
-			if (txn != NULL)
-				kv_abort(txn);
-			CU_ASSERT_EQUAL_FATAL(kv_begin(kv, false, &txn, &error), 0);
-			reader = section_reader_new(txn, SEGMENT, lengths);
-			if (i == 0)
-				terms_cursor_init(&cursor, reader);
-			CU_ASSERT_EQUAL_FATAL(terms_cursor_resume(&cursor, reader, &error), 0);
-		}
 		rc = terms_cursor_next(&cursor, &term, &error);
 		CU_ASSERT_EQUAL_FATAL(rc, i < WORDS ? 1 : 0);
 		if (rc == 0)
@@ -317,20 +314,9 @@ static void check_walk(struct kv *kv, const uint64_t lengths[SECTIONS], size_t s
 		if (i % 500 == 0)
 			check_term(reader, &term, i);
 	}
-	CU_ASSERT_EQUAL(terms_cursor_resume(&cursor, reader, &error), 0);
 	CU_ASSERT_EQUAL(terms_cursor_next(&cursor, &term, &error), 0);
 	section_reader_free(reader);
 	kv_abort(txn);
-}
-
-static void test_walk(void)
-{
-	struct kv *kv = store_open();
-	uint64_t lengths[SECTIONS];
-
-	segment_write(kv, WORDS, lengths);
-	check_walk(kv, lengths, 3);
-	check_walk(kv, lengths, WORDS);
 	kv_close(kv);
 }
 
@@ -341,7 +327,6 @@ static void check_seek(struct terms_cursor *cursor, const char *word, size_t exp
 	char text[300];
 
 	CU_ASSERT_EQUAL_FATAL(terms_cursor_seek(cursor, slice_string(word), &error), 0);
-	CU_ASSERT_EQUAL(terms_cursor_resume(cursor, cursor->reader, &error), 0);
 	for (size_t i = expected; i < expected + 40 && i < WORDS; i++) {
 		CU_ASSERT_EQUAL_FATAL(terms_cursor_next(cursor, &term, &error), 1);
 		word_print(i, text, sizeof text);
@@ -380,13 +365,65 @@ static void test_seek(void)
 	kv_close(kv);
 }
 
+/* From wherever a search begins, the first word at or above is found. */
+static void check_table_seek(const struct word_table *table, const char *word, size_t expected)
+{
+	static const size_t steps[] = {0, 1, 2, 3, 7, 64, 1000, WORDS};
+
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		size_t above = expected + steps[i] < WORDS ? expected + steps[i] : WORDS;
+		size_t below = expected > steps[i] ? expected - steps[i] : 0;
+
+		CU_ASSERT_EQUAL_FATAL(word_table_seek(table, above, slice_string(word)), expected);
+		CU_ASSERT_EQUAL_FATAL(word_table_seek(table, below, slice_string(word)), expected);
+	}
+}
+
+static void test_table(void)
+{
+	struct kv *kv = store_open();
+	uint64_t lengths[SECTIONS];
+	struct section_reader *reader;
+	struct word_table *table;
+	struct kv_txn *txn;
+	size_t at;
+	struct error error;
+	char word[300];
+
+	segment_write(kv, WORDS, lengths);
+	CU_ASSERT_EQUAL_FATAL(kv_begin(kv, false, &txn, &error), 0);
+	reader = section_reader_new(txn, SEGMENT, lengths);
+	CU_ASSERT_EQUAL_FATAL(word_table_read(reader, 1000, &table, &error), 0);
+	section_reader_free(reader);
+	kv_abort(txn);
+	kv_close(kv);
+	CU_ASSERT_EQUAL(word_table_len(table), WORDS);
+	for (size_t i = 0; i < WORDS; i++) {
+		word_print(i, word, sizeof word);
+		CU_ASSERT_TRUE_FATAL(slice_equal(word_table_at(table, i), slice_string(word)));
+		CU_ASSERT_TRUE_FATAL(word_table_find(table, slice_string(word), &at));
+		CU_ASSERT_EQUAL(at, i);
+		check_table_seek(table, word, i);
+		(void)snprintf(word, sizeof word, "%05zu", 2 * i);
+		check_table_seek(table, word, i);
+		CU_ASSERT_FALSE(word_table_find(table, slice_string(word), &at));
+	}
+	check_table_seek(table, "", 0);
+	check_table_seek(table, "9", WORDS);
+	word_table_release(word_table_hold(table));
+	CU_ASSERT_EQUAL(word_table_len(table), WORDS);
+	word_table_release(table);
+}
+
 static void test_nothing(void)
 {
 	struct kv *kv = store_open();
 	uint64_t lengths[SECTIONS];
 	struct section_reader *reader;
 	struct terms_cursor cursor;
+	struct word_table *table;
 	struct kv_txn *txn;
+	size_t at;
 	struct term term;
 	struct error error;
 
@@ -395,9 +432,13 @@ static void test_nothing(void)
 	reader = section_reader_new(txn, SEGMENT, lengths);
 	terms_cursor_init(&cursor, reader);
 	CU_ASSERT_EQUAL(terms_cursor_next(&cursor, &term, &error), 0);
-	CU_ASSERT_EQUAL(terms_cursor_resume(&cursor, reader, &error), 0);
 	CU_ASSERT_EQUAL(terms_cursor_next(&cursor, &term, &error), 0);
 	CU_ASSERT_EQUAL(terms_find(reader, slice_string("a"), &term, &error), ERROR_NOT_FOUND);
+	CU_ASSERT_EQUAL_FATAL(word_table_read(reader, 1000, &table, &error), 0);
+	CU_ASSERT_EQUAL(word_table_len(table), 0);
+	CU_ASSERT_EQUAL(word_table_seek(table, 0, slice_string("a")), 0);
+	CU_ASSERT_FALSE(word_table_find(table, slice_string("a"), &at));
+	word_table_release(table);
 	section_reader_free(reader);
 	kv_abort(txn);
 	kv_close(kv);
@@ -411,6 +452,7 @@ int main(void)
 	                       {"words found", test_find},
 	                       {"words over transactions", test_walk},
 	                       {"words sought", test_seek},
+	                       {"words in memory", test_table},
 	                       {"no words", test_nothing},
 	                       CU_TEST_INFO_NULL};
 

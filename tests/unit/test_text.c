@@ -7,6 +7,7 @@
  */
 #include "shard/engine/text.h"
 
+#include "tests/unit/failing_allocations.h"
 #include "tests/unit/suite.h"
 
 #include <stdio.h>
@@ -15,36 +16,6 @@
 #define SHOWN_BYTES_MAX 4096
 #define LISTED_MAX 4
 #define SWEEP_MAX 200
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-
-/* Before that many allocations the next one fails; -1: none does. */
-static long allocations_left = -1;
-
-static bool fails(void)
-{
-	return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size)
-{
-	return fails() ? NULL : __real_realloc(ptr, size);
-}
 
 /* Each token as a sign for its kind, its form and '|'; false if one of them does not begin where the last one ended. */
 static bool text_show(struct text *text, const struct text_rules *rules, struct slice bytes,
@@ -344,12 +315,76 @@ static void test_allocations(void)
 	allocations_left = -1;
 }
 
+static const struct {
+	const char *name;
+	const char *text;  /* whose first token counts */
+	const char *heads; /* bytes of 0, 1, … characters of its form */
+} head_rows[] = {
+	{"ASCII", "Cat dog", "0 1 2 3 3"},
+	{"accents", "Éte\u0301s", "0 2 3 4 7"},
+	{"marks go with what is before", "e\u0301t", "0 1 4 4"},
+	{"two of one", "œuf", "0 2 2 3 4"},
+	{"several of one", "½a", "0 2 2 2 3"},
+	{"as its script says", "ё\u0308", "0 2 2 4"},
+	{"control characters", "a\x01z", "0 1 3 3"},
+	{"dropped", "ـاـ", "0 4 6"},
+	{"eighteen of one", "\uFDFA", "0 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3"},
+	{"without spaces", "北京 a", "0 3 6 6"},
+	{"invalid bytes", "\xff\xc3z", "0 1 2 3 3"},
+};
+
+static void test_head(void)
+{
+	for (size_t i = 0; i < sizeof head_rows / sizeof head_rows[0]; i++) {
+		struct text *text = text_new();
+		struct token token;
+		struct error error;
+		char shown[256] = "";
+		size_t len = 0;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+		text_begin(text, NULL, slice_string(head_rows[i].text));
+		CU_ASSERT_EQUAL_FATAL(text_next(text, &token, &error), 1);
+		for (size_t k = 0; len < strlen(head_rows[i].heads); k++)
+			len += (size_t)snprintf(shown + len, sizeof shown - len, "%s%zu", k > 0 ? " " : "",
+			                        text_head(text, &token, k));
+		if (strcmp(shown, head_rows[i].heads) != 0)
+			printf("\n%s: got %s", head_rows[i].name, shown);
+		CU_ASSERT_STRING_EQUAL(shown, head_rows[i].heads);
+		text_free(text);
+	}
+}
+
+/* It allocates nothing, and the token's form stays. */
+static void test_head_memory(void)
+{
+	struct text *text = text_new();
+	struct token token;
+	struct error error;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+	text_begin(text, NULL, slice_string("\uFDFA"));
+	CU_ASSERT_EQUAL_FATAL(text_next(text, &token, &error), 1);
+	allocations_left = 0;
+	CU_ASSERT_EQUAL(text_head(text, &token, 1), 3);
+	CU_ASSERT_EQUAL(allocations_left, 0);
+	allocations_left = -1;
+	CU_ASSERT_EQUAL(token.form.len, 33);
+	text_free(text);
+}
+
 int main(void)
 {
-	CU_TestInfo tests[] = {{"by default", test_defaults},   {"scripts without spaces", test_spaceless},
-	                       {"settings", test_settings},     {"any bytes", test_any_bytes},
-	                       {"long words", test_long},       {"folding for filters", test_fold},
-	                       {"no memory", test_allocations}, CU_TEST_INFO_NULL};
+	CU_TestInfo tests[] = {{"by default", test_defaults},
+	                       {"scripts without spaces", test_spaceless},
+	                       {"settings", test_settings},
+	                       {"any bytes", test_any_bytes},
+	                       {"long words", test_long},
+	                       {"folding for filters", test_fold},
+	                       {"no memory", test_allocations},
+	                       {"heads of tokens", test_head},
+	                       {"heads take no memory", test_head_memory},
+	                       CU_TEST_INFO_NULL};
 
 	return suite_run("text", tests);
 }

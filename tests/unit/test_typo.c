@@ -1,6 +1,6 @@
 /*
  * Typos: what counts, prefixes, the first character, bytes that are no UTF-8,
- * and scans that find the same without looking at every word.
+ * letters, and scans that find the same without looking at every word.
  */
 #include "shard/engine/typo.h"
 
@@ -106,6 +106,59 @@ static void test_between(void)
 		if (typos != row->expected)
 			(void)printf("row %zu: %s, %s: %d\n", i, row->typed, row->word, typos);
 	}
+}
+
+/* What is similar is so by its letters. */
+static void test_letters(void)
+{
+	for (size_t i = 0; i < sizeof betweens / sizeof *betweens; i++) {
+		const struct between *row = &betweens[i];
+		uint32_t letters = typo_letters(slice_string(row->word));
+		struct typo_near near;
+		struct typo typo;
+		uint8_t first[4];
+
+		typo_init(&typo, slice_string(row->typed), row->typos_max, row->is_prefix);
+		if (row->expected < 0 || row->typos_max == 0 || typo.len == 0)
+			continue;
+		near = typo_near(&typo, strncmp(row->word, (char *)first, typo_first(&typo, first)) == 0);
+		CU_ASSERT_EQUAL(typo_near_next(&near, &letters, 0, 1), 0);
+		if (typo_near_next(&near, &letters, 0, 1) > 0)
+			(void)printf("row %zu: %s, %s\n", i, row->typed, row->word);
+	}
+}
+
+/* And most others are not, wherever they stand. */
+static void test_letters_apart(void)
+{
+	static const struct {
+		const char *word;
+		unsigned typos_max;
+		bool same_first;
+		bool is_prefix;
+		bool is_near;
+	} rows[] = {
+		{"kitten", 1, true, false, true},        {"kangaroo", 1, true, false, false},
+		{"ketten", 1, true, false, true},        {"kettor", 1, true, false, false},
+		{"kettor", 2, true, false, true},        {"knight", 1, true, false, false},
+		{"knight", 2, true, false, true},        {"smitten", 2, false, false, false},
+		{"mitten", 2, false, false, true},       {"bitte", 2, false, false, false},
+		{"kitty-and-more", 1, true, true, true}, {"kilo-a-more", 1, true, true, false},
+	};
+	uint32_t letters[100];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		for (size_t at = 0; at < 100; at++) {
+			struct typo_near near;
+			struct typo typo;
+
+			typo_init(&typo, slice_string("kitten"), rows[i].typos_max, rows[i].is_prefix);
+			near = typo_near(&typo, rows[i].same_first);
+			for (size_t k = 0; k < 100; k++)
+				letters[k] = typo_letters(slice_string(k == at ? rows[i].word : "dog"));
+			CU_ASSERT_EQUAL(typo_near_next(&near, letters, 0, 100), rows[i].is_near ? at : 100);
+			CU_ASSERT_EQUAL(typo_near_next(&near, letters, at / 2, at), at);
+		}
 }
 
 static void test_long(void)
@@ -323,7 +376,8 @@ static void test_skips(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {
-		{"between two words", test_between},       {"words of the longest", test_long},
+		{"between two words", test_between},       {"letters", test_letters},
+		{"letters of others", test_letters_apart}, {"words of the longest", test_long},
 		{"a scan finds them in order", test_scan}, {"the sink ends a scan", test_ends_early},
 		{"the source fails", test_source_fails},   {"words out of order", test_out_of_order},
 		{"most words are skipped", test_skips},    CU_TEST_INFO_NULL,

@@ -33,6 +33,10 @@ static void print_value(struct buffer *text, const struct value *value)
 		buffer_printf(text, "%.17g", value->number);
 	else if (value->kind == VALUE_KIND_STRING)
 		buffer_printf(text, "'%.*s'", SLICE_ARGS(value->text));
+	else if (value->kind == VALUE_KIND_SPELLING)
+		buffer_printf(text, "'%.*s'='%.*s'", SLICE_ARGS(value->text), SLICE_ARGS(value->spelling));
+	else if (value->kind == VALUE_KIND_POINT)
+		buffer_printf(text, "at %.17g %.17g", value->point.lat, value->point.lng);
 	else
 		buffer_append_string(text, kinds[value->kind]);
 	buffer_append_string(text, "|");
@@ -84,8 +88,15 @@ static const struct {
 	{"however it is written", "{\"a\":[1e1,10.0,10]}", "1 exists|1 10|1 10|1 10|"},
 	{"a number of no double", "{\"a\":1e999}", "1 exists|"},
 	{"more digits than a double", "{\"a\":9007199254740993}", "1 exists|1 9007199254740992|"},
-	{"a string, trimmed and lower-cased", "{\"a\":\" \\u00a0Le  Chat\\n\"}", "1 exists|1 'le  chat'|"},
-	{"accents are kept, decomposed", "{\"a\":\"\\u00c9\"}", "1 exists|1 'e\xcc\x81'|"},
+	{"a string, trimmed and lower-cased", "{\"a\":\" \\u00a0Le  Chat\\n\"}",
+         "1 exists|1 'le  chat'|1 'le  chat'=' \xc2\xa0Le  Chat\n'|"},
+	{"accents are kept, decomposed", "{\"a\":\"\\u00c9\"}",
+         "1 exists|1 'e\xcc\x81'|1 'e\xcc\x81'='\xc3\x89'|"},
+	{"a spelling below the folded text", "{\"a\":[\"B\",\"b\",\"c\"]}",
+         "1 exists|1 'b'|1 'b'='B'|1 'b'|1 'c'|"},
+	{"one above it, with plain ones", "{\"a\":[\"\xc3\xa9\",\"e\xcc\x81\",true,1]}",
+         "1 exists|1 'e\xcc\x81'|1 'e\xcc\x81'='\xc3\xa9'|1 'e\xcc\x81'|1 'true'|1 1|"
+         "1 'e\xcc\x81'='e\xcc\x81'|1 'true'='true'|"},
 	{"a string of spaces", "{\"a\":\"  \"}", "1 exists|1 ''|"},
 	{"a string of digits is none", "{\"a\":\"5\"}", "1 exists|1 '5'|"},
 	{"booleans are strings", "{\"a\":[true,false]}", "1 exists|1 'true'|1 'false'|"},
@@ -119,6 +130,32 @@ static void test_bodies(void)
 	}
 }
 
+/* Of `_geo` (1), and not of a path that only ends so (2). */
+static void test_points(void)
+{
+	static const char *const paths[] = {"_geo", "a._geo"};
+	static const struct {
+		const char *body;
+		const char *expected;
+	} rows[] = {
+		{"{\"_geo\":{\"lat\":48.5,\"lng\":\" -2e0\"}}", "1 exists|1 at 48.5 -2|"},
+		{"{\"_geo\":{\"lng\":-0.0,\"lat\":0}}", "1 exists|1 at 0 -0|"},
+		{"{\"_geo\":{\"lat\":1},\"_geo\":{\"lat\":2,\"lng\":3}}", "1 exists|1 at 2 3|"},
+		{"{\"_geo\":{\"lat\":1,\"lng\":\"x\"}}", "1 exists|"},
+		{"{\"_geo\":[{\"lat\":1,\"lng\":2},7]}", "1 exists|1 7|"},
+		{"{\"_geo\":null,\"_geo.lat\":1,\"_geo.lng\":1}", "1 exists|1 null|"},
+		{"{\"a\":{\"_geo\":{\"lat\":1,\"lng\":2}}}", "2 exists|"},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct collected collected;
+
+		cut(&collected, rows[i].body, paths, 2);
+		CU_ASSERT_STRING_EQUAL((const char *)collected.text.ptr, rows[i].expected);
+		buffer_deinit(&collected.text);
+	}
+}
+
 static void test_bytes(void)
 {
 	struct value_key key;
@@ -136,11 +173,43 @@ static void test_bytes(void)
 	value_key_kind(&key, 1, VALUE_KIND_EMPTY);
 	CU_ASSERT_EQUAL(key.len, 3);
 	CU_ASSERT_EQUAL(memcmp(key.bytes, "\0\1\3", 3), 0);
+	value_key_point(&key, 2, &(struct point){-0.0, 1.0});
+	CU_ASSERT_EQUAL(key.len, 19);
+	CU_ASSERT_EQUAL(memcmp(key.bytes, "\0\2\7\x7f\xff\xff\xff\xff\xff\xff\xff\xbf\xf0\0\0\0\0\0\0", 19),
+	                0);
 }
 
 static struct slice key_slice(const struct value_key *key)
 {
 	return slice_of(key->bytes, key->len);
+}
+
+/* Each point is above the one before. */
+static void test_points_order(void)
+{
+	static const struct point points[] = {{-INFINITY, -INFINITY},
+	                                      {-90, 180},
+	                                      {-0.5, -1},
+	                                      {-0.5, 1},
+	                                      {-0.0, 0},
+	                                      {0, -0.0},
+	                                      {0, 0},
+	                                      {1e-300, -180},
+	                                      {90, 1e300},
+	                                      {INFINITY, INFINITY}};
+	struct value_key last;
+
+	value_key_kind(&last, 7, VALUE_KIND_POINT);
+	for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+		struct value_key key;
+		struct value value;
+
+		value_key_point(&key, 7, &points[i]);
+		CU_ASSERT(slice_compare(key_slice(&last), key_slice(&key)) < 0);
+		CU_ASSERT_FATAL(value_read(key_slice(&key), &value));
+		value_key_point(&last, 7, &value.point);
+		CU_ASSERT(slice_equal(key_slice(&last), key_slice(&key)));
+	}
 }
 
 /* Each row is above the one before. */
@@ -220,13 +289,58 @@ static void test_long_texts(void)
 	}
 }
 
+static void test_spellings(void)
+{
+	static const struct {
+		size_t len; /* of the folded text, all x */
+		size_t spelling;
+		size_t read;
+		bool is_cut;
+	} rows[] = {{1, 1, 1, false},    {1, 248, 248, false}, {1, 249, 249, true},
+	            {1, 900, 249, true}, {235, 1, 1, false},   {235, 16, 15, true}};
+	char text[512];
+	char spelling[1024];
+	struct value_key above;
+
+	value_key_text(&above, 1, slice_string("\xf4\x8f\xbf\xbf"));
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct slice folded = long_text(text, rows[i].len, "");
+		struct slice spelled = long_text(spelling, rows[i].spelling, "");
+		struct value_key key;
+		struct value value;
+
+		value_key_spelling(&key, 1, folded, spelled);
+		CU_ASSERT_FATAL(value_read(key_slice(&key), &value));
+		CU_ASSERT_EQUAL(value.kind, VALUE_KIND_SPELLING);
+		CU_ASSERT(slice_equal(value.text, folded));
+		CU_ASSERT_EQUAL(value.spelling.len, rows[i].read);
+		CU_ASSERT_EQUAL(value.spelling_is_cut, rows[i].is_cut);
+		CU_ASSERT(slice_compare(key_slice(&above), key_slice(&key)) < 0);
+	}
+}
+
 static void test_no_keys(void)
 {
 	static const struct {
 		const char *bytes;
 		size_t len;
-	} rows[] = {{"", 0},       {"\0\1", 2},           {"\0\1\0", 3},  {"\0\1\6", 3},  {"\0\x80\5", 3},
-	            {"\1\1\5", 3}, {"\0\1\4\0\0\0\0", 7}, {"\0\1\1x", 4}, {"\0\1\2x", 4}, {"\0\1\3x", 4}};
+	} rows[] = {{"", 0},
+	            {"\0\1", 2},
+	            {"\0\1\0", 3},
+	            {"\0\1\6", 3},
+	            {"\0\x80\5", 3},
+	            {"\1\1\5", 3},
+	            {"\0\1\4\0\0\0\0", 7},
+	            {"\0\1\1x", 4},
+	            {"\0\1\2x", 4},
+	            {"\0\1\3x", 4},
+	            {"\0\1\6a", 4},
+	            {"\0\1\6\xff"
+	             "A",
+	             5},
+	            {"\0\1\6a\xff", 5},
+	            {"\0\1\7\0\0\0\0\0\0\0\0", 11},
+	            {"\0\1\10", 3}};
 	uint8_t cut_text[VALUE_KEY_BYTES_MAX + 1] = {0, 1, VALUE_KIND_STRING};
 	struct value value;
 
@@ -430,9 +544,12 @@ static void test_beside_filter(void)
 int main(void)
 {
 	CU_TestInfo tests[] = {{"bodies become keys", test_bodies},
+	                       {"points", test_points},
 	                       {"the bytes of a key", test_bytes},
 	                       {"the order of keys", test_order},
+	                       {"the order of points", test_points_order},
 	                       {"long texts", test_long_texts},
+	                       {"spellings", test_spellings},
 	                       {"bytes that are no keys", test_no_keys},
 	                       {"refusals", test_refusals},
 	                       {"keys answer as the filter does", test_beside_filter},

@@ -133,7 +133,7 @@ static inline void compact(struct world *world, size_t jobs)
 static inline void attributes_put(struct world *world, const char *const *names, unsigned bits)
 {
 	static uint64_t version;
-	struct slice paths[VALUE_ATTRIBUTES_MAX];
+	struct slice paths[VALUE_PATHS_MAX];
 	struct error error;
 	size_t len = 0;
 
@@ -179,6 +179,8 @@ static inline void documents_of(const struct model *model, const struct snapshot
 /* 236 and 240 bytes that agree in more than a key holds, and 500 that are cut. */
 #define LONG_60 "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwx"
 #define LONG_240 LONG_60 LONG_60 LONG_60 LONG_60
+/* Longer than a key together with its spelling. */
+#define LONG_180 LONG_60 LONG_60 LONG_60
 #define LONG_480 LONG_240 LONG_240
 
 /* ---- drawn ---- */
@@ -229,7 +231,11 @@ static const char *const scalars[] = {"\"x\"",
                                       "\"" LONG_240 "z\"",
                                       "\"" LONG_480 "a\"",
                                       "\"" LONG_480 "b\"",
-                                      "\"" LONG_60 "\""};
+                                      "\"" LONG_60 "\"",
+                                      "\"e\xcc\x81\"",
+                                      "\"" LONG_180 "\xc3\x89\"",
+                                      "\"" LONG_180 "\xc3\xa9\"",
+                                      "\"" LONG_180 "e\xcc\x81\""};
 static inline void print_value(struct buffer *out, int depth);
 
 static inline void print_object(struct buffer *out, int depth)
