@@ -256,6 +256,12 @@ class Environment:
             url = self.programs["query"].url + url
         return http(method, url, body, headers, timeout)
 
+    def stood_still(self, *programs):
+        """How often these programs (`shard`, `ingest`) said that they had stood still, with the machine or because a test stopped
+        them: their answers are flagged for a while then, and what they are not sure of they do once more."""
+        logs = [self.directory / f"{name}.log" for name, (program, _) in self.planned.items() if program in programs]
+        return sum(log.read_text(errors="replace").count("event=stood_still ") for log in logs if log.exists())
+
     def metrics(self, program):
         """{"name{labels}": value} of a program's admin port."""
         text = self.http("GET", self.programs[program].admin_url + "/metrics").body.decode()

@@ -165,12 +165,12 @@ def ask_replica(env, index, partition, path, body):
     return wait_until(answered, 60, f"{path} of partition {partition} is answered")
 
 
-def listing(env, index, partition):
-    """[(id, body, (timestamp, seq))] of one replica, as bytes, in its own order."""
+def listing(env, index, partition, stale=False):
+    """[(id, body, (timestamp, seq))] of one replica, as bytes, in its own order; `stale`: also of one that recovers."""
     found, total = [], None
     while total is None or len(found) < total:
         status, body = ask_replica(env, index, partition, "/list", {"partitions": [partition], "offset": len(found),
-                                                                    "limit": LIST_LIMIT})
+                                                                    "limit": LIST_LIMIT, "stale": stale})
         assert status == 200, f"/list of partition {partition}: {status} {body[:300]}"
         answer = raw_members(body.decode())
         total = int(answer["total"])

@@ -107,6 +107,11 @@ class Asker:
         self._connection.close()
 
 
+def no_cutoff(env, uid):
+    """Searches are ranked to their end, however slow the machine: what is cut short says so in its answer."""
+    wait_task(env, env.http("PATCH", f"/indexes/{uid}/settings", {"searchCutoffMs": 60000}), f"the cutoff of {uid}")
+
+
 def wait_task(env, accepted, what):
     """Until a task that was accepted is final; it must have succeeded."""
     assert accepted.status == 202, f"{what}: {accepted}"

@@ -12,6 +12,7 @@ from children import wait_until
 from fleet import rows_of
 from fold import fold_topic
 from replica_view import create_index, shards_of
+from test_feeding import whole
 
 CONFIGURATION = 78
 KILLS = 8
@@ -32,7 +33,7 @@ def finals(env):
 
 
 def topics(env):
-    return set(env.admin().list_topics(timeout=10).topics)
+    return set(env.admin().list_topics(timeout=60).topics)
 
 
 def setting(env, topic, name):
@@ -176,6 +177,15 @@ def wait_candidates(env, count):
     wait_until(lambda: sorted(ready(env).values()) == [(200, "ready"), (503, "standing by")], 90, "one is in office, one stands by")
 
 
+def alone_in_office(env):
+    """The name of the controller in office, once there is just one; for a moment both may want it, or neither have it."""
+    def alone():
+        found = controllers(env)
+        return found[0] if len(found) == 1 else None
+
+    return wait_until(alone, 60, "one controller is in office")
+
+
 def voted_out(env):
     """How often somebody in office, alive and well, had to leave it to another one."""
     logs = "".join((env.directory / f"{name}.log").read_text() for name in ("rebalance", "rebalance2"))
@@ -195,8 +205,7 @@ def test_the_other_controller_takes_over(env):
     env.millrace("index", "create", "books", "--wait")
     dice = random.Random(11)
     for round in range(3):
-        wait_until(lambda: len(controllers(env)) == 1, 60, "one controller is in office")
-        before = controllers(env)[0]
+        before = alone_in_office(env)
         expected = {name: (200, "ready") if name == before else (503, "standing by") for name in ("rebalance", "rebalance2")}
         wait_until(lambda: ready(env) == expected, 60, f"{before} is in office, the other stands by")
         # recorded a moment after the office was taken
@@ -230,8 +239,7 @@ def test_office_is_left_and_taken_in_order(env):
     env.plan(controllers=2)
     for name in ("rebalance", "rebalance2", "query"):
         env.start(name)
-    wait_until(lambda: len(controllers(env)) == 1, 60, "one controller is in office")
-    before = controllers(env)[0]
+    before = alone_in_office(env)
     assert env.programs[before].terminate(60) == 0
     env.millrace("index", "create", "books", "--wait")
     other = [name for name in ("rebalance", "rebalance2") if name != before]
@@ -244,8 +252,8 @@ def test_a_controller_that_stood_still(env):
     env.plan(controllers=2)
     for name in ("rebalance", "rebalance2", "query"):
         env.start(name)
-    wait_until(lambda: len(controllers(env)) == 1, 60, "one controller is in office")
-    before, other = sorted(("rebalance", "rebalance2"), key=lambda name: name not in controllers(env))
+    before = alone_in_office(env)
+    other, = {"rebalance", "rebalance2"} - {before}
     env.millrace("index", "create", "books", "--wait")
     env.programs[before].stop()
     try:
@@ -392,8 +400,7 @@ def test_a_node_is_added_and_taken_away(env):
     wait_until(lambda: "n2" not in {node["id"] for node in records(env, "topology")["cluster"]["nodes"]}, 60, "n2 is no longer recorded")
     wait_until(lambda: shards_of(env, index, "n2") == {}, 60, "n2 has dropped what it held")
     assert_every_replica_is_the_fold(env, index, ("n1", "n3", "n4"))
-    answer = env.http("GET", "/indexes/books/documents?limit=1", timeout=60)
-    assert answer.json()["total"] == 2000 and "X-Millrace-Degraded" not in answer.headers, answer
+    assert whole(env, "GET", "/indexes/books/documents?limit=1").json()["total"] == 2000
 
 
 test_a_node_is_added_and_taken_away.timeout_s = 900

@@ -24,6 +24,8 @@ def stored_index(env):
     publisher.flush()
     end = log_ends(env, index)[0]
     wait_until(lambda: rows_of(env, index, NODE).get(0, {"stored": -1})["stored"] >= end, 60, "all of the log is on disk")
+    # what came in two stores is merged a little later
+    wait_until(lambda: rows_of(env, index, NODE).get(0, {"disk_segments": 0})["disk_segments"] == 1, 60, "it is one segment")
     return index
 
 

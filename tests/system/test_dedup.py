@@ -46,7 +46,7 @@ def assert_counts(env, index, shards, names=("ingest",)):
 
     def exact():
         found = counted(env, index.topic, names)
-        return agree(env, {**found, "applied": found["indexed"] + found["deleted"]}, expected, names)
+        return agree(env, {**found, "applied": found["indexed"] + found["deleted"]}, expected)
 
     try:
         wait_until(exact, 60, f"the counters say {expected}")

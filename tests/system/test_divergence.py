@@ -18,7 +18,8 @@ from documents import Publisher
 from fleet import OneNode, Topology, assert_replicas_are_fold, rows_of, wait_whole
 from fold import partition_of
 from replica_view import create_index, log_ends, verify
-from traffic import Churn, Judge, Searches, Stable
+from searching import no_cutoff
+from traffic import DEGRADED, Churn, Judge, Searches, Stable
 
 SEAL = 4096
 ODD = "odd"
@@ -82,13 +83,18 @@ class OddSearches(Watching):
         """Which replica's answer it is, for either word."""
         believed = []
         for word, others in ((TRUE, "false"), (FALSE, "true")):
-            answer = self._env.http("POST", "/indexes/busy/search", {"q": word}, timeout=60)
-            assert answer.status == 200 and "X-Millrace-Degraded" not in answer.headers, answer
-            hits = answer.json()["hits"]
+            hits = wait_until(lambda word=word: self._unflagged(word), 60, f"{word} is answered whole").json()["hits"]
             assert hits in ([], [{"id": ODD, "word": word}]), f"a search for {word} finds {hits}"
             mine = "true" if word == TRUE else "false"
             believed.append(mine if hits else others)
         return believed
+
+    def _unflagged(self, word):
+        """The answer, or None while nodes lack something that stood still with the machine."""
+        answer = self._env.http("POST", "/indexes/busy/search", {"q": word}, timeout=60)
+        flagged = answer.headers["X-Millrace-Degraded"]
+        assert answer.status == 200 and (flagged is None or self._env.stood_still("shard")), (answer, flagged)
+        return answer if flagged is None else None
 
     def step(self):
         for believed in self.ask():
@@ -103,6 +109,7 @@ class Cluster:
         env.start_all(PATIENCE)
         self.env = env
         self.index = create_index(env, "busy", partitions)
+        no_cutoff(env, "busy")
         self.partition = partition_of(self.index, ODD.encode())
         self.key = f"shard/{self.index.id:016x}/{self.partition}"
         self.topology = Topology(env)
@@ -307,7 +314,8 @@ def test_third_replica_decides(env):
     wait_whole(env, cluster.index, cluster.topology, 180)
     searches.wait_more(SEARCHES_A_SECOND)
     churn.finish()
-    troubles = judge.troubles(searches.finish(), True)
+    troubles = [trouble for trouble in judge.troubles(searches.finish(), True)
+                if not (f" 200 {DEGRADED}=" in trouble and env.stood_still("shard"))]
     assert not troubles, f"{len(troubles)} of {searches.count} searches: {troubles[:3]}"
     wrong, right = cluster.wrong, cluster.right
     story = story_of(cluster.records())
@@ -316,7 +324,8 @@ def test_third_replica_decides(env):
                     f"{wrong} joining", f"{wrong} in", f"{third} leaving", f"{third} gone"], story)
     changes = [change for _, change in story]
     assert changes.count("divergent") == changes.count("agreeing") == 1, story
-    assert f"{right} out" not in changes and f"{right} leaving" not in changes, story
+    assert f"{right} out" not in changes or env.stood_still("shard"), story
+    assert f"{right} leaving" not in changes, story
     assert not any("divergent" in record for _, key, record in cluster.topology.history
                    if key.startswith("shard/") and key != cluster.key), "another shard is divergent"
     assert cluster.held()[wrong]["incarnation"] != cluster.incarnation
@@ -339,7 +348,12 @@ def test_two_replicas_wait_for_an_operator(env):
     wait_until(cluster.is_divergent, 90, "the shard is divergent")
     cluster.assert_told(True)
     cluster.assert_honest()
-    before = cluster.held()
+
+    def both_in():
+        held = cluster.held()
+        return held if all(replica["in_sync"] for replica in held.values()) else None
+
+    before = wait_until(both_in, 60, "both are in-sync")
     # Below a new seal most reports are of different offsets, and the seals that both have are from before: no
     # reason to take anything back.
     churn = Churn(env, cluster.index, WRITES_A_SECOND, 1)

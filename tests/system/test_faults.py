@@ -17,7 +17,8 @@ from children import wait_until
 from documents import Publisher
 from fleet import Topology, Watermarks, assert_replicas_are_fold, feeding, rows_of, slots_shared, wait_whole
 from replica_view import create_index, log_ends
-from traffic import Churn, Judge, Searches, Stable
+from searching import no_cutoff
+from traffic import DEGRADED, Churn, Judge, Searches, Stable
 
 NODES = ("n1", "n2", "n3")
 INGESTS = ("ingest", "ingest2")
@@ -69,7 +70,7 @@ class Promises:
 
     def __init__(self, full):
         self.out_s = 15 if full else 60
-        self.visible_s = SESSION_TIMEOUT_S + (2 if full else 30)
+        self.visible_s = SESSION_TIMEOUT_S + 2 if full else IN_S
         self.stale_s = 25 if full else 60
         self.asked_a_second = 260 if full else 100
         self.searches_a_second = 200 if full else 40  # must be reached
@@ -82,6 +83,7 @@ class Campaign:
         self.promises = promises
         self.dice = dice
         self.index = create_index(env, "busy", PARTITIONS)
+        no_cutoff(env, "busy")
         self.topology = Topology(env)
         self.topology.start()
         stable = Stable()
@@ -101,6 +103,7 @@ class Campaign:
         self.with_batch_in_flight = 0
         self.count = 0
         self.troubles = []
+        self.stopped = 0  # nodes, by a fault
 
     # -- one fault ----------------------------------------------------------
 
@@ -126,6 +129,8 @@ class Campaign:
     def judge_searches(self, when, last=False):
         new = self.searches.finish() if last else self.searches.take()
         for trouble in self.judge.troubles(new, last):
+            if f" 200 {DEGRADED}=" in trouble and self.env.stood_still("shard") > self.stopped:
+                continue  # nodes stood still that no fault had stopped
             self.troubles.append(f"{when}: {trouble}")
             if len(self.troubles) <= 20:
                 print(f"          trouble: {self.troubles[-1][:600]}", flush=True)
@@ -199,6 +204,7 @@ class Campaign:
         self.aim(node)
         start = time.monotonic()
         self.env.programs[node].stop()
+        self.stopped += 1
         self.env.proxy.clear()
         note = self.wait_out(node, start)
         self.searches.wait_more(SEARCHES_UNDER_FAULT)

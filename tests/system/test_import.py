@@ -515,6 +515,7 @@ def test_a_source_is_removed(env):
     publish(env, topic, [(None, b'{"id":"a","n":1}', [], 0)])
     env.wait_until(lambda: documents_in(env, "orders") == 1, 60, "it is imported")
     # what the configuration still has would come back at once: refused, with its place
+    env.wait_until(lambda: "1 of 1 sources import" in env.millrace("status").stdout, 60, "the gateway knows the worker")
     refused = env.millrace("source", "rm", topic, "--index", "orders", check=False)
     assert refused.returncode == 1 and "millrace.yaml" in refused.stderr and "take it out" in refused.stderr, refused
     configure(env)

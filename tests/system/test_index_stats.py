@@ -31,7 +31,8 @@ def wait_stored(env, records):
         if shard["log_end"] < records or [r["stored"] for r in shard["replicas"]] != [shard["log_end"]] * 2:
             return False
         last["stats"] = stats_of(env)
-        return not any(r["stores_running"] or r["compactions_running"] for r in last["stats"]["replicas"])
+        return all(r["error"] == "" and r["state"] == "active" and r["in_sync"]
+                   and not r["stores_running"] and not r["compactions_running"] for r in last["stats"]["replicas"])
 
     env.wait_until(stored, 60, f"two replicas have {records} records on disk")
     return last["stats"]

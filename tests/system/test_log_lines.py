@@ -9,7 +9,8 @@ PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 def lines_of(path):
     """[{key: value}] of a log in either format."""
     found = []
-    for line in Path(path).read_text().splitlines():
+    written = Path(path).read_text(errors="replace").rpartition("\n")[0]  # behind it a line is being written
+    for line in written.splitlines():
         if line.startswith("{"):
             found.append({key: str(value) for key, value in json.loads(line).items()})
         elif line.startswith("ts="):

@@ -20,6 +20,7 @@ def memory_of(env, index):
 def test_share_of_memory(env):
     env.start_all({"shard.memory": str(MEMORY)})
     flood, quiet = (create_index(env, uid, 2) for uid in ("flood", "quiet"))
+    wait_until(lambda: all(len(figures_of(env, index)) == 2 for index in (flood, quiet)), 60, "the node has their replicas")
     assert memory_of(env, flood) == (0, MEMORY // 2, 0)
     updates = Updates(env, flood, DOCUMENTS)
     publisher = Publisher(env, quiet.topic)

@@ -150,7 +150,9 @@ def copied(env, source, target):
 def test_copied_directory(env):
     """A directory has one process. A copy runs, at its own address, and says whose copy it is: nothing else tells."""
     index, _ = with_documents(env)
+    env.programs["shard"].stop()  # it holds its lock, and writes nothing
     assert_refuses(env, ["another node uses this directory"], settings={"shard.listen": "127.0.0.1:0"})
+    env.programs["shard"].cont()
     env.programs["shard"].terminate()
     copied(env, "n1", "copy")
     env.start("shard")
@@ -206,7 +208,7 @@ def test_another_node_is_meant(env):
         answer = env.http(method, shard + path, body, {"X-Millrace-Node": "n2"})
         assert answer.status == 421 and answer.json()["code"] == "wrong_node", answer
         assert "node n1" in answer.json()["message"] and "node n2" in answer.json()["message"], answer
-        assert env.http(method, shard + path, body, {"X-Millrace-Node": "n1"}).status in (200, 400)
+        assert env.http(method, shard + path, body, {"X-Millrace-Node": "n1"}).status in (200, 400, 410)  # 410: it stood still
     assert env.http("GET", shard + "/health", headers={"X-Millrace-Node": "n2"}).status == 200
     wait_until(lambda: refused(env, "wrong_node") == 3, 30, "three refusals are counted")
 
@@ -235,8 +237,9 @@ def test_standstill(env):
     assert all(row["session"] != sessions[row["partition"]] for row in after["shards"]), (before, after)
     assert [row["received"] for row in after["shards"]] == [row["received"] for row in before["shards"]]
     wait_level(env, index, 60)
-    assert standstills() == stood + 1, node.output()
-    assert renewed() == renewed_before + index.partitions
+    # it may have stood still once more, with the machine
+    wait_until(lambda: standstills() > stood and renewed() == renewed_before + index.partitions * (standstills() - stood), 30,
+               "each standstill renews each session once")
     assert {p: listing(env, index, p) for p in documents} == documents
 
 
@@ -289,9 +292,12 @@ def test_recorded_out_of_sync(env):
     ]
     for what, changes, serves in rows:
         record(env, index, 0, **changes)
-        wait_until(lambda: shards_of(env, index)[0]["serving"] == serves, 60, f"{what}: serving is {serves}")
-        assert shards_of(env, index)[0]["state"] == "active", "level it is all the same"
-        assert shards_of(env, index)[1]["serving"], "the other shard has another record"
+
+        def settled():  # it is level all the same, and the other shard has another record
+            row, other = shards_of(env, index)[0], shards_of(env, index)[1]
+            return row["serving"] == serves and row["state"] == "active" and other["serving"]
+
+        wait_until(settled, 60, f"{what}: serving is {serves}")
         answer, stale = ask(env, index, 0), ask(env, index, 0, stale=True)
         assert (answer.status == 200) == serves, f"{what}: {answer}"
         assert serves or state_of(answer) == "recovering", f"{what}: {answer}"
@@ -328,15 +334,25 @@ def test_tokens_and_deadlines(env):
     answer = ask(env, index, 0, [(0, received)], deadline_ms=25000)
     assert answer.status == 200 and answer.json()["received"][0]["received"] == received, answer
     assert answer.json()["received"][0]["total"] == answer.json()["total"] > 0, answer
-    assert state_of(ask(env, index, 0, [(0, received + 1)], deadline_ms=2000)) == "behind"
+
+    def behind():  # a node that is scheduled after the deadline says so instead
+        answer = ask(env, index, 0, [(0, received + 1)], deadline_ms=2000)
+        return answer.json()["code"] != "deadline" and state_of(answer) == "behind"
+
+    wait_until(behind, 60, "a question that waited is refused")
     wait_until(lambda: refused(env, "behind") == 1, 30, "a refusal is counted")
+    late = refused(env, "deadline")
     assert ask(env, index, 0, deadline_ms=0).json()["code"] == "deadline"
-    wait_until(lambda: refused(env, "deadline") == 1, 30, "a refusal is counted")
+    wait_until(lambda: refused(env, "deadline") == late + 1, 30, "a refusal is counted")
     for tokens, deadline in (([(1, 5)], None), ([(0, -1)], None), ((), "1e3"), ((), "1234567890")):
         assert ask(env, index, 0, tokens, deadline_ms=deadline).status == 400, (tokens, deadline)
 
+    def answered():  # a node waits 10 s at most
+        answer = ask(env, index, 0, [(0, received + 1)], deadline_ms=25000)
+        return answer if answer.status != 410 else None
+
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(ask, env, index, 0, [(0, received + 1)], deadline_ms=25000) for _ in range(8)]
+        asked = [pool.submit(wait_until, answered, 60, "the record is received") for _ in range(8)]
         wait_until(lambda: env.metrics("shard")["millrace_node_questions_waiting"] == 8, 20, "they wait")
         publisher = Publisher(env, index.topic)
         publisher.send(b"one-more", b'{"id":"one-more"}')
@@ -371,7 +387,7 @@ def assert_stops(env, index, documents):
     assert rows[0]["received"] == documents["received"], rows
     wait_until(lambda: env.http("GET", "/indexes/books/stats").json()["numberOfDocuments"] == len(documents["listing"]), 30,
                "the gateway counts what it had")
-    assert listing(env, index, 0) == documents["listing"]
+    assert listing(env, index, 0, stale=True) == documents["listing"]  # nobody feeds it: after a standstill it stays recovering
 
 
 def test_log_created_again(env):

@@ -22,10 +22,16 @@ def start(env, partitioner="murmur2"):
 
 
 def ask(env, id, *words, uid="books"):
-    """(exit code, the answer)"""
-    result = env.millrace("doc", "where", uid, id, *words, "-o", "json", check=False)
-    assert "anitizer" not in result.stderr and result.stdout, result
-    said = json.loads(result.stdout)
+    """(exit code, the answer), once no node that runs was late with its part."""
+    def told():
+        result = env.millrace("doc", "where", uid, id, *words, "-o", "json", check=False)
+        assert "anitizer" not in result.stderr and result.stdout, result
+        said = json.loads(result.stdout)
+        late = any(r["state"] is None or (r["note"] or "").startswith("does not answer: ")
+                   for r in said["replicas"] if env.programs[r["node"]].running())
+        return None if late else (result, said)
+
+    result, said = env.wait_until(told, 60, "every node that runs has told")
     assert sorted(said) == FIELDS, sorted(said)
     assert (said["index"], said["id"]) == (uid, id)
     assert (result.returncode == 0) == (said["outcome"] == "present"), result
