@@ -129,8 +129,9 @@ class Campaign:
     def judge_searches(self, when, last=False):
         new = self.searches.finish() if last else self.searches.take()
         for trouble in self.judge.troubles(new, last):
-            if f" 200 {DEGRADED}=" in trouble and self.env.stood_still("shard") > self.stopped:
-                continue  # nodes stood still that no fault had stopped
+            incomplete = f" 200 {DEGRADED}=" in trouble or f": 503 {DEGRADED}=" in trouble
+            if incomplete and self.env.stood_still("shard") > self.stopped:
+                continue  # nodes stood still that no fault had stopped; what is wrong is wrong all the same
             self.troubles.append(f"{when}: {trouble}")
             if len(self.troubles) <= 20:
                 print(f"          trouble: {self.troubles[-1][:600]}", flush=True)
