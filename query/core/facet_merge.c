@@ -1,6 +1,8 @@
 #include "query/core/facet_merge.h"
 
 #include "query/core/node_facets.h"
+#include "shared/base/assert.h"
+#include "shared/base/decimal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -113,12 +115,12 @@ static bool add_value(struct facet_rows *rows, const struct node_facet_value *va
 /* What node_facets_parse has found to be a number. */
 static double number_of(struct slice text)
 {
-	char copy[513];
-	size_t len = text.len < sizeof copy ? text.len : sizeof copy - 1;
+	double number = 0;
 
-	memcpy(copy, text.ptr, len);
-	copy[len] = '\0';
-	return strtod(copy, NULL);
+	bool is_number = decimal_parse(text, &number);
+
+	ASSERT(is_number);
+	return number;
 }
 
 static void add_span(struct facet_rows *rows, const struct node_facet *facet)

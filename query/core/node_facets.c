@@ -1,9 +1,8 @@
 #include "query/core/node_facets.h"
 
-#include <math.h>
-#include <stdlib.h>
+#include "shared/base/decimal.h"
 
-#define NUMBER_BYTES_MAX 512
+#include <math.h>
 
 static int malformed(struct error *error, const char *what)
 {
@@ -12,17 +11,7 @@ static int malformed(struct error *error, const char *what)
 
 static bool read_number(struct slice text, double *number)
 {
-	char copy[NUMBER_BYTES_MAX + 1];
-	char *end;
-
-	if (text.len == 0 || text.len > NUMBER_BYTES_MAX)
-		return false;
-	memcpy(copy, text.ptr, text.len);
-	copy[text.len] = '\0';
-	if (strspn(copy, "0123456789.+-eE") != text.len)
-		return false;
-	*number = strtod(copy, &end);
-	return *end == '\0' && isfinite(*number);
+	return decimal_parse(text, number) && isfinite(*number);
 }
 
 static bool read_count(struct slice raw, uint64_t *count)
@@ -68,7 +57,7 @@ static int parse_bound(yyjson_val *facet, const char *name, struct arena *arena,
 		return 0;
 	if (!read_number(json_raw_number(value), &ignored))
 		return malformed(error, "a `min` or `max` that is no number");
-	return arena_copy(arena, json_raw_number(value), bound) ? 0 : error_memory(error, NUMBER_BYTES_MAX);
+	return arena_copy(arena, json_raw_number(value), bound) ? 0 : error_memory(error, DECIMAL_BYTES_MAX);
 }
 
 static int parse_facet(yyjson_val *item, struct arena *arena, struct node_facet *facet, struct error *error)

@@ -1,17 +1,16 @@
 #include "query/core/parameters_private.h"
 
 #include "shared/base/assert.h"
+#include "shared/base/decimal.h"
 #include "shared/base/expected_names.h"
 #include "shared/json/json_shown.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #define PLACE_BYTES_MAX 512
-#define NUMBER_BYTES_MAX 512
 #define STRATEGIES 3
 
 static const char *const strategies[STRATEGIES] = {"last", "all", "frequency"};
@@ -124,40 +123,24 @@ bool parameter_is_strategy(struct slice value)
 	return false;
 }
 
-/* Neither hexadecimal nor infinite. */
 static bool read_number(struct slice text, double *number)
 {
-	char copy[NUMBER_BYTES_MAX + 1];
-	char *end;
-
-	if (text.len == 0 || text.len > NUMBER_BYTES_MAX)
-		return false;
-	memcpy(copy, text.ptr, text.len);
-	copy[text.len] = '\0';
-	if (strspn(copy, "0123456789.+-eE") != text.len)
-		return false;
-	*number = strtod(copy, &end);
-	return *end == '\0' && isfinite(*number);
+	return decimal_parse(text, number) && isfinite(*number);
 }
 
 bool parameter_is_float(struct slice text)
 {
 	static const char *const words[] = {"inf", "infinity", "nan"};
-	char copy[NUMBER_BYTES_MAX + 1];
-	const char *word = copy;
-	char *end;
+	struct slice word = text;
+	double ignored;
 
-	if (text.len == 0 || text.len > NUMBER_BYTES_MAX)
-		return false;
-	memcpy(copy, text.ptr, text.len);
-	copy[text.len] = '\0';
-	if (strspn(copy, "0123456789.+-eE") == text.len) {
-		(void)strtod(copy, &end);
-		return *end == '\0' && end > copy;
-	}
-	word += *word == '+' || *word == '-';
+	if (decimal_parse(text, &ignored))
+		return true;
+	if (word.len > 0 && (word.ptr[0] == '+' || word.ptr[0] == '-'))
+		word = slice_of(word.ptr + 1, word.len - 1);
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strcasecmp(word, words[i]) == 0)
+		if (word.len == strlen(words[i]) &&
+		    strncasecmp((const char *)word.ptr, words[i], word.len) == 0)
 			return true;
 	return false;
 }

@@ -1,12 +1,12 @@
 #include "query/core/search_check.h"
 
+#include "shared/base/decimal.h"
 #include "shared/filter/filter.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
-#define COORDINATE_BYTES_MAX 64
 #define LATITUDE_MAX 90
 #define LONGITUDE_MAX 180
 
@@ -198,20 +198,6 @@ int search_check_names(const struct search_check *check, const struct search_nam
 
 /* ---- sort ---- */
 
-static bool coordinate(struct slice text, char number[COORDINATE_BYTES_MAX + 1], double *degrees)
-{
-	char *end;
-
-	if (text.len == 0 || text.len > COORDINATE_BYTES_MAX)
-		return false;
-	memcpy(number, text.ptr, text.len);
-	number[text.len] = '\0';
-	if (strspn(number, "0123456789.+-eE") != text.len)
-		return false;
-	*degrees = strtod(number, &end);
-	return *end == '\0';
-}
-
 static struct slice trimmed(struct slice text)
 {
 	while (text.len > 0 && text.ptr[0] == ' ')
@@ -227,12 +213,15 @@ static int check_point(const struct search_check *check, struct slice name, cons
 	struct slice inner = slice_of(name.ptr + strlen("_geoPoint("), name.len - strlen("_geoPoint()"));
 	const uint8_t *comma = inner.len > 0 ? memchr(inner.ptr, ',', inner.len) : NULL;
 	size_t before = comma != NULL ? (size_t)(comma - inner.ptr) : 0;
-	char texts[2][COORDINATE_BYTES_MAX + 1];
+	struct slice texts[2] = {{NULL, 0}, {NULL, 0}};
 	double lat;
 	double lng;
 
-	if (comma == NULL || !coordinate(trimmed(slice_of(inner.ptr, before)), texts[0], &lat) ||
-	    !coordinate(trimmed(slice_of(comma + 1, inner.len - before - 1)), texts[1], &lng)) {
+	if (comma != NULL) {
+		texts[0] = trimmed(slice_of(inner.ptr, before));
+		texts[1] = trimmed(slice_of(comma + 1, inner.len - before - 1));
+	}
+	if (!decimal_parse(texts[0], &lat) || !decimal_parse(texts[1], &lng)) {
 		name = shown(name);
 		return error_answer_set(
 			check->refusal, code,
@@ -243,14 +232,14 @@ static int check_point(const struct search_check *check, struct slice name, cons
 	if (!(fabs(lat) <= LATITUDE_MAX))
 		return error_answer_set(
 			check->refusal, code,
-			"Bad latitude `%s`. Latitude must be contained between -90 and 90 degrees.",
-			texts[0]);
+			"Bad latitude `%.*s`. Latitude must be contained between -90 and 90 degrees.",
+			SLICE_ARGS(texts[0]));
 	if (!(fabs(lng) <= LONGITUDE_MAX))
-		return error_answer_set(
-			check->refusal, code,
-			"Bad longitude `%s`. Longitude must be contained between -180 and 180 degrees. Hint: "
-			"try using `%g` instead.",
-			texts[1], lng - 360 * floor((lng + 180) / 360));
+		return error_answer_set(check->refusal, code,
+		                        "Bad longitude `%.*s`. Longitude must be contained between -180 and "
+		                        "180 degrees. Hint: "
+		                        "try using `%g` instead.",
+		                        SLICE_ARGS(texts[1]), lng - 360 * floor((lng + 180) / 360));
 	return 0;
 }
 

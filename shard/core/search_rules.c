@@ -1,8 +1,7 @@
 #include "shard/core/search_rules.h"
 
-#include <stdlib.h>
+#include "shared/base/decimal.h"
 
-#define NUMBER_BYTES_MAX 64
 #define ECHO_BYTES_MAX 128
 
 bool search_rules_have(const struct search_rules *rules, enum rank_rule rank)
@@ -64,21 +63,11 @@ static bool ends_with(struct slice *text, const char *end)
 /* One of the two between the parentheses. */
 static bool degrees_of(struct slice text, double most, double *degrees)
 {
-	char number[NUMBER_BYTES_MAX];
-	char *end;
-
 	while (text.len > 0 && (*text.ptr == ' ' || *text.ptr == '\t'))
 		text = slice_of(text.ptr + 1, text.len - 1);
 	while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
 		text.len--;
-	if (text.len == 0 || text.len >= sizeof number)
-		return false;
-	memcpy(number, text.ptr, text.len);
-	number[text.len] = '\0';
-	if (strspn(number, "0123456789.+-eE") != text.len)
-		return false;
-	*degrees = strtod(number, &end);
-	return *end == '\0' && *degrees >= -most && *degrees <= most;
+	return decimal_parse(text, degrees) && *degrees >= -most && *degrees <= most;
 }
 
 /* `_geoPoint(lat, lng)`; else the field of that name. False for a point that is none. */
