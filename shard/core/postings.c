@@ -505,6 +505,11 @@ static int decode_roaring(struct postings *set, uint64_t block, struct slice byt
 
 	if (bits == NULL)
 		return damaged(error, "is no bitmap");
+	/* It reads whatever it is given; before this it may not be asked anything. */
+	if (!roaring_bitmap_internal_validate(bits, NULL)) {
+		roaring_bitmap_free(bits);
+		return damaged(error, "is a bitmap out of order");
+	}
 	if (roaring_bitmap_is_empty(bits) || roaring_bitmap_maximum(bits) >= BLOCK_NUMBERS) {
 		roaring_bitmap_free(bits);
 		return damaged(error, "has numbers outside its block");

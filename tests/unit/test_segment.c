@@ -4,6 +4,7 @@
 #include "shard/core/segment.h"
 
 #include "shard/core/postings.h"
+#include "shared/base/hash.h"
 #include "tests/unit/suite.h"
 
 #include <stdio.h>
@@ -175,6 +176,52 @@ static void test_stored_sets(void)
 	check_stored(1000, 1); /* a run */
 }
 
+/* A bitmap whose checksum matches, as after a fault that checksums miss. */
+static int decoded(const uint8_t *bitmap, size_t len)
+{
+	struct slice key = slice_string("word");
+	struct postings set;
+	struct buffer rest;
+	struct buffer value;
+	struct error error;
+	int rc;
+
+	postings_init(&set);
+	buffer_init(&rest, 1 << 10);
+	buffer_init(&value, 1 << 10);
+	buffer_put_u8(&rest, 2);
+	buffer_append(&rest, bitmap, len);
+	buffer_put_u64(&value, hash64(buffer_slice(&rest), hash64(key, 0)));
+	buffer_append_slice(&value, buffer_slice(&rest));
+	rc = postings_decode(&set, 5, key, buffer_slice(&value), &error);
+	CU_ASSERT_EQUAL(postings_count(&set), rc == 0 ? 2 : 0);
+	postings_deinit(&set);
+	buffer_deinit(&rest);
+	buffer_deinit(&value);
+	return rc;
+}
+
+/* Little-endian: u32 cookie, u32 containers, of each u16 key and u16 numbers - 1, of each u32 its place, numbers. */
+static void test_hostile_bitmaps(void)
+{
+	static const uint8_t two_numbers[] = {0x3A, 0x30, 0,  0, 1, 0, 0, 0, 0, 0,
+	                                      1,    0,    16, 0, 0, 0, 3, 0, 9, 0};
+	static const uint8_t they_fall[] = {0x3A, 0x30, 0,  0, 1, 0, 0, 0, 0, 0,
+	                                    1,    0,    16, 0, 0, 0, 9, 0, 3, 0};
+	static const uint8_t one_twice[] = {0x3A, 0x30, 0,  0, 1, 0, 0, 0, 0, 0,
+	                                    1,    0,    16, 0, 0, 0, 9, 0, 9, 0};
+	static const uint8_t other_block[] = {0x3A, 0x30, 0,  0, 2, 0, 0,  0, 0, 0, 0, 0, 6, 0,
+	                                      0,    0,    24, 0, 0, 0, 26, 0, 0, 0, 3, 0, 9, 0};
+	static const uint8_t keys_fall[] = {0x3A, 0x30, 0,  0, 2, 0, 0,  0, 6, 0, 0, 0, 0, 0,
+	                                    0,    0,    24, 0, 0, 0, 26, 0, 0, 0, 3, 0, 9, 0};
+
+	CU_ASSERT_EQUAL(decoded(two_numbers, sizeof two_numbers), 0);
+	CU_ASSERT_EQUAL(decoded(they_fall, sizeof they_fall), ERROR_DAMAGED);
+	CU_ASSERT_EQUAL(decoded(one_twice, sizeof one_twice), ERROR_DAMAGED);
+	CU_ASSERT_EQUAL(decoded(other_block, sizeof other_block), ERROR_DAMAGED);
+	CU_ASSERT_EQUAL(decoded(keys_fall, sizeof keys_fall), ERROR_DAMAGED);
+}
+
 struct occurrence {
 	const char *word;
 	uint64_t number;
@@ -340,6 +387,7 @@ int main(void)
 	                       {"ranges of numbers", test_ranges},
 	                       {"shared sets", test_sharing},
 	                       {"stored sets", test_stored_sets},
+	                       {"hostile bitmaps", test_hostile_bitmaps},
 	                       {"merging segments", test_segment_merge},
 	                       {"which has a number", test_covering},
 	                       {"where to merge", test_merge_place},
