@@ -474,7 +474,7 @@ static int check_place(const struct search_check *check, const struct filter *fi
 
 	if (filter_check_place(filter, &refusal) < 0)
 		return refuse(check, code, "%s", refusal.text);
-	if (settings_filterable(check->settings, slice_string(polygon ? "_geojson" : "_geo")) != NULL)
+	if (settings_filterable(check->settings, filter->field) != NULL)
 		return 0;
 	return refuse_filterable(check, slice_string(polygon ? "_geojson" : "_geo/_geojson"), code);
 }

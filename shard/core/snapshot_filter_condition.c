@@ -75,6 +75,8 @@ static enum answer key_holds(const struct filter *filter, struct slice key)
 		return filter_place_holds(filter, &value.point) ? ANSWER_YES : ANSWER_NO;
 	if (value.kind == VALUE_KIND_NUMBER)
 		return number_holds(filter, value.number) ? ANSWER_YES : ANSWER_NO;
+	if (filter->kind == FILTER_KIND_POLYGON)
+		return ANSWER_OPEN; /* it has something where shapes are */
 	if (value.kind != VALUE_KIND_STRING)
 		return ANSWER_YES;
 	switch (filter->kind) {
@@ -300,6 +302,7 @@ static int condition_add(struct condition *condition, struct error *error)
 	case FILTER_KIND_STARTS_WITH:
 		return add_starts(condition, error);
 	case FILTER_KIND_EXISTS:
+	case FILTER_KIND_POLYGON:
 		return add_kind(condition, VALUE_KIND_EXISTS, error);
 	case FILTER_KIND_NULL:
 		return add_kind(condition, VALUE_KIND_NULL, error);
@@ -335,8 +338,6 @@ int filtering_condition(struct filtering *filtering, const struct filter *filter
 	struct condition condition = {.filtering = filtering, .filter = filter, .verdict = verdict};
 
 	verdict->inverted = filter->kind == FILTER_KIND_NOT_EQUAL;
-	if (filter->kind == FILTER_KIND_POLYGON)
-		return 0; /* holds for none */
 	if (attribute != NULL) {
 		condition.attribute = attribute->number;
 		if (condition_add(&condition, error) != 0)

@@ -32,9 +32,10 @@
  *   _geoRadius(lat, lng, metres[, resolution])            no further away (filter_point.h)
  *   _geoBoundingBox([top, right], [bottom, left])         inside or on the edge; one whose left is east of
  *                                                         its right crosses the date line
- *   _geoPolygon([lat, lng], …)                            holds for no document
+ *   _geoPolygon([lat, lng], …)                            has a point in common with the shape (filter_shape.h)
  *
- * A document without a place is in none of them.
+ * The first two ask for a document's place, its `_geo`, the last for its shape,
+ * its `_geojson`. A document without a place, or shape, is in none of them.
  *
  * Everything is deterministic: no locale, numbers read by yyjson alone, the
  * letters a fixed table (Unicode 15). What folding does is the caller's word.
@@ -79,9 +80,9 @@ enum filter_kind {
 	FILTER_KIND_EXISTS,
 	FILTER_KIND_NULL,
 	FILTER_KIND_EMPTY,
-	FILTER_KIND_RADIUS, /* three or four literals, numbers; the field of places is `_geo` */
+	FILTER_KIND_RADIUS, /* three or four literals, numbers; the field is `_geo` */
 	FILTER_KIND_BOX,    /* four */
-	FILTER_KIND_POLYGON /* two a point */
+	FILTER_KIND_POLYGON /* two a corner; the field is `_geojson` */
 };
 
 struct filter_literal {

@@ -1,5 +1,6 @@
 /* Whether a document fulfils a condition, in what filter_value.h finds of it. */
 #include "shared/filter/filter_private.h"
+#include "shared/filter/filter_shape.h"
 #include "shared/filter/filter_value.h"
 
 /* Of a folded string, and of a number, which may be written as long as its document. */
@@ -175,6 +176,14 @@ static bool place_holds(struct matching *matching, const struct filter *filter, 
 	return found && filter_place_holds(filter, &point);
 }
 
+static bool shape_holds(struct matching *matching, const struct filter *filter, yyjson_val *document)
+{
+	bool found = filter_shape_holds(filter, document, &matching->scratch);
+
+	matching->failed = matching->failed || buffer_failed(&matching->scratch);
+	return found;
+}
+
 static bool holds(struct matching *matching, const struct filter *filter, yyjson_val *document)
 {
 	struct condition condition = {matching, filter, filter->kind};
@@ -197,8 +206,9 @@ static bool holds(struct matching *matching, const struct filter *filter, yyjson
 		return !path_holds(&condition, document);
 	case FILTER_KIND_RADIUS:
 	case FILTER_KIND_BOX:
-	case FILTER_KIND_POLYGON:
 		return place_holds(matching, filter, document);
+	case FILTER_KIND_POLYGON:
+		return shape_holds(matching, filter, document);
 	default:
 		return path_holds(&condition, document);
 	}

@@ -147,7 +147,7 @@ static int place_finish(struct place *place, struct filter **filter)
 
 	if (result < 0)
 		return result;
-	(*filter)->field = slice_string("_geo");
+	(*filter)->field = slice_string(place->kind == FILTER_KIND_POLYGON ? "_geojson" : "_geo");
 	(*filter)->literals = arena_alloc(parser->arena, literals.len);
 	if (buffer_failed(&place->literals) || (*filter)->literals == NULL)
 		return filter_parser_complain_memory(parser);
@@ -247,8 +247,6 @@ bool filter_place_holds(const struct filter *filter, const struct point *point)
 
 	if (filter->kind == FILTER_KIND_RADIUS)
 		return point_distance(point, &one) <= literals[2].number;
-	if (filter->kind != FILTER_KIND_BOX)
-		return false;
 	other = (struct point){literals[2].number, literals[3].number};
 	if (point->lat < other.lat || point->lat > one.lat)
 		return false;

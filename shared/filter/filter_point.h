@@ -28,7 +28,7 @@ double point_distance(const struct point *one, const struct point *other);
 /* What order compares and hits show: the nearest whole one, the even one of two. */
 double point_whole_metres(double metres);
 
-/* Whether a condition on places holds for a point; a polygon holds for none. */
+/* Whether a condition on places, no polygon, holds for a point. */
 bool filter_place_holds(const struct filter *filter, const struct point *point);
 /* From and up to which latitude it may hold for points that are no further up or down than the poles. */
 void filter_place_band(const struct filter *filter, double *low, double *high);

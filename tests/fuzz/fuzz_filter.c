@@ -1,6 +1,6 @@
 /*
- * Filters: any JSON is parsed or refused in valid UTF-8; what was parsed
- * matches any document, alike each time, and its negation never as well.
+ * Filters of a log and of a search: any JSON is parsed or refused in valid
+ * UTF-8; what was parsed matches any document, and its negation never as well.
  */
 #include "shared/filter/filter.h"
 
@@ -52,11 +52,12 @@ static void check_matches(struct filter *filter, struct slice document)
 	yyjson_doc_free(doc);
 }
 
-/* The expression ends at the first line break; the document follows it. */
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+typedef int parse_fn(struct slice expression_json, const struct filter_fold *folding, struct arena *arena,
+                     struct filter **filter, struct filter_refusal *refusal);
+
+/* As JSON, or as what a string of it holds. */
+static void check(parse_fn *parse, struct slice expression, const struct slice *document)
 {
-	const uint8_t *end = len > 0 ? memchr(bytes, '\n', len) : NULL;
-	size_t split = end != NULL ? (size_t)(end - bytes) : len;
 	struct filter_refusal refusal;
 	struct filter *filter = NULL;
 	struct buffer json;
@@ -64,15 +65,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
 	arena_init(&arena, 4096);
 	buffer_init(&json, SIZE_MAX);
-	if (filter_parse(slice_of(bytes, split), &fold, &arena, &filter, &refusal) < 0) {
+	if (parse(expression, &fold, &arena, &filter, &refusal) < 0) {
 		check_refusal(&refusal);
-		json_append_string(&json, slice_of(bytes, split));
-		if (filter_parse(buffer_slice(&json), &fold, &arena, &filter, &refusal) < 0)
+		json_append_string(&json, expression);
+		if (parse(buffer_slice(&json), &fold, &arena, &filter, &refusal) < 0)
 			check_refusal(&refusal);
 	}
-	if (filter != NULL && end != NULL)
-		check_matches(filter, slice_of(bytes + split + 1, len - split - 1));
+	if (filter != NULL && document != NULL)
+		check_matches(filter, *document);
 	buffer_deinit(&json);
 	arena_deinit(&arena);
+}
+
+/* The expression ends at the first line break; the document follows it. */
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	const uint8_t *end = len > 0 ? memchr(bytes, '\n', len) : NULL;
+	size_t split = end != NULL ? (size_t)(end - bytes) : len;
+	struct slice document = end != NULL ? slice_of(end + 1, len - split - 1) : slice_of("", 0);
+
+	check(filter_parse, slice_of(bytes, split), end != NULL ? &document : NULL);
+	check(filter_parse_search, slice_of(bytes, split), end != NULL ? &document : NULL);
 	return 0;
 }

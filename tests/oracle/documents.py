@@ -162,8 +162,12 @@ class Document:
 
     def allows_typos(self, word, field):
         """Words of fields without typo tolerance, and of digits only if so set, are reached exactly or not at all."""
-        numbers = self.settings["typoTolerance"]["disableOnNumbers"]
-        return not field.exact and not (numbers and NUMBER_LIKE.fullmatch(word))
+        return not field.exact and not is_spared(self.settings, word)
+
+
+def is_spared(settings, word):
+    """Words of digits and punctuation, where these allow no typos."""
+    return settings["typoTolerance"]["disableOnNumbers"] and NUMBER_LIKE.fullmatch(word) is not None
 
 
 def searchable_weight(settings, path):

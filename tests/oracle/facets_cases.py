@@ -67,6 +67,28 @@ def place_of(dice):
     return {"lat": lat, "lng": lng}
 
 
+def path_of(dice, longest):
+    """Some longitudes and latitudes of a grid, so that they come to lie on each other; exact as doubles."""
+    return [[dice.randrange(-8, 9) * 22.5, dice.randrange(-8, 9) * 11.25] for _ in range(dice.randint(1, longest))]
+
+
+def shape_of(dice, depth=2):
+    """GeoJSON, most of it well formed."""
+    kind = dice.random()
+    if depth > 0 and kind < 0.2:
+        parts = [shape_of(dice, depth - 1) for _ in range(dice.randint(0, 3))]
+        return dice.choice(({"type": "GeometryCollection", "geometries": parts}, {"type": "FeatureCollection", "features": parts},
+                            {"type": "Feature", "geometry": parts[0] if parts else None, "properties": {"type": "Point"}}))
+    if kind > 0.95:
+        return dice.choice((None, {}, [1, 2], {"type": "Point", "coordinates": ["1", 2]}, {"type": "Line", "coordinates": [[0, 0]]},
+                            {"type": "Polygon", "coordinates": path_of(dice, 3)}, {"type": "MultiPoint", "coordinates": 7}))
+    name, read = dice.choice((("Point", lambda: path_of(dice, 1)[0]), ("LineString", lambda: path_of(dice, 4)),
+                              ("Polygon", lambda: [path_of(dice, 6) for _ in range(dice.randint(0, 2))])))
+    if dice.random() < 0.4:
+        return {"type": "Multi" + name, "coordinates": [read() for _ in range(dice.randint(0, 3))]}
+    return {"type": name, "coordinates": read()}
+
+
 def document_of(dice, number):
     """Some of the fields, written through objects or with points."""
     document = {"id": f"d{number}"}
@@ -84,6 +106,8 @@ def document_of(dice, number):
             target[names[-1]] = value_of(dice)
     if dice.random() < 0.7:
         document["_geo"] = dice.choice((place_of(dice), place_of(dice), place_of(dice), None))
+    if dice.random() < 0.5:
+        document["_geojson"] = shape_of(dice)
     return document
 
 
@@ -121,13 +145,14 @@ def condition_of(dice):
     if kind < 0.85:
         return f"{field} {dice.choice(('STARTS WITH', 'NOT STARTS WITH'))} {literal_of(dice)}"
     point = f"{round(dice.uniform(-90, 90), 3)}, {round(dice.uniform(-180, 180), 3)}"
-    if kind < 0.93:
+    if kind < 0.88:
         return f"_geoRadius({point}, {dice.choice((1e5, 3e6, 8e6, 15e6, 2.1e7))}{dice.choice(('', ', 100'))})"
-    if kind < 0.98:
+    if kind < 0.91:
         bottom = round(dice.uniform(-90, 60), 3)
         left = round(dice.uniform(-180, 180), 3)
         return f"_geoBoundingBox([{bottom + 30}, {round(dice.uniform(-180, 180), 3)}], [{bottom}, {left}])"
-    return f"_geoPolygon([1, 2], [{point}], [3, 4])"
+    corners = ", ".join(f"[{lat}, {lng}]" for lng, lat in path_of(dice, 5))
+    return f"_geoPolygon({corners})"
 
 
 def filter_of(dice, depth=2):
@@ -151,7 +176,7 @@ class Corpus:
         documents = []
         for _ in range(dice.randint(2, 12)):
             if dice.random() < 0.3:
-                self.ask({"attributes": dice.sample([*FIELDS, "_geo"], dice.randint(0, 9))})
+                self.ask({"attributes": dice.sample([*FIELDS, "_geo", "_geojson"], dice.randint(0, 10))})
             numbers = [dice.randrange(60) for _ in range(dice.randint(1, 12))]
             part = [document_of(dice, number) for number in numbers]
             for shard in range(SHARDS):
@@ -179,6 +204,8 @@ class Corpus:
         found = [d for d in self.index.documents if expression is None or holds(parse_filter(expression), d)]
         question = {"filter": expression} if expression is not None else {}
         counts["documents found"] += len(found)
+        counts["filters on shapes that tell documents apart"] += \
+            "_geoPolygon" in (expression or "") and 0 < len(found) < len(self.index.documents)
         kind = self.dice.choice((self.ids, self.facets, self.facets, self.search, self.search, self.sort, self.points))
         line, want, got = kind(question, found, counts)
         counts[f"questions: {line['ask']}"] += 1

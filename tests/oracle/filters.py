@@ -1,7 +1,7 @@
 """Filters: a tree of conditions as a test of one document."""
 from .errors import ApiError
 from .filter_syntax import parse_filter
-from .geo import distance_metres, in_box, point_of
+from .geo import distance_metres, in_box, point_of, polygon_meets, shape_of
 from .settings import filterable_features, filterable_patterns
 from .documents import values_at
 from .values import field_values, normal_value
@@ -145,11 +145,14 @@ def between(source, name, low, high):
 
 
 def geo_holds(condition, source):
-    """Inside a circle, its edge included, or a box; false without a place."""
-    point = point_of(source)
-    if point is None or condition.operator == "_geoPolygon":
-        return False
+    """Inside a circle, its edge included, or a box; false without a place. A polygon asks for a shape."""
     values = [[float(value) for value in group] for group in condition.values]
+    if condition.operator == "_geoPolygon":
+        shape = shape_of(source.get("_geojson"))
+        return shape is not None and polygon_meets(values, shape)
+    point = point_of(source)
+    if point is None:
+        return False
     if condition.operator == "_geoRadius":
         return distance_metres(point, tuple(values[0][:2])) <= values[0][2]
     return in_box(point, *values)

@@ -1,6 +1,7 @@
 """Where the words of a query stand in a text: what is highlighted, and around what a text is cropped."""
 from dataclasses import dataclass
 
+from .documents import is_spared
 from .tokenizer import normalize
 
 
@@ -63,7 +64,9 @@ class Highlighter:
 
     def derives(self, node, word):
         """Whether a word stands for a node by itself, exactly, as a prefix or with typos."""
-        return bool(self.vocabulary.reached(node, [word]))
+        typos = self.vocabulary.typos_to(node, word)
+        tolerant = node.is_ngram or bool(typos)
+        return typos is not None and not (tolerant and is_spared(self.vocabulary.settings, word))
 
 
 def match_of(words, at, node, prefix):

@@ -16,12 +16,17 @@ FAMILIES = [
 ]
 SEPARATORS = [" "] * 14 + [", ", ". ", "-", "! ", "; ", "/", "…", " · ", "\n", "? "]
 TEXT_FIELDS = ["title", "body", "tags", "meta.author", "meta.note"]
-FILTERABLE = ["n", "price", "color", "mixed", "meta", "tags", "group", "size", "_geo", "id"]
+FILTERABLE = ["n", "price", "color", "mixed", "meta", "tags", "group", "size", "_geo", "_geojson", "id"]
 SORTABLE = ["n", "price", "color", "mixed", "meta.author", "size.w", "_geo"]
 COLORS = ["red", "Red", "blue", "Blue-green", "Éclair", "eclair", "noir", " Noir", "", "10", "x y", "burgundy", "Turquoise"]
 MIXED = [None, True, False, 0, 1, -3, 2.5, 10, 1e3, "1", "2.5", "true", "", [], {}, [1, "a"], [None, 2, "B"], "b", "a\"b", "É",
          [["a"], 3], {"x": 1}, [{"x": 2}, {"x": "y"}, 4], 0.1]
 PLACES = [(48.8566, 2.3522), (48.85661, 2.35221), (48.856602, 2.352202), (48.856601, 2.352203), (52.52, 13.405), (-33.9, 151.2), (0, 0), (0, 179.9), (0, -179.9), (89.9, 10)]
+SHAPES = [{"type": "Point", "coordinates": [2.5, 48.75]},
+          {"type": "Polygon", "coordinates": [[[0, 45], [10, 45], [10, 55], [0, 55], [0, 45]], [[1, 46], [4, 46], [4, 50], [1, 46]]]},
+          {"type": "Feature", "properties": {"kind": "way"}, "geometry": {"type": "LineString", "coordinates": [[-10, 60], [20, 30]]}},
+          {"type": "GeometryCollection", "geometries": [{"type": "MultiPoint", "coordinates": [[13.5, 52.5], [151, -34]]}]},
+          {"type": "Point", "coordinates": ["2.5", 48.75]}]
 WORD_RULES = ["typo", "proximity", "attributeRank", "wordPosition", "exactness"]
 DEFAULT_RULES = ["words", "typo", "proximity", "attributeRank", "sort", "wordPosition", "exactness"]
 FIELD_RULES = ["n:asc", "n:desc", "price:desc", "color:asc", "mixed:asc", "meta.author:desc"]
@@ -104,6 +109,8 @@ class Corpus:
         if dice.random() < 0.5:
             lat, lng = dice.choice(PLACES)
             source["_geo"] = {"lat": lat, "lng": lng}
+        if number % 3 == 1:
+            source["_geojson"] = SHAPES[number // 3 % len(SHAPES)]
         return source
 
     # -- settings -----------------------------------------------------------

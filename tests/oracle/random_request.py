@@ -203,6 +203,8 @@ class Requests:
             return f"{path} {dice.choice(('STARTS WITH', 'NOT STARTS WITH'))} {self.value()}"
         if kind == 8:
             return f"_geoRadius({dice.choice(('48.8566, 2.3522', '0, 180', '52, 13'))}, {dice.choice((0, 3, 100000, 900000))})"
+        if kind == 9 and dice.random() < 0.3:
+            return "_geoPolygon(" + dice.choice(("[40, 0], [40, 20], [60, 20]", "[48, 2], [48, 3], [49, 3], [49, 2]", "[-90, 14], [90, 180], [0, 14]")) + ")"
         if kind == 9:
             return "_geoBoundingBox(" + dice.choice(("[60, 20], [40, 0]", "[10, -170], [-10, 170]", "[90, 180], [0, -180]")) + ")"
         return path + " " + dice.choice(("EXISTS", "NOT EXISTS", "IS NULL", "IS NOT NULL", "IS EMPTY", "IS NOT EMPTY"))
@@ -217,7 +219,7 @@ class Requests:
 
     def add_facets(self, request):
         """Fields, what is in them, or all."""
-        names = [name for name in FILTERABLE if name != "_geo"] + ["meta.author", "size.w", "*"]
+        names = [name for name in FILTERABLE if not name.startswith("_geo")] + ["meta.author", "size.w", "*"]
         request["facets"] = self.dice.sample(names, self.dice.randint(1, 3))
 
     def add_paging(self, request):

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#define SHAPE "{\"_geojson\":{\"type\":\"Point\",\"coordinates\":[2.3522,48.8566]},\"v\":1}"
 #define PARIS "{\"_geo\":{\"lat\":48.8566,\"lng\":2.3522}}"
 #define FORM " filter must be in the form: "
 #define RADIUS_FORM "The `_geoRadius`" FORM "`_geoRadius(latitude, longitude, radius, optionalResolution)`."
@@ -55,8 +56,13 @@ static const struct {
 	{"_geoBoundingBox([10, -170], [-10, 170])", "{\"_geo\":{\"lat\":0,\"lng\":175}}", true},
 	{"_geoBoundingBox([10, -170], [-10, 170])", "{\"_geo\":{\"lat\":0,\"lng\":165}}", false},
 	{"_geoBoundingBox([10, 180], [-10, -180])", "{\"_geo\":{\"lat\":0,\"lng\":165}}", true},
-	{"_geoPolygon([80, -180], [80, 180], [-80, 180])", PARIS, false},
+	{"_geoPolygon([80, -180], [80, 180], [-80, 180], [-80, -180])", PARIS, false},
 	{"NOT _geoPolygon([80, -180])", PARIS, true},
+	{"_geoRadius(0, 0, 3e7)", SHAPE, false},
+	{"_geoBoundingBox([90, 180], [-90, -180])", SHAPE, false},
+	{"_geoPolygon([49, 2], [49, 3], [48, 3], [48, 2]) AND v = 1", SHAPE, true},
+	{"_geoPolygon([49, 3], [49, 4], [48, 4], [48, 3])", SHAPE, false},
+	{"NOT _geoPolygon([49, 3], [49, 4], [48, 4], [48, 3])", SHAPE, true},
 	{"_geoRadius(0, 0, 3e7)", "{\"v\":1}", false},
 	{"_geoRadius(0, 0, 3e7)", "{\"_geo\":null}", false},
 	{"_geoRadius(0, 0, 3e7)", "{\"_geo\":[{\"lat\":1,\"lng\":1}]}", false},
@@ -169,7 +175,9 @@ static void test_judged(void)
 
 		arena_init(&arena, 1024);
 		CU_ASSERT_EQUAL_FATAL(parse(judged[i].expression, &arena, &filter, &refusal), 0);
-		CU_ASSERT(slice_equal(filter->field, slice_string("_geo")));
+		CU_ASSERT(
+			slice_equal(filter->field,
+		                    slice_string(filter->kind == FILTER_KIND_POLYGON ? "_geojson" : "_geo")));
 		CU_ASSERT_EQUAL(filter_check_place(filter, &refusal),
 		                judged[i].text == NULL ? 0 : ERROR_FORMAT);
 		CU_ASSERT_STRING_EQUAL(refusal.text, judged[i].text == NULL ? "" : judged[i].text);
