@@ -375,7 +375,7 @@ def test_a_node_is_added_and_taken_away(env):
     serving = ("active", True)
     env.plan(nodes=3, rf=2)
     env.start_all({"query.timeout_ms": 20000})
-    index = create_index(env, "books", 8)
+    index = create_index(env, "books", 24)  # of which the fourth node gets none once in 16 million times
     produce(env, "books", range(1000))
     before = placed(env, index)
 
