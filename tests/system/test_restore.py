@@ -75,13 +75,26 @@ def trim(env, index, offsets):
         done.result()
 
 
+def heard(env):
+    """{node: its incarnation} of those that answer the controller; nobody while it is out of office."""
+    nodes = env.http("GET", env.programs["rebalance"].url + "/status").json().get("nodes", ())
+    return {node["id"]: node["incarnation"] for node in nodes if node["state"] == "answers"}
+
+
 def lose_nodes(env, *nodes):
-    """They come up again with empty disks."""
+    """They come up again with empty disks, and the controller has heard of it: it places no copy on who is silent."""
+    before = heard(env)
     for node in nodes:
         env.programs[node].terminate()
         shutil.rmtree(env.directory / node)
     for node in nodes:
         env.start(node)
+
+    def are_heard():
+        now = heard(env)
+        return all(node in now and now[node] != before.get(node) for node in nodes)
+
+    wait_until(are_heard, 60, f"{nodes} answer the controller, anew")
 
 
 def taken(env, directory):
