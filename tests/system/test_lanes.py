@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from children import Child, wait_until
-from lanes import Interrupted, Lanes, interruptible, on_interrupt
+from lanes import AGAIN_MAX, Interrupted, Lanes, interruptible, on_interrupt
 
 WAIT_S = 90
 
@@ -55,6 +55,13 @@ def fails(_directory):
     return False
 
 
+def crowded(directory):
+    """Passes the second time."""
+    seen = (directory / "seen").exists()
+    (directory / "seen").touch()
+    return seen and not any(path.name in FUNCTIONS for path in directory.iterdir())
+
+
 def solitary(directory):
     return [path.name for path in directory.iterdir() if path.name in FUNCTIONS] == ["solitary"]
 
@@ -72,7 +79,7 @@ def hangs(directory):
 
 solitary.alone = True
 one.timeout_s = 300
-FUNCTIONS = {function.__name__: function for function in (one, two, fails, solitary, dies, hangs)}
+FUNCTIONS = {function.__name__: function for function in (one, two, fails, crowded, solitary, dies, hangs)}
 
 
 def main(directory, names):
@@ -116,17 +123,35 @@ def wait_nobody_left(env):
     wait_until(lambda: not left(env), WAIT_S, "everything that lanes have started has ended")
 
 
+def again(*names):
+    return [f"again   {name:<56} failed beside others: what it did alone counts" for name in names]
+
+
 def test_side_by_side(env):
     lines = outcome(env, "solitary", "one", "fails1", "fails2", "two")
     assert collections.Counter(lines[:4]) == collections.Counter(
         f"{name} has ended" for name in ("one", "two", "fails1", "fails2")), lines
-    assert lines[4:] == ["solitary has ended", "3 passed, 2 failed"], lines
+    failed = [line.split()[0] for line in lines[:4] if line.startswith("fails")]
+    assert lines[4:] == [*(f"{name}.alone has ended" for name in failed), "solitary has ended", *again(*failed),
+                         "3 passed, 2 failed"], lines
+
+
+def test_failed_beside_others(env):
+    """It runs again alone, which counts; where more fail than a few, the others have failed."""
+    lines = outcome(env, "solitary", "one", "crowded", "two")
+    assert sorted(lines[:3]) == ["crowded has ended", "one has ended", "two has ended"], lines
+    assert lines[3:] == ["crowded.alone has ended", "solitary has ended", *again("crowded"), "4 passed, 0 failed"], lines
+    lines = outcome(env, *(f"fails{number}" for number in range(5)))
+    assert len([line for line in lines if line.endswith(".alone has ended")]) == AGAIN_MAX, lines
+    assert lines[-1] == "0 passed, 5 failed", lines
 
 
 def test_a_lane_dies(env):
     lines = outcome(env, "dies", "fails1", "fails2", "solitary")
     assert sorted(lines[:3]) == sorted([f"FAILED  {'dies':<56} its lane has ended", "fails1 has ended", "fails2 has ended"]), lines
-    assert lines[3:] == ["solitary has ended", "1 passed, 3 failed"], lines
+    assert sorted(lines[3:5]) == ["fails1.alone has ended", "fails2.alone has ended"], lines
+    assert lines[5] == "solitary has ended" and sorted(lines[6:8]) == again("fails1", "fails2"), lines
+    assert lines[8:] == ["1 passed, 3 failed"], lines
     assert outcome(env, "dies1", "fails", "dies2")[-2:] == [
         f"FAILED  {'fails':<56} no lane is left to run it", "0 passed, 3 failed"]
 
