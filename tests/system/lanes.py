@@ -7,7 +7,7 @@ others have ended.
 
 Three clusters on a small machine may starve one of them for longer than a time that a program promises to others (a
 session, a lease): a test that fails beside others runs once more alone, and that is the verdict. What both said is shown,
-and what passed only alone is named at the end. It is done for a few tests; where more fail, something is wrong.
+and which tests those were is named at the end. AGAIN_MAX of them may; where more fail, something is wrong.
 """
 import collections
 import ctypes
